@@ -1,0 +1,168 @@
+"""The port: a training run that can be driven, watched, put aside and taken up again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lehr.policy import Policy
+from lehr.schedule.check import fail
+
+
+@dataclass
+class Trace:
+    """What happened, update by update.
+
+    Attributes:
+        losses: training loss of each batch, before its update; never a running mean.
+        rates: for each hyperparameter the policy moves, the value really used in each update,
+            read back from the optimizer.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    rates: dict[str, list[float]] = field(default_factory=dict)
+
+    def extend(self, losses: list[float], rates: dict[str, list[float]]) -> None:
+        """Add some more updates."""
+        self.losses.extend(losses)
+        for name, values in rates.items():
+            self.rates.setdefault(name, []).extend(values)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything the next update depends on: NumPy arrays by name, and plain facts."""
+
+    arrays: dict[str, Any]
+    facts: dict[str, Any]
+
+    def digest(self) -> str:
+        """Return a hash of the whole snapshot."""
+        hashed = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode())
+        for name, array in sorted(self.arrays.items()):
+            hashed.update(f"{name} {array.dtype} {array.shape}".encode())
+            hashed.update(array.tobytes())
+        return hashed.hexdigest()
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the snapshot as one ``.npz`` file of arrays and JSON, beside, then renamed."""
+        import numpy as np
+
+        target = Path(path)
+        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+        try:
+            with beside.open("wb") as file:
+                np.savez(file, __facts__=np.array(json.dumps(self.facts)), **self.arrays)
+            beside.replace(target)
+        finally:
+            beside.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Snapshot:
+        """Read a snapshot that `save` wrote."""
+        import numpy as np
+
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files if name != "__facts__"}
+            return cls(arrays, json.loads(str(file["__facts__"])))
+
+
+class Learner(ABC):
+    """A training run that can be driven: one model, its optimizer, its data.
+
+    The order of the data is a function of (seed, epoch), so a snapshot holds its position as one
+    number, and learners made from one seed see the same batches.
+    """
+
+    steps_per_epoch: int
+    """Optimizer updates in one pass over the training data."""
+
+    @abstractmethod
+    def train(
+        self,
+        policy: Policy,
+        steps: int,
+        *,
+        first: int = 0,
+        factor: float = 1.0,
+        until: Callable[[Trace], bool] | None = None,
+    ) -> Trace:
+        """Make ``steps`` updates under a policy and return what happened.
+
+        Args:
+            policy: in whole steps.
+            steps: number of updates.
+            first: the policy's step at the first of these updates.
+            factor: a controller's factor on the learning rate.
+            until: asked with the trace so far between blocks of updates; True stops.
+        """
+
+    @abstractmethod
+    def evaluate(self, split: str = "validation") -> dict[str, float]:
+        """Return the metrics on a split, "validation" or "test", leaving the run as it was."""
+
+    @abstractmethod
+    def snapshot(self) -> Snapshot:
+        """Return a copy of everything the next update depends on."""
+
+    @abstractmethod
+    def restore(self, snapshot: Snapshot) -> None:
+        """Put the run back: the next update is bit-identical to the one that would have come."""
+
+    @abstractmethod
+    def rows(self, step: int) -> Any:
+        """Return the numbers of the training rows in the batch of one update of the run."""
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a snapshot to a file."""
+        self.snapshot().save(path)
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Restore from a file."""
+        self.restore(Snapshot.load(path))
+
+
+class Batches:
+    """Which rows make the batch of each step: every epoch shuffled by (seed, epoch) alone.
+
+    A last, smaller batch of an epoch is left out, so that all updates average alike.
+
+    >>> batches = Batches(rows=10, size=4, seed=0)
+    >>> batches.per_epoch, sorted(len(batches[step]) for step in range(4))
+    (2, [4, 4, 4, 4])
+    """
+
+    def __init__(self, rows: int, size: int, seed: int) -> None:
+        if size > rows:
+            fail("batch_size", f"at most the {rows} training rows", size)
+        self.rows, self.size, self.seed = rows, size, seed
+        self.per_epoch = rows // size
+        self._epoch = -1
+        self._order: Any = None
+
+    def __getitem__(self, step: int) -> Any:
+        """Return the row numbers of one batch."""
+        import numpy as np
+
+        epoch, i = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
+            self._epoch, self._order = epoch, generator.permutation(self.rows)
+        return self._order[i * self.size : (i + 1) * self.size]
+
+
+def scheduled(policy: Policy, first: int, steps: int, factor: float) -> list[dict[str, Any]]:
+    """Return the values a policy asks for in each of some updates, the controller's factor in."""
+    wanted = []
+    for step in range(first, first + steps):
+        values = policy.values(step)
+        lr = values["lr"]
+        scaled = {g: v * factor for g, v in lr.items()} if isinstance(lr, dict) else lr * factor
+        wanted.append(values | {"lr": scaled})
+    return wanted

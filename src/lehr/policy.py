@@ -1,0 +1,185 @@
+"""A policy: which schedule each hyperparameter follows, and at most one controller."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from lehr.control import Plateau
+from lehr.schedule.base import Constant, Ramp, Schedule, as_schedule
+from lehr.schedule.check import fail, number, ordered
+from lehr.schedule.codec import Definition
+from lehr.schedule.length import Length, check_length, scale_length
+
+Target = Schedule | dict[str, Schedule]
+HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
+
+
+@dataclass(frozen=True, eq=True)
+class Policy(Definition, kind="policy"):
+    """How learning rate, momentum and weight decay move over a run.
+
+    Args:
+        lr: a schedule or a number; or one per named parameter group, ``{"head": s, "body": t}``.
+        momentum: likewise, or None to leave it alone. Momentum means Adam's beta1 too.
+        weight_decay: likewise, or None to leave it alone.
+        control: a controller whose factor multiplies the learning rate, or None.
+
+    Raises:
+        TypeError: if a value is no schedule, number or dict of them, or control no controller.
+        ValueError: if a number is negative, or a constant momentum is not below 1.
+
+    >>> import lehr
+    >>> p = lehr.Policy(lr=lehr.cosine(0.1, steps=100), momentum=0.9)
+    >>> p.values(50)
+    {'lr': 0.05, 'momentum': 0.9}
+    """
+
+    lr: Target
+    momentum: Target | None = None
+    weight_decay: Target | None = None
+    control: Plateau | None = None
+
+    def __post_init__(self) -> None:
+        for name in HYPERPARAMETERS:
+            value = getattr(self, name)
+            if value is not None or name == "lr":
+                object.__setattr__(self, name, _target(name, value))
+        if self.control is not None and not isinstance(self.control, Plateau):
+            fail(
+                "control", "a controller such as Plateau(), or None", self.control, error=TypeError
+            )
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        """The hyperparameters this policy moves, by name."""
+        named = {name: getattr(self, name) for name in HYPERPARAMETERS}
+        return {name: target for name, target in named.items() if target is not None}
+
+    @property
+    def resolved(self) -> bool:
+        """Whether every length is whole steps."""
+        return all(s.resolved for target in self.targets.values() for s in _schedules(target))
+
+    def resolve(self, steps: int | None = None, **run: int | None) -> Policy:
+        """Return the policy in whole steps of one run; see `Schedule.resolve`."""
+
+        def resolve(name: str, target: Target) -> Target:
+            try:
+                if isinstance(target, dict):
+                    return {group: s.resolve(steps, **run) for group, s in target.items()}
+                return target.resolve(steps, **run)
+            except ValueError as error:
+                raise ValueError(f"in {name}: {error}") from None
+
+        if self.resolved:
+            return self
+        resolved = {name: resolve(name, target) for name, target in self.targets.items()}
+        return Policy(**resolved, control=self.control)
+
+    def values(self, step: int) -> dict[str, Any]:
+        """Return each hyperparameter's value at a step, controller aside."""
+        return {
+            name: {group: s(step) for group, s in target.items()}
+            if isinstance(target, dict)
+            else target(step)
+            for name, target in self.targets.items()
+        }
+
+
+def as_policy(value: Any) -> Policy:
+    """Return a policy for a policy, a schedule or a number (a learning rate), or raise."""
+    if isinstance(value, Policy):
+        return value
+    return Policy(lr=as_schedule("policy", value))
+
+
+def resolved_policy(value: Any, steps: int | None = None, **run: int | None) -> Policy:
+    """Return a policy in whole steps, or raise the error that drivers give."""
+    policy = as_policy(value)
+    if policy.resolved:
+        return policy
+    if steps is None and all(size is None for size in run.values()):
+        names = [n for n, t in policy.targets.items() if not all(s.resolved for s in _schedules(t))]
+        fail(
+            "policy",
+            "in whole steps before it drives an optimizer",
+            policy.targets[names[0]],
+            "pass steps= (updates in the run) or call .resolve(steps=...)",
+        )
+    return policy.resolve(steps, **run)
+
+
+def one_cycle(
+    peak: float,
+    steps: Length = None,
+    *,
+    start: float | None = None,
+    final: float = 0.0,
+    rise: float = 0.3,
+    momentum: tuple[float, float] | None = (0.95, 0.85),
+    curve: str = "cosine",
+) -> Policy:
+    """Return one cycle: the rate up to its peak and down to its final value, momentum against it.
+
+    Source: Smith and Topin, arXiv 1708.07120; the proportions are fastai's.
+
+    Args:
+        peak: largest rate, above 0.
+        steps: length of the whole cycle; None takes the whole run.
+        start: rate at step 0; peak / 25 if left out.
+        final: rate after the last step, from 0 to ``start``.
+        rise: share of the cycle until the peak, above 0 and below 1.
+        momentum: (high, low): high at both ends, low at the peak; None leaves momentum alone.
+        curve: of both ramps, "cosine" or "linear" for instance.
+
+    Raises:
+        ValueError: if a value is out of its range, or the cycle has fewer than two steps.
+
+    >>> p = one_cycle(1.0, steps=10)
+    >>> p.values(0), p.values(3), p.values(10)
+    ({'lr': 0.04, 'momentum': 0.95}, {'lr': 1.0, 'momentum': 0.85}, {'lr': 0.0, 'momentum': 0.95})
+    """
+    peak = number("peak", peak, above=0)
+    start = peak / 25 if start is None else number("start", start, at_least=0)
+    ordered("start", start, "peak", peak)
+    ordered("final", number("final", final, at_least=0), "start", start)
+    share = Fraction(repr(number("rise", rise, above=0, below=1)))
+    length = check_length("steps", steps)
+    up = scale_length("steps", length, share)
+    down: Length = None
+    if isinstance(length, int):
+        if length < 2:
+            fail("steps", "at least 2, one up and one down", length)
+        up = min(int(up), length - 1)  # type: ignore[arg-type]
+        down = length - up
+    elif length is not None:
+        down = scale_length("steps", length, 1 - share)
+
+    def cycle(low: float, middle: float, last: float) -> Schedule:
+        return Ramp(low, middle, up, curve).then(Ramp(middle, last, down, curve))
+
+    against = None
+    if momentum is not None:
+        if not isinstance(momentum, list | tuple) or len(momentum) != 2:
+            fail("momentum", "a pair (high, low) or None", momentum)
+        high, low = (number("momentum", m, at_least=0, below=1) for m in momentum)
+        ordered("low momentum", low, "high momentum", high)
+        against = cycle(high, low, high)
+    return Policy(lr=cycle(start, peak, final), momentum=against)
+
+
+def _schedules(target: Target) -> list[Schedule]:
+    return list(target.values()) if isinstance(target, dict) else [target]
+
+
+def _target(name: str, value: Any) -> Target:
+    if not isinstance(value, dict):
+        schedule = as_schedule(name, value)
+        if isinstance(schedule, Constant):
+            number(name, schedule.value, at_least=0, below=1.0 if name == "momentum" else None)
+        return schedule
+    if not value or not all(isinstance(group, str) for group in value):
+        fail(name, "a schedule, or a dict from parameter group names to schedules", value)
+    return {group: as_schedule(f"{name} of group {group!r}", s) for group, s in value.items()}

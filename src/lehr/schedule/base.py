@@ -1,0 +1,326 @@
+"""The schedule: a frozen value that is a function of the step; and its elementary shapes."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+import numbers
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lehr.schedule import scalar
+from lehr.schedule.check import fail, number, one_of
+from lehr.schedule.codec import Definition
+from lehr.schedule.curves import CURVES, Curve
+from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, Length, Run, check_length
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = TypeVar("Array")
+
+
+class Schedule(Definition, ABC):
+    """How a hyperparameter moves over a run: a function of the step.
+
+    Called with a step (0-based count of optimizer updates) it returns a float; called with an
+    array or tensor of steps (NumPy, JAX, PyTorch, TensorFlow, traced or not) it returns the same
+    kind of array. Schedules are frozen values: they compare, print and are saved as JSON.
+
+    >>> import lehr
+    >>> s = lehr.warmup(0.1, steps=4).then(lehr.cosine(0.1, steps=8))
+    >>> [round(s(t), 3) for t in (0, 2, 4, 8, 12, 100)]
+    [0.0, 0.05, 0.1, 0.05, 0.0, 0.0]
+    """
+
+    __array_ufunc__ = None  # numpy numbers leave `*` and `+` to the schedule
+
+    length: Extent
+    """Whole steps, `ENDLESS`, `REST` or `UNKNOWN`; derived, no part of equality or JSON."""
+
+    resolved: bool
+    """Whether every length in the tree is whole steps."""
+
+    @abstractmethod
+    def at(self, t: Any, xp: Any) -> Any:
+        """Return the value at step ``t``; ``xp`` spells where, cos, exp ... for its type."""
+
+    @abstractmethod
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        """Return the schedule in whole steps, begun at ``first``, and its exact end."""
+
+    def _derive(self, **constants: Any) -> None:
+        """Set what is computed once from the fields."""
+        for name, value in constants.items():
+            object.__setattr__(self, name, value)
+
+    def __call__(self, step: Any) -> Any:
+        """Return the value at a step, or the values at an array of steps."""
+        if not self.resolved:
+            fail(
+                "schedule",
+                "in whole steps before it is used",
+                self,
+                "call .resolve(steps=..., steps_per_epoch=...)",
+            )
+        if type(step) is int:
+            if step < 0:
+                fail("step", "at least 0", step)
+            return self.at(step, scalar)
+        return self._on_array(step)
+
+    def _on_array(self, step: Any) -> Any:
+        if type(step).__module__.startswith("keras."):  # a Keras variable holds an array
+            step = step.value
+        xp = scalar.namespace(step)
+        if xp is None:
+            if isinstance(step, bool) or not isinstance(step, numbers.Real):
+                fail("step", "a whole number or an array of them", step, error=TypeError)
+            if not float(step).is_integer():
+                fail("step", "a whole number", step)
+            return self(int(float(step)))
+        if xp.__name__ == "numpy" and xp.any(xp.less(step, 0)):
+            fail("step", "at least 0", xp.min(step).item())
+        return self.at(step, xp)
+
+    def resolve(
+        self,
+        steps: int | None = None,
+        *,
+        steps_per_epoch: int | None = None,
+        samples_per_step: int | None = None,
+        tokens_per_step: int | None = None,
+    ) -> Schedule:
+        """Return the schedule with every length in whole steps of one run.
+
+        The ends of the parts, not their lengths, are rounded to whole steps, so the parts add up
+        to the run exactly.
+
+        Args:
+            steps: optimizer updates in the whole run; needed for shares and the rest of the run.
+            steps_per_epoch: optimizer updates in an epoch; needed for lengths in epochs.
+            samples_per_step: samples in one update; needed for lengths in samples.
+            tokens_per_step: tokens in one update; needed for lengths in tokens.
+
+        Raises:
+            ValueError: if a length needs what was not given, or a part has no step in this run.
+
+        >>> import lehr
+        >>> lehr.warmup(0.1, "10%").then(lehr.cosine(0.1)).resolve(steps=1000).length
+        1000
+        """
+        run = Run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+        return self if self.resolved else self._resolve(run, Fraction(0))[0]
+
+    def then(self, other: Schedule) -> combine.Chain:
+        """Return this schedule followed by another, whose clock starts where this one ends."""
+        return combine.Chain(
+            _parts(combine.Chain, self) + _parts(combine.Chain, as_schedule("other", other))
+        )
+
+    def repeat(self, times: int | None = None) -> combine.Repeat:
+        """Return this schedule over and over (or ``times`` times, then its last value)."""
+        return combine.Repeat(self, times)
+
+    def take(self, steps: Length) -> combine.Take:
+        """Return the first ``steps`` steps of this schedule, whose value there then holds."""
+        return combine.Take(self, steps)
+
+    def shift(self, steps: int) -> combine.Shift:
+        """Return this schedule ``steps`` later (its first value holds until then), or earlier."""
+        return combine.Shift(self, steps)
+
+    def clip(
+        self,
+        floor: float | Schedule | None = None,
+        ceiling: float | Schedule | None = None,
+    ) -> Schedule:
+        """Return this schedule kept between a floor and a ceiling (numbers or schedules)."""
+        result: Schedule = self
+        if ceiling is not None:
+            result = result.minimum(ceiling)
+        if floor is not None:
+            result = result.maximum(floor)
+        return result
+
+    def minimum(self, other: float | Schedule) -> combine.Min:
+        """Return the smaller of two schedules at each step."""
+        return combine.Min(
+            _parts(combine.Min, self) + _parts(combine.Min, as_schedule("other", other))
+        )
+
+    def maximum(self, other: float | Schedule) -> combine.Max:
+        """Return the larger of two schedules at each step."""
+        return combine.Max(
+            _parts(combine.Max, self) + _parts(combine.Max, as_schedule("other", other))
+        )
+
+    def __mul__(self, other: float | Schedule) -> combine.Product:
+        """Return the product at each step."""
+        return combine.Product(
+            _parts(combine.Product, self) + _parts(combine.Product, as_schedule("factor", other))
+        )
+
+    def __add__(self, other: float | Schedule) -> combine.Sum:
+        """Return the sum at each step."""
+        return combine.Sum(
+            _parts(combine.Sum, self) + _parts(combine.Sum, as_schedule("term", other))
+        )
+
+    __rmul__ = __mul__
+    __radd__ = __add__
+
+    def plot(self, steps: int | None = None) -> Figure:
+        """Return a figure of the schedule over its length, or over ``steps`` steps."""
+        from lehr import figures
+
+        return figures.draw_schedules({"": self}, steps)
+
+
+def as_schedule(field: str, value: Any) -> Schedule:
+    """Return a schedule for a schedule or a number, or raise."""
+    if isinstance(value, Schedule):
+        return value
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        fail(field, "a schedule or a number", value, error=TypeError)
+    return Constant(number(field, value))
+
+
+def _parts(combinator: type, schedule: Schedule) -> tuple[Schedule, ...]:
+    """Return the parts of a schedule made by the same combinator: they nest without brackets."""
+    return schedule.parts if type(schedule) is combinator else (schedule,)  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True)
+class Constant(Schedule, kind="constant"):
+    """The same value at every step; endless."""
+
+    value: float
+
+    def __post_init__(self) -> None:
+        self._derive(value=number("value", self.value), length=ENDLESS, resolved=True)
+
+    def at(self, t: Any, xp: Any) -> Any:
+        return xp.where(t >= 0, self.value, self.value)
+
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        return self, math.inf
+
+
+@dataclass(frozen=True)
+class Ramp(Schedule, kind="ramp"):
+    """From ``start`` to ``end`` in ``steps`` steps along a curve; then ``end`` holds.
+
+    ``(1 - w) * start + w * end`` with ``w = 1 - (1 - curve(t / steps))**power``: ``start`` at
+    step 0, ``end`` at step ``steps``, the first step of the next part. The curve "exponential"
+    goes the way between the logarithms instead, so the ratio of neighbours is constant.
+
+    Args:
+        start: value at step 0.
+        end: value at step ``steps`` and after.
+        steps: a length: whole steps, "3 epochs", "5%", or None, the rest of the run.
+        curve: name of a unit curve.
+        power: exponent of the share that is left, ``1 - w``; above 0.
+
+    >>> from lehr.schedule import Ramp
+    >>> [Ramp(1.0, 0.0, steps=4)(t) for t in range(6)]
+    [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
+    >>> [round(Ramp(1e-3, 10.0, steps=4, curve="exponential")(t), 4) for t in range(5)]
+    [0.001, 0.01, 0.1, 1.0, 10.0]
+    """
+
+    start: float
+    end: float
+    steps: Length = None
+    curve: str = "linear"
+    power: float = 1.0
+    _curve: Curve = field(init=False, repr=False, compare=False)
+    _log_ratio: float | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        geometric = one_of("curve", self.curve, CURVES) == "exponential"
+        lowest = 0.0 if geometric else None
+        start = number("start", self.start, above=lowest)
+        end = number("end", self.end, above=lowest)
+        steps = check_length("steps", self.steps)
+        known = isinstance(steps, int)
+        self._derive(
+            start=start,
+            end=end,
+            steps=steps,
+            power=number("power", self.power, above=0),
+            length=steps if known else REST if steps is None else UNKNOWN,
+            resolved=known,
+            _curve=CURVES[self.curve],
+            # anchored at the larger end, so that float32 stays within 4e-7 of it
+            _log_ratio=math.log(min(start, end) / max(start, end)) if geometric else None,
+        )
+
+    def at(self, t: Any, xp: Any) -> Any:
+        w = self._curve(xp.where(t < self.steps, t, self.steps) / self.steps, xp)
+        if self.power != 1.0:
+            w = 1.0 - (1.0 - w) ** self.power
+        if self._log_ratio is None:
+            return (1.0 - w) * self.start + w * self.end
+        to_larger = 1.0 - w if self.end >= self.start else w
+        value = max(self.start, self.end) * xp.exp(to_larger * self._log_ratio)
+        return xp.where(t >= self.steps, self.end, xp.where(t <= 0, self.start, value))
+
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        steps, end = run.place("steps", self.steps, first)
+        return Ramp(self.start, self.end, steps, self.curve, self.power), end
+
+
+@dataclass(frozen=True)
+class Piecewise(Schedule, kind="piecewise"):
+    """Constant between boundaries: ``values[i]`` from step ``boundaries[i - 1]`` on; endless.
+
+    Args:
+        boundaries: increasing lengths from step 0; a new value begins exactly at its boundary.
+        values: one value more than there are boundaries.
+
+    >>> from lehr.schedule import Piecewise
+    >>> [Piecewise((2, 4), (1.0, 0.1, 0.01))(t) for t in range(6)]
+    [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    """
+
+    boundaries: tuple[Length, ...]
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for name in ("boundaries", "values"):
+            if not isinstance(getattr(self, name), list | tuple):
+                fail(name, "a list", getattr(self, name), error=TypeError)
+        boundaries = tuple(check_length("boundaries", length) for length in self.boundaries)
+        values = tuple(number("values", value) for value in self.values)
+        if None in boundaries:
+            fail("boundaries", "lengths from step 0", boundaries)
+        if len(values) != len(boundaries) + 1:
+            fail("values", f"one more than the {len(boundaries)} boundaries", values)
+        known = [length for length in boundaries if isinstance(length, int)]
+        if any(a >= b for a, b in itertools.pairwise(known)):
+            fail("boundaries", "increasing", boundaries)
+        self._derive(
+            boundaries=boundaries,
+            values=values,
+            length=ENDLESS,
+            resolved=len(known) == len(boundaries),
+        )
+
+    def at(self, t: Any, xp: Any) -> Any:
+        if xp is scalar:
+            return self.values[bisect.bisect_right(self.boundaries, t)]
+        value = xp.where(t >= 0, self.values[0], self.values[0])
+        for boundary, later in zip(self.boundaries, self.values[1:], strict=True):
+            value = xp.where(t >= boundary, later, value)
+        return value
+
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        whole_steps = tuple(run.place("boundaries", b, first)[0] for b in self.boundaries)
+        return Piecewise(whole_steps, self.values), math.inf
+
+
+from lehr.schedule import combine  # noqa: E402  (its classes are made from the ones above)

@@ -1,0 +1,80 @@
+"""The one grammar of error messages: ``<field> must be <rule>, got <value!r>[; <way out>]``."""
+
+import difflib
+import math
+import numbers
+import operator
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+
+def fail(
+    field: str,
+    rule: str,
+    value: object,
+    way_out: str = "",
+    error: type[Exception] = ValueError,
+) -> NoReturn:
+    """Raise the error that says which field, what it must be, what it got, and the way out."""
+    got = repr(value)
+    if len(got) > 200:
+        got = got[:200] + "..."
+    raise error(f"{field} must be {rule}, got {got}" + (f"; {way_out}" if way_out else ""))
+
+
+def number(
+    field: str,
+    value: Any,
+    *,
+    at_least: float | None = None,
+    above: float | None = None,
+    at_most: float | None = None,
+    below: float | None = None,
+    way_out: str = "",
+) -> float:
+    """Return ``value`` as a finite float within the bounds, or raise."""
+    rule = "a finite number"
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        fail(field, rule, value, way_out, TypeError)
+    try:
+        result = float(value)
+    except OverflowError:
+        result = math.inf
+    bounds = (
+        (at_least, "at least", operator.ge),
+        (above, "above", operator.gt),
+        (at_most, "at most", operator.le),
+        (below, "below", operator.lt),
+    )
+    given = [(bound, word, holds) for bound, word, holds in bounds if bound is not None]
+    if given:
+        rule = "a number " + " and ".join(f"{word} {bound:g}" for bound, word, _ in given)
+    if not math.isfinite(result) or not all(holds(result, bound) for bound, _, holds in given):
+        fail(field, rule, value, way_out)
+    return result
+
+
+def whole(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int:
+    """Return ``value`` as an int of at least ``at_least``, or raise."""
+    rule = f"a whole number{f' of {unit}' if unit else ''} >= {at_least}"
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        fail(field, rule, value, error=TypeError)
+    if value < at_least:
+        fail(field, rule, value)
+    return int(value)
+
+
+def ordered(low_field: str, low: float, high_field: str, high: float) -> None:
+    """Raise unless ``low <= high``."""
+    if low > high:
+        fail(low_field, f"at most {high_field} ({high:g})", low)
+
+
+def one_of(field: str, value: Any, known: Iterable[str], way_out: str = "") -> str:
+    """Return ``value`` if it is one of the known names, else raise and offer the nearest."""
+    names = list(known)
+    if value in names:
+        return str(value)
+    near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
+    hint = "did you mean " + " or ".join(near) + "?" if near else way_out
+    fail(field, "one of " + ", ".join(names), value, hint)

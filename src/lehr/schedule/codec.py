@@ -1,0 +1,119 @@
+"""JSON: every definition (schedule, policy, controller) written down and read back exactly."""
+
+import dataclasses
+import json
+from typing import Any, ClassVar, NoReturn
+
+from lehr.schedule.check import fail, one_of
+
+VERSION = 1
+KINDS: dict[str, type["Definition"]] = {}
+
+
+class Definition:
+    """A value that can be written down: a frozen dataclass, known in JSON by its ``kind``."""
+
+    kind: ClassVar[str]
+
+    def __init_subclass__(cls, kind: str | None = None) -> None:
+        """Register a final class under its JSON name."""
+        if kind is not None:
+            cls.kind = kind
+            KINDS[kind] = cls
+
+    def dumps(self, indent: int | None = None) -> str:
+        """Return the definition as JSON; `lehr.loads` gives an equal value back.
+
+        >>> import lehr
+        >>> lehr.constant(0.1).dumps()
+        '{"lehr": 1, "kind": "constant", "value": 0.1}'
+        """
+        return json.dumps({"lehr": VERSION, **encode(self)}, indent=indent, allow_nan=False)
+
+
+def encode(value: Any) -> Any:
+    """Return a definition as plain dicts, lists and numbers."""
+    if isinstance(value, Definition):
+        fields = [f.name for f in dataclasses.fields(value) if f.init]  # type: ignore[arg-type]
+        return {"kind": value.kind} | {name: encode(getattr(value, name)) for name in fields}
+    if isinstance(value, tuple):
+        return [encode(part) for part in value]
+    if isinstance(value, dict):
+        return {name: encode(part) for name, part in value.items()}
+    return value
+
+
+def decode(data: Any, where: str = "") -> Any:
+    """Return what `encode` was given; unknown kinds and fields are refused."""
+    if isinstance(data, list):
+        return tuple(decode(part, f"{where} part {i}") for i, part in enumerate(data, 1))
+    if not isinstance(data, dict):
+        return data
+    kind = data.get("kind")
+    if not isinstance(kind, str):
+        return {name: decode(part, f"{where} {name}") for name, part in data.items()}
+    try:
+        cls = KINDS[one_of("kind", kind, KINDS)]
+        known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+        for name in data.keys() - {"kind"}:
+            one_of(f"field of {kind}", name, known)
+        for name, field in known.items():
+            if name not in data and field.default is dataclasses.MISSING:
+                fail(f"{kind}.{name}", "given", None)
+    except ValueError as error:
+        raise _placed(error, where) from None
+    fields = {k: decode(v, f"{where} {kind} {k}") for k, v in data.items() if k != "kind"}
+    try:
+        return cls(**fields)
+    except (TypeError, ValueError) as error:
+        raise _placed(error, f"{where} {kind}") from None
+
+
+def loads(text: str) -> Any:
+    """Return the definition that ``text``, made by ``dumps``, holds.
+
+    Raises ValueError for anything else: broken JSON, another version, unknown kinds or fields,
+    repeated keys, NaN, nesting too deep.
+
+    >>> import lehr
+    >>> lehr.loads(lehr.constant(0.1).dumps()) == lehr.constant(0.1)
+    True
+    """
+    if not isinstance(text, str | bytes):
+        fail("text", "a JSON string", text, error=TypeError)
+    try:
+        data = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        if not isinstance(data, dict):
+            fail("definition", "a JSON object", data)
+        version = data.pop("lehr", None)
+        if version != VERSION or isinstance(version, bool):
+            fail("lehr", f"the format version {VERSION}", version)
+        if not isinstance(data.get("kind"), str):
+            fail("kind", "one of " + ", ".join(KINDS), data.get("kind"))
+        return decode(data)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"definition must be valid JSON: {error}") from None
+    except RecursionError:
+        raise ValueError("definition must be less deeply nested JSON") from None
+
+
+def _placed(error: Exception, where: str) -> Exception:
+    message = str(error)
+    if where.strip() and not message.startswith("in "):
+        message = f"in {where.strip()}: {message}"
+    return type(error)(message)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    fail("number", "finite", name)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                fail("key", "given once in each JSON object", key)
+            seen.add(key)
+    return data

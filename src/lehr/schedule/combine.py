@@ -1,0 +1,273 @@
+"""Combinators: schedules made of schedules."""
+
+import bisect
+import math
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import partial, reduce
+from itertools import accumulate
+from typing import Any, Self
+
+from lehr.schedule import scalar
+from lehr.schedule.base import Constant, Schedule, as_schedule
+from lehr.schedule.check import fail, whole
+from lehr.schedule.length import (
+    ENDLESS,
+    REST,
+    UNKNOWN,
+    Extent,
+    Length,
+    Run,
+    check_length,
+)
+
+
+@dataclass(frozen=True)
+class Chain(Schedule, kind="chain"):
+    """One part after the other, each with its own clock; after the last its final value holds.
+
+    >>> import lehr
+    >>> s = lehr.linear(0.0, 1.0, steps=2).then(lehr.linear(1.0, 0.0, steps=4))
+    >>> [s(t) for t in range(7)]
+    [0.0, 0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+
+    parts: tuple[Schedule, ...]
+    _firsts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        parts = _check_parts(self.parts)
+        for i, part in enumerate(parts[:-1], 1):
+            if part.length in (ENDLESS, REST):
+                never = "it never ends" if part.length == ENDLESS else f"it takes {REST}"
+                way_out = f"{never}: give it an end with .take(steps)"
+                fail(f"part {i} of a chain", "a schedule that ends", part, way_out)
+        resolved = all(part.resolved for part in parts)
+        *before, last = [part.length for part in parts]
+        length = last if last in (ENDLESS, REST) else _total([*before, last])
+        self._derive(
+            parts=parts,
+            resolved=resolved,
+            length=length,
+            _firsts=tuple(accumulate(before, initial=0)) if resolved else (),
+        )
+
+    def at(self, t: Any, xp: Any) -> Any:
+        firsts = self._firsts
+        if xp is scalar:
+            i = bisect.bisect_right(firsts, t) - 1
+            return self.parts[i].at(t - firsts[i], xp)
+        value = self.parts[0].at(t, xp)
+        for first, part in zip(firsts[1:], self.parts[1:], strict=True):
+            # every part is evaluated, so the ones not yet begun stand at their first step
+            local = xp.where(t < first, 0, t - first)
+            value = xp.where(t < first, value, part.at(local, xp))
+        return value
+
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        parts = []
+        for i, part in enumerate(self.parts, 1):
+            try:
+                resolved, first = part._resolve(run, first)  # type: ignore[assignment]
+            except ValueError as error:
+                message = str(error)
+                if message.startswith("in "):
+                    raise
+                raise ValueError(f"in Chain part {i}: {message}") from None
+            parts.append(resolved)
+        return Chain(tuple(parts)), first
+
+
+@dataclass(frozen=True)
+class Repeat(Schedule, kind="repeat"):
+    """A part over and over; after ``times`` times its last value holds (endless without).
+
+    >>> import lehr
+    >>> [lehr.linear(1.0, 0.0, steps=2).repeat()(t) for t in range(5)]
+    [1.0, 0.5, 1.0, 0.5, 1.0]
+    """
+
+    part: Schedule
+    times: int | None = None
+
+    def __post_init__(self) -> None:
+        part = as_schedule("part", self.part)
+        if part.length in (ENDLESS, REST):
+            fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
+        times = None if self.times is None else whole("times", self.times)
+        known = isinstance(part.length, int)
+        length: Extent = ENDLESS
+        if times is not None:
+            length = part.length * times if isinstance(part.length, int) else UNKNOWN
+        self._derive(part=part, times=times, resolved=known and part.resolved, length=length)
+
+    def at(self, t: Any, xp: Any) -> Any:
+        period = self.part.length
+        if self.times is None:
+            return self.part.at(t % period, xp)
+        return self.part.at(xp.where(t < self.length, t % period, period), xp)
+
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        part, _ = self.part._resolve(run, Fraction(0))  # every cycle has the same whole steps
+        result = Repeat(part, self.times)
+        length = result.length
+        return result, first + length if isinstance(length, int) else math.inf
+
+
+@dataclass(frozen=True)
+class Take(Schedule, kind="take"):
+    """The first ``steps`` steps of a part; its value there then holds.
+
+    >>> import lehr
+    >>> s = lehr.exponential(1.0, 0.5, steps=1).take(2)
+    >>> [s(t) for t in range(5)], s.length
+    ([1.0, 0.5, 0.25, 0.25, 0.25], 2)
+    """
+
+    part: Schedule
+    steps: Length
+
+    def __post_init__(self) -> None:
+        part = as_schedule("part", self.part)
+        steps = check_length("steps", self.steps)
+        known = isinstance(steps, int)
+        self._derive(
+            part=part,
+            steps=steps,
+            resolved=known and part.resolved,
+            length=steps if known else REST if steps is None else UNKNOWN,
+        )
+
+    def at(self, t: Any, xp: Any) -> Any:
+        return self.part.at(xp.where(t < self.steps, t, self.steps), xp)
+
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        steps, end = run.place("steps", self.steps, first)
+        return Take(_resolved(self.part, run, first), steps), end
+
+
+@dataclass(frozen=True)
+class Shift(Schedule, kind="shift"):
+    """A part ``steps`` later: its first value holds until then. Negative: that much earlier.
+
+    >>> import lehr
+    >>> s = lehr.linear(1.0, 0.0, steps=2)
+    >>> [s.shift(1)(t) for t in range(4)], [s.shift(-1)(t) for t in range(2)]
+    ([1.0, 1.0, 0.5, 0.0], [0.5, 0.0])
+    """
+
+    part: Schedule
+    steps: int
+
+    def __post_init__(self) -> None:
+        part = as_schedule("part", self.part)
+        steps = whole("steps", self.steps, at_least=-(2**62), unit="steps")
+        length = part.length
+        if isinstance(length, int):
+            length += steps
+            if length < 1:
+                fail("steps", f"above -{part.length}, or nothing is left of the part", steps)
+        self._derive(part=part, steps=steps, resolved=part.resolved, length=length)
+
+    def at(self, t: Any, xp: Any) -> Any:
+        if self.steps <= 0:
+            return self.part.at(t - self.steps, xp)
+        return self.part.at(xp.where(t < self.steps, 0, t - self.steps), xp)
+
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        part, end = self.part._resolve(run, first + self.steps)
+        return Shift(part, self.steps), end
+
+
+class Pointwise(Schedule):
+    """Schedules on one clock, folded step by step; as long as the longest that moves."""
+
+    parts: tuple[Schedule, ...]
+
+    def __post_init__(self) -> None:
+        parts = _check_parts(self.parts)
+        moving = [part.length for part in parts if not isinstance(part, Constant)] or [ENDLESS]
+        self._derive(
+            parts=parts, length=_longest(moving), resolved=all(part.resolved for part in parts)
+        )
+
+    @staticmethod
+    @abstractmethod
+    def fold(a: Any, b: Any, xp: Any) -> Any:
+        """Combine two values."""
+
+    def at(self, t: Any, xp: Any) -> Any:
+        return reduce(partial(self.fold, xp=xp), [part.at(t, xp) for part in self.parts])
+
+    def _resolve(self, run: Run, first: Fraction) -> tuple[Self, Fraction | float]:
+        parts, ends = zip(*(part._resolve(run, first) for part in self.parts), strict=True)
+        result = type(self)(parts)  # type: ignore[call-arg]
+        return result, math.inf if result.length == ENDLESS else max(
+            e for e in ends if e != math.inf
+        )
+
+
+@dataclass(frozen=True)
+class Product(Pointwise, kind="product"):
+    """The product of its parts at each step."""
+
+    parts: tuple[Schedule, ...]
+
+    @staticmethod
+    def fold(a: Any, b: Any, xp: Any) -> Any:
+        return a * b
+
+
+@dataclass(frozen=True)
+class Sum(Pointwise, kind="sum"):
+    """The sum of its parts at each step."""
+
+    parts: tuple[Schedule, ...]
+
+    @staticmethod
+    def fold(a: Any, b: Any, xp: Any) -> Any:
+        return a + b
+
+
+@dataclass(frozen=True)
+class Min(Pointwise, kind="min"):
+    """The smallest of its parts at each step."""
+
+    parts: tuple[Schedule, ...]
+
+    @staticmethod
+    def fold(a: Any, b: Any, xp: Any) -> Any:
+        return xp.where(a < b, a, b)
+
+
+@dataclass(frozen=True)
+class Max(Pointwise, kind="max"):
+    """The largest of its parts at each step."""
+
+    parts: tuple[Schedule, ...]
+
+    @staticmethod
+    def fold(a: Any, b: Any, xp: Any) -> Any:
+        return xp.where(a > b, a, b)
+
+
+def _check_parts(parts: Any) -> tuple[Schedule, ...]:
+    if not isinstance(parts, list | tuple) or not parts:
+        fail("parts", "a list of schedules", parts, error=TypeError)
+    return tuple(as_schedule(f"part {i}", part) for i, part in enumerate(parts, 1))
+
+
+def _total(lengths: list[Extent]) -> Extent:
+    return sum(lengths) if all(isinstance(n, int) for n in lengths) else UNKNOWN  # type: ignore[arg-type]
+
+
+def _longest(lengths: list[Extent]) -> Extent:
+    for extent in (ENDLESS, REST, UNKNOWN):
+        if extent in lengths:
+            return extent
+    return max(lengths)  # type: ignore[type-var]
+
+
+def _resolved(part: Schedule, run: Run, first: Fraction) -> Schedule:
+    return part if part.resolved else part._resolve(run, first)[0]

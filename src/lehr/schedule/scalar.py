@@ -1,0 +1,42 @@
+"""The few NumPy names the formulas use, for plain Python numbers; and which names go with what."""
+
+import math
+from typing import Any
+
+cos = math.cos
+exp = math.exp
+floor = math.floor
+sqrt = math.sqrt
+tanh = math.tanh
+
+
+def where(condition: Any, yes: Any, no: Any) -> Any:
+    """Return ``yes`` where the condition holds, else ``no``."""
+    return yes if condition else no
+
+
+def namespace(value: object) -> Any | None:
+    """Return the module whose ``where, cos, exp ...`` work on ``value``; None if there is none.
+
+    Only a framework that made ``value``, and so is loaded already, is imported; by statements,
+    which torch.compile and tf.function can trace.
+    """
+    for kind in type(value).__mro__:  # a subclass of an array is driven like the array
+        root = kind.__module__.partition(".")[0]
+        if root == "numpy":
+            import numpy
+
+            return numpy
+        if root in ("jax", "jaxlib"):
+            import jax.numpy
+
+            return jax.numpy
+        if root == "torch":
+            import torch
+
+            return torch
+        if root == "tensorflow":
+            import tensorflow.experimental.numpy as tnp
+
+            return tnp
+    return None
