@@ -1,0 +1,17 @@
+"""Keras 3 on JAX, TensorFlow and PyTorch: policies in the graph, and a Learner.
+
+Importing this module also lets Keras load models saved with a driven optimizer.
+"""
+
+try:
+    import keras as _keras  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"lehr.keras needs Keras 3 and a backend ({error}); pip install 'lehr[keras]'"
+    ) from error
+
+from lehr.keras.driver import Control as Control
+from lehr.keras.driver import Schedule as Schedule
+from lehr.keras.driver import attach as attach
+from lehr.keras.driver import schedule as schedule
+from lehr.keras.learner import Learner as Learner

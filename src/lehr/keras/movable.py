@@ -1,0 +1,111 @@
+"""Optimizers whose hyperparameters can be written in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from lehr.schedule.check import fail
+
+
+def plain_variable(value: Any, name: str) -> Any:
+    """Return a variable for an optimizer to own."""
+    return keras.Variable(value, dtype="float32", trainable=False, autocast=False, name=name)
+
+
+class _Hyper(keras.Variable):  # type: ignore[misc]
+    """A hyperparameter that can change in the graph where Keras bakes in a Python float.
+
+    Keras asks ``momentum != 0`` while it traces; truth tests answer for the constant.
+    """
+
+    def __init__(self, value: float, name: str) -> None:
+        self._constant = float(value)
+        super().__init__(value, dtype="float32", trainable=False, autocast=False, name=name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._constant == other)
+
+    def __ne__(self, other: object) -> bool:
+        return self._constant != other
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self._constant > other)
+
+    __hash__ = object.__hash__
+
+
+class Movable:
+    """Mixed into an optimizer's own class: its hyperparameters can be written in the graph.
+
+    The variables belong to the optimizer, so they are traced, saved and restored with it.
+    """
+
+    def __init__(self, *args: Any, moves: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.moves = tuple(moves)
+        for name in self.moves:
+            attribute = attribute_of(self, name)
+            if name != "lr":
+                setattr(self, attribute, _Hyper(getattr(self, attribute), attribute))
+
+    def variable_of(self, name: str) -> Any:
+        """Return the variable that holds a hyperparameter: "lr", "momentum", "weight_decay"."""
+        return getattr(self, attribute_of(self, name))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the optimizer's own config with plain numbers."""
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        return {k: v._constant if isinstance(v, _Hyper) else v for k, v in config.items()}
+
+
+def movable(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return an optimizer like the given one, all of whose hyperparameters can be written."""
+    momentum = any(getattr(optimizer, name, 0) != 0 for name in ("momentum", "beta_1"))
+    moves = ["lr"] + ["momentum"] * momentum
+    moves += ["weight_decay"] * (optimizer.weight_decay is not None)
+    base = type(optimizer)
+    cls = type(f"Movable{base.__name__}", (Movable, base), {})
+    return cls(**plain_config(optimizer), moves=moves)
+
+
+def check_fresh(optimizer: Any) -> None:
+    """Raise unless it is a plain Keras optimizer that has not trained yet."""
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        fail("optimizer", "a Keras optimizer", optimizer, error=TypeError)
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        fail("optimizer", "the inner one", optimizer, "attach first, then wrap in loss scaling")
+    if isinstance(optimizer, Movable):
+        fail("optimizer", "one that is not driven yet", optimizer, "build a new one")
+    if optimizer.built:
+        fail("optimizer", "one that has not trained yet", optimizer, "attach before compile")
+
+
+def plain_config(optimizer: Any) -> dict[str, Any]:
+    """Return its config with a number for the rate, which will be written before each update."""
+    return dict(optimizer.get_config()) | {"learning_rate": 0.0}
+
+
+def attribute_of(optimizer: Any, name: str) -> str:
+    """Return the optimizer's attribute for a hyperparameter, or refuse one it has not."""
+    if name == "lr":
+        return "_learning_rate"
+    if name == "weight_decay":
+        if optimizer.weight_decay is None:
+            way_out = "build it with weight_decay=, any number"
+            fail("optimizer", "one with weight decay to move", optimizer, way_out)
+        return "weight_decay"
+    for attribute in ("momentum", "beta_1"):
+        if hasattr(optimizer, attribute):
+            if getattr(optimizer, attribute) == 0:
+                way_out = "build it with momentum=0.9, or Keras keeps no momentum to scale"
+                fail("momentum", "above 0 in the optimizer at the start", 0.0, way_out)
+            return attribute
+    fail(
+        "optimizer",
+        "one with momentum or beta_1, which the policy moves",
+        optimizer,
+        "give the policy momentum=None",
+    )
