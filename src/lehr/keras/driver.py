@@ -5,20 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from lehr.control import State
 from lehr.keras.movable import (
+    WRAPPERS,
     Movable,
     attribute_of,
     check_fresh,
-    plain_config,
+    check_groups,
     plain_variable,
+    remade,
 )
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule as LehrSchedule
 from lehr.schedule.base import as_schedule
-from lehr.schedule.check import fail, whole
+from lehr.schedule.check import fail, number, whole
 from lehr.schedule.codec import loads
 
 
@@ -82,7 +85,9 @@ class Driven(Movable):
         super().__init__(*args, moves=tuple(definition.targets), **kwargs)
         self.policy = definition
         self.record = record
-        self.factor = plain_variable(1.0, "factor")
+        self._factor = plain_variable(1.0, "factor")
+        self._control = plain_variable(np.zeros(6), "control", "int32")
+        self.control_state = State()
         if record:
             nothing_yet = ops.full((record, len(self.moves)), float("nan"))
             self.ledger = plain_variable(nothing_yet, "ledger")
@@ -91,19 +96,56 @@ class Driven(Movable):
         """Write the values of update n, then make update n."""
         n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
         values = {name: _float32(s(n)) for name, s in self.policy.targets.items()}  # type: ignore[operator]
-        values["lr"] = values["lr"] * self.factor
+        values["lr"] = values["lr"] * self._factor
         for name, value in values.items():
             self.variable_of(name).assign(value)
         if self.record:
-            row = ops.reshape(ops.stack(list(values.values())), (1, -1))
+            written = [_float32(self.variable_of(name)) for name in self.moves]
+            row = ops.reshape(ops.stack(written), (1, -1))
             place = ops.cast(ops.mod(n, self.record), "int32")
             start = ops.stack([place, ops.zeros_like(place)])
             ledger = ops.convert_to_tensor(self.ledger)
             self.ledger.assign(ops.slice_update(ledger, start, row))
         super().apply(grads, trainable_variables)  # type: ignore[misc]
 
+    @property
+    def factor(self) -> Any:
+        """The variable that multiplies the scheduled rate; takes a number at any time."""
+        return self._factor
+
+    @factor.setter
+    def factor(self, value: float) -> None:
+        self._factor.assign(number("factor", value, at_least=0))
+
+    @property
+    def learning_rate(self) -> Any:
+        """The rate of the last update."""
+        return self._learning_rate  # type: ignore[attr-defined]
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        way_out = "set model.optimizer.factor to scale it"
+        fail("learning_rate", "left to the policy", value, way_out)
+
+    @property
+    def control_state(self) -> State:
+        """What the policy's controller remembers; saved with the optimizer."""
+        best, waited, resting = ops.convert_to_numpy(self._control).view("float64").tolist()
+        factor = float(ops.convert_to_numpy(self._factor))
+        return State(factor, None if np.isnan(best) else best, int(waited), int(resting))
+
+    @control_state.setter
+    def control_state(self, state: State) -> None:
+        best = np.nan if state.best is None else state.best
+        # as bits: JAX has no float64, and a rounded best would look like an improvement
+        memory = np.array([best, state.waited, state.resting], "float64")
+        self._control.assign(memory.view("int32"))
+        self.factor = state.factor
+
     def recorded(self) -> dict[str, list[float]]:
         """Return the values of the last ``record`` updates, oldest first, from in the graph."""
+        if not self.record:
+            fail("record", "above 0 to keep values", 0, "attach(..., record=number of updates)")
         done = int(self.iterations)  # type: ignore[attr-defined]
         ledger = ops.convert_to_numpy(self.ledger)
         rows = [ledger[n % self.record] for n in range(max(0, done - self.record), done)]
@@ -148,14 +190,11 @@ def attach(
     """
     resolved = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
     check_fresh(optimizer)
-    for name, target in resolved.targets.items():
-        if isinstance(target, dict):
-            way_out = "use one schedule: Keras optimizers have no parameter groups"
-            fail(name, "one schedule for Keras", list(target), way_out)
+    check_groups(resolved)
+    for name in resolved.targets:
         attribute_of(optimizer, name)
-    driven = _driven(type(optimizer))
     record = whole("record", record, at_least=0)
-    return driven(**plain_config(optimizer), policy=resolved, record=record)
+    return remade(_driven(type(optimizer)), optimizer, policy=resolved, record=record)
 
 
 class Control(keras.callbacks.Callback):  # type: ignore[misc]
@@ -167,15 +206,9 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
         ValueError: if the model's optimizer is not driven, or the monitored metric is missing.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.state: State | None = None
-
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Take up the factor where the optimizer has it."""
-        optimizer = self._optimizer()
-        if optimizer.policy.control is not None and self.state is None:
-            self.state = State(factor=float(ops.convert_to_numpy(optimizer.factor)))
+        """Refuse an optimizer that is not driven."""
+        self._optimizer()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Give the epoch's metric to the controller and its factor to the optimizer."""
@@ -183,12 +216,11 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(ops.convert_to_numpy(optimizer.learning_rate))
         control = optimizer.policy.control
-        if control is None or self.state is None:
+        if control is None:
             return
         if control.monitor not in logs:
             fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor)
-        self.state = control.update(self.state, logs[control.monitor])
-        optimizer.factor.assign(self.state.factor)
+        optimizer.control_state = control.update(optimizer.control_state, logs[control.monitor])
 
     def _optimizer(self) -> Any:
         # through the property: on JAX it brings the traced state back into the variables
@@ -201,10 +233,12 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
 
 def _driven(base: Any) -> Any:
     """Return the driven form of an optimizer class, known to Keras's loader by a fixed name."""
-    name = f"Driven{base.__name__}"
     if base not in _DRIVEN:
-        cls = type(name, (Driven, base), {"__module__": __name__})
-        _DRIVEN[base] = keras.saving.register_keras_serializable("lehr")(cls)
+        cls = type(f"Driven{base.__name__}", (Driven, base), {"__module__": __name__})
+        # a user's own SGD must not take the place of Keras's
+        own = "" if base.__module__.startswith("keras.") else f"{base.__module__}."
+        register = keras.saving.register_keras_serializable("lehr", f"{own}{cls.__name__}")
+        _DRIVEN[base] = register(cls)
     return _DRIVEN[base]
 
 
@@ -213,7 +247,7 @@ for _stock in list(vars(keras.optimizers).values()):
     if (
         isinstance(_stock, type)
         and issubclass(_stock, keras.optimizers.Optimizer)
-        and _stock not in (keras.optimizers.Optimizer, keras.optimizers.LossScaleOptimizer)
+        and _stock.__name__ not in ("Optimizer", *WRAPPERS)
     ):
         # on PyTorch an optimizer is made as a hidden subclass with grouped updates
         _driven(type(_stock.__new__(_stock)))  # type: ignore[call-overload]

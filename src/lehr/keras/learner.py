@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from lehr import learner as port
-from lehr.keras.movable import check_fresh, movable
+from lehr.keras.movable import check_fresh, check_groups, movable
 from lehr.learner import Batches, Snapshot, Trace, scheduled
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.check import fail, whole
@@ -55,6 +55,9 @@ class Learner(port.Learner):
             steps = model.optimizer.gradient_accumulation_steps
             way_out = "compile without it and use a larger batch_size"
             fail("gradient_accumulation_steps", "None for a Learner", steps, way_out)
+        if len(train[0]) != len(train[1]):
+            # JAX would read the last target again and again
+            fail("train", "inputs and targets of one length", [len(part) for part in train])
         self.model = model
         self._splits = {"train": train, "validation": validation, "test": test}
         self._batches = Batches(len(train[0]), whole("batch_size", batch_size), seed)
@@ -80,7 +83,9 @@ class Learner(port.Learner):
         until: Callable[[Trace], bool] | None = None,
     ) -> Trace:
         """Make updates in blocks; see `lehr.learner.Learner.train`."""
+        steps = whole("steps", steps, at_least=0)
         policy = resolved_policy(policy)
+        check_groups(policy)
         optimizer = self.model.optimizer
         for name in policy.targets:
             if name not in optimizer.moves:

@@ -7,12 +7,19 @@ from typing import Any
 
 import keras
 
+from lehr.policy import Policy
 from lehr.schedule.check import fail
 
+WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer")
+_ONLY_LR = {
+    "Muon": "it has two of each, for different layers",
+    "ScheduleFreeAdamW": "its average of the weights assumes that they stay",
+}
 
-def plain_variable(value: Any, name: str) -> Any:
+
+def plain_variable(value: Any, name: str, dtype: str = "float32") -> Any:
     """Return a variable for an optimizer to own."""
-    return keras.Variable(value, dtype="float32", trainable=False, autocast=False, name=name)
+    return keras.Variable(value, dtype=dtype, trainable=False, autocast=False, name=name)
 
 
 class _Hyper(keras.Variable):  # type: ignore[misc]
@@ -63,35 +70,54 @@ class Movable:
 
 def movable(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
     """Return an optimizer like the given one, all of whose hyperparameters can be written."""
-    momentum = any(getattr(optimizer, name, 0) != 0 for name in ("momentum", "beta_1"))
-    moves = ["lr"] + ["momentum"] * momentum
-    moves += ["weight_decay"] * (optimizer.weight_decay is not None)
+    moves = ["lr"]
+    if not _only_lr(optimizer):
+        momentum = any(getattr(optimizer, name, 0) != 0 for name in ("momentum", "beta_1"))
+        moves += ["momentum"] * momentum
+        moves += ["weight_decay"] * (optimizer.weight_decay is not None)
     base = type(optimizer)
-    cls = type(f"Movable{base.__name__}", (Movable, base), {})
-    return cls(**plain_config(optimizer), moves=moves)
+    return remade(type(f"Movable{base.__name__}", (Movable, base), {}), optimizer, moves=moves)
+
+
+def remade(cls: Any, optimizer: keras.optimizers.Optimizer, **more: Any) -> Any:
+    """Return an optimizer of another class with the same settings."""
+    # the rate is a number, as it will be written before each update
+    config = dict(optimizer.get_config()) | {"learning_rate": 0.0}
+    made = cls(**config, **more)
+    # the one choice that Keras leaves out of the config: which weights do not decay
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+        if hasattr(optimizer, name):
+            setattr(made, name, getattr(optimizer, name))
+    return made
 
 
 def check_fresh(optimizer: Any) -> None:
     """Raise unless it is a plain Keras optimizer that has not trained yet."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         fail("optimizer", "a Keras optimizer", optimizer, error=TypeError)
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        fail("optimizer", "the inner one", optimizer, "attach first, then wrap in loss scaling")
+    if type(optimizer).__name__ in WRAPPERS:
+        fail("optimizer", "an inner one", optimizer, "attach first, then wrap it in this")
     if isinstance(optimizer, Movable):
         fail("optimizer", "one that is not driven yet", optimizer, "build a new one")
     if optimizer.built:
         fail("optimizer", "one that has not trained yet", optimizer, "attach before compile")
 
 
-def plain_config(optimizer: Any) -> dict[str, Any]:
-    """Return its config with a number for the rate, which will be written before each update."""
-    return dict(optimizer.get_config()) | {"learning_rate": 0.0}
+def check_groups(policy: Policy) -> None:
+    """Raise if a policy names parameter groups."""
+    for name, target in policy.targets.items():
+        if isinstance(target, dict):
+            way_out = "use one schedule: Keras optimizers have no parameter groups"
+            fail(name, "one schedule for Keras", list(target), way_out)
 
 
 def attribute_of(optimizer: Any, name: str) -> str:
     """Return the optimizer's attribute for a hyperparameter, or refuse one it has not."""
     if name == "lr":
         return "_learning_rate"
+    if kind := _only_lr(optimizer):
+        rule = f"left alone with {kind}, as {_ONLY_LR[kind]}"
+        fail(name, rule, "a policy that moves it", f"give the policy {name}=None")
     if name == "weight_decay":
         if optimizer.weight_decay is None:
             way_out = "build it with weight_decay=, any number"
@@ -109,3 +135,8 @@ def attribute_of(optimizer: Any, name: str) -> str:
         optimizer,
         "give the policy momentum=None",
     )
+
+
+def _only_lr(optimizer: Any) -> str | None:
+    """Return the name of its class, if only its rate may move."""
+    return next((c.__name__ for c in type(optimizer).__mro__ if c.__name__ in _ONLY_LR), None)

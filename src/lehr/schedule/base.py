@@ -12,15 +12,15 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.schedule import scalar
-from lehr.schedule.check import fail, number, one_of
+from lehr.schedule.check import fail, number, one_of, whole_steps
 from lehr.schedule.codec import Definition
-from lehr.schedule.curves import CURVES, Curve
+from lehr.schedule.curves import CURVES, LEFT, Curve, share
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, Length, Run, check_length
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Array = TypeVar("Array")
+Combinator = TypeVar("Combinator", bound="Schedule")
 
 
 class Schedule(Definition, ABC):
@@ -60,12 +60,8 @@ class Schedule(Definition, ABC):
     def __call__(self, step: Any) -> Any:
         """Return the value at a step, or the values at an array of steps."""
         if not self.resolved:
-            fail(
-                "schedule",
-                "in whole steps before it is used",
-                self,
-                "call .resolve(steps=..., steps_per_epoch=...)",
-            )
+            way_out = "call .resolve(steps=..., steps_per_epoch=...)"
+            fail("schedule", "in whole steps before it is used", self, way_out)
         if type(step) is int:
             if step < 0:
                 fail("step", "at least 0", step)
@@ -82,9 +78,7 @@ class Schedule(Definition, ABC):
             if not float(step).is_integer():
                 fail("step", "a whole number", step)
             return self(int(float(step)))
-        if xp.__name__ == "numpy" and xp.any(xp.less(step, 0)):
-            fail("step", "at least 0", xp.min(step).item())
-        return self.at(step, xp)
+        return self.at(whole_steps(step, xp) if xp.__name__ == "numpy" else step, xp)
 
     def resolve(
         self,
@@ -117,9 +111,7 @@ class Schedule(Definition, ABC):
 
     def then(self, other: Schedule) -> combine.Chain:
         """Return this schedule followed by another, whose clock starts where this one ends."""
-        return combine.Chain(
-            _parts(combine.Chain, self) + _parts(combine.Chain, as_schedule("other", other))
-        )
+        return self._with(combine.Chain, "other", other)
 
     def repeat(self, times: int | None = None) -> combine.Repeat:
         """Return this schedule over and over (or ``times`` times, then its last value)."""
@@ -134,9 +126,7 @@ class Schedule(Definition, ABC):
         return combine.Shift(self, steps)
 
     def clip(
-        self,
-        floor: float | Schedule | None = None,
-        ceiling: float | Schedule | None = None,
+        self, floor: float | Schedule | None = None, ceiling: float | Schedule | None = None
     ) -> Schedule:
         """Return this schedule kept between a floor and a ceiling (numbers or schedules)."""
         result: Schedule = self
@@ -148,30 +138,29 @@ class Schedule(Definition, ABC):
 
     def minimum(self, other: float | Schedule) -> combine.Min:
         """Return the smaller of two schedules at each step."""
-        return combine.Min(
-            _parts(combine.Min, self) + _parts(combine.Min, as_schedule("other", other))
-        )
+        return self._with(combine.Min, "other", other)
 
     def maximum(self, other: float | Schedule) -> combine.Max:
         """Return the larger of two schedules at each step."""
-        return combine.Max(
-            _parts(combine.Max, self) + _parts(combine.Max, as_schedule("other", other))
-        )
+        return self._with(combine.Max, "other", other)
 
     def __mul__(self, other: float | Schedule) -> combine.Product:
         """Return the product at each step."""
-        return combine.Product(
-            _parts(combine.Product, self) + _parts(combine.Product, as_schedule("factor", other))
-        )
+        return self._with(combine.Product, "factor", other)
 
     def __add__(self, other: float | Schedule) -> combine.Sum:
         """Return the sum at each step."""
-        return combine.Sum(
-            _parts(combine.Sum, self) + _parts(combine.Sum, as_schedule("term", other))
-        )
+        return self._with(combine.Sum, "term", other)
 
     __rmul__ = __mul__
     __radd__ = __add__
+
+    def _with(self, combinator: type[Combinator], field: str, other: Any) -> Combinator:
+        """Return a combination with another schedule; parts of the same kind need no brackets."""
+        parts: list[Schedule] = []
+        for schedule in (self, as_schedule(field, other)):
+            parts += schedule.parts if type(schedule) is combinator else [schedule]  # type: ignore[attr-defined]
+        return combinator(parts)  # type: ignore[call-arg]
 
     def plot(self, steps: int | None = None) -> Figure:
         """Return a figure of the schedule over its length, or over ``steps`` steps."""
@@ -187,11 +176,6 @@ def as_schedule(field: str, value: Any) -> Schedule:
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         fail(field, "a schedule or a number", value, error=TypeError)
     return Constant(number(field, value))
-
-
-def _parts(combinator: type, schedule: Schedule) -> tuple[Schedule, ...]:
-    """Return the parts of a schedule made by the same combinator: they nest without brackets."""
-    return schedule.parts if type(schedule) is combinator else (schedule,)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -223,7 +207,7 @@ class Ramp(Schedule, kind="ramp"):
         end: value at step ``steps`` and after.
         steps: a length: whole steps, "3 epochs", "5%", or None, the rest of the run.
         curve: name of a unit curve.
-        power: exponent of the share that is left, ``1 - w``; above 0.
+        power: exponent of what is left, above 0; always 1 with the curve "exponential".
 
     >>> from lehr.schedule import Ramp
     >>> [Ramp(1.0, 0.0, steps=4)(t) for t in range(6)]
@@ -247,25 +231,34 @@ class Ramp(Schedule, kind="ramp"):
         end = number("end", self.end, above=lowest)
         steps = check_length("steps", self.steps)
         known = isinstance(steps, int)
+        power = number("power", self.power, above=0)
+        if power != 1.0 and geometric:
+            fail("power", "1 with the curve 'exponential'", self.power)
         self._derive(
             start=start,
             end=end,
             steps=steps,
-            power=number("power", self.power, above=0),
+            power=power,
             length=steps if known else REST if steps is None else UNKNOWN,
             resolved=known,
             _curve=CURVES[self.curve],
             # anchored at the larger end, so that float32 stays within 4e-7 of it
-            _log_ratio=math.log(min(start, end) / max(start, end)) if geometric else None,
+            _log_ratio=-abs(math.log(start) - math.log(end)) if geometric else None,
         )
 
     def at(self, t: Any, xp: Any) -> Any:
-        w = self._curve(xp.where(t < self.steps, t, self.steps) / self.steps, xp)
-        if self.power != 1.0:
-            w = 1.0 - (1.0 - w) ** self.power
-        if self._log_ratio is None:
+        gone = xp.where(t < self.steps, t, self.steps)
+        u = share(gone, self.steps, xp)
+        if self.power >= 1.0 and self._log_ratio is None:
+            w = self._curve(u, xp)
+            if self.power != 1.0:
+                w = 1.0 - (1.0 - w) ** self.power
             return (1.0 - w) * self.start + w * self.end
-        to_larger = 1.0 - w if self.end >= self.start else w
+        v = share(self.steps - gone, self.steps, xp)
+        if self._log_ratio is None:
+            left = LEFT[self.curve](u, v, xp) ** self.power
+            return left * self.start + (1.0 - left) * self.end
+        to_larger = v if self.end >= self.start else u
         value = max(self.start, self.end) * xp.exp(to_larger * self._log_ratio)
         return xp.where(t >= self.steps, self.end, xp.where(t <= 0, self.start, value))
 

@@ -7,6 +7,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
+MOST = 2**53
+
 
 def fail(
     field: str,
@@ -16,7 +18,10 @@ def fail(
     error: type[Exception] = ValueError,
 ) -> NoReturn:
     """Raise the error that says which field, what it must be, what it got, and the way out."""
-    got = repr(value)
+    try:
+        got = repr(value)
+    except (ValueError, RecursionError):  # an integer too long to print, a tree too deep
+        got = object.__repr__(value)
     if len(got) > 200:
         got = got[:200] + "..."
     raise error(f"{field} must be {rule}, got {got}" + (f"; {way_out}" if way_out else ""))
@@ -61,7 +66,23 @@ def whole(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int:
         fail(field, rule, value, error=TypeError)
     if value < at_least:
         fail(field, rule, value)
+    if int(value) > MOST:
+        fail(field, f"at most 2**53{f' {unit}' if unit else ''}, the largest exact float", value)
     return int(value)
+
+
+def whole_steps(steps: Any, np: Any) -> Any:
+    """Return NumPy steps as signed integers, which later subtractions do not overflow."""
+    array = np.asarray(steps)
+    if array.dtype.kind not in "iuf":
+        fail("step", "a whole number or an array of them", steps, error=TypeError)
+    if array.dtype.kind == "f":
+        wrong = array[~np.isfinite(array) | (array != np.floor(array))]
+        if wrong.size:
+            fail("step", "a whole number", wrong[0].item())
+    if array.size and array.min() < 0:
+        fail("step", "at least 0", array.min().item())
+    return array.astype(np.int64, copy=False)
 
 
 def ordered(low_field: str, low: float, high_field: str, high: float) -> None:
@@ -75,6 +96,6 @@ def one_of(field: str, value: Any, known: Iterable[str], way_out: str = "") -> s
     names = list(known)
     if value in names:
         return str(value)
-    near = difflib.get_close_matches(str(value), names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(str(value)[:100], names, n=3, cutoff=0.5)
     hint = "did you mean " + " or ".join(near) + "?" if near else way_out
     fail(field, "one of " + ", ".join(names), value, hint)

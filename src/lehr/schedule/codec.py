@@ -82,7 +82,12 @@ def loads(text: str) -> Any:
     if not isinstance(text, str | bytes):
         fail("text", "a JSON string", text, error=TypeError)
     try:
-        data = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+        data = json.loads(
+            text,
+            parse_int=_whole,
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_unique,
+        )
         if not isinstance(data, dict):
             fail("definition", "a JSON object", data)
         version = data.pop("lehr", None)
@@ -102,6 +107,12 @@ def _placed(error: Exception, where: str) -> Exception:
     if where.strip() and not message.startswith("in "):
         message = f"in {where.strip()}: {message}"
     return type(error)(message)
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 400:  # no float is longer; Python itself stops at 4300 with other words
+        fail("number", "at most 400 digits long", digits)
+    return int(digits)
 
 
 def _refuse_constant(name: str) -> NoReturn:

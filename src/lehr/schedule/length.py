@@ -24,7 +24,7 @@ _RULE = (
     "'2000 samples'"
 )
 _TEXT = re.compile(
-    r"\s*(\d{1,18}(?:\.\d{1,18})?(?:e\+?\d{1,2})?)\s*(%|steps?|epochs?|samples?|tokens?)\s*"
+    r"\s*(\d{1,18}(?:\.\d{1,20})?(?:e[+-]?\d{1,2})?)\s*(%|steps?|epochs?|samples?|tokens?)\s*"
 )
 _UNIT_SIZE = {
     "epochs": "steps_per_epoch",
@@ -38,7 +38,7 @@ def _parse(field: str, text: str) -> tuple[Fraction, str]:
     if match is None:
         fail(field, _RULE, text)
     amount = Fraction(match[1])
-    if amount <= 0:
+    if not Fraction(1, 10**18) <= amount < 10**18:  # beyond, `_spell` could not be read back
         fail(field, _RULE, text)
     unit = match[2]
     return amount, unit if unit == "%" or unit.endswith("s") else unit + "s"
@@ -47,6 +47,8 @@ def _parse(field: str, text: str) -> tuple[Fraction, str]:
 def _spell(amount: Fraction, unit: str) -> Length:
     if unit == "steps" and amount.denominator == 1:
         return int(amount)
+    if amount.denominator != 1:
+        amount = Fraction(repr(float(amount)))  # the decimal that is shown, so it reads back equal
     shown = str(int(amount)) if amount.denominator == 1 else repr(float(amount))
     if unit == "%":
         return f"{shown}%"
@@ -61,8 +63,8 @@ def check_length(field: str, value: Any) -> Length:
         amount, unit = _parse(field, value)
         if unit == "steps" and amount.denominator != 1:
             fail(field, _RULE, value)
-        return _spell(amount, unit)
-    return whole(field, value, unit="steps")
+        value = _spell(amount, unit)
+    return value if isinstance(value, str) else whole(field, value, unit="steps")
 
 
 def scale_length(field: str, length: Length, factor: Fraction) -> Length:

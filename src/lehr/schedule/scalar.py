@@ -6,6 +6,7 @@ from typing import Any
 cos = math.cos
 exp = math.exp
 floor = math.floor
+sin = math.sin
 sqrt = math.sqrt
 tanh = math.tanh
 

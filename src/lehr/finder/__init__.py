@@ -1,0 +1,8 @@
+"""Find: the range test, its record and what it suggests."""
+
+from lehr.finder.run import range_test as range_test
+from lehr.finder.suggest import Suggestion as Suggestion
+from lehr.finder.suggest import minimum as minimum
+from lehr.finder.suggest import steepest as steepest
+from lehr.finder.suggest import suggest as suggest
+from lehr.finder.sweep import Sweep as Sweep

@@ -1,0 +1,80 @@
+"""The range test: raise the learning rate step by step, watch the loss, put everything back."""
+
+from __future__ import annotations
+
+import math
+
+from lehr.finder.sweep import SPACINGS, Sweep
+from lehr.learner import Learner, Trace
+from lehr.policy import Policy
+from lehr.schedule.base import Ramp
+from lehr.schedule.check import fail, number, one_of, whole
+
+_SMOOTHING = 0.9  # of the running mean that is watched for divergence
+
+
+def range_test(
+    learner: Learner,
+    *,
+    low: float = 1e-5,
+    high: float = 10.0,
+    steps: int = 100,
+    spacing: str = "exponential",
+    divergence: float = 4.0,
+) -> Sweep:
+    """Train with a rising rate, record the loss of each batch, and restore the learner exactly.
+
+    Source: Smith, arXiv 1506.01186; the exponential spacing is fastai's.
+
+    Args:
+        learner: the training run; left bit for bit as it was, also after an error.
+        low: first rate, above 0.
+        high: last rate, above ``low``.
+        steps: updates, at least 20.
+        spacing: "exponential" (a constant ratio) or "linear" (a constant difference).
+        divergence: stop when the running mean of the loss stands this many times the fall so
+            far (or the best loss, if larger) above its best value; or is not finite.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+    """
+    low = number("low", low, above=0)
+    high = number("high", high, above=0)
+    if high <= low:
+        fail("high", f"above low ({low:g})", high)
+    steps = whole("steps", steps, at_least=20)
+    divergence = number("divergence", divergence, above=0)
+    curve = "exponential" if one_of("spacing", spacing, SPACINGS) == "exponential" else "linear"
+    # the last update, number steps - 1, is made at `high`
+    policy = Policy(lr=Ramp(low, high, steps - 1, curve))
+
+    def until(trace: Trace) -> bool:
+        return _stopping_point(trace.losses, divergence) is not None
+
+    before = learner.snapshot()
+    try:
+        trace = learner.train(policy, steps, until=until)
+    finally:
+        learner.restore(before)
+    stop = _stopping_point(trace.losses, divergence)
+    kept, stopped = stop if stop is not None else (len(trace.losses), "end")
+    return Sweep(
+        tuple(trace.rates["lr"][:kept]), tuple(trace.losses[:kept]), spacing, steps, stopped
+    )
+
+
+def _stopping_point(losses: list[float], divergence: float) -> tuple[int, str] | None:
+    """Return how many losses count and why the test ends there, or None to go on."""
+    mean, best, highest = 0.0, math.inf, -math.inf
+    for i, loss in enumerate(losses, 1):
+        if not math.isfinite(loss):
+            return i, "not finite"
+        mean = _SMOOTHING * mean + (1 - _SMOOTHING) * loss
+        level = mean / (1 - _SMOOTHING**i)
+        if i == 1:
+            highest = level
+        best = min(best, level)
+        # relative to the fall as well, so that losses below zero have a scale
+        if level > best + (divergence - 1) * max(abs(best), highest - best):
+            return i, "diverged"
+    return None

@@ -1,0 +1,130 @@
+"""Suggestion rules: free functions over a recorded sweep. What is best: FINDER.md section 4.5."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from dataclasses import dataclass
+
+from lehr.finder.sweep import Sweep
+from lehr.schedule.check import one_of
+
+WIDTH = 0.3  # decades: standard deviation of the centred smoothing
+_FEWEST = 20  # points below which a curve says nothing
+_CLEAR = 3.0  # a fall must be this many times the noise of the smoothed line
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What to use, and how sure.
+
+    Attributes:
+        rule: the rule that was asked.
+        lr: the learning rate, or None: no suggestion.
+        low: a rate that is probably safe but slower.
+        high: the largest rate worth trying.
+        reason: why this rate, or why none.
+    """
+
+    rule: str
+    lr: float | None
+    low: float | None
+    high: float | None
+    reason: str
+
+
+# for each use: the share of the minimum's rate to use, and of the bounds around it
+_USES = {
+    "constant": (1 / 3, 1 / 10, 1.0, "a third of it suits a constant rate"),
+    "one-cycle": (1.0, 1 / 3, 2.0, "the peak of a single cycle may stand there"),
+    "cyclical": (1.0, 1 / 10, 1.0, "upper bound of a cycle; the lower is a tenth of it"),
+}
+
+
+def suggest(sweep: Sweep, use: str) -> Suggestion:
+    """Return the suggestion of the rule that the evidence supports for a use.
+
+    Args:
+        sweep: a recorded range test.
+        use: "constant", "one-cycle" or "cyclical".
+    """
+    share, low, high, why = _USES[one_of("use", use, _USES)]
+    found = minimum(sweep)
+    if found.lr is None:
+        return Suggestion(use, None, None, None, found.reason)
+    lr = found.lr
+    return Suggestion(use, lr * share, lr * low, lr * high, f"{found.reason}; {why}")
+
+
+def minimum(sweep: Sweep) -> Suggestion:
+    """Return the rate where the curve, smoothed by a centred Gaussian in log rate, is lowest.
+
+    A centred kernel has no lag, unlike the running means that other finders use.
+    """
+    refusal = _refusal(sweep)
+    if refusal:
+        return Suggestion("minimum", None, None, None, refusal)
+    rates, smooth = smoothed(sweep)
+    lr = rates[min(range(len(smooth)), key=smooth.__getitem__)]
+    return Suggestion("minimum", lr, lr / 10, lr, f"the smoothed loss is lowest at {lr:.2g}")
+
+
+def steepest(sweep: Sweep) -> Suggestion:
+    """Return the rate where the smoothed loss falls fastest per decade; for comparison.
+
+    The rule of fastai, torch-lr-finder and ignite; it fails where the loss is noisy.
+    """
+    refusal = _refusal(sweep)
+    if refusal:
+        return Suggestion("steepest", None, None, None, refusal)
+    rates, smooth = smoothed(sweep)
+    last = min(range(len(smooth)), key=smooth.__getitem__)
+
+    def slope(i: int) -> float:
+        return (smooth[i + 1] - smooth[i - 1]) / math.log10(rates[i + 1] / rates[i - 1])
+
+    lr = rates[min(range(1, max(2, last)), key=slope)]
+    return Suggestion("steepest", lr, lr / 3, lr * 3, f"the loss falls fastest at {lr:.2g}")
+
+
+def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
+    """Return the rates and losses of the finite points, smoothed over 0.3 decade of log rate."""
+    points = [(r, x) for r, x in zip(sweep.rates, sweep.losses, strict=True) if math.isfinite(x)]
+    rates = [rate for rate, _ in points]
+    logs = [math.log10(rate) for rate in rates]
+    line = []
+    for centre in logs:
+        weights = [math.exp(-0.5 * ((x - centre) / WIDTH) ** 2) for x in logs]
+        total = math.fsum(w * loss for w, (_, loss) in zip(weights, points, strict=True))
+        line.append(total / math.fsum(weights))
+    return rates, line
+
+
+def _refusal(sweep: Sweep) -> str:
+    """Return why nothing can be suggested, or an empty string."""
+    rates, smooth = smoothed(sweep)
+    if len(rates) < _FEWEST:
+        first = f"the loss was {sweep.stopped} after {len(rates)} updates"
+        return f"{first}; fewer than {_FEWEST} points: start lower or take more steps"
+    lowest = min(range(len(smooth)), key=smooth.__getitem__)
+    fall = smooth[0] - smooth[lowest]
+    if lowest == 0:
+        return f"the loss rises from the start at {rates[0]:.2g}; start lower"
+    if fall <= _CLEAR * _noise(sweep, lowest):
+        return "the curve is flat within its noise; take more steps or a wider range"
+    if lowest == len(smooth) - 1 and sweep.stopped == "end":
+        return f"the loss still falls at the end, {rates[-1]:.2g}; go higher"
+    return ""
+
+
+def _noise(sweep: Sweep, lowest: int) -> float:
+    """Return the standard error of the smoothed line, from differences of neighbours."""
+    losses = [loss for loss in sweep.losses if math.isfinite(loss)][: lowest + 1]
+    if len(losses) < 3:
+        return 0.0
+    steps = [abs(b - a) for a, b in itertools.pairwise(losses)]
+    spread = statistics.median(steps) / 0.954  # of one point: median |difference| of normals
+    decades = math.log10(sweep.rates[lowest] / sweep.rates[0])
+    in_kernel = max(1.0, lowest / max(decades, WIDTH) * WIDTH * math.sqrt(4 * math.pi))
+    return spread / math.sqrt(in_kernel)

@@ -1,0 +1,82 @@
+"""The record of a range test: what was tried and what it gave. Nothing in it is smoothed."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lehr.schedule.check import fail, one_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from lehr.finder.suggest import Suggestion
+
+SPACINGS = ("exponential", "linear")
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Losses at rising learning rates.
+
+    Attributes:
+        rates: learning rate really used in each update, rising.
+        losses: training loss of each batch, before its update; may end in NaN or infinity.
+        spacing: "exponential" or "linear".
+        steps: updates that were planned; fewer were made if the loss diverged.
+        stopped: why it ended: "end", "diverged" or "not finite".
+
+    >>> sweep = Sweep((0.1, 1.0), (2.0, 1.5), "exponential", 2, "end")
+    >>> Sweep.from_json(sweep.to_json()) == sweep
+    True
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    spacing: str
+    steps: int
+    stopped: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rates", tuple(self.rates))
+        object.__setattr__(self, "losses", tuple(self.losses))
+        one_of("spacing", self.spacing, SPACINGS)
+        if len(self.rates) != len(self.losses):
+            fail("losses", f"as many as the {len(self.rates)} rates", len(self.losses))
+        if any(not a < b for a, b in itertools.pairwise(self.rates)):
+            fail("rates", "rising", self.rates)
+
+    def suggest(self, use: str) -> Suggestion:
+        """Return the learning rate for a use: "constant", "one-cycle" or "cyclical"."""
+        from lehr.finder.suggest import suggest
+
+        return suggest(self, use)
+
+    def to_json(self) -> str:
+        """Return the record as JSON; a loss that is not finite is written as a string."""
+        losses = [loss if math.isfinite(loss) else str(loss) for loss in self.losses]
+        data: dict[str, Any] = dataclasses.asdict(self) | {"losses": losses}
+        return json.dumps({"lehr_sweep": _VERSION} | data, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Sweep:
+        """Return the record that `to_json` wrote.
+
+        Raises:
+            ValueError: if it is something else.
+        """
+        data = json.loads(text)
+        if not isinstance(data, dict) or data.pop("lehr_sweep", None) != _VERSION:
+            fail("text", f"a sweep of format version {_VERSION}", text)
+        return cls(**data | {"losses": tuple(float(loss) for loss in data["losses"])})
+
+    def plot(self) -> Figure:
+        """Return a figure: the losses, their smoothed line, the suggestions."""
+        from lehr import figures
+
+        return figures.draw_sweep(self)

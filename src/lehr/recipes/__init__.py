@@ -1,0 +1,1 @@
+"""Published experiments and ready tasks, as data and small builders."""

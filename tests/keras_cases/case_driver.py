@@ -1,0 +1,229 @@
+"""What Keras really did at every update, beside the policy and beside plain arithmetic."""
+
+import functools
+
+import common
+import keras
+import numpy as np
+import pytest
+from common import BACKEND, BLOCKS, ONE_CYCLE, inner, number
+from keras import ops
+
+import lehr
+import lehr.keras
+
+JITS = ["auto", False] if BACKEND == "tensorflow" else ["auto"]
+
+
+@pytest.mark.parametrize("jit", JITS)
+@pytest.mark.parametrize("accumulation", [None, 4])
+@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_every_update_equals_the_policy(momentum, block, accumulation, jit):
+    policy = ONE_CYCLE if momentum else lehr.Policy(lr=ONE_CYCLE.lr)
+    stock = keras.optimizers.SGD(momentum=momentum, gradient_accumulation_steps=accumulation)
+    optimizer = lehr.keras.attach(stock, policy, record=64)
+    model = common.one_weight(optimizer, steps_per_execution=block, jit_compile=jit)
+    weights = common.Weights()
+    common.fit_one_weight(model, 64, accumulation or 1, callbacks=[weights])
+    common.assert_recorded(model, policy, 64)
+    rates = common.wanted(policy, "lr", 64)
+    by_hand = common.moved(rates, common.wanted(policy, "momentum", 64) if momentum else None)
+    common.assert_weights(weights.seen, by_hand, block, accumulation)
+    assert int(model.optimizer.iterations) == 64
+
+
+def test_the_other_way_to_compile(monkeypatch):
+    """Accumulating, not compiled on JAX (slow) and compiled on PyTorch."""
+    policy = lehr.one_cycle(0.1, steps=6)
+    stock = keras.optimizers.SGD(momentum=0.9, gradient_accumulation_steps=3)
+    driven = lehr.keras.attach(stock, policy, record=6)
+    model = common.one_weight(driven, jit_compile=BACKEND == "torch")
+    if BACKEND == "torch":
+        import torch
+
+        # dynamo captures the step as it does by default; left out is a minute of C++
+        compiled = functools.partial(torch.compile, backend="aot_eager")
+        monkeypatch.setattr(torch, "compile", compiled)
+    common.fit_one_weight(model, 6, 3)
+    common.assert_recorded(model, policy, 6)
+    rates, momentum = (common.wanted(policy, name, 6) for name in ("lr", "momentum"))
+    weight = number(model.weights[0])
+    assert weight == pytest.approx(common.moved(rates, momentum)[-1], rel=2e-6)
+
+
+def test_the_ledger_keeps_the_last_updates_in_order():
+    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), ONE_CYCLE.lr, record=10))
+    assert inner(model).recorded() == {"lr": []}
+    common.fit_one_weight(model, 3)
+    assert len(inner(model).recorded()["lr"]) == 3
+    common.fit_one_weight(model, 44)
+    last = common.wanted(ONE_CYCLE, "lr", 47)[37:]
+    np.testing.assert_allclose(inner(model).recorded()["lr"], last, rtol=0, atol=4e-8)
+
+
+@pytest.mark.parametrize("accumulation", [None, 4])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_loss_scaling_counts_no_skipped_update(block, accumulation):
+    stock = keras.optimizers.SGD(momentum=0.9, gradient_accumulation_steps=accumulation)
+    driven = lehr.keras.attach(stock, ONE_CYCLE, record=64)
+    # 2.0**127 overflows at first: those updates are skipped while the scale is halved
+    scaled = keras.optimizers.LossScaleOptimizer(driven, initial_scale=2.0**127)
+    layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+    model = keras.Sequential([keras.layers.Input((1,)), layer])
+    loss = lambda _, prediction: ops.mean(8.0 * prediction)  # noqa: E731
+    model.compile(scaled, loss=loss, steps_per_execution=block)
+    common.fit_one_weight(model, 16, accumulation or 1)
+    done = int(model.optimizer.iterations)
+    assert 0 < done < 16
+    assert len(driven.recorded()["lr"]) == done
+    common.assert_recorded(model, ONE_CYCLE, done)
+    rates, momentum = (common.wanted(ONE_CYCLE, name, done) for name in ("lr", "momentum"))
+    weight = number(model.weights[0])
+    assert weight == pytest.approx(8 * common.moved(rates, momentum)[-1], rel=2e-6)
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_mixed_precision(block):
+    policy = lehr.one_cycle(1e-3, steps=64)
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        driven = lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), policy, record=64)
+        model = common.one_weight(driven, steps_per_execution=block)
+        common.fit_one_weight(model, 64)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    done = int(model.optimizer.iterations)
+    assert done > 32
+    common.assert_recorded(model, policy, done)
+    rates, momentum = (common.wanted(policy, name, done) for name in ("lr", "momentum"))
+    weight = number(model.weights[0])
+    assert weight == pytest.approx(common.moved(rates, momentum)[-1], rel=2e-6)
+
+
+@pytest.mark.parametrize("accumulation", [None, 2])
+def test_moving_averages_of_the_weights(accumulation):
+    """With use_ema the weights end as the average of those that the rates made."""
+    settings = {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": accumulation}
+    driven = lehr.keras.attach(keras.optimizers.SGD(**settings), ONE_CYCLE.lr, record=8)
+    model = common.one_weight(driven)
+    weights = common.Weights()
+    common.fit_one_weight(model, 8, accumulation or 1, callbacks=[weights])
+    rates = common.wanted(ONE_CYCLE, "lr", 8)
+    common.assert_recorded(model, lehr.Policy(lr=ONE_CYCLE.lr), 8)
+    updates = weights.seen[(accumulation or 1) - 1 :: accumulation or 1]
+    np.testing.assert_allclose(updates, common.moved(rates), rtol=2e-6)
+
+
+def test_past_two_to_the_24_the_phase_is_exact():
+    policy = lehr.Policy(lr=lehr.triangular(0.0, 1.0, half_cycle=4))
+    first = 2**24 + 1
+    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy, record=8))
+    model.optimizer.iterations.assign(first)
+    common.fit_one_weight(model, 8)
+    expected = [policy.lr(first + i) for i in range(8)]
+    assert sorted(set(expected)) == [0.0, 0.25, 0.5, 0.75, 1.0]
+    np.testing.assert_allclose(inner(model).recorded()["lr"], expected, rtol=0, atol=4e-7)
+    assert number(model.weights[0]) == pytest.approx(-sum(expected), rel=1e-6)
+
+
+OPTIMIZERS = {
+    "SGD": {"momentum": 0.9, "weight_decay": 0.1},
+    "SGD nesterov": {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+    "RMSprop": {"momentum": 0.9, "weight_decay": 0.1},
+    "Adam": {"weight_decay": 0.1},
+    "AdamW": {"weight_decay": 0.1},
+    "Nadam": {"weight_decay": 0.1},
+    "Adamax": {"weight_decay": 0.1},
+    "Lamb": {"weight_decay": 0.1},
+    "Lion": {"weight_decay": 0.1},
+    "Adagrad": {"weight_decay": 0.1},
+    "Adadelta": {},
+    "Adafactor": {},
+    "Ftrl": {},
+    "Muon": {},
+    "ScheduleFreeAdamW": {},
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_optimizer_beside_its_floats_written_by_hand(name):
+    """The reference is plain Keras, uncompiled, its Python attributes set before each batch."""
+    steps = 8
+    kind, settings = getattr(keras.optimizers, name.partition(" ")[0]), OPTIMIZERS[name]
+    attribute = next((a for a in ("momentum", "beta_1") if hasattr(kind(**settings), a)), None)
+    moves = {"lr": lehr.linear(0.02, 0.001, steps)}
+    if attribute and name not in ("Muon", "ScheduleFreeAdamW"):
+        moves["momentum"] = lehr.linear(0.95, 0.6, steps)
+    if "weight_decay" in settings:
+        moves["weight_decay"] = lehr.linear(0.5, 0.01, steps)
+    policy = lehr.Policy(**moves)
+    inputs, targets = common.data()
+    batches = [(inputs[i * 8 : i * 8 + 8], targets[i * 8 : i * 8 + 8]) for i in range(steps)]
+
+    driven = common.network(
+        lehr.keras.attach(kind(**settings), policy, record=steps), noise=False
+    )
+    plain = common.network(kind(**settings), noise=False, run_eagerly=True)
+    assert common.same(driven.get_weights(), plain.get_weights())
+    for step, batch in enumerate(batches):
+        driven.train_on_batch(*batch)
+        values = policy.values(step)
+        plain.optimizer.learning_rate = values["lr"]
+        if "momentum" in values:
+            setattr(plain.optimizer, attribute, values["momentum"])
+        if "weight_decay" in values:
+            plain.optimizer.weight_decay = values["weight_decay"]
+        plain.train_on_batch(*batch)
+    common.assert_recorded(driven, policy, steps)
+    for ours, theirs in zip(driven.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
+
+
+def test_weights_without_decay_stay_without():
+    stock = keras.optimizers.SGD(weight_decay=0.5)
+    stock.exclude_from_weight_decay(var_names=["bias"])
+    policy = lehr.Policy(lr=ONE_CYCLE.lr, weight_decay=lehr.linear(0.5, 0.1, 64))
+    layer = keras.layers.Dense(1, kernel_initializer="zeros")
+    model = keras.Sequential([keras.layers.Input((1,)), layer])
+    loss = common.mean_prediction
+    model.compile(lehr.keras.attach(stock, policy), loss=loss)
+    common.fit_one_weight(model, 32)
+    kernel = 0.0
+    for step in range(32):
+        values = policy.values(step)
+        kernel = kernel - kernel * values["weight_decay"] * values["lr"] - values["lr"]
+    bias = common.moved(common.wanted(policy, "lr", 32))[-1]
+    assert number(layer.kernel) == pytest.approx(kernel, rel=2e-6)
+    assert number(layer.bias) == pytest.approx(bias, rel=2e-6)
+
+
+@pytest.mark.parametrize("accumulation", [None, 4])
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_plain_schedule_at_every_update(block, accumulation):
+    rate = lehr.keras.schedule(ONE_CYCLE.lr, accumulation=accumulation or 1)
+    stock = keras.optimizers.SGD(rate, gradient_accumulation_steps=accumulation)
+    model = common.one_weight(stock, steps_per_execution=block)
+    weights = common.Weights()
+    common.fit_one_weight(model, 64, accumulation or 1, callbacks=[weights])
+    by_hand = common.moved(common.wanted(ONE_CYCLE, "lr", 64))
+    common.assert_weights(weights.seen, by_hand, block, accumulation)
+
+
+def test_a_plain_schedule_saves_loads_and_keeps_its_phase(tmp_path):
+    rate = lehr.keras.schedule(lehr.triangular(0.0, 1.0, half_cycle=4))
+    model = common.one_weight(keras.optimizers.SGD(rate))
+    model.compile(keras.optimizers.SGD(rate), loss="mae")  # a lambda could not be saved
+    first = 2**24 + 1
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.iterations.assign(first)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert int(loaded.optimizer.iterations) == first
+    loaded.compile(loaded.optimizer, loss=common.mean_prediction)
+    common.fit_one_weight(loaded, 5)
+    rates = [lehr.triangular(0.0, 1.0, half_cycle=4)(first + i) for i in range(5)]
+    assert number(loaded.weights[0]) == pytest.approx(-sum(rates), rel=1e-6)
+    config = rate.get_config()
+    assert type(rate).from_config(config).get_config() == config

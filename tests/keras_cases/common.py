@@ -1,0 +1,129 @@
+"""Tiny models and data for the cases."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+import lehr
+
+BACKEND = keras.backend.backend()
+BLOCKS = [1] if BACKEND == "torch" else [1, 16]  # Keras has no steps_per_execution for torch
+
+
+def number(variable):
+    return np.asarray(ops.convert_to_numpy(variable), "float64").item()
+
+
+def inner(model):
+    return getattr(model.optimizer, "inner_optimizer", model.optimizer)
+
+
+@keras.saving.register_keras_serializable("cases")
+def mean_prediction(_, prediction):
+    return ops.mean(prediction)
+
+
+def one_weight(optimizer, **compiled):
+    """A model whose gradient is one: plain SGD moves its weight by minus the rate."""
+    layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
+    model = keras.Sequential([keras.layers.Input((1,)), layer])
+    model.compile(optimizer, loss=mean_prediction, **compiled)
+    return model
+
+
+def fit_one_weight(model, updates, accumulation=1, epochs=1, callbacks=()):
+    ones = np.ones((updates * accumulation // epochs, 1), "float32")
+    return model.fit(ones, ones, batch_size=1, epochs=epochs, verbose=0, callbacks=list(callbacks))
+
+
+def wanted(policy, name, updates):
+    return np.array([policy.values(step)[name] for step in range(updates)])
+
+
+def moved(rates, momentum=None):
+    """Where a weight with gradient one stands after each update, by hand in float64."""
+    velocity, weight, weights = 0.0, 0.0, []
+    for step, rate in enumerate(rates):
+        velocity = (0.0 if momentum is None else momentum[step]) * velocity - rate
+        weight += velocity
+        weights.append(weight)
+    return np.array(weights)
+
+
+def assert_weights(seen, by_hand, block, accumulation):
+    """Compare with the weights seen after blocks of micro-batches, the last of which move it."""
+    size = accumulation or 1
+    micro = np.r_[np.zeros(size - 1), np.repeat(by_hand, size)][: len(by_hand) * size]
+    np.testing.assert_allclose(seen, micro[block - 1 :: block], rtol=2e-6, atol=1e-7)
+
+
+def assert_recorded(model, policy, updates, factors=1.0):
+    recorded = inner(model).recorded()
+    assert list(recorded) == list(policy.targets)
+    for name, values in recorded.items():
+        expected = wanted(policy, name, updates) * (factors if name == "lr" else 1.0)
+        assert len(values) == updates
+        np.testing.assert_allclose(values, expected, rtol=0, atol=4e-7 * expected.max())
+
+
+class Weights(keras.callbacks.Callback):
+    """Remember the one weight after every block of steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seen.append(number(self.model.weights[0]))
+
+
+class AtEpochEnd(keras.callbacks.Callback):
+    """Call a function of (model, epoch, logs) at the end of every epoch."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.function(self.model, epoch, logs)
+
+
+def data(rows=96, seed=0):
+    random = np.random.default_rng(seed)
+    inputs = random.normal(size=(rows, 5)).astype("float32")
+    return inputs, (inputs[:, 0] * inputs[:, 1] > 0).astype("int32")
+
+
+def network(optimizer, seed=1, noise=True, **compiled):
+    """A small classifier with every kind of state: batch norm, dropout, noise."""
+    keras.utils.set_random_seed(seed)
+    random = [keras.layers.GaussianNoise(0.1), keras.layers.Dropout(0.3)] if noise else []
+    model = keras.Sequential(
+        [
+            keras.layers.Input((5,)),
+            keras.layers.Dense(8, activation="relu"),
+            keras.layers.BatchNormalization(),
+            *random,
+            keras.layers.Dense(3),
+        ]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss=loss, metrics=["accuracy"], **compiled)
+    return model
+
+
+def same(left, right):
+    assert len(left) == len(right)
+    return all(
+        np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(left, right, strict=True)
+    )
+
+
+def arrays(model):
+    return [np.array(v) for v in [*model.variables, *model.optimizer.variables]]
+
+
+ONE_CYCLE = lehr.one_cycle(0.1, steps=64)
+only_torch = pytest.mark.skipif(BACKEND != "torch", reason="a matter of PyTorch alone")
+not_torch = pytest.mark.skipif(BACKEND == "torch", reason="not on PyTorch")

@@ -1,0 +1,297 @@
+"""lehr.jax: real training with optax; what each update really used."""
+
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lehr
+import lehr.jax
+
+STEPS = 20
+CYCLE = lehr.one_cycle(0.1, steps=STEPS)
+TOTAL = sum(CYCLE.lr(t) for t in range(STEPS))
+
+
+def close(used, wanted):
+    """Float32 in a graph: within 4e-7 of the largest value."""
+    wanted = np.asarray(wanted)
+    assert np.abs(np.asarray(used, np.float64) - wanted).max() <= 4e-7 * wanted.max()
+
+
+def net(seed=0):
+    a, b = jax.random.split(jax.random.PRNGKey(seed))
+    return {"a": jax.random.normal(a, (4, 8)), "b": jax.random.normal(b, (8, 1))}
+
+
+def loss(params, x):
+    return jnp.mean((jnp.tanh(x @ params["a"]) @ params["b"] - x.sum(1, keepdims=True)) ** 2)
+
+
+X = jax.random.normal(jax.random.PRNGKey(1), (STEPS, 16, 4))
+
+
+def step_of(tx):
+    def step(carry, x):
+        params, state = carry
+        updates, state = tx.update(jax.grad(loss)(params, x), state, params)
+        return (optax.apply_updates(params, updates), state), lehr.jax.hyperparams(state)
+
+    return step
+
+
+def loop(tx, step=None):
+    step, carry, ledger = jax.jit(step or step_of(tx)), (net(), tx.init(net())), []
+    for x in X:
+        carry, used = step(carry, x)
+        ledger.append(used)
+    return carry, {name: [used[name] for used in ledger] for name in ledger[0]}
+
+
+@pytest.mark.parametrize(
+    ("make", "constants", "moves"),
+    [
+        (optax.sgd, {"nesterov": True}, ("lr", "momentum")),
+        (optax.sgd, {}, ("lr",)),
+        (optax.adam, {"b2": 0.99}, ("lr", "momentum")),
+        (optax.adamw, {}, ("lr", "momentum", "weight_decay")),
+        (optax.lion, {}, ("lr", "weight_decay")),
+        (optax.rmsprop, {}, ("lr", "momentum")),
+    ],
+)
+def test_every_update_uses_the_policys_values(make, constants, moves):
+    schedules = {
+        "lr": CYCLE.lr,
+        "momentum": CYCLE.momentum,
+        "weight_decay": lehr.linear(0.1, 0.0, STEPS),
+    }
+    policy = lehr.Policy(**{name: schedules[name] for name in moves})
+    tx = lehr.jax.drive(make, policy, **constants)
+    _, ledger = loop(tx)
+    assert tuple(ledger) == moves
+    for name in moves:
+        close(ledger[name], [schedules[name](t) for t in range(STEPS)])
+
+
+def test_a_weight_moves_by_the_sum_of_the_rates():
+    """Sees what the updates did, not what was recorded."""
+    tx = lehr.jax.drive(optax.sgd, CYCLE.lr)
+    weight, state, moves = jnp.zeros(()), tx.init(jnp.zeros(())), []
+    for _ in range(STEPS):
+        updates, state = tx.update(jnp.ones(()), state)
+        moves.append(-updates)
+        weight = optax.apply_updates(weight, updates)
+    close(moves, [CYCLE.lr(t) for t in range(STEPS)])
+    assert -float(weight) == pytest.approx(TOTAL, rel=STEPS * 6e-8)
+
+
+def test_the_driven_optimizer_is_optaxs_own():
+    """Against optax with the same functions injected, momentum included: bit for bit."""
+    mine, _ = loop(lehr.jax.drive(optax.sgd, CYCLE, nesterov=True))
+    injected = optax.inject_hyperparams(optax.sgd, static_args="nesterov")(
+        learning_rate=CYCLE.lr, momentum=CYCLE.momentum, nesterov=True
+    )
+
+    def step(carry, x):
+        params, state = carry
+        updates, state = injected.update(jax.grad(loss)(params, x), state, params)
+        return (optax.apply_updates(params, updates), state), state.hyperparams
+
+    carry, ledger = (net(), injected.init(net())), []
+    for x in X:
+        carry, used = jax.jit(step)(carry, x)
+        ledger.append(used)
+    jax.tree.map(np.testing.assert_array_equal, mine[0], carry[0])
+
+
+def test_momentum_may_start_at_zero():
+    _, ledger = loop(
+        lehr.jax.drive(optax.sgd, lehr.Policy(lr=0.01, momentum=lehr.linear(0, 0.9, 10)))
+    )
+    close(ledger["momentum"], [min(0.09 * t, 0.9) for t in range(STEPS)])
+
+
+def test_loop_and_scan_are_bit_identical():
+    tx = lehr.jax.drive(optax.adamw, CYCLE)
+    carry, ledger = loop(tx)
+    scanned, scan_ledger = jax.jit(lambda carry: jax.lax.scan(step_of(tx), carry, X))(
+        (net(), tx.init(net()))
+    )
+    jax.tree.map(np.testing.assert_array_equal, carry, scanned)
+    for name, used in ledger.items():
+        np.testing.assert_array_equal(np.stack(used), scan_ledger[name])
+    assert int(scanned[1].step) == STEPS
+    assert scanned[1].step.dtype == jnp.int32
+
+
+def test_multisteps_counts_updates_not_micro_batches():
+    tx = optax.MultiSteps(lehr.jax.drive(optax.sgd, lehr.linear(0.5, 0.1, 4)), 4)
+    weight, state, seen = jnp.zeros(()), tx.init(jnp.zeros(())), []
+    for _ in range(16):
+        updates, state = tx.update(jnp.ones(()), state, weight)
+        weight = optax.apply_updates(weight, updates)
+        seen.append(-float(updates))
+    close(seen[3::4], [0.5, 0.4, 0.3, 0.2])
+    assert seen[:3] == [0.0, 0.0, 0.0]
+    close(lehr.jax.hyperparams(state)["lr"], 0.2)
+
+
+def test_a_skipped_update_does_not_count():
+    tx = optax.apply_if_finite(lehr.jax.drive(optax.sgd, lehr.linear(0.5, 0.1, 4)), 5)
+    state, seen = tx.init(jnp.zeros(())), []
+    for gradient in (1.0, jnp.nan, 1.0):
+        updates, state = jax.jit(tx.update)(jnp.asarray(gradient), state)
+        seen.append(-float(updates))
+    close(seen, [0.5, 0.0, 0.4])
+
+
+def test_a_controllers_factor_from_the_next_update_on():
+    plateau = lehr.Plateau(patience=2, factor=0.5)
+    policy = lehr.Policy(lr=lehr.linear(1.0, 0.0, 10), momentum=0.9, control=plateau)
+    tx = lehr.jax.drive(optax.sgd, policy)
+    update, control, state = jax.jit(tx.update), plateau.init(), tx.init(jnp.zeros(()))
+    used, momentum = [], []
+    for _ in range(6):
+        _, state = update(jnp.ones(()), state)
+        used.append(lehr.jax.hyperparams(state)["lr"])
+        momentum.append(lehr.jax.hyperparams(state)["momentum"])
+        control = plateau.update(control, 1.0)
+        state = lehr.jax.scaled(state, control.factor)
+    close(used, [1.0, 0.9, 0.8, 0.35, 0.3, 0.125])
+    close(momentum, [0.9] * 6)
+    assert update._cache_size() == 1  # a new factor is no new graph
+
+
+def test_scaled_finds_the_driven_part_inside_another_state():
+    tx = optax.chain(optax.clip(1.0), lehr.jax.drive(optax.sgd, 0.5))
+    state = lehr.jax.scaled(tx.init(jnp.zeros(())), 0.1)
+    updates, state = tx.update(jnp.ones(()), state)
+    close(-updates, 0.05)
+    close(lehr.jax.hyperparams(state)["lr"], 0.05)
+
+
+def test_hyperparams_asks_for_one_part():
+    tx = optax.chain(lehr.jax.drive(optax.sgd, 0.5), lehr.jax.drive(optax.sgd, 0.1))
+    with pytest.raises(ValueError, match="state must be one with one driven part, got '2 of them'"):
+        lehr.jax.hyperparams(tx.init(0.0))
+
+
+def test_groups_by_optax_multi_transform():
+    tx = optax.multi_transform(
+        {"a": lehr.jax.drive(optax.sgd, 0.5), "b": lehr.jax.drive(optax.sgd, 0.1)},
+        {"a": "a", "b": "b"},
+    )
+    weights = {"a": jnp.zeros(()), "b": jnp.zeros(())}
+    updates, _ = tx.update(jax.tree.map(jnp.ones_like, weights), tx.init(weights))
+    close(-updates["a"], 0.5)
+    close(-updates["b"], 0.1)
+
+
+def test_past_2_to_the_24_steps():
+    tx = lehr.jax.drive(optax.sgd, lehr.triangular(0.0, 1.0, half_cycle=5))
+    state = tx.init(jnp.zeros(()))._replace(step=jnp.asarray(2**24 + 3, jnp.int32))
+    used = []
+    for _ in range(4):
+        updates, state = jax.jit(tx.update)(jnp.ones(()), state)
+        used.append(-updates)
+    close(used, [lehr.triangular(0.0, 1.0, 5)(2**24 + 3 + i) for i in range(4)])
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
+def test_low_precision_keeps_its_types_in_a_scan(dtype):
+    tx = lehr.jax.drive(optax.sgd, CYCLE)
+    params = jnp.zeros((3,), dtype)
+
+    def step(state, _):
+        updates, state = tx.update(jnp.ones((3,), dtype), state, params)
+        return state, updates
+
+    state, updates = jax.lax.scan(step, tx.init(params), None, length=STEPS)
+    assert updates.dtype == dtype
+    assert state.factor.dtype == jnp.float32
+
+
+def test_constants_are_left_alone():
+    """A mask is a function, and optax would take it for a schedule."""
+    tx = lehr.jax.drive(
+        optax.adamw,
+        lehr.Policy(lr=0.1, weight_decay=0.5),
+        mask=lambda params: jax.tree.map(lambda p: p.ndim > 0, params),
+    )
+    params = {"decays": jnp.ones((1,)), "stays": jnp.ones(())}
+    updates, state = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
+    close(-updates["decays"], [0.05])
+    assert float(updates["stays"]) == 0.0
+    assert set(lehr.jax.hyperparams(state)) == {"lr", "weight_decay"}
+
+
+def test_a_schedule_is_an_optax_schedule():
+    tx = optax.sgd(CYCLE.lr)
+    weight, state = jnp.zeros(()), tx.init(jnp.zeros(()))
+    for _ in range(STEPS):
+        updates, state = jax.jit(tx.update)(jnp.ones(()), state)
+        weight += updates
+    assert -float(weight) == pytest.approx(TOTAL, rel=STEPS * 6e-8)
+
+    tx = optax.adamw(CYCLE.lr)
+    params, state = net(), tx.init(net())
+    driven = lehr.jax.drive(optax.adamw, CYCLE.lr)
+    twin, twin_state = net(), driven.init(net())
+    for x in X:
+        updates, state = tx.update(jax.grad(loss)(params, x), state, params)
+        params = optax.apply_updates(params, updates)
+        updates, twin_state = driven.update(jax.grad(loss)(twin, x), twin_state, twin)
+        twin = optax.apply_updates(twin, updates)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), params, twin)
+
+
+def test_lengths_are_resolved_or_refused():
+    tx = lehr.jax.drive(optax.sgd, lehr.cosine(0.1, "2 epochs"), steps_per_epoch=5)
+    _, ledger = loop(tx)
+    close(ledger["lr"], [lehr.cosine(0.1, 10)(t) for t in range(STEPS)])
+    _, ledger = loop(lehr.jax.drive(optax.sgd, lehr.cosine(0.1), steps=STEPS))
+    close(ledger["lr"], [lehr.cosine(0.1, STEPS)(t) for t in range(STEPS)])
+    with pytest.raises(ValueError, match="policy must be in whole steps before it drives an opt"):
+        lehr.jax.drive(optax.sgd, lehr.cosine(0.1))
+
+
+@pytest.mark.parametrize(
+    ("make", "policy", "constants", "error", "match"),
+    [
+        (optax.adagrad, CYCLE, {}, ValueError, "takes momentum or b1, got 'adagrad'; leave mom"),
+        (
+            optax.sgd,
+            lehr.Policy(lr=0.1, weight_decay=0.1),
+            {},
+            ValueError,
+            "make must be an optimizer that takes weight_decay, got 'sgd'; leave weight_decay out",
+        ),
+        (
+            optax.sgd,
+            lehr.Policy(lr={"head": 0.1, "body": 0.01}),
+            {},
+            ValueError,
+            "lr must be one schedule.*optax.multi_transform",
+        ),
+        (optax.sgd, CYCLE, {"momentum": 0.9}, TypeError, "multiple values .* 'momentum'"),
+        (optax.sgd, CYCLE, {"nesterof": True}, TypeError, "unexpected keyword argument 'nesterof'"),
+        (optax.sgd, "0.1", {}, TypeError, "policy must be a schedule or a number, got '0.1'"),
+    ],
+)
+def test_refused(make, policy, constants, error, match):
+    with pytest.raises(error, match=match):
+        lehr.jax.drive(make, policy, **constants)
+
+
+@pytest.mark.parametrize("missing", ["jax", "optax"])
+def test_a_missing_framework_is_named(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; import lehr.jax"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert run.stderr.strip().splitlines()[-1] == (
+        "ImportError: lehr.jax needs JAX and optax: pip install 'lehr[jax]'"
+    )

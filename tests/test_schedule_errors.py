@@ -1,0 +1,631 @@
+"""Every refusal speaks one grammar: ``<field> must be <rule>, got <value!r>[; <way out>]``."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+import lehr
+from lehr import Plateau, Policy
+from lehr.schedule import (
+    Chain,
+    Constant,
+    Exponential,
+    Max,
+    Min,
+    Piecewise,
+    Product,
+    Ramp,
+    Repeat,
+    Shift,
+    Sum,
+    Take,
+)
+
+GRAMMAR = re.compile(r"(in [^:]+: )?[\w. ']+ must be .+, got .+", re.DOTALL)
+
+
+def refuses(error: type[Exception], message: str, make) -> None:
+    with pytest.raises(error, match=re.escape(message)) as caught:
+        make()
+    assert type(caught.value) is error
+    assert GRAMMAR.fullmatch(str(caught.value)), str(caught.value)
+
+
+NAN, INF = math.nan, math.inf
+ramp = lehr.linear(1.0, 0.0, 10)
+
+NUMBERS = {
+    "constant value": ("value", lambda v: lehr.constant(v)),
+    "linear start": ("start", lambda v: lehr.linear(v, 0.0, 5)),
+    "linear end": ("end", lambda v: lehr.linear(0.0, v, 5)),
+    "cosine peak": ("peak", lambda v: lehr.cosine(v, 5)),
+    "cosine floor": ("floor", lambda v: lehr.cosine(1.0, 5, floor=v)),
+    "cosine exponent": ("exponent", lambda v: lehr.cosine(1.0, 5, exponent=v)),
+    "exponential start": ("start", lambda v: lehr.exponential(v, 0.5, 5)),
+    "exponential rate": ("rate", lambda v: lehr.exponential(1.0, v, 5)),
+    "warmup peak": ("peak", lambda v: lehr.warmup(v, 5)),
+    "warmup start": ("start", lambda v: lehr.warmup(1.0, 5, start=v)),
+    "triangular low": ("low", lambda v: lehr.triangular(v, 1.0, 5)),
+    "triangular high": ("high", lambda v: lehr.triangular(0.0, v, 5)),
+    "triangular2 low": ("low", lambda v: lehr.triangular2(v, 1.0, 5)),
+    "triangular2 high": ("high", lambda v: lehr.triangular2(0.0, v, 5)),
+    "exp_range low": ("low", lambda v: lehr.exp_range(v, 1.0, 5, 0.9)),
+    "exp_range high": ("high", lambda v: lehr.exp_range(0.0, v, 5, 0.9)),
+    "exp_range rate": ("rate", lambda v: lehr.exp_range(0.0, 1.0, 5, v)),
+    "one_cycle peak": ("peak", lambda v: lehr.one_cycle(v, 10)),
+    "one_cycle start": ("start", lambda v: lehr.one_cycle(1.0, 10, start=v)),
+    "one_cycle final": ("final", lambda v: lehr.one_cycle(1.0, 10, final=v)),
+    "one_cycle rise": ("rise", lambda v: lehr.one_cycle(1.0, 10, rise=v)),
+    "one_cycle momentum": ("momentum", lambda v: lehr.one_cycle(1.0, 10, momentum=(v, 0.8))),
+    "Ramp power": ("power", lambda v: Ramp(1.0, 0.0, 5, power=v)),
+    "Piecewise values": ("values", lambda v: Piecewise((5,), (1.0, v))),
+    "Exponential start": ("start", lambda v: Exponential(v, 0.5, 5)),
+    "Plateau factor": ("factor", lambda v: Plateau(factor=v)),
+    "Plateau threshold": ("threshold", lambda v: Plateau(threshold=v)),
+    "Plateau floor": ("floor", lambda v: Plateau(floor=v)),
+    "Policy lr": ("lr", lambda v: Policy(lr=v)),
+    "Policy momentum": ("momentum", lambda v: Policy(lr=0.1, momentum=v)),
+    "Policy weight decay": ("weight_decay", lambda v: Policy(lr=0.1, weight_decay=v)),
+    "Policy group": ("lr of group 'head'", lambda v: Policy(lr={"head": v})),
+    "factor of a product": ("factor", lambda v: ramp * v),
+    "term of a sum": ("term", lambda v: ramp + v),
+    "other of a minimum": ("other", lambda v: ramp.minimum(v)),
+    "other of a maximum": ("other", lambda v: ramp.maximum(v)),
+    "part of a chain": ("part 1", lambda v: Chain((v,))),
+}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("value", [NAN, INF, -INF, 10**400], ids=["nan", "inf", "-inf", "huge"])
+def test_numbers_are_finite(name, value):
+    field, make = NUMBERS[name]
+    with pytest.raises(ValueError, match=rf"^{field} must be a .*number.*, got {repr(value)[:99]}"):
+        make(value)
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize(
+    "value", [True, "0.1", [0.1], 1j, object(), np.array([1.0])], ids=lambda v: type(v).__name__
+)
+def test_numbers_are_numbers(name, value):
+    field, make = NUMBERS[name]
+    rule = "(a finite number|a schedule or a number)"
+    with pytest.raises(TypeError, match=rf"^{field} must be {rule}, got {re.escape(repr(value))}"):
+        make(value)
+
+
+LENGTHS = {
+    "constant": ("steps", lambda n: lehr.constant(0.1, n)),
+    "linear": ("steps", lambda n: lehr.linear(1.0, 0.0, n)),
+    "cosine": ("steps", lambda n: lehr.cosine(1.0, n)),
+    "exponential": ("steps", lambda n: lehr.exponential(1.0, 0.5, n)),
+    "warmup": ("steps", lambda n: lehr.warmup(1.0, n)),
+    "triangular": ("half_cycle", lambda n: lehr.triangular(0.0, 1.0, n)),
+    "triangular2": ("half_cycle", lambda n: lehr.triangular2(0.0, 1.0, n)),
+    "exp_range": ("half_cycle", lambda n: lehr.exp_range(0.0, 1.0, n, 0.9)),
+    "one_cycle": ("steps", lambda n: lehr.one_cycle(1.0, n)),
+    "Ramp": ("steps", lambda n: Ramp(1.0, 0.0, n)),
+    "Piecewise": ("boundaries", lambda n: Piecewise((n,), (1.0, 0.5))),
+    "Exponential": ("steps", lambda n: Exponential(1.0, 0.5, n)),
+    "Take": ("steps", lambda n: Take(Constant(1.0), n)),
+    "take": ("steps", lambda n: lehr.constant(1.0).take(n)),
+}
+SPELLINGS = [
+    "",
+    "5",
+    "-5%",
+    "0%",
+    "0 epochs",
+    "5 %%",
+    "3 weeks",
+    "1.5 steps",
+    "nan epochs",
+    "1e99%",
+]
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize("n", [0, -1, -(10**30), *SPELLINGS])
+def test_lengths_are_at_least_one_step(name, n):
+    field, make = LENGTHS[name]
+    message = rf"^{field} must be a whole number of steps >= 1.*, got {re.escape(repr(n))}$"
+    with pytest.raises(ValueError, match=message):
+        make(n)
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize("n", [1.0, 2.5, NAN, INF, True, [3], 2j, b"5%"], ids=repr)
+def test_lengths_are_whole(name, n):
+    field, make = LENGTHS[name]
+    message = rf"^{field} must be a whole number of steps >= 1, got {re.escape(repr(n))}$"
+    with pytest.raises(TypeError, match=message):
+        make(n)
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+@pytest.mark.parametrize(
+    "n", [2**53 + 1, 10**400, f"{2**53 + 1} steps"], ids=["2**53", "huge", "s"]
+)
+def test_lengths_are_exact_floats(name, n):
+    field, make = LENGTHS[name]
+    with pytest.raises(ValueError, match=rf"^{field} must be at most 2\*\*53 steps, .*, got \d+"):
+        make(n)
+
+
+V, T = ValueError, TypeError
+OTHERS = {
+    "floor above peak": (
+        V,
+        "floor must be at most peak (0.1), got 0.2",
+        lambda: lehr.cosine(0.1, 5, floor=0.2),
+    ),
+    "floor negative": (
+        V,
+        "floor must be a number at least 0, got -0.1",
+        lambda: lehr.cosine(0.1, 5, floor=-0.1),
+    ),
+    "peak zero": (V, "peak must be a number above 0, got 0", lambda: lehr.cosine(0, 5)),
+    "peak negative": (V, "peak must be a number above 0, got -1.0", lambda: lehr.warmup(-1.0, 5)),
+    "exponent zero": (
+        V,
+        "exponent must be a number above 0, got 0",
+        lambda: lehr.cosine(0.1, 5, exponent=0),
+    ),
+    "start above peak": (
+        V,
+        "start must be at most peak (0.1), got 0.2",
+        lambda: lehr.warmup(0.1, 5, start=0.2),
+    ),
+    "warmup over the rest": (
+        V,
+        "steps must be a length such as 500 or '5%', got None",
+        lambda: lehr.warmup(0.1, None),
+    ),
+    "half cycle of the rest": (
+        V,
+        "half_cycle must be a length such as 500 or '1 epoch', got None",
+        lambda: lehr.triangular(0.0, 0.1, None),
+    ),
+    "decay over the rest": (
+        V,
+        "steps must be a length, got None",
+        lambda: lehr.exponential(0.1, 0.5, None),
+    ),
+    "rate above 1": (
+        V,
+        "rate must be a number above 0 and at most 1, got 1.5; to grow, use a ramp",
+        lambda: lehr.exponential(0.1, 1.5, 5),
+    ),
+    "rate zero": (
+        V,
+        "rate must be a number above 0 and at most 1, got 0",
+        lambda: lehr.exp_range(0.0, 0.1, 5, 0),
+    ),
+    "low above high": (
+        V,
+        "low must be at most high (0.1), got 0.2",
+        lambda: lehr.triangular2(0.2, 0.1, 5),
+    ),
+    "low negative": (
+        V,
+        "low must be a number at least 0, got -0.2",
+        lambda: lehr.triangular(-0.2, 0.1, 5),
+    ),
+    "unknown curve": (
+        V,
+        "curve must be one of linear, cosine, sqrt, exponential, got 'cosin'; did you mean cosine?",
+        lambda: lehr.warmup(0.1, 5, curve="cosin"),
+    ),
+    "curve of another type": (
+        V,
+        "curve must be one of linear, cosine, sqrt, exponential, got None",
+        lambda: Ramp(1.0, 0.0, 5, None),
+    ),
+    "power zero": (V, "power must be a number above 0, got 0", lambda: Ramp(1.0, 0.0, 5, power=0)),
+    "power of an exponential ramp": (
+        V,
+        "power must be 1 with the curve 'exponential', got 2.0",
+        lambda: Ramp(1.0, 0.1, 5, "exponential", 2.0),
+    ),
+    "exponential ramp to zero": (
+        V,
+        "end must be a number above 0, got 0.0",
+        lambda: Ramp(1.0, 0.0, 5, "exponential"),
+    ),
+    "exponential warmup from zero": (
+        V,
+        "start must be a number above 0, got 0.0",
+        lambda: lehr.warmup(0.1, 5, curve="exponential"),
+    ),
+    "staircase": (
+        T,
+        "staircase must be True or False, got 1",
+        lambda: Exponential(1.0, 0.5, 5, staircase=1),
+    ),
+    "boundaries not increasing": (
+        V,
+        "boundaries must be increasing, got (5, 5)",
+        lambda: Piecewise((5, 5), (1.0, 0.5, 0.1)),
+    ),
+    "too few values": (
+        V,
+        "values must be one more than the 2 boundaries, got (1.0, 0.5)",
+        lambda: Piecewise((5, 6), (1.0, 0.5)),
+    ),
+    "boundaries no list": (T, "boundaries must be a list, got 5", lambda: Piecewise(5, (1.0, 0.5))),
+    "values no list": (T, "values must be a list, got '12'", lambda: Piecewise((5,), "12")),
+    "boundary left out": (
+        V,
+        "boundaries must be lengths from step 0, got (None,)",
+        lambda: Piecewise((None,), (1.0, 0.5)),
+    ),
+    "then after a constant": (
+        V,
+        "part 1 of a chain must be a schedule that ends, got Constant(value=0.1); it never ends: "
+        "give it an end with .take(steps)",
+        lambda: lehr.constant(0.1).then(ramp),
+    ),
+    "then after a decay": (
+        V,
+        "part 2 of a chain must be a schedule that ends, got Exponential(start=0.1",
+        lambda: ramp.then(lehr.exponential(0.1, 0.5, 5)).then(ramp),
+    ),
+    "then after a repeat": (
+        V,
+        "part 1 of a chain must be a schedule that ends, got Repeat(",
+        lambda: ramp.repeat().then(ramp),
+    ),
+    "then after a product that never ends": (
+        V,
+        "part 1 of a chain must be a schedule that ends, got Product(",
+        lambda: (ramp * Exponential(1.0, 0.5, 5)).then(ramp),
+    ),
+    "then after the rest": (
+        V,
+        "it takes the rest of the run: give it an end with .take(steps)",
+        lambda: lehr.cosine(0.1).then(ramp),
+    ),
+    "then a string": (
+        T,
+        "other must be a schedule or a number, got 'x'",
+        lambda: ramp.then("x"),
+    ),
+    "chain of nothing": (T, "parts must be a list of schedules, got ()", lambda: Chain(())),
+    "chain of no list": (
+        T,
+        "parts must be a list of schedules, got Ramp(",
+        lambda: Chain(ramp),
+    ),
+    "sum of nothing": (T, "parts must be a list of schedules, got []", lambda: Sum([])),
+    "product with a string": (
+        T,
+        "part 2 must be a schedule or a number, got 'x'",
+        lambda: Product((ramp, "x")),
+    ),
+    "min of a bool": (T, "part 1 must be a schedule or a number, got True", lambda: Min((True,))),
+    "max of a NaN": (V, "part 1 must be a finite number, got nan", lambda: Max((NAN,))),
+    "repeat what never ends": (
+        V,
+        "part must be a schedule that ends, got Constant(value=0.1); give it an end with .take",
+        lambda: lehr.constant(0.1).repeat(),
+    ),
+    "repeat the rest": (
+        V,
+        "part must be a schedule that ends, got Ramp(",
+        lambda: lehr.cosine(0.1).repeat(3),
+    ),
+    "repeat zero times": (V, "times must be a whole number >= 1, got 0", lambda: ramp.repeat(0)),
+    "repeat half a time": (
+        T,
+        "times must be a whole number >= 1, got 1.5",
+        lambda: ramp.repeat(1.5),
+    ),
+    "shift by a string": (T, ", got '1 epoch'", lambda: ramp.shift("1 epoch")),
+    "shift by a fraction": (T, ", got 0.5", lambda: ramp.shift(0.5)),
+    "shift all away": (
+        V,
+        "steps must be above -10, or nothing is left of the part, got -10",
+        lambda: Shift(ramp, -10),
+    ),
+    "take nothing": (T, "part must be a schedule or a number, got None", lambda: Take(None, 5)),
+    "one_cycle of one step": (
+        V,
+        "steps must be at least 2, one up and one down, got 1",
+        lambda: lehr.one_cycle(0.1, 1),
+    ),
+    "one_cycle start above peak": (
+        V,
+        "start must be at most peak (0.1), got 0.2",
+        lambda: lehr.one_cycle(0.1, 9, start=0.2),
+    ),
+    "one_cycle final above start": (
+        V,
+        "final must be at most start (0.004), got 0.01",
+        lambda: lehr.one_cycle(0.1, 9, final=0.01),
+    ),
+    "one_cycle rise of everything": (
+        V,
+        "rise must be a number above 0 and below 1, got 1",
+        lambda: lehr.one_cycle(0.1, 9, rise=1),
+    ),
+    "one_cycle momentum is one number": (
+        V,
+        "momentum must be a pair (high, low) or None, got 0.9",
+        lambda: lehr.one_cycle(0.1, 9, momentum=0.9),
+    ),
+    "one_cycle momentum of 1": (
+        V,
+        "momentum must be a number at least 0 and below 1, got 1.0",
+        lambda: lehr.one_cycle(0.1, 9, momentum=(1.0, 0.8)),
+    ),
+    "one_cycle momentum upside down": (
+        V,
+        "low momentum must be at most high momentum (0.8), got 0.9",
+        lambda: lehr.one_cycle(0.1, 9, momentum=(0.8, 0.9)),
+    ),
+    "one_cycle curve": (
+        V,
+        "curve must be one of linear, cosine, sqrt, exponential, got 'line'; did you mean linear",
+        lambda: lehr.one_cycle(0.1, 9, curve="line"),
+    ),
+    "policy of nothing": (
+        T,
+        "lr must be a schedule or a number, got None",
+        lambda: Policy(lr=None),
+    ),
+    "policy of a policy": (
+        T,
+        "lr must be a schedule or a number, got Policy(",
+        lambda: Policy(lr=Policy(lr=0.1)),
+    ),
+    "policy with a negative rate": (
+        V,
+        "lr must be a number at least 0, got -0.1",
+        lambda: Policy(lr=-0.1),
+    ),
+    "policy with a momentum of 1": (
+        V,
+        "momentum must be a number at least 0 and below 1, got 1.0",
+        lambda: Policy(lr=0.1, momentum=1.0),
+    ),
+    "policy with a negative decay": (
+        V,
+        "weight_decay must be a number at least 0, got -1.0",
+        lambda: Policy(lr=0.1, weight_decay=-1.0),
+    ),
+    "policy of no groups": (
+        V,
+        "lr must be a schedule, or a dict from parameter group names to schedules, got {}",
+        lambda: Policy(lr={}),
+    ),
+    "policy of numbered groups": (
+        V,
+        "lr must be a schedule, or a dict from parameter group names to schedules, got {0: 0.1}",
+        lambda: Policy(lr={0: 0.1}),
+    ),
+    "policy with another controller": (
+        T,
+        "control must be a controller such as Plateau(), or None, got 'plateau'",
+        lambda: Policy(lr=0.1, control="plateau"),
+    ),
+    "plateau factor of 1": (
+        V,
+        "factor must be a number above 0 and below 1, got 1.0",
+        lambda: Plateau(factor=1.0),
+    ),
+    "plateau factor of 0": (
+        V,
+        "factor must be a number above 0 and below 1, got 0",
+        lambda: Plateau(factor=0),
+    ),
+    "plateau patience of 0": (
+        V,
+        "patience must be a whole number >= 1, got 0",
+        lambda: Plateau(patience=0),
+    ),
+    "plateau patience of a half": (
+        T,
+        "patience must be a whole number >= 1, got 0.5",
+        lambda: Plateau(patience=0.5),
+    ),
+    "plateau patience true": (
+        T,
+        "patience must be a whole number >= 1, got True",
+        lambda: Plateau(patience=True),
+    ),
+    "plateau threshold negative": (
+        V,
+        "threshold must be a number at least 0, got -0.1",
+        lambda: Plateau(threshold=-0.1),
+    ),
+    "plateau mode": (
+        V,
+        "mode must be one of min, max, got 'auto'",
+        lambda: Plateau(mode="auto"),
+    ),
+    "plateau cooldown negative": (
+        V,
+        "cooldown must be a whole number >= 0, got -1",
+        lambda: Plateau(cooldown=-1),
+    ),
+    "plateau floor above 1": (
+        V,
+        "floor must be a number at least 0 and at most 1, got 2",
+        lambda: Plateau(floor=2),
+    ),
+    "plateau monitors nothing": (
+        T,
+        "monitor must be the name of a metric, got ''",
+        lambda: Plateau(monitor=""),
+    ),
+    "plateau monitors a number": (
+        T,
+        "monitor must be the name of a metric, got 3",
+        lambda: Plateau(monitor=3),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_refused_at_construction(name):
+    refuses(*OTHERS[name])
+
+
+STEPS = [
+    (V, "step must be at least 0, got -1", -1),
+    (V, "step must be at least 0, got -1", -1.0),
+    (V, "step must be a whole number, got 1.5", 1.5),
+    (V, "step must be a whole number, got nan", NAN),
+    (V, "step must be a whole number, got inf", INF),
+    (T, "step must be a whole number or an array of them, got True", True),
+    (T, "step must be a whole number or an array of them, got '3'", "3"),
+    (T, "step must be a whole number or an array of them, got None", None),
+    (T, "step must be a whole number or an array of them, got [1, 2]", [1, 2]),
+    (V, "step must be at least 0, got -3", np.array([1, -3, -2])),
+    (V, "step must be at least 0, got -1", np.int8(-1)),
+    (V, "step must be a whole number, got 0.5", np.array([1.0, 0.5])),
+    (V, "step must be a whole number, got nan", np.array([1.0, NAN])),
+    (V, "step must be a whole number, got 1.5", np.float64(1.5)),
+    (T, "step must be a whole number or an array of them, got array([ True])", np.array([True])),
+    (T, "step must be a whole number or an array of them, got array(['1']", np.array(["1"])),
+]
+
+
+@pytest.mark.parametrize(("error", "message", "step"), STEPS, ids=lambda v: repr(v)[:30])
+@pytest.mark.parametrize(
+    "s",
+    [ramp, lehr.constant(0.1), Piecewise((3,), (1.0, 0.1)), lehr.triangular2(0.0, 1.0, 3)],
+    ids=lambda s: s.kind,
+)
+def test_steps_are_whole_and_not_negative(s, error, message, step):
+    refuses(error, message, lambda: s(step))
+
+
+UNRESOLVED = [
+    lehr.cosine(0.1),
+    lehr.warmup(0.1, "5%").then(ramp),
+    lehr.triangular2(0.0, 0.1, "1 epoch"),
+    Piecewise(("3 epochs",), (1.0, 0.1)),
+    lehr.exponential(0.1, 0.5, "1e6 tokens"),
+    Repeat(Take(lehr.cosine(0.1), 5)),
+]
+
+
+@pytest.mark.parametrize("s", UNRESOLVED, ids=repr)
+@pytest.mark.parametrize("step", [0, 3.0, np.arange(3)], ids=repr)
+def test_unresolved_schedules_are_not_used(s, step):
+    message = f"schedule must be in whole steps before it is used, got {repr(s)[:60]}"
+    refuses(ValueError, message, lambda: s(step))
+    with pytest.raises(ValueError, match=r"; call \.resolve\(steps=\.\.\., steps_per_epoch="):
+        s(step)
+
+
+RESOLVING = {
+    "rest without steps": (
+        V,
+        "steps must be given to resolve the length 'the rest of the run', got None; pass steps=",
+        lambda: lehr.cosine(0.1).resolve(),
+    ),
+    "share without steps": (
+        V,
+        "steps must be given to resolve the length '5%', got None; pass steps=",
+        lambda: lehr.warmup(0.1, "5%").resolve(steps_per_epoch=10),
+    ),
+    "epochs without steps_per_epoch": (
+        V,
+        "steps_per_epoch must be given to resolve the length '3 epochs', got None; "
+        "pass steps_per_epoch=",
+        lambda: lehr.cosine(0.1, "3 epochs").resolve(steps=100),
+    ),
+    "tokens": (
+        V,
+        "tokens_per_step must be given to resolve the length '100 tokens', got None",
+        lambda: lehr.cosine(0.1, "100 tokens").resolve(steps=100),
+    ),
+    "samples": (
+        V,
+        "samples_per_step must be given to resolve the length '100 samples', got None",
+        lambda: lehr.cosine(0.1, "100 samples").resolve(steps=100),
+    ),
+    "path": (
+        V,
+        "in Chain part 2: steps_per_epoch must be given",
+        lambda: ramp.then(lehr.cosine(0.1, "3 epochs")).resolve(steps=100),
+    ),
+    "path, once": (
+        V,
+        "in Chain part 2: steps_per_epoch must be given",
+        lambda: ramp.then(ramp.then(lehr.cosine(0.1, "3 epochs")) * 2.0).resolve(steps=100),
+    ),
+    "run too short for the rest": (
+        V,
+        "in Chain part 2: steps must be at least one step of this run of 10 steps from step 10, "
+        "got 'the rest of the run'; shorten the parts before it or lengthen the run",
+        lambda: ramp.then(lehr.cosine(0.1)).resolve(10),
+    ),
+    "run much too short": (
+        V,
+        "steps must be at least one step of this run of 5 steps from step 10, got",
+        lambda: ramp.then(lehr.cosine(0.1)).resolve(5),
+    ),
+    "share of no step": (
+        V,
+        "steps must be at least one step of this run of 10 steps from step 0, got '1%'",
+        lambda: lehr.warmup(0.1, "1%").resolve(10),
+    ),
+    "boundaries that fall together": (
+        V,
+        "boundaries must be increasing, got (1, 1)",
+        lambda: Piecewise(("1%", "1.1%"), (1.0, 0.5, 0.1)).resolve(100),
+    ),
+    "steps zero": (
+        V,
+        "steps must be a whole number >= 1, got 0",
+        lambda: lehr.cosine(0.1).resolve(0),
+    ),
+    "steps negative": (
+        V,
+        "steps must be a whole number >= 1, got -5",
+        lambda: ramp.resolve(-5),
+    ),
+    "steps fractional": (
+        T,
+        "steps must be a whole number >= 1, got 5.0",
+        lambda: lehr.cosine(0.1).resolve(5.0),
+    ),
+    "steps_per_epoch true": (
+        T,
+        "steps_per_epoch must be a whole number >= 1, got True",
+        lambda: lehr.cosine(0.1, "1 epoch").resolve(steps_per_epoch=True),
+    ),
+    "in a policy": (
+        V,
+        "in momentum: steps must be given to resolve the length '5%', got None",
+        lambda: Policy(lr=0.1, momentum=lehr.linear(0.9, 0.8, "5%")).resolve(),
+    ),
+    "a negative shift that eats the part": (
+        V,
+        "steps must be above -10, or nothing is left of the part, got -20",
+        lambda: lehr.linear(1.0, 0.0, "10%").shift(-20).resolve(100),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RESOLVING)
+def test_what_cannot_be_resolved_is_refused(name):
+    refuses(*RESOLVING[name])
+
+
+def test_values_are_frozen():
+    with pytest.raises(AttributeError, match="cannot assign to field 'start'"):
+        ramp.start = 2.0
+
+
+def test_a_value_too_large_to_print_is_cut():
+    with pytest.raises(TypeError, match=r"^value must be a finite number, got ") as caught:
+        lehr.constant(list(range(10**5)))
+    assert len(str(caught.value)) < 300
+    with pytest.raises(ValueError, match=r"^steps must be at most .* got <int object"):
+        lehr.linear(0.0, 1.0, 10**5000)
