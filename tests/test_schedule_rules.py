@@ -448,8 +448,10 @@ percentages = st.decimals(0, 30, places=3).filter(lambda share: share > 0).map("
     st.lists(st.one_of(percentages, spelled_lengths, st.integers(1, 50)), max_size=4),
     st.integers(1000, 10**6),
     st.sampled_from([Ramp, Take, "shifted", "nested", "pointwise"]),
+    st.booleans(),
 )
-def test_a_chain_that_ends_in_the_rest_adds_up_to_the_run_exactly(lengths, steps, last):
+@example(["0.5 epochs", 7], 1000, Ramp, True)
+def test_a_chain_that_ends_in_the_rest_adds_up_to_the_run_exactly(lengths, steps, last, twice):
     rest = {
         Ramp: Ramp(1.0, 0.0),
         Take: Exponential(1.0, 0.5, "10%").take(None),
@@ -459,7 +461,8 @@ def test_a_chain_that_ends_in_the_rest_adds_up_to_the_run_exactly(lengths, steps
     }[last]
     s = rest
     for length in reversed(lengths):
-        s = Ramp(0.0, 1.0, length).then(s)
+        part = Ramp(0.0, 1.0, length)
+        s = (part.repeat(2) if twice else part).then(s)
     assert s.length == REST
     try:
         resolved = s.resolve(**RUN | {"steps": steps})
@@ -525,6 +528,12 @@ def test_lengths_have_one_spelling_and_one_meaning(length, spelled, steps):
 def test_the_spelling_of_a_length_reads_back_the_same(amount, exponent, unit):
     once = Ramp(0.0, 1.0, f"{amount}e{exponent} {unit}").steps
     assert Ramp(0.0, 1.0, once).steps == once
+
+
+def test_a_time_constant_is_the_same_wherever_the_decay_begins():
+    decay = Exponential(1.0, 0.5, "0.25 epochs")
+    late = Ramp(0.0, 1.0, "0.25 epochs").then(decay).resolve(steps_per_epoch=10)  # 2.5 steps
+    assert late.parts[1] == decay.resolve(steps_per_epoch=10) == Exponential(1.0, 0.5, 3)
 
 
 def test_a_share_within_a_part_counts_from_the_part():

@@ -159,10 +159,4 @@ class Batches:
 
 def scheduled(policy: Policy, first: int, steps: int, factor: float) -> list[dict[str, Any]]:
     """Return the values a policy asks for in each of some updates, the controller's factor in."""
-    wanted = []
-    for step in range(first, first + steps):
-        values = policy.values(step)
-        lr = values["lr"]
-        scaled = {g: v * factor for g, v in lr.items()} if isinstance(lr, dict) else lr * factor
-        wanted.append(values | {"lr": scaled})
-    return wanted
+    return [policy.values(step, factor) for step in range(first, first + steps)]

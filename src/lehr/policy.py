@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lehr.control import Plateau
 from lehr.schedule.base import Constant, Ramp, Schedule, as_schedule
@@ -13,6 +14,7 @@ from lehr.schedule.codec import Definition
 from lehr.schedule.length import Length, check_length, scale_length
 
 Target = Schedule | dict[str, Schedule]
+Given = Schedule | float | Mapping[str, Schedule | float]
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
 
 
@@ -25,6 +27,9 @@ class Policy(Definition, kind="policy"):
         momentum: likewise, or None to leave it alone. Momentum means Adam's beta1 too.
         weight_decay: likewise, or None to leave it alone.
         control: a controller whose factor multiplies the learning rate, or None.
+
+    Attributes:
+        targets: the hyperparameters that this policy moves, by name.
 
     Raises:
         TypeError: if a value is no schedule, number or dict of them, or control no controller.
@@ -40,6 +45,17 @@ class Policy(Definition, kind="policy"):
     momentum: Target | None = None
     weight_decay: Target | None = None
     control: Plateau | None = None
+    targets: dict[str, Target] = field(init=False, repr=False, compare=False)
+
+    if TYPE_CHECKING:  # numbers are welcome and become constants
+
+        def __init__(
+            self,
+            lr: Given,
+            momentum: Given | None = None,
+            weight_decay: Given | None = None,
+            control: Plateau | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         for name in HYPERPARAMETERS:
@@ -47,15 +63,10 @@ class Policy(Definition, kind="policy"):
             if value is not None or name == "lr":
                 object.__setattr__(self, name, _target(name, value))
         if self.control is not None and not isinstance(self.control, Plateau):
-            fail(
-                "control", "a controller such as Plateau(), or None", self.control, error=TypeError
-            )
-
-    @property
-    def targets(self) -> dict[str, Target]:
-        """The hyperparameters this policy moves, by name."""
+            fail("control", "a controller, Plateau(), or None", self.control, error=TypeError)
         named = {name: getattr(self, name) for name in HYPERPARAMETERS}
-        return {name: target for name, target in named.items() if target is not None}
+        targets = {name: target for name, target in named.items() if target is not None}
+        object.__setattr__(self, "targets", targets)
 
     @property
     def resolved(self) -> bool:
@@ -78,14 +89,16 @@ class Policy(Definition, kind="policy"):
         resolved = {name: resolve(name, target) for name, target in self.targets.items()}
         return Policy(**resolved, control=self.control)
 
-    def values(self, step: int) -> dict[str, Any]:
-        """Return each hyperparameter's value at a step, controller aside."""
-        return {
-            name: {group: s(step) for group, s in target.items()}
-            if isinstance(target, dict)
-            else target(step)
-            for name, target in self.targets.items()
-        }
+    def values(self, step: int, factor: float = 1.0) -> dict[str, Any]:
+        """Return each hyperparameter's value at a step; ``factor``, a controller's, is on lr."""
+        values: dict[str, Any] = {}
+        for name, target in self.targets.items():
+            scale = factor if name == "lr" else 1.0
+            if isinstance(target, dict):
+                values[name] = {group: s(step) * scale for group, s in target.items()}
+            else:
+                values[name] = target(step) * scale
+        return values
 
 
 def as_policy(value: Any) -> Policy:

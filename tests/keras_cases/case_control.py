@@ -1,9 +1,6 @@
 """The factor and its controller in the middle of fit, and what a saved model brings back."""
 
 import json
-import subprocess
-import sys
-import zipfile
 
 import common
 import keras
@@ -47,7 +44,7 @@ def test_a_plateau_lowers_the_rate_from_the_next_update_on(block, accumulation, 
     by_hand = common.moved(rates, common.wanted(policy, "momentum", 64))[-1]
     assert number(model.weights[0]) == pytest.approx(by_hand, rel=2e-6)
     shown = history.history["learning_rate"]
-    np.testing.assert_allclose(shown, rates[15::16], rtol=1e-6)
+    np.testing.assert_allclose(shown, rates[15::16], rtol=0, atol=4e-8)
     assert inner(model).control_state == lehr.control.State(
         factor=pytest.approx(0.09), best=2.0, waited=0, resting=0
     )
@@ -106,31 +103,19 @@ def test_callbacks_of_keras_that_set_the_rate_are_refused():
 
 
 def test_control_beside_the_callbacks_of_keras(tmp_path):
-    plateau = lehr.Plateau(monitor="val_loss", patience=1, factor=0.5)
-    policy = lehr.Policy(lr=lehr.constant(0.0), control=plateau)  # it cannot improve
-    model = common.network(lehr.keras.attach(keras.optimizers.SGD(), policy), noise=False)
-    inputs, targets = common.data()
-    history = model.fit(
-        inputs,
-        targets,
-        validation_data=(inputs, targets),
-        epochs=9,
-        verbose=0,
-        callbacks=[
-            lehr.keras.Control(),
-            keras.callbacks.EarlyStopping(monitor="learning_rate", patience=3),
-            keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
-        ],
-    )
-    epochs = len(history.history["loss"])
-    assert epochs == 4
-    assert history.history["learning_rate"] == [0.0] * epochs
-    # batch norm still moves val_loss: count the controller's own decisions
-    state = plateau.init()
-    for epoch, loss in enumerate(history.history["val_loss"], 1):
-        state = plateau.update(state, loss)
-        saved = keras.models.load_model(tmp_path / f"{epoch}.keras").optimizer
-        assert saved.control_state == state
+    policy = lehr.Policy(lr=0.0, control=lehr.Plateau(patience=1, factor=0.5))  # no improvement
+    model = common.regression(lehr.keras.attach(keras.optimizers.SGD(), policy))
+    data = common.data()
+    callbacks = [
+        lehr.keras.Control(),
+        keras.callbacks.EarlyStopping(monitor="learning_rate", mode="min", patience=3),
+        keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras"),
+    ]
+    history = model.fit(*data, validation_data=data, epochs=9, verbose=0, callbacks=callbacks)
+    assert history.history["learning_rate"] == [0.0] * 4
+    loaded = keras.models.load_model(tmp_path / "3.keras").optimizer
+    best = history.history["val_loss"][0]
+    assert loaded.control_state == lehr.control.State(factor=0.25, best=best)
 
 
 def test_control_says_what_is_missing():
@@ -161,7 +146,7 @@ def test_a_saved_model_goes_on_bit_identically(name, tmp_path):
     optimizer = lehr.keras.attach(SAVED[name](), policy, record=16)
     if name == "scaled":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=4.0)
-    model = common.network(optimizer, noise=False)
+    model = common.regression(optimizer)
     inputs, targets = common.data()
 
     def epoch(model):
@@ -197,27 +182,6 @@ def test_the_config_is_plain():
     assert "moves" not in config
     again = keras.optimizers.deserialize(keras.optimizers.serialize(model.optimizer))
     assert again.get_config() == config
-    assert [v.shape for v in again.variables] == [v.shape for v in again.variables]
-
-
-def test_a_model_loads_in_a_new_process_after_the_import_alone(tmp_path):
-    policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum)
-    model = common.network(lehr.keras.attach(keras.optimizers.Adam(), policy, record=8))
-    inputs, targets = common.data()
-    model.fit(inputs, targets, batch_size=8, verbose=0)
-    model.optimizer.factor = 0.5
-    model.save(tmp_path / "model.keras")
-    program = (
-        "import sys, keras, lehr.keras; o = keras.models.load_model(sys.argv[1]).optimizer; "
-        "print(int(o.iterations), float(o.factor), o.policy.dumps(), o.recorded()['lr'][-1])"
-    )
-    command = [sys.executable, "-W", "error:Skipping", "-c", program, tmp_path / "model.keras"]
-    output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    last = model.optimizer.recorded()["lr"][-1]
-    assert output.strip() == f"12 0.5 {policy.dumps()} {last}"
-    with zipfile.ZipFile(tmp_path / "model.keras") as file:
-        saved = json.loads(file.read("config.json"))["compile_config"]["optimizer"]
-    assert saved["registered_name"] == "lehr>DrivenAdam"
 
 
 def test_backup_and_restore_after_a_crash(tmp_path):

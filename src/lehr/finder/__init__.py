@@ -3,6 +3,7 @@
 from lehr.finder.run import range_test as range_test
 from lehr.finder.suggest import Suggestion as Suggestion
 from lehr.finder.suggest import minimum as minimum
+from lehr.finder.suggest import smoothed as smoothed
 from lehr.finder.suggest import steepest as steepest
 from lehr.finder.suggest import suggest as suggest
 from lehr.finder.sweep import Sweep as Sweep

@@ -34,8 +34,8 @@ class Suggestion:
     reason: str
 
 
-# for each use: the share of the minimum's rate to use, and of the bounds around it
-_USES = {
+# use: the share of the minimum's rate to use, and of the bounds around it
+USES = {
     "constant": (1 / 3, 1 / 10, 1.0, "a third of it suits a constant rate"),
     "one-cycle": (1.0, 1 / 3, 2.0, "the peak of a single cycle may stand there"),
     "cyclical": (1.0, 1 / 10, 1.0, "upper bound of a cycle; the lower is a tenth of it"),
@@ -49,7 +49,7 @@ def suggest(sweep: Sweep, use: str) -> Suggestion:
         sweep: a recorded range test.
         use: "constant", "one-cycle" or "cyclical".
     """
-    share, low, high, why = _USES[one_of("use", use, _USES)]
+    share, low, high, why = USES[one_of("use", use, USES)]
     found = minimum(sweep)
     if found.lr is None:
         return Suggestion(use, None, None, None, found.reason)

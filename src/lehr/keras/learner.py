@@ -126,7 +126,9 @@ class Learner(port.Learner):
 
     def snapshot(self) -> Snapshot:
         """Return copies of all variables of model and optimizer, and of torch's generators."""
-        arrays = {name: np.array(v) for name, v in self._variables().items()}
+        arrays = {
+            name: np.array(keras.ops.convert_to_numpy(v)) for name, v in self._variables().items()
+        }
         return Snapshot(arrays | self._generators, {"step": self.step})
 
     def restore(self, snapshot: Snapshot) -> None:
@@ -193,7 +195,7 @@ def _jax_block(model: keras.Model) -> Callable[..., Any]:
 
     optimizer = model.optimizer
     model.reset_metrics()
-    no_metrics = [np.array(v) for v in model.metrics_variables]
+    no_metrics = [np.array(keras.ops.convert_to_numpy(v)) for v in model.metrics_variables]
     places = [
         next(i for i, v in enumerate(optimizer.variables) if v is optimizer.variable_of(name))
         for name in optimizer.moves

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +29,29 @@ def fashion_mnist() -> dict[str, Split]:
     )
 
 
-def fashion_mnist_is_cached() -> bool:
-    """Return whether Keras has Fashion-MNIST in its cache, ``$KERAS_HOME`` or ``~/.keras``."""
-    home = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
-    return all((home / "datasets" / "fashion-mnist" / name).exists() for name in _FASHION_FILES)
+def ensure_fashion_mnist(tell: Callable[[str], None]) -> str:
+    """Download Fashion-MNIST unless Keras has it; return why it is not here, "" if it is."""
+    if _fashion_mnist_is_cached():
+        return ""
+    tell(f"Fashion-MNIST is not in Keras's cache, {_keras_home()}: downloading it (30 MB)")
+    # in a process of its own, so that this one need not load Keras
+    code = "import keras; keras.datasets.fashion_mnist.load_data()"
+    environment = {"KERAS_BACKEND": "jax"} | os.environ
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False
+    )
+    if done.returncode == 0:
+        return ""
+    return (done.stderr.strip().splitlines() or ["the download failed"])[-1]
+
+
+def _fashion_mnist_is_cached() -> bool:
+    folder = _keras_home() / "datasets" / "fashion-mnist"
+    return all((folder / name).exists() for name in _FASHION_FILES)
+
+
+def _keras_home() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
 
 
 def digits() -> dict[str, Split]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from lehr.recipes import data
 
 if TYPE_CHECKING:
     from lehr.keras import Learner
+
+os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras chooses its backend when it is imported
 
 
 def fashion_mnist_mlp(seed: int) -> Learner:

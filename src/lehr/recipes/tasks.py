@@ -38,6 +38,7 @@ def find_task(name: str) -> Task:
         fail("task", "module:function with a module that can be imported", name)
     task = getattr(module, function_name, None)
     if not callable(task):
-        known = [n for n, value in vars(module).items() if callable(value) and n[0] != "_"]
+        here = {n: v for n, v in vars(module).items() if callable(v) and n[0] != "_"}
+        known = [n for n, v in here.items() if getattr(v, "__module__", "") == module_name]
         one_of(f"function of {module_name}", function_name, known)
     return task  # type: ignore[return-value]

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lehr.finder.suggest import USES
 from lehr.policy import Policy, as_policy
 from lehr.recipes.tasks import find_task
+from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, one_of, whole
 
 if TYPE_CHECKING:
     from lehr.study.results import Results
 
-USES = ("constant", "one-cycle", "cyclical")
 FIRST_TUNING_SEED = 1000
 _SWEEP = {"low": 1e-5, "high": 10.0, "steps": 100, "spacing": "exponential"}
 
@@ -38,6 +39,10 @@ class Arm:
 
     policy: Policy
     tune: str | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(self, policy: Policy | Schedule | float, tune: str | None = None) -> None: ...
 
     def __post_init__(self) -> None:
         policy = as_policy(self.policy)
@@ -95,6 +100,20 @@ class Study:
     metric: str = "accuracy"
     mode: str = "max"
     storage: str | os.PathLike[str] = field(default="runs", compare=False)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            task: str,
+            arms: Mapping[str, Arm | Policy | Schedule | float],
+            epochs: int = 5,
+            seeds: int = 8,
+            tuning_seeds: int = 3,
+            metric: str = "accuracy",
+            mode: str = "max",
+            storage: str | os.PathLike[str] = "runs",
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         if not isinstance(self.task, str):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 import os
+import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lehr.schedule.check import fail
-from lehr.study.statistics import Comparison, compare, mean_interval
+from lehr.study.statistics import Comparison, compare
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -82,36 +83,30 @@ class Results:
     def rows(self) -> list[dict[str, str]]:
         """Return the table's rows as text, the reference first."""
         compared = self.comparisons()
+        unit = " (points)" if self.percent else ""
         rows = []
         for arm in self.study.arms:
-            mean, low, high = mean_interval(self.scores(arm))
-            peak = self.peaks[arm]
-            row = {
-                "arm": self.label(arm),
-                "peak rate": "as given" if peak is None else f"{peak:g}",
-                f"test {self.study.metric}": self._score(mean),
-                "95 % interval": f"{self._score(low)} to {self._score(high)}",
-                f"difference to {self.label(self.reference)}": "",
-                "interval of the difference": "",
-                "verdict": "reference",
-            }
-            if arm in compared:
-                c = compared[arm]
-                row[f"difference to {self.label(self.reference)}"] = self._points(c.difference)
-                row["interval of the difference"] = (
-                    f"{self._points(c.low)} to {self._points(c.high)}"
-                )
-                row["verdict"] = c.verdict
-            rows.append(row)
+            peak, c = self.peaks[arm], compared.get(arm)
+            rows.append(
+                {
+                    "arm": self.label(arm),
+                    "peak rate": "as given" if peak is None else f"{peak:g}",
+                    f"test {self.study.metric}": self._score(statistics.fmean(self.scores(arm))),
+                    f"difference{unit}": self._points(c.difference) if c else "",
+                    "95 % interval": self._interval(c) if c else "",
+                    "verdict": c.verdict if c else "reference",
+                }
+            )
         return rows
 
     def table(self) -> Table:
         """Return the table for the terminal; ``rich.print`` it."""
         from rich.table import Table
 
-        rows = self.rows()
-        title = f"{self.study.task}, {self.study.epochs} epochs, {self.study.seeds} paired seeds"
-        table = Table(title=title)
+        study, rows = self.study, self.rows()
+        caption = f"difference: paired over seeds, to {self.label(self.reference)}; Holm-adjusted"
+        title = f"{study.task}, {study.epochs} epochs, {study.seeds} paired seeds"
+        table = Table(title=title, caption=caption)
         for name in rows[0]:
             table.add_column(name, justify="left" if name in ("arm", "verdict") else "right")
         styles = {"better": "green", "worse": "red"}
@@ -139,17 +134,19 @@ class Results:
         write_report(self, path)
 
     @property
-    def _percent(self) -> bool:
+    def percent(self) -> bool:
+        """Whether the metric is a share that is shown in percent and points."""
         return self.study.metric.endswith("accuracy")
 
     def _score(self, value: float) -> str:
-        return f"{100 * value:.2f} %" if self._percent else f"{value:.4g}"
+        return f"{100 * value:.2f} %" if self.percent else f"{value:.4g}"
 
     def _points(self, value: float) -> str:
-        return f"{100 * value:+.2f}" if self._percent else f"{value:+.4g}"
+        return f"{100 * value:+.2f}" if self.percent else f"{value:+.4g}"
+
+    def _interval(self, c: Comparison) -> str:
+        return f"{self._points(c.low)} to {self._points(c.high)}"
 
     def _difference(self, c: Comparison) -> str:
-        unit = " points" if self._percent else ""
-        return (
-            f"{self._points(c.difference)}{unit} ({self._points(c.low)} to {self._points(c.high)})"
-        )
+        unit = " points" if self.percent else ""
+        return f"{self._points(c.difference)}{unit} ({self._interval(c)})"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ALPHA = 0.05
@@ -29,14 +29,8 @@ class Comparison:
     verdict: str
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float, float, float]:
-    """Return the mean and its 95 % interval by Student's t; at least two values."""
-    low, high = _interval(values, 1 - ALPHA)
-    return statistics.fmean(values), low, high
-
-
 def compare(
-    reference: Sequence[float], arms: dict[str, Sequence[float]], mode: str = "max"
+    reference: Sequence[float], arms: Mapping[str, Sequence[float]], mode: str = "max"
 ) -> dict[str, Comparison]:
     """Compare arms with a reference by paired t tests, stepped down by Holm.
 

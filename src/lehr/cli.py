@@ -1,0 +1,245 @@
+"""The command line: parse, call one library function, print."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+try:
+    import rich
+    import typer
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+    from rich.table import Table
+except ImportError as error:
+    sys.stderr.write(f"lehr: error: the commands need more ({error}); pip install 'lehr[study]'\n")
+    raise SystemExit(2) from None
+
+import lehr
+from lehr.schedule.base import Schedule
+from lehr.schedule.check import fail, whole
+from lehr.shortform import parse_policy
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Describe, find and compare learning-rate policies.",
+)
+_errors = Console(stderr=True)
+_INTERRUPTED = 130
+
+PolicyText = Annotated[
+    str, typer.Argument(help="JSON, a file, a number or a form such as 'one-cycle(peak=0.05)'.")
+]
+TaskName = Annotated[str, typer.Argument(help="A built-in task or module:function.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Out = Annotated[Path | None, typer.Option(help="Draw it to this file: .svg, .png or .pdf.")]
+
+
+def main() -> None:
+    """Run the command line; bad input ends with one line and exit code 2."""
+    try:
+        code = app(standalone_mode=False)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own: unknown options and so on
+            _end(error.format_message(), 2)
+        if isinstance(error, ValueError | TypeError | ImportError | OSError):
+            _end(str(error), 2)
+        if isinstance(error, lehr.study.TrialError):
+            _end(str(error), 1)
+        raise
+    if code == _INTERRUPTED:
+        _end("interrupted; what had finished is kept, the same command goes on from there", code)
+
+
+@app.command()
+def show(
+    policy: PolicyText,
+    steps: Annotated[int | None, typer.Option(help="Updates in the run.")] = None,
+    steps_per_epoch: Annotated[int | None, typer.Option(help="Updates in an epoch.")] = None,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a policy: its values over a run, as a table and as a figure."""
+    parsed = parse_policy(policy)
+    if not parsed.resolved:
+        if steps is None and steps_per_epoch is None:
+            fail("--steps", "given for this policy", None, "say how long the run is: --steps 10000")
+        parsed = parsed.resolve(steps, steps_per_epoch=steps_per_epoch)
+    schedules = _named_schedules(parsed)
+    length = whole("--steps", steps) if steps is not None else _length(schedules)
+    if out is not None:
+        from lehr.figures import draw_policy
+
+        draw_policy(parsed, length).savefig(_drawable(out))
+    at = sorted({round(i * length / 10) for i in range(11)})
+    values = {name: [s(t) for t in at] for name, s in schedules.items()}
+    if as_json:
+        definition = json.loads(parsed.dumps())
+        print(json.dumps({"definition": definition, "steps": at, "values": values}))
+        return
+    table = Table("step", *values)
+    for t, *row in zip(at, *values.values(), strict=True):
+        table.add_row(str(t), *(f"{value:.6g}" for value in row))
+    rich.print(table)
+    if out is not None:
+        rich.print(f"drawn to {out}")
+
+
+@app.command()
+def find(
+    task: TaskName,
+    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 1000,
+    low: Annotated[float, typer.Option(help="First rate.")] = 1e-5,
+    high: Annotated[float, typer.Option(help="Last rate.")] = 10.0,
+    steps: Annotated[int, typer.Option(help="Updates.")] = 100,
+    spacing: Annotated[str, typer.Option(help="exponential or linear.")] = "exponential",
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the learning rate for a task: a range test, its curve and what it suggests."""
+    from lehr.finder import range_test, steepest
+    from lehr.finder.suggest import USES
+    from lehr.recipes.tasks import find_task
+
+    make = find_task(task)
+    with _errors.status(f"range test of {task}, {steps} updates"):
+        learner = make(whole("--seed", seed, at_least=0))
+        sweep = range_test(learner, low=low, high=high, steps=steps, spacing=spacing)
+    if out is not None:
+        sweep.plot().savefig(_drawable(out))
+    suggestions = [sweep.suggest(use) for use in USES] + [steepest(sweep)]
+    if as_json:
+        record = json.loads(sweep.to_json())
+        print(json.dumps({"sweep": record, "suggestions": [vars(s) for s in suggestions]}))
+        return
+    table = Table("use", "rate", "from", "to", "why", title=f"{task}, seed {seed}")
+    for s in suggestions:
+        rates = ["none" if x is None else f"{x:.2g}" for x in (s.lr, s.low, s.high)]
+        name = "(steepest slope, to compare)" if s.rule == "steepest" else s.rule
+        table.add_row(name, *rates, s.reason)
+    rich.print(table)
+    ended = f"{len(sweep.losses)} of {sweep.steps} updates; ended: {sweep.stopped}"
+    rich.print(
+        ended + (f"; drawn to {out}" if out is not None else "; draw it with --out find.svg")
+    )
+
+
+@app.command()
+def compare(
+    task: Annotated[
+        str | None, typer.Argument(help="A task; else Fashion-MNIST or digits.")
+    ] = None,
+    arm: Annotated[
+        list[str] | None, typer.Option(help="NAME=POLICY, as given; the first is the reference.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 5,
+    seeds: Annotated[int, typer.Option(help="Judging seeds.")] = 8,
+    workers: Annotated[int | None, typer.Option(help="Processes at a time.")] = None,
+    runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs"),
+    report: Annotated[Path | None, typer.Option(help="Report; runs/TASK.html if left out.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare policies on a task over paired seeds: verdict, table, report."""
+    from lehr.recipes.arms import standard_arms
+    from lehr.study import Arm, Study
+
+    arms: dict[str, Any] = {}
+    for text in arm or ():
+        name, equals, policy = text.partition("=")
+        if not equals or not name.strip():
+            fail("--arm", "NAME=POLICY", text)
+        if name.strip() in arms:
+            fail("--arm", "a name used once", name.strip())
+        arms[name.strip()] = Arm(parse_policy(policy))
+    if len(arms) == 1:
+        fail("--arm", "given at least twice, the reference first", arm)
+    if workers is not None:
+        whole("--workers", workers)
+    study = Study(
+        "digits-mlp" if task is None else task,
+        arms or standard_arms(),
+        epochs=epochs,
+        seeds=seeds,
+        storage=runs,
+    )
+    if task is None:
+        study = Study(_available_task(), study.arms, epochs=epochs, seeds=seeds, storage=runs)
+    with _progress() as progress:
+        results = study.run(workers=workers, progress=progress)
+    target = report or runs / f"{study.task.replace(':', '-')}.html"
+    results.report(target)
+    if as_json:
+        print(results.to_json())
+        return
+    rich.print(results.table())
+    rich.print(results.verdict())
+    print(f"report: {target}")
+
+
+def _available_task() -> str:
+    """Return the task on Fashion-MNIST if Keras has or gets the data, else on digits."""
+    from lehr.recipes.data import ensure_fashion_mnist
+
+    reason = ensure_fashion_mnist(lambda text: _errors.print(text, highlight=False))
+    if not reason:
+        _errors.print("data: Fashion-MNIST, from Keras's cache")
+        return "fashion-mnist-mlp"
+    _errors.print(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
+    return "digits-mlp"
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[..., None]]:
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_errors) as bar:
+        row = bar.add_task("starting", total=None)
+        told = 0
+
+        def progress(done: int, total: int, job: dict[str, Any] | None) -> None:
+            nonlocal told
+            words = {"sweep": "range tests", "trial": "trials"}
+            description = words[job["kind"]] if job else "trials" if done else "range tests"
+            bar.update(row, completed=done, total=total, description=description)
+            if not _errors.is_terminal and (job is None or done * 10 // total > told):
+                told = done * 10 // total
+                _errors.print(f"{done} of {total} done")
+
+        yield progress
+
+
+def _named_schedules(policy: lehr.Policy) -> dict[str, Schedule]:
+    named: dict[str, Schedule] = {}
+    for name, target in policy.targets.items():
+        if isinstance(target, dict):
+            named |= {f"{name} of {group}": schedule for group, schedule in target.items()}
+        else:
+            named[name] = target
+    return named
+
+
+def _length(schedules: dict[str, Schedule]) -> int:
+    lengths = [s.length for s in schedules.values() if isinstance(s.length, int)]
+    if not lengths:
+        fail("--steps", "given for a policy without an end", None, "for instance --steps 10000")
+    return max(lengths)
+
+
+def _drawable(path: Path) -> Path:
+    if path.suffix not in (".svg", ".png", ".pdf"):
+        fail("--out", "a file ending in .svg, .png or .pdf", str(path))
+    return path
+
+
+def _end(message: str, code: int) -> None:
+    sys.stderr.write(f"lehr: {'' if code == _INTERRUPTED else 'error: '}{message}\n")
+    raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""The arms that ``lehr compare`` sets against each other, written at peak 1 where tuned."""
+
+from lehr.control import Plateau
+from lehr.policy import Policy, one_cycle
+from lehr.schedule.presets import constant, triangular2
+from lehr.study import Arm
+
+
+def standard_arms() -> dict[str, Arm]:
+    """Return the arms of the main comparison; the first is the reference."""
+    return {
+        "fixed": Arm(constant(1.0), tune="constant"),
+        "plateau": Arm(Policy(1.0, control=Plateau(factor=0.5, patience=1)), tune="constant"),
+        "triangular2": Arm(triangular2(0.1, 1.0, "1 epoch"), tune="cyclical"),
+        "one-cycle": Arm(one_cycle(1.0), tune="one-cycle"),
+        "fixed 0.01": Arm(constant(0.01)),
+    }

@@ -1,0 +1,219 @@
+"""The Learner for plain PyTorch: a model, its optimizer, data held in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from lehr import learner as port
+from lehr.learner import Batches, Snapshot, Trace, scheduled
+from lehr.policy import Policy, resolved_policy
+from lehr.schedule.check import fail, whole
+from lehr.torch.groups import check_values, read_values, write_values
+
+
+class Learner(port.Learner):
+    """A training run in plain PyTorch: one model, its optimizer, data held in memory.
+
+    A snapshot holds what ``model.state_dict()`` and ``optimizer.state_dict()`` do, torch's random
+    generators and the position in the data.
+
+    Args:
+        model: any module.
+        optimizer: over the model's parameters.
+        loss: ``loss(output, y)``, a scalar averaged over the rows.
+        train: ``(x, y)``, two tensors or arrays with equally many rows.
+        validation: likewise, for ``evaluate()``.
+        test: likewise, for ``evaluate("test")``.
+        batch_size: rows in one update.
+        seed: of the order of the data.
+        metrics: more to evaluate, by name: ``f(output, y)``, averaged over the rows.
+        device: where to train; where the model is if left out.
+
+    Raises:
+        ValueError: if a split is no pair of equally many rows, or smaller than one batch.
+
+    >>> import lehr, torch
+    >>> x = torch.arange(8.0)[:, None]
+    >>> model = torch.nn.Linear(1, 1)
+    >>> sgd = torch.optim.SGD(model.parameters(), lr=0.0)
+    >>> mse = torch.nn.functional.mse_loss
+    >>> learner = lehr.torch.Learner(model, sgd, mse, (x, 2 * x), test=(x, 2 * x), batch_size=4)
+    >>> trace = learner.train(lehr.Policy(lr=lehr.linear(0.02, 0.0, 100)), 100)
+    >>> trace.rates["lr"][50], learner.evaluate("test")["loss"] < trace.losses[0]
+    (0.01, True)
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        optimizer: Optimizer,
+        loss: Callable[[Any, Any], Tensor],
+        train: tuple[Any, Any],
+        *,
+        validation: tuple[Any, Any] | None = None,
+        test: tuple[Any, Any] | None = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        metrics: dict[str, Callable[[Any, Any], Any]] | None = None,
+        device: str | torch.device | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.loss = model, optimizer, loss
+        self.metrics = {"loss": loss} | (metrics or {})
+        own = next((p.device for p in model.parameters()), torch.device("cpu"))
+        self.device = own if device is None else torch.device(device)
+        model.to(self.device)
+        splits = {"train": train, "validation": validation, "test": test}
+        self._splits = {name: _pair(name, xy) for name, xy in splits.items() if xy is not None}
+        size, seed = whole("batch_size", batch_size), whole("seed", seed, at_least=0)
+        self._batches = Batches(len(self._splits["train"][1]), size, seed)
+        self.steps_per_epoch = self._batches.per_epoch
+        self._step = 0
+
+    def train(
+        self,
+        policy: Policy,
+        steps: int,
+        *,
+        first: int = 0,
+        factor: float = 1.0,
+        until: Callable[[Trace], bool] | None = None,
+    ) -> Trace:
+        policy = resolved_policy(policy)
+        targets, trace, last = policy.targets, Trace(), first + steps
+        check_values(self.optimizer, targets)
+        with _mode(self.model, training=True):
+            for begin in range(first, last, 16):  # blocks: one transfer and one `until` for each
+                losses, rates = [], []
+                for values in scheduled(policy, begin, min(16, last - begin), factor):
+                    write_values(self.optimizer, values)
+                    losses.append(self._update())
+                    rates.append(read_values(self.optimizer, targets))
+                read = {name: [float(rate[name]) for rate in rates] for name in rates[0]}
+                trace.extend(torch.stack(losses).tolist(), read)
+                if until is not None and until(trace):
+                    break
+        self.model.zero_grad()
+        return trace
+
+    def evaluate(self, split: str = "validation") -> dict[str, float]:
+        if split not in self._splits:
+            fail("split", f"one of {list(self._splits)}", split, f"pass {split}=(x, y)")
+        rows, size = len(self._splits[split][1]), self._batches.size
+        totals = dict.fromkeys(self.metrics, 0.0)
+        draws = torch.random.fork_rng(range(torch.cuda.device_count()))  # a loss may draw
+        with _mode(self.model, training=False), torch.no_grad(), draws:
+            for begin in range(0, rows, size):
+                x, y = self._rows(split, slice(begin, begin + size))
+                output = self.model(x)
+                for name, metric in self.metrics.items():
+                    totals[name] += float(metric(output, y)) * len(y)
+        return {name: total / rows for name, total in totals.items()}
+
+    def snapshot(self) -> Snapshot:
+        arrays: dict[str, Any] = {}
+        state = {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generators": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
+        }
+        return Snapshot(arrays, {"step": self._step, "state": _pack(state, "state", arrays)})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        state = _unpack(snapshot.facts["state"], snapshot.arrays, self.device)
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        params = [p for group in self.optimizer.param_groups for p in group["params"]]
+        for i, slots in state["optimizer"]["state"].items():
+            self.optimizer.state[params[i]] = slots  # torch casts some to the parameter's dtype
+        cpu, *cuda = state["generators"]
+        torch.set_rng_state(cpu)
+        torch.cuda.set_rng_state_all(cuda)
+        self._step = snapshot.facts["step"]
+
+    def rows(self, step: int) -> Any:
+        return self._batches[step]
+
+    def _update(self) -> Tensor:
+        x, y = self._rows("train", torch.from_numpy(self._batches[self._step]))
+        self.model.zero_grad()
+        loss = self.loss(self.model(x), y)
+        if loss.ndim != 0:
+            fail("loss", "a scalar", f"shape {tuple(loss.shape)}", "return its mean over the rows")
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self._step += 1
+        return loss.detach()
+
+    def _rows(self, split: str, rows: Any) -> tuple[Tensor, Tensor]:
+        x, y = self._splits[split]
+        return x[rows].to(self.device), y[rows].to(self.device)
+
+
+def _pack(value: Any, name: str, arrays: dict[str, Any]) -> Any:
+    """Return a nested state as JSON; its tensors are copied into ``arrays``."""
+    if isinstance(value, Tensor):
+        host = value.detach().cpu()
+        host = host.view(torch.int16) if host.dtype == torch.bfloat16 else host
+        arrays[name] = np.array(host.numpy())
+        return {
+            "tensor": name,
+            "dtype": str(value.dtype).removeprefix("torch."),
+            "device": value.device.type,
+            "stride": list(torch.empty_like(value, device="meta").stride()),
+        }
+    if isinstance(value, dict):
+        return {"dict": [[k, _pack(v, f"{name}/{k}", arrays)] for k, v in value.items()]}
+    if isinstance(value, list | tuple):
+        parts = [_pack(part, f"{name}/{i}", arrays) for i, part in enumerate(value)]
+        return {"tuple": parts} if isinstance(value, tuple) else parts
+    if not isinstance(value, str | int | float | None):
+        fail(name, "a tensor, number or text to be saved", value, error=TypeError)
+    return value
+
+
+def _unpack(packed: Any, arrays: dict[str, Any], device: torch.device) -> Any:
+    """Return what `_pack` was given, in fresh tensors, so that training leaves the arrays alone."""
+    if isinstance(packed, list):
+        return [_unpack(part, arrays, device) for part in packed]
+    if not isinstance(packed, dict):
+        return packed
+    if "tuple" in packed:
+        return tuple(_unpack(packed["tuple"], arrays, device))
+    if "dict" in packed:
+        return {key: _unpack(value, arrays, device) for key, value in packed["dict"]}
+    array, dtype = arrays[packed["tensor"]], getattr(torch, packed["dtype"])
+    where = "cpu" if packed["device"] == "cpu" else device
+    fresh = torch.empty_strided(array.shape, packed["stride"], dtype=dtype, device=where)
+    return fresh.copy_(torch.from_numpy(array).view(dtype))
+
+
+def _pair(name: str, split: Any) -> tuple[Tensor, Tensor]:
+    if not isinstance(split, tuple | list) or len(split) != 2:
+        fail(name, "a pair (x, y) of tensors or arrays", split, error=TypeError)
+    x, y = (
+        # torch takes writable arrays only: np.require copies one that is not
+        part if isinstance(part, Tensor) else torch.from_numpy(np.require(part, None, ["C", "W"]))
+        for part in split
+    )
+    if len(x) != len(y) or len(x) == 0:
+        fail(name, "x and y of equally many rows", (len(x), len(y)))
+    return x, y
+
+
+@contextmanager
+def _mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
+    """Train or evaluate; every part of the model is put back as it was."""
+    before = [(module, module.training) for module in model.modules()]
+    model.train(training)
+    try:
+        yield
+    finally:
+        for module, flag in before:
+            module.training = flag

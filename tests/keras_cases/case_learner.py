@@ -1,0 +1,165 @@
+"""The Learner: pairing, exact restore, true losses, and rates really used."""
+
+import common
+import keras
+import numpy as np
+import pytest
+from common import ONE_CYCLE
+
+import lehr
+import lehr.keras
+
+WILD = lehr.Policy(lr=1.0, momentum=0.5)
+OPTIMIZERS = {
+    "SGD": lambda: keras.optimizers.SGD(momentum=0.9),
+    "AdamW": lambda: keras.optimizers.AdamW(weight_decay=0.01),
+}
+
+
+def learner(name="SGD", seed=1, **settings):
+    settings = {"batch_size": 8, "seed": seed} | settings
+    train = settings.pop("train", common.data())
+    other = common.data(40, seed=9)
+    model = common.network(OPTIMIZERS[name](), seed=seed)
+    return lehr.keras.Learner(model, train, validation=other, test=other, **settings)
+
+
+def account():
+    """What two processes with one seed must agree on."""
+    run = learner()
+    start = run.snapshot().digest()
+    trace = run.train(ONE_CYCLE, 20)
+    return repr([start, run.snapshot().digest(), trace, [run.rows(k).tolist() for k in (0, 13)]])
+
+
+def test_seeds_differ():
+    one, two = learner(seed=1), learner(seed=2)
+    assert one.snapshot().digest() != two.snapshot().digest()
+    assert one.rows(0).tolist() != two.rows(0).tolist()
+
+
+@pytest.mark.parametrize(("name", "where"), [("SGD", "memory"), ("AdamW", "file")])
+def test_after_a_restore_the_run_goes_on_bit_identically(name, where, tmp_path):
+    tested, untouched = learner(name), learner(name)
+    for run in (tested, untouched):
+        run.train(ONE_CYCLE, 5)
+    if where == "memory":
+        before = tested.snapshot()
+        tested.train(WILD, 17)
+        assert tested.snapshot().digest() != before.digest()
+        tested.restore(before)
+    else:
+        tested.save(tmp_path / "run.npz")
+        tested = learner(name, seed=3)  # other weights, another generator
+        tested._batches = untouched._batches
+        tested.train(WILD, 17)
+        tested.load(tmp_path / "run.npz")
+    assert tested.snapshot().digest() == untouched.snapshot().digest()
+    ours, theirs = (run.train(ONE_CYCLE, 20, first=5) for run in (tested, untouched))
+    assert ours == theirs
+    assert tested.snapshot().digest() == untouched.snapshot().digest()
+
+
+def test_blocks_of_any_size_give_the_same_run():
+    whole, parts = learner(), learner()
+    together = whole.train(ONE_CYCLE, 40)
+    first = parts.train(ONE_CYCLE, 13)
+    asked = []
+    second = parts.train(ONE_CYCLE, 27, first=13, until=lambda t: asked.append(len(t.losses)))
+    assert asked == [16, 27]
+    assert first.losses + second.losses == together.losses
+    assert first.rates["lr"] + second.rates["lr"] == together.rates["lr"]
+    assert whole.snapshot().digest() == parts.snapshot().digest()
+
+
+def test_until_stops_between_blocks():
+    run = learner()
+    trace = run.train(ONE_CYCLE, 60, until=lambda trace: len(trace.losses) >= 20)
+    assert len(trace.losses) == len(trace.rates["lr"]) == 32
+    assert run.step == run.snapshot().facts["step"] == 32
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_the_rates_used_are_the_policys(name):
+    decay = {"weight_decay": lehr.linear(0.1, 0.0, 64)} if name == "AdamW" else {}
+    policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, **decay)
+    trace = learner(name).train(policy, 30, first=10, factor=0.5)
+    assert list(trace.rates) == list(policy.targets)
+    for hyperparameter, used in trace.rates.items():
+        scale = 0.5 if hyperparameter == "lr" else 1.0
+        expected = common.wanted(policy, hyperparameter, 40)[10:] * scale
+        np.testing.assert_array_equal(np.float32(used), np.float32(expected))
+
+
+def test_what_the_policy_leaves_alone_stays():
+    run = learner("AdamW")
+    assert run.model.optimizer.moves == ("lr", "momentum", "weight_decay")
+    trace = run.train(lehr.Policy(lr=0.1), 3)
+    assert list(trace.rates) == ["lr"]
+    held = [common.number(run.model.optimizer.variable_of(name)) for name in ("momentum", "lr")]
+    np.testing.assert_allclose(held, [0.9, 0.1], rtol=1e-7)
+
+
+def test_the_weight_moves_by_what_the_trace_says():
+    ones = np.ones((64, 1), "float32")
+    model = common.one_weight(keras.optimizers.SGD(momentum=0.9))
+    run = lehr.keras.Learner(model, (ones, ones), batch_size=1)
+    trace = run.train(ONE_CYCLE, 64)
+    rates, momentum = (common.wanted(ONE_CYCLE, name, 64) for name in ("lr", "momentum"))
+    by_hand = common.moved(rates, momentum)
+    assert common.number(model.weights[0]) == pytest.approx(by_hand[-1], rel=2e-6)
+    # the loss of a batch is the weight before its update
+    np.testing.assert_allclose(trace.losses, np.r_[0.0, by_hand[:-1]], rtol=2e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_beside_plain_train_on_batch(name):
+    """True losses and the same weights as Keras's own loop on an identical model."""
+    run = learner(name)
+    plain = common.network(lehr.keras.attach(OPTIMIZERS[name](), ONE_CYCLE))
+    inputs, targets = common.data()
+    trace = run.train(ONE_CYCLE, 24)
+    losses = []
+    for step in range(24):
+        rows = run.rows(step)
+        logs = plain.train_on_batch(inputs[rows], targets[rows], return_dict=True)
+        losses.append(float(logs["loss"]))
+    np.testing.assert_allclose(trace.losses, losses, rtol=1e-4)
+    for ours, theirs in zip(run.model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_evaluation_and_other_draws_change_nothing_later():
+    asked, silent = learner(), learner()
+    for run in (asked, silent):
+        run.train(ONE_CYCLE, 4)
+    before = asked.snapshot().digest()
+    metrics = asked.evaluate("validation")
+    assert set(metrics) == {"loss", "accuracy"}
+    assert metrics == asked.evaluate("test") == asked.evaluate()
+    assert asked.snapshot().digest() == before
+    keras.utils.set_random_seed(77)
+    keras.layers.Dropout(0.5)(np.ones((3, 3), "float32"), training=True)
+    assert asked.train(ONE_CYCLE, 8, first=4) == silent.train(ONE_CYCLE, 8, first=4)
+    inputs, targets = common.data(40, seed=9)
+    logits = keras.ops.convert_to_numpy(silent.model(inputs, training=False))
+    accuracy = silent.evaluate("test")["accuracy"]
+    assert accuracy == pytest.approx(np.mean(logits.argmax(1) == targets), abs=1e-6)
+
+
+def test_rows_are_each_epoch_once():
+    run = learner(train=common.data(50))
+    assert run.steps_per_epoch == 6
+    for epoch in range(3):
+        rows = np.concatenate([run.rows(epoch * 6 + i) for i in range(6)])
+        assert len(set(rows.tolist())) == 48
+    assert run.rows(0).tolist() != run.rows(6).tolist()
+
+
+def test_the_model_still_fits_after_its_learner():
+    run = learner()
+    run.train(ONE_CYCLE, 4)
+    before = run.model.get_weights()
+    run.model.optimizer.learning_rate = 0.01
+    run.model.fit(*common.data(), epochs=1, verbose=0)
+    assert not common.same(before, run.model.get_weights())

@@ -1,0 +1,133 @@
+"""What cannot be driven is refused, with the reason and the way out."""
+
+import common
+import keras
+import numpy as np
+import pytest
+from common import ONE_CYCLE
+
+import lehr
+import lehr.keras
+
+SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
+MOMENTUM = lehr.Policy(lr=0.1, momentum=0.9)
+DECAY = lehr.Policy(lr=0.1, weight_decay=0.1)
+GROUPS = lehr.Policy(lr={"head": 0.1, "body": 0.01})
+
+
+def trained():
+    model = common.one_weight(SGD())
+    common.fit_one_weight(model, 1)
+    return model
+
+
+def multi():
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(SGD()))
+
+
+ATTACH = {
+    "a model": (lambda: common.one_weight(SGD()), 0.1, "optimizer must be a Keras optimizer, got"),
+    "a name": (lambda: "sgd", 0.1, "optimizer must be a Keras optimizer, got 'sgd'"),
+    "trained": (lambda: trained().optimizer, 0.1, "one that has not trained yet.*attach before"),
+    "driven": (lambda: lehr.keras.attach(SGD(), 0.1), 0.1, "not driven yet.*build a new one"),
+    "scaled": (
+        lambda: keras.optimizers.LossScaleOptimizer(SGD()),
+        0.1,
+        "must be an inner one.*attach first, then wrap",
+    ),
+    "several": (multi, 0.1, "must be an inner one.*attach first, then wrap"),
+    "no momentum": (SGD, MOMENTUM, r"momentum must be above 0.*momentum=0\.9"),
+    "never momentum": (keras.optimizers.Adagrad, MOMENTUM, "momentum or beta_1.*momentum=None"),
+    "two momenta": (keras.optimizers.Muon, MOMENTUM, "momentum must be left alone with Muon"),
+    "two decays": (keras.optimizers.Muon, DECAY, "weight_decay must be left alone with Muon"),
+    "averaged": (
+        keras.optimizers.ScheduleFreeAdamW,
+        MOMENTUM,
+        "momentum must be left alone with ScheduleFreeAdamW.*momentum=None",
+    ),
+    "no decay": (Adam, DECAY, "one with weight decay to move.*weight_decay="),
+    "groups": (SGD, GROUPS, r"lr must be one schedule for Keras, got \['head', 'body'\]"),
+    "unresolved": (SGD, lehr.cosine(0.1), "in whole steps.*pass steps="),
+    "no policy": (SGD, "fast", "policy must be a schedule or a number, got 'fast'"),
+}
+
+
+@pytest.mark.parametrize("case", ATTACH)
+def test_attach_refuses(case):
+    optimizer, policy, message = ATTACH[case]
+    with pytest.raises((TypeError, ValueError), match=message):
+        lehr.keras.attach(optimizer(), policy)
+
+
+def test_other_arguments_are_refused():
+    with pytest.raises(ValueError, match="record must be a whole number >= 0, got -1"):
+        lehr.keras.attach(SGD(), 0.1, record=-1)
+    with pytest.raises(ValueError, match=r"record must be above 0 to keep values.*attach"):
+        lehr.keras.attach(SGD(), 0.1).recorded()
+    with pytest.raises(ValueError, match=r"in whole steps.*pass steps="):
+        lehr.keras.schedule(lehr.cosine(0.1))
+    with pytest.raises(ValueError, match="accumulation must be a whole number >= 1, got 0"):
+        lehr.keras.schedule(0.1, accumulation=0)
+    with pytest.raises(ValueError, match=r"the whole run|steps"):
+        lehr.keras.attach(SGD(), lehr.warmup(0.1, "5%"), steps_per_epoch=10)
+
+
+def test_lengths_are_resolved():
+    driven = lehr.keras.attach(SGD(), lehr.warmup(0.1, "2 epochs"), steps_per_epoch=10)
+    assert driven.policy.lr == lehr.warmup(0.1, 20)
+    assert lehr.keras.schedule(lehr.cosine(0.1), steps=50).get_config()["definition"] == (
+        lehr.cosine(0.1, steps=50).dumps()
+    )
+
+
+def learner(optimizer=None, rows=16, targets=None, **settings):
+    inputs = np.ones((rows, 1), "float32")
+    model = common.one_weight(SGD() if optimizer is None else optimizer)
+    other = inputs if targets is None else targets
+    return lehr.keras.Learner(model, (inputs, other), **({"batch_size": 8} | settings))
+
+
+LEARNERS = {
+    "accumulation": (
+        lambda: learner(SGD(gradient_accumulation_steps=2)),
+        "gradient_accumulation_steps must be None for a Learner, got 2.*larger batch_size",
+    ),
+    "driven": (lambda: learner(lehr.keras.attach(SGD(), 0.1)), "not driven yet"),
+    "scaled": (
+        lambda: learner(keras.optimizers.LossScaleOptimizer(SGD())),
+        "optimizer must be an inner one",
+    ),
+    "small data": (lambda: learner(rows=4), "batch_size must be at most the 4 training rows"),
+    "no batch": (lambda: learner(batch_size=0), "batch_size must be a whole number >= 1, got 0"),
+    "few targets": (
+        lambda: learner(targets=np.ones((15, 1))),
+        r"train must be inputs and targets of one length, got \[16, 15\]",
+    ),
+    "trained": (
+        lambda: lehr.keras.Learner(trained(), (np.ones((8, 1)),) * 2),
+        "one that has not trained yet",
+    ),
+    "not compiled": (
+        lambda: lehr.keras.Learner(keras.Sequential(), (np.ones((8, 1)),) * 2),
+        "model must be compiled with an optimizer.*model.compile",
+    ),
+    "no split": (lambda: learner().evaluate(), "split must be one of train, got 'validation'"),
+    "no momentum": (
+        lambda: learner().train(MOMENTUM, 1),
+        "momentum must be one of lr.*momentum > 0",
+    ),
+    "groups": (lambda: learner().train(GROUPS, 1), "lr must be one schedule for Keras"),
+    "unresolved": (lambda: learner().train(lehr.Policy(lehr.cosine(1.0)), 1), "in whole steps"),
+    "negative": (lambda: learner().train(ONE_CYCLE, -1), "steps must be a whole number >= 0"),
+    "foreign snapshot": (
+        lambda: learner(SGD(momentum=0.9)).restore(learner().snapshot()),
+        "snapshot must be one of a model and optimizer built alike",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LEARNERS)
+def test_the_learner_refuses(case):
+    act, message = LEARNERS[case]
+    with pytest.raises(ValueError, match=message):
+        act()

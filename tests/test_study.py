@@ -1,0 +1,287 @@
+"""Studies end to end on toy tasks: pairing, tuning, storage, failures, the report."""
+
+import dataclasses
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lehr
+import toys
+from lehr.recipes.arms import standard_arms
+from lehr.recipes.tasks import find_task
+from lehr.study import Arm, Results, Study, TrialError
+from lehr.study.conduct import check_pairs, choose_peaks
+from lehr.study.trials import LedgerError, run_job
+
+ARMS = {
+    "fixed": Arm(1.0, tune="constant"),
+    "plateau": Arm(
+        lehr.Policy(lr=1.0, control=lehr.Plateau(patience=1, factor=0.5)), tune="constant"
+    ),
+    "one-cycle": Arm(lehr.one_cycle(1.0), tune="one-cycle"),
+    "fixed 0.01": 0.01,
+}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def toys_can_be_imported_by_workers() -> None:
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+    )
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return Study("toys:toy", ARMS, epochs=3, seeds=3, storage=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture(scope="module")
+def results(study: Study) -> Results:
+    return study.run()
+
+
+def test_every_arm_and_seed_has_a_trial(study: Study, results: Results) -> None:
+    assert set(results.trials) == {(arm, seed) for arm in ARMS for seed in range(3)}
+    assert all(len(trial["losses"]) == 24 for trial in results.trials.values())
+    assert all(len(trial["history"]) == 3 for trial in results.trials.values())
+
+
+def test_trials_of_a_seed_start_alike_and_see_the_same_batches(results: Results) -> None:
+    for seed in range(3):
+        pairings = [results.trials[arm, seed]["pairing"] for arm in ARMS]
+        assert all(pairing == pairings[0] for pairing in pairings)
+        assert len({results.trials[arm, seed]["losses"][0] for arm in ARMS}) == 1
+    assert len({results.trials["fixed", s]["pairing"]["initial state"] for s in range(3)}) == 3
+    assert len({results.trials["fixed", s]["pairing"]["batches"] for s in range(3)}) == 3
+
+
+def test_a_trial_is_what_its_learner_does_alone(study: Study, results: Results) -> None:
+    policy = ARMS["one-cycle"].at(results.peaks["one-cycle"]).resolve(24)
+    learner = toys.Toy(2)
+    trace = learner.train(policy, 24)
+    trial = results.trials["one-cycle", 2]
+    assert trial["losses"] == trace.losses
+    assert trial["rates"] == trace.rates
+    assert trial["test"] == learner.evaluate("test")
+
+
+def test_the_plateau_is_fed_after_each_epoch_and_scales_the_rate(results: Results) -> None:
+    control = ARMS["plateau"].policy.control
+    peak = results.peaks["plateau"]
+    for seed in range(3):
+        trial = results.trials["plateau", seed]
+        state = control.init()
+        for epoch, metrics in enumerate(trial["history"]):
+            used = trial["rates"]["lr"][8 * epoch : 8 * (epoch + 1)]
+            assert used == [peak * state.factor] * 8
+            state = control.update(state, metrics["val_loss"])
+
+
+def test_peaks_come_from_range_tests_on_other_seeds(study: Study, results: Results) -> None:
+    tuning = {job["seed"] for job in study.sweep_jobs()}
+    assert tuning.isdisjoint(range(study.seeds))
+    assert len(results.sweeps) == study.tuning_seeds
+    assert results.peaks == choose_peaks(study, list(results.sweeps))
+    assert results.peaks["fixed"] == results.peaks["plateau"]
+    assert results.peaks["fixed 0.01"] is None
+    ratio = results.peaks["one-cycle"] / results.peaks["fixed"]
+    assert ratio == pytest.approx(3, rel=0.01)  # three significant digits
+
+
+def test_a_second_run_runs_nothing_and_says_the_same(study: Study, results: Results) -> None:
+    calls = []
+    again = study.run(progress=lambda done, total, job: calls.append((done, total, job)))
+    assert all(job is None for _, _, job in calls)
+    assert calls[-1][:2] == (15, 15)
+    assert again.to_json() == results.to_json()
+    assert again.trials == results.trials
+
+
+def test_a_new_arm_runs_alone(study: Study, results: Results) -> None:
+    wider = dataclasses.replace(study, arms=ARMS | {"cosine": lehr.cosine(0.05)})
+    ran = []
+    found = wider.run(progress=lambda done, total, job: ran.append(job) if job else None)
+    assert len(ran) == 3
+    assert found.scores("fixed") == results.scores("fixed")
+
+
+def test_failed_trials_are_told_and_the_others_kept(tmp_path: Path) -> None:
+    arms = {"a": 0.01, "b": 0.02}
+    study = Study("toys:failing_on_seed_1", arms, epochs=1, seeds=3, storage=tmp_path)
+    finished = []
+    with pytest.raises(TrialError, match=r"seed 1 failed .*\n(.*\n)*.*data of seed 1 is missing"):
+        study.run(progress=lambda done, total, job: finished.append(job) if job else None)
+    assert sorted((job["policy"]["lr"]["value"], job["seed"]) for job in finished) == [
+        (0.01, 0),
+        (0.01, 2),
+        (0.02, 0),
+        (0.02, 2),
+    ]
+
+
+def test_a_task_that_ignores_its_seed_is_caught(tmp_path: Path) -> None:
+    study = Study("toys:unpaired", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
+    with pytest.raises(ValueError, match="of b, seed 0, must be the same as of a"):
+        study.run()
+
+
+def test_pairs_are_checked_on_batches_too() -> None:
+    same = {"initial state": "x", "batches": "y"}
+    trials = {
+        ("a", 0): {"pairing": same},
+        ("b", 0): {"pairing": same | {"batches": "z"}},
+    }
+    with pytest.raises(ValueError, match="batches of b, seed 0, must be the same as of a"):
+        check_pairs(trials)
+
+
+def test_the_ledger_catches_an_optimizer_that_does_something_else() -> None:
+    policy = json.loads(lehr.Policy(lr=0.1).dumps())
+    job = {"kind": "trial", "task": "toys:disobedient", "policy": policy, "epochs": 2, "seed": 0}
+    with pytest.raises(
+        LedgerError, match=r"lr must be 0\.1 in update 10, the optimizer used 0\.05"
+    ):
+        run_job(job)
+
+
+def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lehr.cli", "compare", "toys:toy", "--seeds", "6"]
+    command += ["--epochs", "2", "--runs", str(tmp_path), "--workers", "1", "--json"]
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a test run in the background has SIGINT ignored, and would hand that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    while not _finished(tmp_path):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted; what had finished is kept" in said
+    kept = _finished(tmp_path)
+    assert 0 < kept < 33
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(again.stdout)["reference"] == "fixed"
+    assert _finished(tmp_path) == 33
+
+
+def _finished(folder: Path) -> int:
+    import sqlite3
+
+    if not (folder / "results.sqlite").exists():
+        return 0
+    with sqlite3.connect(folder / "results.sqlite") as connection:
+        try:
+            return connection.execute("select count(*) from jobs").fetchone()[0]
+        except sqlite3.OperationalError:
+            return 0
+
+
+def test_table_and_verdict(results: Results) -> None:
+    rows = results.rows()
+    assert [row["arm"] for row in rows] == ["fixed", "plateau", "one-cycle", "fixed 0.01 (untuned)"]
+    assert rows[0]["verdict"] == "reference"
+    assert {row["verdict"] for row in rows[1:]} <= {"better", "worse", "undecided"}
+    mean = sum(results.scores("fixed")) / 3
+    assert rows[0]["test accuracy"] == f"{100 * mean:.2f} %"
+    for row in rows[1:]:
+        assert row["arm"] in results.verdict()
+
+
+def test_json_holds_scores_comparisons_and_the_definition(results: Results) -> None:
+    data = json.loads(results.to_json())
+    assert data["scores"]["fixed"] == results.scores("fixed")
+    assert set(data["comparisons"]) == {"plateau", "one-cycle", "fixed 0.01"}
+    assert data["definition"]["arms"]["one-cycle"]["tune"] == "one-cycle"
+    policy = lehr.loads(json.dumps(data["definition"]["arms"]["one-cycle"]["policy"]))
+    assert policy == lehr.one_cycle(1.0)
+
+
+def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path) -> None:
+    results.report(tmp_path / "report.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    html = (tmp_path / "report.html").read_text()
+    assert re.findall(r"(?:src|href|url)\W{1,3}(?:https?:)?//", html) == []
+    assert re.findall(r"<(?:script|link|img|iframe)\b", html) == []
+    assert html.count("<svg") == 6
+    for text in (
+        results.verdict(),
+        "fixed 0.01 (untuned)",
+        "learning rate used (log scale)",
+        "momentum used",
+        "validation accuracy (%)",
+        "difference to fixed on test data (points)",
+        "learning rate (log scale)",
+        '"kind": "policy"',
+    ):
+        assert text in html.replace("&#34;", '"')
+
+
+def test_a_diverged_run_is_named(results: Results) -> None:
+    trials = dict(results.trials)
+    trials["one-cycle", 1] = trials["one-cycle", 1] | {"test": {"accuracy": None}}
+    broken = dataclasses.replace(results, trials=trials)
+    with pytest.raises(ValueError, match="accuracy of one-cycle, seed 1, must be finite"):
+        broken.verdict()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"task": "digit-mlp"}, "task must be one of .*; did you mean digits-mlp"),
+        ({"task": "toys:toi"}, "function of toys must be one of .*; did you mean toy"),
+        ({"task": "no_such_module:f"}, "module that can be imported"),
+        ({"arms": {"a": 0.1}}, "arms must be a dict of at least 2 arms"),
+        ({"seeds": 0}, "seeds must be a whole number >= 2, got 0"),
+        ({"seeds": 1}, "seeds must be a whole number >= 2, got 1"),
+        ({"epochs": 0}, "epochs must be a whole number >= 1, got 0"),
+        ({"tuning_seeds": 0}, "tuning_seeds must be a whole number >= 1, got 0"),
+        ({"mode": "maximum"}, "mode must be one of min, max"),
+    ],
+)
+def test_bad_definitions_are_refused(arguments: dict, message: str) -> None:
+    good = {"task": "toys:toy", "arms": ARMS}
+    with pytest.raises(ValueError, match=message):
+        Study(**good | arguments)
+
+
+def test_bad_arms_are_refused() -> None:
+    with pytest.raises(ValueError, match="tune must be one of constant, one-cycle, cyclical"):
+        Arm(1.0, tune="onecycle")
+    with pytest.raises(TypeError, match="policy must be a schedule or a number, got 'cosine'"):
+        Arm("cosine")
+    with pytest.raises(ValueError, match="without parameter groups"):
+        Arm(lehr.Policy(lr={"head": 1.0}), tune="constant")
+
+
+def test_no_suggestion_stops_the_study_with_the_reason() -> None:
+    study = Study("toys:toy", ARMS)
+    nothing = lehr.Sweep((1.0, 2.0), (1.0, 5.0), "linear", 100, "diverged")
+    with pytest.raises(ValueError, match=r"peak of fixed must be suggested .*fewer than 20 points"):
+        choose_peaks(study, [nothing])
+
+
+def test_the_standard_arms_are_those_of_the_main_job() -> None:
+    arms = standard_arms()
+    assert list(arms) == ["fixed", "plateau", "triangular2", "one-cycle", "fixed 0.01"]
+    assert arms["plateau"].policy.control == lehr.Plateau(factor=0.5, patience=1)
+    tuned = arms["triangular2"].at(0.05).resolve(80, steps_per_epoch=16).lr
+    expected = [0.005, 0.05, 0.005, 0.0275, 0.005]  # half cycle of one epoch, then half as high
+    assert [tuned(16 * i) for i in range(5)] == pytest.approx(expected, rel=1e-12)
+    assert arms["fixed 0.01"].tune is None
+
+
+def test_built_in_tasks_exist() -> None:
+    assert callable(find_task("fashion-mnist-mlp"))
+    assert callable(find_task("digits-mlp"))
