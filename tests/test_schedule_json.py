@@ -207,7 +207,7 @@ REFUSED = {
     "a schedule as controller": (
         '{"lehr": 1, "kind": "policy", "lr": 1, "control": {"kind": "constant", "value": 1}}',
         TypeError,
-        "in policy: control must be a controller such as",
+        "in policy: control must be a controller",
     ),
     "a chain after an endless part": (
         '{"lehr": 1, "kind": "chain", "parts": [1, 2]}',

@@ -184,6 +184,22 @@ def test_a_milestone_at_5_million_of_10_million_fires_exactly_there(s):
     assert jax.jit(s)(steps).tolist() == pytest.approx([1.0, 0.1], rel=FLOAT32)
 
 
+@pytest.mark.parametrize(
+    "s",
+    [
+        Piecewise((20_000_001,), (1.0, 0.5)),
+        Constant(1.0).take(20_000_001).then(Constant(0.5)),
+        Exponential(1.0, 0.5, 20_000_001, staircase=True),
+        Piecewise((1,), (1.0, 0.5)).shift(20_000_000),
+    ],
+)
+def test_a_step_that_float32_cannot_tell_from_its_neighbour_is_told(s):
+    jax = pytest.importorskip("jax")
+    steps = np.array([20_000_000, 20_000_001], np.int32)
+    assert len(set(steps.astype(np.float32))) == 1
+    assert jax.jit(s)(steps).tolist() == [1.0, 0.5]
+
+
 # 3. Parts are half-open, and the final value holds.
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from lehr.finder import Sweep
     from lehr.study.results import Results
 
-_SIZE = (5.6, 3.7)  # inches: readable at its own size on a phone, two abreast on a desk
+_SIZE = (4.8, 3.3)  # inches: readable at its own size on a phone, two abreast on a desk
 _STYLE = {
     "svg.fonttype": "none",  # text stays text: small, searchable
     "svg.hashsalt": "lehr",
@@ -118,20 +118,21 @@ def draw_rates(results: Results, name: str = "lr") -> Figure:
 
 def draw_losses(results: Results) -> Figure:
     """Return a figure of the training loss: mean over seeds, and the spread as a band."""
-    figure, axes = _figure("epoch", "training loss, mean of 1/10 epoch (log scale)")
+    figure, axes = _figure("epoch", "training loss (log scale)")
     for arm, style in _arms(results):
         curves = []
         for seed in range(results.study.seeds):
             trial = results.trials[arm, seed]
             size = max(1, trial["steps_per_epoch"] // 10)
             losses = [math.nan if x is None else x for x in trial["losses"]]
-            curves.append(
-                [statistics.fmean(losses[i : i + size]) for i in range(0, len(losses), size)]
-            )
+            starts = range(0, len(losses) - size + 1, size)
+            curves.append([statistics.fmean(losses[i : i + size]) for i in starts])
         per_epoch = trial["steps_per_epoch"] / size
         epochs = [(i + 0.5) / per_epoch for i in range(len(curves[0]))]
         _band(axes, epochs, curves, results.label(arm), style)
     axes.set_yscale("log")
+    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        formatted(lambda value, _: f"{value:g}")
     _legend(axes)
     return figure
 
@@ -224,7 +225,10 @@ def _styles() -> Iterable[dict[str, Any]]:
 
 
 def _arms(results: Results) -> list[tuple[str, dict[str, Any]]]:
-    return list(zip(results.study.arms, itertools.cycle(_styles()), strict=False))
+    """Return each arm's style; the reference is a broad pale line that others can lie upon."""
+    styled = list(zip(results.study.arms, itertools.cycle(_styles()), strict=False))
+    styled[0][1].update(linewidth=4, alpha=0.45)
+    return styled
 
 
 def _first_trials(results: Results) -> list[dict[str, Any]]:
@@ -246,7 +250,7 @@ def _band(
 
 def _legend(axes: Axes) -> None:
     if any(axes.get_legend_handles_labels()[1]):
-        axes.legend(fontsize=8.5, frameon=False)
+        axes.legend(fontsize=8, frameon=False)
 
 
 def _finite(values: Iterable[float]) -> list[float]:

@@ -11,6 +11,7 @@ from lehr.control import Plateau
 from lehr.schedule.base import Constant, Ramp, Schedule, as_schedule
 from lehr.schedule.check import fail, number, ordered
 from lehr.schedule.codec import Definition
+from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
 from lehr.schedule.length import Length, check_length, scale_length
 
 Target = Schedule | dict[str, Schedule]

@@ -15,11 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lehr.policy import Policy, as_policy, one_cycle
+from lehr.policy import Policy, as_policy, loads, one_cycle
 from lehr.schedule import presets
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, one_of
-from lehr.schedule.codec import loads
 
 PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
     "constant": presets.constant,

@@ -18,11 +18,10 @@ from lehr.keras.movable import (
     plain_variable,
     remade,
 )
-from lehr.policy import Policy, resolved_policy
+from lehr.policy import Policy, loads, resolved_policy
 from lehr.schedule.base import Schedule as LehrSchedule
 from lehr.schedule.base import as_schedule
 from lehr.schedule.check import fail, number, whole
-from lehr.schedule.codec import loads
 
 
 def _float32(value: Any) -> Any:

@@ -15,6 +15,7 @@ from lehr import figures
 from lehr.study.storage import versions
 
 if TYPE_CHECKING:
+    from lehr.study.definition import Study
     from lehr.study.results import Results
 
 
@@ -44,7 +45,7 @@ def render(results: Results) -> str:
         reference=results.label(results.reference),
         rows=results.rows(),
         drawn=_drawn(results),
-        definition=json.dumps(results.study.to_dict(), indent=2),
+        definition=_definition(results.study),
         peaks=results.peaks,
         versions=versions(results.study.task),
         python=platform.python_version(),
@@ -53,6 +54,15 @@ def render(results: Results) -> str:
         minutes=seconds / 60,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _definition(study: Study) -> str:
+    """Return the definition as JSON, one line an arm."""
+    data = study.to_dict()
+    arms = data.pop("arms")
+    lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in data.items()]
+    named = ",\n".join(f"    {json.dumps(name)}: {json.dumps(arm)}" for name, arm in arms.items())
+    return "{\n" + ",\n".join([*lines, f'  "arms": {{\n{named}\n  }}']) + "\n}"
 
 
 def _drawn(results: Results) -> list[tuple[str, str]]:
@@ -70,7 +80,8 @@ def _drawn(results: Results) -> list[tuple[str, str]]:
             figures.draw_metric(results),
         ),
         (
-            "Training loss: mean over seeds, band of one standard deviation.",
+            "Training loss, averaged over tenths of an epoch: mean over seeds, band of one "
+            "standard deviation.",
             figures.draw_losses(results),
         ),
         (

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
 from typing import Any
 
 from lehr.finder import range_test
 from lehr.learner import Learner, Trace, scheduled
-from lehr.policy import Policy
+from lehr.policy import Policy, loads
 from lehr.recipes.tasks import find_task
-from lehr.schedule.codec import decode
 from lehr.study.definition import Job
 
 _TOLERANCE = 4e-7  # of the largest value: what float32 in a graph is held to
@@ -27,7 +27,7 @@ def run_job(job: Job) -> dict[str, Any]:
     if job["kind"] == "sweep":
         options = {name: job[name] for name in ("low", "high", "steps", "spacing")}
         return {"sweep": range_test(learner, **options).to_json()}
-    return _trial(learner, decode(_without_version(job["policy"])), job["epochs"])
+    return _trial(learner, loads(json.dumps(job["policy"])), job["epochs"])
 
 
 def _trial(learner: Learner, policy: Policy, epochs: int) -> dict[str, Any]:
@@ -86,7 +86,3 @@ def _rows_digest(learner: Learner, steps: int) -> str:
 def _plain(value: float) -> float | None:
     """Return a number that JSON can hold: None stands for one that is not finite."""
     return value if math.isfinite(value) else None
-
-
-def _without_version(definition: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in definition.items() if name != "lehr"}

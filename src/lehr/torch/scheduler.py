@@ -11,10 +11,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lehr.control import State
-from lehr.policy import Policy, resolved_policy
+from lehr.policy import Policy, loads, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail
-from lehr.schedule.codec import loads
 from lehr.torch.groups import check_values, copied, write_values
 
 

@@ -1,0 +1,39 @@
+"""Every Python block of the README runs as it stands, in a folder and a process of its own."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = dict(
+    re.findall(r"^## ([^\n]+)\n(?:(?!^## ).)*?```python\n(.*?)```", README.read_text(), re.M | re.S)
+)
+
+
+def test_the_readme_has_a_snippet_for_each_framework_and_each_verb() -> None:
+    assert list(BLOCKS) == ["PyTorch", "Keras 3", "JAX and Optax", "Describe", "Find", "Compare"]
+    for framework in ("PyTorch", "Keras 3", "JAX and Optax"):
+        assert len(BLOCKS[framework].strip().splitlines()) <= 12
+
+
+@pytest.mark.parametrize("title", BLOCKS)
+def test_block_runs(title: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKS[title]],
+        cwd=tmp_path,
+        env=os.environ | {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_commands_it_names_exist() -> None:
+    makefile = (README.parent / "Makefile").read_text()
+    for target in re.findall(r"^make (\w+)", README.read_text(), re.M):
+        assert f"\n{target}:" in makefile
