@@ -24,7 +24,7 @@ IGNORED = [
 def test_on_backend(backend):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    options = ["-q", "-x", "--tb=short", "--no-header", "-p", "no:cacheprovider", "-o", "addopts="]
+    options = ["-q", "--tb=short", "--no-header", "-p", "no:cacheprovider", "-o", "addopts="]
     options += ["--import-mode=importlib", "-o", "python_files=case_*.py"]
     options += ["-o", f"pythonpath={CASES}", "-o", "filterwarnings=" + "\n".join(IGNORED)]
     environment = os.environ | {

@@ -541,6 +541,7 @@ def test_lengths_have_one_spelling_and_one_meaning(length, spelled, steps):
 )
 @example(1, -5, "%")
 @example(123456, 11, "tokens")
+@example("12345678901234567.5", 0, "tokens")  # no float has this fraction
 def test_the_spelling_of_a_length_reads_back_the_same(amount, exponent, unit):
     once = Ramp(0.0, 1.0, f"{amount}e{exponent} {unit}").steps
     assert Ramp(0.0, 1.0, once).steps == once

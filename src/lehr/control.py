@@ -79,7 +79,7 @@ class Plateau(Definition, kind="plateau"):
         metric = float(metric)
         if self._improves(state.best, metric):
             state = replace(state, best=metric, waited=0)
-        elif state.resting == 0:
+        else:
             state = replace(state, waited=state.waited + 1)
         if state.resting:
             return replace(state, resting=state.resting - 1, waited=0)

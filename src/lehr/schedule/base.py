@@ -256,7 +256,8 @@ class Ramp(Schedule, kind="ramp"):
             return (1.0 - w) * self.start + w * self.end
         v = share(self.steps - gone, self.steps, xp)
         if self._log_ratio is None:
-            left = LEFT[self.curve](u, v, xp) ** self.power
+            exact = LEFT.get(self.curve)
+            left = (exact(u, v, xp) if exact else 1.0 - self._curve(u, xp)) ** self.power
             return left * self.start + (1.0 - left) * self.end
         to_larger = v if self.end >= self.start else u
         value = max(self.start, self.end) * xp.exp(to_larger * self._log_ratio)

@@ -72,8 +72,10 @@ def decode(data: Any, where: str = "") -> Any:
 def loads(text: str) -> Any:
     """Return the definition that ``text``, made by ``dumps``, holds.
 
-    Raises ValueError for anything else: broken JSON, another version, unknown kinds or fields,
-    repeated keys, NaN, nesting too deep.
+    Raises:
+        ValueError: for anything else: broken JSON, another version, unknown kinds or fields,
+            repeated keys, NaN, nesting too deep.
+        TypeError: if a field holds a value of the wrong type.
 
     >>> import lehr
     >>> lehr.loads(lehr.constant(0.1).dumps()) == lehr.constant(0.1)

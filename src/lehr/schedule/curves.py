@@ -1,7 +1,7 @@
 """Unit curves: from u, the share of the time gone, to w, the share of the way gone (both 0 to 1).
 
 A new curve is two lines: its name and its formula, with w(0) = 0 and w(1) = 1 exactly.
-For powers below 1 a curve also says in `LEFT` what is left of the way.
+For powers below 1 a curve may also say in `LEFT` what is left of the way.
 """
 
 import math
