@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from lehr.policy import Policy
-from lehr.schedule.base import Constant, Schedule
+from lehr.schedule import Constant, Schedule
 from lehr.schedule.check import fail, whole
 
 try:

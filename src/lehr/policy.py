@@ -8,7 +8,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from lehr.control import Plateau
-from lehr.schedule.base import Constant, Ramp, Schedule, as_schedule
+from lehr.schedule import Constant, Ramp, Schedule
+from lehr.schedule.base import as_schedule
 from lehr.schedule.check import fail, number, ordered
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known

@@ -7,7 +7,7 @@ import math
 from lehr.finder.sweep import SPACINGS, Sweep
 from lehr.learner import Learner, Trace
 from lehr.policy import Policy
-from lehr.schedule.base import Ramp
+from lehr.schedule import Ramp
 from lehr.schedule.check import fail, number, one_of, whole
 
 _SMOOTHING = 0.9  # of the running mean that is watched for divergence

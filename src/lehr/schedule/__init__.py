@@ -1,8 +1,5 @@
 """Describe: schedules are frozen values, functions of the step."""
 
-from lehr.schedule.base import Constant as Constant
-from lehr.schedule.base import Piecewise as Piecewise
-from lehr.schedule.base import Ramp as Ramp
 from lehr.schedule.base import Schedule as Schedule
 from lehr.schedule.codec import loads as loads
 from lehr.schedule.combine import Chain as Chain
@@ -14,3 +11,6 @@ from lehr.schedule.combine import Shift as Shift
 from lehr.schedule.combine import Sum as Sum
 from lehr.schedule.combine import Take as Take
 from lehr.schedule.decays import Exponential as Exponential
+from lehr.schedule.shapes import Constant as Constant
+from lehr.schedule.shapes import Piecewise as Piecewise
+from lehr.schedule.shapes import Ramp as Ramp

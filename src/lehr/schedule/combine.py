@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Any, Self
 
 from lehr.schedule import scalar
-from lehr.schedule.base import Constant, Schedule, as_schedule
+from lehr.schedule.base import Schedule, as_schedule
 from lehr.schedule.check import fail, whole
 from lehr.schedule.length import (
     ENDLESS,
@@ -21,6 +21,7 @@ from lehr.schedule.length import (
     Run,
     check_length,
 )
+from lehr.schedule.shapes import Constant
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from fractions import Fraction
 
-from lehr.schedule.base import Constant, Ramp, Schedule
+from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, number, ordered
 from lehr.schedule.decays import Exponential
 from lehr.schedule.length import Length, check_length, scale_length
+from lehr.schedule.shapes import Constant, Ramp
 
 
 def constant(value: float, steps: Length = None) -> Schedule:

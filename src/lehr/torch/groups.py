@@ -8,7 +8,7 @@ from torch import Tensor, full_like
 from torch.optim import Optimizer, RMSprop
 
 from lehr.policy import Target
-from lehr.schedule.base import Constant, Schedule
+from lehr.schedule import Constant, Schedule
 from lehr.schedule.check import fail
 
 
