@@ -152,16 +152,12 @@ def test_the_ledger_catches_an_optimizer_that_does_something_else() -> None:
 
 
 def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lehr.cli", "compare", "toys:toy", "--seeds", "6"]
-    command += ["--epochs", "2", "--runs", str(tmp_path), "--workers", "1", "--json"]
-    process = subprocess.Popen(
-        command,
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        # a test run in the background has SIGINT ignored, and would hand that on
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
+    # a test run in the background has SIGINT ignored, which its children inherit
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [sys.executable, "-c", f"{code}; from lehr.cli import main; main()"]
+    command += ["compare", "toys:toy", "--seeds", "6", "--epochs", "2"]
+    command += ["--runs", str(tmp_path), "--workers", "1", "--json"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while not _finished(tmp_path):
         assert process.poll() is None
         time.sleep(0.05)
