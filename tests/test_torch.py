@@ -540,6 +540,20 @@ def test_the_update_after_a_restore_is_bit_identical(optimizer, kind, stored, be
         same_state(run.snapshot(), calm.snapshot())
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_range_test_leaves_no_trace(optimizer):
+    run, calm = learner(optimizer), learner(optimizer)
+    traces = []
+    for tested in (run, calm):
+        torch.manual_seed(11)
+        tested.train(CALM, 3)
+        if tested is run:
+            lehr.range_test(tested, low=1e-4, high=10.0, steps=30)
+        traces.append(tested.train(CALM, 20, first=3))
+    assert traces[0] == traces[1]
+    same_state(run.snapshot(), calm.snapshot())
+
+
 def test_a_snapshot_goes_to_another_learner(tmp_path):
     run, other = learner("adamw"), learner("adamw")
     run.train(CALM, 5)

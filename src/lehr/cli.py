@@ -186,11 +186,12 @@ def _available_task() -> str:
     """Return the task on Fashion-MNIST if Keras has or gets the data, else on digits."""
     from lehr.recipes.data import ensure_fashion_mnist
 
-    reason = ensure_fashion_mnist(lambda text: _errors.print(text, highlight=False))
+    reason = ensure_fashion_mnist(lambda text: _errors.print(text, highlight=False, soft_wrap=True))
     if not reason:
         _errors.print("data: Fashion-MNIST, from Keras's cache")
         return "fashion-mnist-mlp"
-    _errors.print(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
+    text = f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}"
+    _errors.print(text, highlight=False, soft_wrap=True)
     return "digits-mlp"
 
 

@@ -54,6 +54,29 @@ def test_after_a_restore_the_run_goes_on_bit_identically(name, where, tmp_path):
         tested._batches = untouched._batches
         tested.train(WILD, 17)
         tested.load(tmp_path / "run.npz")
+    assert_they_go_on_alike(tested, untouched)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_range_test_leaves_no_trace(name):
+    tested, untouched = learner(name), learner(name)
+    for run in (tested, untouched):
+        run.train(ONE_CYCLE, 5)
+    sweep = lehr.range_test(tested, low=1e-4, high=10.0, steps=40)
+    assert sweep.rates[0] == pytest.approx(1e-4, rel=4e-7)
+    assert sweep.losses[0] == learner_loss(untouched)
+    assert_they_go_on_alike(tested, untouched)
+
+
+def learner_loss(run):
+    """The loss of the next batch, of a run that is put back after."""
+    before = run.snapshot()
+    loss = run.train(lehr.Policy(lr=1e-4), 1).losses[0]
+    run.restore(before)
+    return loss
+
+
+def assert_they_go_on_alike(tested, untouched):
     assert tested.snapshot().digest() == untouched.snapshot().digest()
     ours, theirs = (run.train(ONE_CYCLE, 20, first=5) for run in (tested, untouched))
     assert ours == theirs
