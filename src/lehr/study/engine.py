@@ -14,7 +14,7 @@ from typing import Any
 
 from lehr.study.definition import Job
 
-_ONE_THREAD = {
+ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
@@ -71,7 +71,7 @@ def _run(job: Job, place: Path, running: set[subprocess.Popen[bytes]]) -> dict[s
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | _ONE_THREAD | environment,
+            env=os.environ | ONE_THREAD | environment,
             start_new_session=True,  # Ctrl-C is the driver's to handle
         )
         running.add(process)
