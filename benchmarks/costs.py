@@ -37,18 +37,21 @@ def timed(work: Callable[[], object], times: int = 1) -> float:
     return (time.perf_counter() - begin) / times
 
 
+TABLE = Table("", "median", "ratio to the section's first", title="What lehr costs")
+
+
 def measure(title: str, unit: str, scale: float, rows: list[Row], rounds: int) -> None:
-    """Print a table; the first row is what the others are compared with."""
+    """Add a section to the table; its first row is what the others are compared with."""
     taken: dict[str, list[float]] = {name: [] for name, _ in rows}
     for _ in range(rounds):
         for name, once in rows:
             taken[name].append(once())
-    table = Table("", unit, "ratio to the first", title=title)
     first = statistics.median(taken[rows[0][0]])
+    TABLE.add_section()
+    TABLE.add_row(title, "", "", style="bold")
     for name, values in taken.items():
         middle = statistics.median(values)
-        table.add_row(name, f"{middle * scale:.3g}", f"{middle / first:.2f}")
-    rich.print(table)
+        TABLE.add_row(f"  {name}", f"{middle * scale:.3g} {unit}", f"{middle / first:.2f}")
 
 
 def schedules() -> None:
@@ -195,3 +198,4 @@ if __name__ == "__main__":
     schedulers()
     imports()
     training()
+    rich.print(TABLE)

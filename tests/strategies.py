@@ -216,7 +216,11 @@ targets = st.one_of(
 policies = st.builds(
     Policy,
     lr=targets,
-    momentum=st.one_of(st.none(), st.floats(0, 0.99), _ramps(any_lengths, 0, True)),
+    momentum=st.one_of(
+        st.none(),
+        st.floats(0, 0.99),
+        st.builds(Ramp, st.floats(0, 0.99), st.floats(0, 0.99), any_lengths),
+    ),
     weight_decay=st.one_of(st.none(), targets),
     control=st.one_of(st.none(), plateaus),
 )

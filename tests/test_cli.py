@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -76,10 +77,11 @@ def test_compare_prints_verdict_table_and_report(tmp_path: Path) -> None:
     done = run(*arguments, "--epochs", "2", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Better than a (untuned): b (untuned)" in " ".join(done.stdout.split())
-    assert "report: runs/toys-toy.html" in done.stdout
-    assert (tmp_path / "runs" / "toys-toy.html").exists()
     again = run(*arguments, "--epochs", "2", "--json", cwd=tmp_path)
-    assert json.loads(again.stdout)["comparisons"]["b"]["verdict"] == "better"
+    found = json.loads(again.stdout)
+    assert found["comparisons"]["b"]["verdict"] == "better"
+    assert f"report: {found['report']}" in done.stdout
+    assert (tmp_path / found["report"]).exists()
     assert "6 of 6 done" in again.stderr
 
 
@@ -115,6 +117,46 @@ def test_bad_input_ends_with_one_clear_line(
     assert done.stderr.startswith("lehr: error: ")
     assert done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_printed_as_they_are_and_any_metric_judges(tmp_path: Path) -> None:
+    arms = ("--arm", "a[/b]=0.001", "--arm", "c=0.05")
+    options = ("--seeds", "2", "--epochs", "1", "--metric", "loss", "--mode", "min")
+    done = run("compare", "toys:toy", *arms, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "a[/b] (untuned)" in done.stdout
+    assert "test loss" in " ".join(done.stdout.split())
+
+
+def test_a_terminated_driver_takes_its_workers_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lehr.cli", "compare", "toys:sleeping", "--seeds", "2"]
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    driver = subprocess.Popen(
+        [*command, "--arm", "a=0.1", "--arm", "b=0.2"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    pids = tmp_path / "pids"
+    while not pids.exists() or not pids.read_text().strip():
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.kill()  # nothing can be cleaned up by the driver itself
+    driver.wait()
+    workers = [int(pid) for pid in pids.read_text().split()]
+    deadline = time.monotonic() + 30
+    while any(map(_lives, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(_lives, workers))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

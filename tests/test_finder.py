@@ -114,7 +114,7 @@ def test_losses_below_zero_do_not_stop_it() -> None:
         ({"steps": 3}, "steps must be a whole number >= 20, got 3"),
         ({"spacing": "log"}, "spacing must be one of exponential, linear, got 'log'"),
         ({"high": math.nan}, "high must be a number above 0, got nan"),
-        ({"divergence": -1}, "divergence must be a number above 0, got -1"),
+        ({"divergence": 1}, "divergence must be a number above 1, got 1"),
     ],
 )
 def test_bad_arguments_are_refused(arguments: dict, message: str) -> None:
@@ -140,6 +140,20 @@ def test_smoothing_keeps_a_straight_line_straight() -> None:
     _, line = smoothed(sweep)
     # away from the ends the centred kernel has no lag at all
     assert line[100] == pytest.approx(sweep.losses[100], rel=1e-6)
+
+
+def test_one_exploding_batch_moves_nothing() -> None:
+    calm = curve(0.1)
+    for burst in (1e2, 1e6, 1e30):
+        rates, losses = (*calm.rates, 20.0), (*calm.losses, burst)
+        sweep = Sweep(rates, losses, "exponential", 101, "diverged")
+        assert minimum(sweep).lr == pytest.approx(minimum(calm).lr, rel=0.2)
+        assert steepest(sweep).lr == pytest.approx(steepest(calm).lr, rel=0.2)
+
+
+def test_a_constant_loss_is_called_flat() -> None:
+    sweep = Sweep(curve().rates, (2.3,) * 100, "exponential", 100, "end")
+    assert "flat" in minimum(sweep).reason
 
 
 def test_steepest_of_a_logistic_is_its_middle() -> None:
@@ -212,6 +226,8 @@ def test_json_round_trip_with_losses_that_are_not_finite() -> None:
 def test_json_of_something_else_is_refused() -> None:
     with pytest.raises(ValueError, match="text must be a sweep of format version 1"):
         Sweep.from_json('{"lehr_sweep": 2}')
+    with pytest.raises(ValueError, match="fields of a sweep must be losses, rates"):
+        Sweep.from_json('{"lehr_sweep": 1}')
 
 
 def test_a_record_must_be_consistent() -> None:

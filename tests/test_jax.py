@@ -151,7 +151,7 @@ def test_a_skipped_update_does_not_count():
 
 def test_a_controllers_factor_from_the_next_update_on():
     plateau = lehr.Plateau(patience=2, factor=0.5)
-    policy = lehr.Policy(lr=lehr.linear(1.0, 0.0, 10), momentum=0.9, control=plateau)
+    policy = lehr.Policy(lr=lehr.linear(1.0, 0.0, 10), momentum=0.9)
     tx = lehr.jax.drive(optax.sgd, policy)
     update, control, state = jax.jit(tx.update), plateau.init(), tx.init(jnp.zeros(()))
     used, momentum = [], []
@@ -164,6 +164,12 @@ def test_a_controllers_factor_from_the_next_update_on():
     close(used, [1.0, 0.9, 0.8, 0.35, 0.3, 0.125])
     close(momentum, [0.9] * 6)
     assert update._cache_size() == 1  # a new factor is no new graph
+
+
+def test_a_controller_in_the_policy_is_refused():
+    policy = lehr.Policy(lr=0.1, control=lehr.Plateau())
+    with pytest.raises(ValueError, match=r"control must be None in the policy.*lehr\.jax\.scaled"):
+        lehr.jax.drive(optax.sgd, policy)
 
 
 def test_scaled_finds_the_driven_part_inside_another_state():

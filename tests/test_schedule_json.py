@@ -185,7 +185,11 @@ REFUSED = {
     ),
     "null for a number": (CONSTANT % "null", TypeError, "value must be a finite number, got None"),
     "list for a number": (CONSTANT % "[1]", TypeError, "value must be a finite number, got"),
-    "object for a number": (CONSTANT % '{"a": 1}', TypeError, "value must be a finite number, got"),
+    "object for a number": (
+        CONSTANT % '{"a": 1}',
+        ValueError,
+        "kind must be one of .*, got None",
+    ),
     "deep number": (PART % "null", TypeError, "^in chain parts part 1 constant: value must be"),
     "fractional length": (
         RAMP % 1.5,

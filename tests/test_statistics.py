@@ -2,6 +2,7 @@
 
 import random
 
+import numpy as np
 import pytest
 from scipy import stats
 
@@ -69,8 +70,29 @@ def test_less_is_better_where_the_mode_says_so() -> None:
     assert compare(reference, {"a": lower}, "max")["a"].verdict == "worse"
 
 
-def test_equal_scores_are_undecided_and_a_constant_shift_is_certain() -> None:
+def test_differences_without_spread_are_judged_by_signs() -> None:
     reference = [1.0, 2.0, 4.0]
     found = compare(reference, {"same": reference, "shifted": [2.0, 3.0, 5.0]})
     assert (found["same"].p_value, found["same"].verdict) == (1.0, "undecided")
-    assert (found["shifted"].p_value, found["shifted"].verdict) == (0.0, "better")
+    # three equal signs have probability 1/4 by chance; Holm doubles it
+    assert (found["shifted"].p_value, found["shifted"].verdict) == (0.5, "undecided")
+    assert (found["shifted"].low, found["shifted"].high) == (0.0, 2.0)
+    eight = [float(i) for i in range(8)]
+    certain = compare(eight, {"shifted": [x + 1 for x in eight]})["shifted"]
+    assert (certain.p_value, certain.verdict) == (2**-7, "better")
+    assert (certain.low, certain.high) == (1.0, 1.0)
+
+
+def test_undecided_says_how_many_more_seeds_would_tell() -> None:
+    """With the same mean and spread, that many seeds decide, and one fewer does not."""
+    differences = [0.3, -0.1, 0.2, 0.05, -0.05, 0.15]
+    found = compare([0.0] * 6, {"a": differences})["a"]
+    mean, spread = np.mean(differences), np.std(differences, ddof=1)
+
+    def p_value(n: int) -> float:
+        return 2 * stats.t.sf(mean / (spread / n**0.5), n - 1)
+
+    assert found.verdict == "undecided"
+    assert p_value(6 + found.more_seeds) < 0.05 < p_value(6 + found.more_seeds - 1)
+    hopeless = compare([0.0] * 4, {"a": [1.0, -1.0, 1.0, -0.999]})["a"]
+    assert hopeless.more_seeds is None

@@ -14,11 +14,13 @@ import pytest
 
 import lehr
 import toys
+from lehr.learner import Trace
 from lehr.recipes.arms import standard_arms
 from lehr.recipes.tasks import find_task
+from lehr.report import render
 from lehr.study import Arm, Results, Study, TrialError
 from lehr.study.conduct import check_pairs, choose_peaks
-from lehr.study.trials import LedgerError, run_job
+from lehr.study.trials import LedgerError, check_ledger, run_job
 
 ARMS = {
     "fixed": Arm(1.0, tune="constant"),
@@ -145,6 +147,7 @@ def test_pairs_are_checked_on_batches_too() -> None:
 def test_the_ledger_catches_an_optimizer_that_does_something_else() -> None:
     policy = json.loads(lehr.Policy(lr=0.1).dumps())
     job = {"kind": "trial", "task": "toys:disobedient", "policy": policy, "epochs": 2, "seed": 0}
+    job |= {"metric": "accuracy", "peak": None}
     with pytest.raises(
         LedgerError, match=r"lr must be 0\.1 in update 10, the optimizer used 0\.05"
     ):
@@ -224,12 +227,89 @@ def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path)
         assert text in html.replace("&#34;", '"')
 
 
-def test_a_diverged_run_is_named(results: Results) -> None:
+def diverging(results: Results, arm: str) -> Results:
+    """The same results, but that an arm's run on seed 1 broke down in its second epoch."""
     trials = dict(results.trials)
-    trials["one-cycle", 1] = trials["one-cycle", 1] | {"test": {"accuracy": None}}
-    broken = dataclasses.replace(results, trials=trials)
-    with pytest.raises(ValueError, match="accuracy of one-cycle, seed 1, must be finite"):
-        broken.verdict()
+    trial = trials[arm, 1]
+    history = [epoch | {"val_accuracy": None, "val_loss": None} for epoch in trial["history"]]
+    losses = trial["losses"][:8] + [None] * 16
+    broken = {"test": {"accuracy": None}, "history": history, "losses": losses}
+    trials[arm, 1] = trial | broken
+    return dataclasses.replace(results, trials=trials)
+
+
+def test_a_diverged_arm_is_named_and_the_others_are_compared(
+    results: Results, tmp_path: Path
+) -> None:
+    broken = diverging(results, "one-cycle")
+    assert set(broken.comparisons()) == {"plateau", "fixed 0.01"}
+    assert "one-cycle diverged on 1 of 3 seeds." in broken.verdict()
+    assert broken.rows()[2]["verdict"] == "diverged on 1 of 3 seeds"
+    assert json.loads(broken.to_json())["scores"]["one-cycle"][1] is None
+    broken.report(tmp_path / "report.html")
+    assert "diverged on 1 of 3 seeds" in (tmp_path / "report.html").read_text()
+
+
+def test_a_diverged_reference_is_refused(results: Results) -> None:
+    with pytest.raises(ValueError, match="accuracy must be finite on all seeds for the reference"):
+        diverging(results, "fixed").verdict()
+
+
+def test_parameter_groups_go_through_trial_ledger_and_figure(tmp_path: Path) -> None:
+    grouped = lehr.Policy(lr={"body": 0.01, "head": lehr.linear(0.02, 0.0, 8)})
+    arms = {"plain": 0.01, "grouped": grouped}
+    study = Study("toys:grouped", arms, epochs=1, seeds=2, storage=tmp_path)
+    found = study.run()
+    assert set(found.trials["grouped", 0]["rates"]) == {"lr/body", "lr/head"}
+    assert "grouped (untuned) head" in render(found)
+
+
+def test_a_ledger_that_says_nothing_is_caught() -> None:
+    with pytest.raises(LedgerError, match="lr was recorded 0 times in 2 updates"):
+        check_ledger(Trace([1.0, 1.0], {}), lehr.Policy(lr=0.1), 0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metric": "acuracy"}, "metric must be one of loss, accuracy, got 'acuracy'"),
+        ({"monitor": "val_los"}, "monitor must be one of .*; did you mean val_loss"),
+        ({"peak": 0.5}, r"largest rate must be the peak chosen, 0\.5, got 0\.1; write a tuned"),
+    ],
+)
+def test_faults_of_the_definition_are_found_before_training(changes: dict, message: str) -> None:
+    changes = dict(changes)
+    control = lehr.Plateau(changes.pop("monitor", "val_loss"))
+    policy = json.loads(lehr.Policy(lr=0.1, control=control).dumps())
+    job = {"kind": "trial", "task": "toys:toy", "policy": policy, "epochs": 2, "seed": 0}
+    job |= {"metric": "accuracy", "peak": None} | changes
+    with pytest.raises(ValueError, match=message):
+        run_job(job)
+
+
+def test_a_changed_task_file_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = tmp_path / "changing_task.py"
+    task.write_text("from toys import toy as make\n")
+    study = Study("changing_task:make", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2)
+    ran: list = []
+
+    def count(done: int, total: int, job: dict | None) -> None:
+        ran.extend([job] if job else [])
+
+    study.run(progress=count)
+    study.run(progress=count)
+    assert len(ran) == 4
+    task.write_text("from toys import toy as make  # edited\n")
+    study.run(progress=count)
+    assert len(ran) == 8
+
+
+def test_a_damaged_database_is_named(tmp_path: Path) -> None:
+    (tmp_path / "results.sqlite").write_bytes(b"not a database at all" * 100)
+    study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
+    with pytest.raises(ValueError, match="storage must be a database that can be read"):
+        study.run()
 
 
 @pytest.mark.parametrize(
@@ -243,6 +323,7 @@ def test_a_diverged_run_is_named(results: Results) -> None:
         ({"seeds": 1}, "seeds must be a whole number >= 2, got 1"),
         ({"epochs": 0}, "epochs must be a whole number >= 1, got 0"),
         ({"tuning_seeds": 0}, "tuning_seeds must be a whole number >= 1, got 0"),
+        ({"seeds": 1001}, "seeds must be at most 1000"),
         ({"mode": "maximum"}, "mode must be one of min, max"),
     ],
 )

@@ -1,10 +1,13 @@
 """Learners without a framework: a noisy linear regression, quick enough for many trials."""
 
 import os
+import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import lehr
 from lehr.learner import Batches, Learner, Snapshot, Trace, scheduled
 
 
@@ -67,6 +70,24 @@ class Disobedient(Toy):
         return rate if self.step < 10 else rate / 2
 
 
+class Grouped(Toy):
+    """Tells of two groups, "body" and "head"; trains with the body's rate."""
+
+    def train(self, policy, steps, *, first=0, factor=1.0, until=None):
+        if not isinstance(policy.lr, dict):
+            return super().train(policy, steps, first=first, factor=factor, until=until)
+        whole = Trace()
+        for i, values in enumerate(scheduled(policy, first, steps, factor)):
+            one = lehr.Policy(lr=values["lr"]["body"])
+            trace = super().train(one, 1, first=first + i)
+            whole.extend(trace.losses, {f"lr/{g}": [v] for g, v in values["lr"].items()})
+        return whole
+
+
+def grouped(seed: int) -> Learner:
+    return Grouped(seed)
+
+
 def toy(seed: int) -> Learner:
     return Toy(seed)
 
@@ -82,4 +103,11 @@ def unpaired(seed: int) -> Learner:
 def failing_on_seed_1(seed: int) -> Learner:
     if seed == 1:
         raise RuntimeError("the data of seed 1 is missing")
+    return Toy(seed)
+
+
+def sleeping(seed: int) -> Learner:
+    with Path("pids").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(600)
     return Toy(seed)

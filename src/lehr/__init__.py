@@ -46,7 +46,7 @@ _NAMES = {
     "lehr.study": ("Arm", "Study"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
-_PARTS = ("figures", "finder", "jax", "keras", "study", "torch")
+_PARTS = ("figures", "finder", "jax", "keras", "schedule", "study", "torch")
 
 
 def __getattr__(name: str) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,11 +46,13 @@ Out = Annotated[Path | None, typer.Option(help="Draw it to this file: .svg, .png
 
 def main() -> None:
     """Run the command line; bad input ends with one line and exit code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
     try:
         code = app(standalone_mode=False)
     except Exception as error:
         if hasattr(error, "format_message"):  # typer's own: unknown options and so on
-            _end(error.format_message(), 2)
+            message = error.format_message()
+            _end(message, 2) if message else sys.exit(2)
         if isinstance(error, ValueError | TypeError | ImportError | OSError):
             _end(str(error), 2)
         if isinstance(error, lehr.study.TrialError):
@@ -71,12 +76,13 @@ def show(
         if steps is None and steps_per_epoch is None:
             fail("--steps", "given for this policy", None, "say how long the run is: --steps 10000")
         parsed = parsed.resolve(steps, steps_per_epoch=steps_per_epoch)
+    _check_drawable(out)
     schedules = _named_schedules(parsed)
     length = whole("--steps", steps) if steps is not None else _length(schedules)
     if out is not None:
         from lehr.figures import draw_policy
 
-        draw_policy(parsed, length).savefig(_drawable(out))
+        draw_policy(parsed, length).savefig(out)
     at = sorted({round(i * length / 10) for i in range(11)})
     values = {name: [s(t) for t in at] for name, s in schedules.items()}
     if as_json:
@@ -105,14 +111,16 @@ def find(
     """Find the learning rate for a task: a range test, its curve and what it suggests."""
     from lehr.finder import range_test, steepest
     from lehr.finder.suggest import USES
-    from lehr.recipes.tasks import find_task
+    from lehr.recipes.tasks import find_task, make_learner
 
-    make = find_task(task)
+    _check_drawable(out)
+    find_task(task)
+    _ensure_data(task)
     with _errors.status(f"range test of {task}, {steps} updates"):
-        learner = make(whole("--seed", seed, at_least=0))
+        learner = make_learner(task, whole("--seed", seed, at_least=0))
         sweep = range_test(learner, low=low, high=high, steps=steps, spacing=spacing)
     if out is not None:
-        sweep.plot().savefig(_drawable(out))
+        sweep.plot().savefig(out)
     suggestions = [sweep.suggest(use) for use in USES] + [steepest(sweep)]
     if as_json:
         record = json.loads(sweep.to_json())
@@ -140,6 +148,8 @@ def compare(
     ] = None,
     epochs: Annotated[int, typer.Option(help="Passes over the training data.")] = 5,
     seeds: Annotated[int, typer.Option(help="Judging seeds.")] = 8,
+    metric: Annotated[str, typer.Option(help="Judged metric of the task.")] = "accuracy",
+    mode: Annotated[str, typer.Option(help="max or min: which is better.")] = "max",
     workers: Annotated[int | None, typer.Option(help="Processes at a time.")] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs"),
     report: Annotated[Path | None, typer.Option(help="Report; runs/TASK.html if left out.")] = None,
@@ -161,37 +171,62 @@ def compare(
         fail("--arm", "given at least twice, the reference first", arm)
     if workers is not None:
         whole("--workers", workers)
+    if report is not None and report.is_dir():
+        fail("--report", "a file", str(report))
     study = Study(
-        "digits-mlp" if task is None else task,
+        task or "digits-mlp",
         arms or standard_arms(),
         epochs=epochs,
         seeds=seeds,
+        metric=metric,
+        mode=mode,
         storage=runs,
     )
     if task is None:
-        study = Study(_available_task(), study.arms, epochs=epochs, seeds=seeds, storage=runs)
+        study = dataclasses.replace(study, task=_available_task())
+    else:
+        _ensure_data(task)
     with _progress() as progress:
         results = study.run(workers=workers, progress=progress)
-    target = report or runs / f"{study.task.replace(':', '-')}.html"
+    target = report or runs / f"{_file_name(study, standard=not arms)}.html"
     results.report(target)
     if as_json:
-        print(results.to_json())
+        print(json.dumps(json.loads(results.to_json()) | {"report": str(target)}, indent=1))
         return
     rich.print(results.table())
-    rich.print(results.verdict())
+    print(results.verdict())
     print(f"report: {target}")
+
+
+def _file_name(study: lehr.Study, standard: bool) -> str:
+    """Return a name that studies of other arms do not overwrite."""
+    name = study.task.replace(":", "-")
+    if standard:
+        return name
+    return f"{name}-{hashlib.sha256(json.dumps(study.to_dict()).encode()).hexdigest()[:8]}"
+
+
+def _ensure_data(task: str) -> None:
+    """Raise if a task's data is not here and cannot be had."""
+    from lehr.recipes.data import ensure_fashion_mnist
+
+    if task == "fashion-mnist-mlp" and (reason := ensure_fashion_mnist(_tell)):
+        fail("task", "one whose data is here", task, f"{reason}; digits-mlp needs no download")
+
+
+def _tell(text: str) -> None:
+    _errors.print(text, highlight=False, soft_wrap=True)
 
 
 def _available_task() -> str:
     """Return the task on Fashion-MNIST if Keras has or gets the data, else on digits."""
     from lehr.recipes.data import ensure_fashion_mnist
 
-    reason = ensure_fashion_mnist(lambda text: _errors.print(text, highlight=False, soft_wrap=True))
+    reason = ensure_fashion_mnist(_tell)
     if not reason:
-        _errors.print("data: Fashion-MNIST, from Keras's cache")
+        _tell("data: Fashion-MNIST, from Keras's cache")
         return "fashion-mnist-mlp"
-    text = f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}"
-    _errors.print(text, highlight=False, soft_wrap=True)
+    _tell(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
     return "digits-mlp"
 
 
@@ -231,10 +266,9 @@ def _length(schedules: dict[str, Schedule]) -> int:
     return max(lengths)
 
 
-def _drawable(path: Path) -> Path:
-    if path.suffix not in (".svg", ".png", ".pdf"):
+def _check_drawable(path: Path | None) -> None:
+    if path is not None and path.suffix not in (".svg", ".png", ".pdf"):
         fail("--out", "a file ending in .svg, .png or .pdf", str(path))
-    return path
 
 
 def _end(message: str, code: int) -> None:

@@ -63,12 +63,16 @@ class Plateau(Definition, kind="plateau"):
     def __post_init__(self) -> None:
         if not isinstance(self.monitor, str) or not self.monitor:
             fail("monitor", "the name of a metric", self.monitor, error=TypeError)
-        number("factor", self.factor, above=0, below=1)
-        whole("patience", self.patience)
-        number("threshold", self.threshold, at_least=0)
         one_of("mode", self.mode, ("min", "max"))
-        whole("cooldown", self.cooldown, at_least=0)
-        number("floor", self.floor, at_least=0, at_most=1)
+        checked = {
+            "factor": number("factor", self.factor, above=0, below=1),
+            "patience": whole("patience", self.patience),
+            "threshold": number("threshold", self.threshold, at_least=0),
+            "cooldown": whole("cooldown", self.cooldown, at_least=0),
+            "floor": number("floor", self.floor, at_least=0, at_most=1),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def init(self) -> State:
         """Return the state before the first metric."""

@@ -90,9 +90,11 @@ def draw_sweeps(sweeps: Sequence[Sweep]) -> Figure:
             axes.axvline(lr, color=colour, linestyle=dashes, label=f"{use}: {lr:.2g}")
     axes.set_xscale("log")
     begin = statistics.median([s.losses[0] for s in sweeps])
-    lowest = min(min(_finite(s.losses)) for s in sweeps)
-    # what lies far above the start has diverged; it would squeeze the rest
-    axes.set_ylim(lowest - 0.05 * abs(begin - lowest), begin + 0.6 * abs(begin - lowest))
+    finite = [loss for s in sweeps for loss in _finite(s.losses)]
+    if finite and math.isfinite(begin) and min(finite) < begin:
+        # what lies far above the start has diverged; it would squeeze the rest
+        fall = begin - min(finite)
+        axes.set_ylim(min(finite) - 0.05 * fall, begin + 0.6 * fall)
     _legend(axes)
     return figure
 
@@ -101,16 +103,18 @@ def draw_rates(results: Results, name: str = "lr") -> Figure:
     """Return a figure of the values really used, from the ledger, seed 0 of each arm."""
     words = {"lr": "learning rate used (log scale)", "momentum": "momentum used"}
     figure, axes = _figure("epoch", words.get(name, name))
+    largest = 0.0
     for (arm, style), trial in zip(_arms(results), _first_trials(results), strict=True):
-        values = trial["rates"].get(name)
-        if values is None:
-            continue
-        every = max(1, len(values) // _MOST_POINTS)
-        epochs = [i / trial["steps_per_epoch"] for i in range(0, len(values), every)]
-        axes.plot(epochs, values[::every], label=results.label(arm), **style)
-    if name == "lr":
+        for used, values in trial["rates"].items():
+            if used.partition("/")[0] != name:
+                continue
+            every = max(1, len(values) // _MOST_POINTS)
+            epochs = [i / trial["steps_per_epoch"] for i in range(0, len(values), every)]
+            group = used.removeprefix(name).replace("/", " ")
+            axes.plot(epochs, values[::every], label=results.label(arm) + group, **style)
+            largest = max(largest, *values)
+    if name == "lr" and largest > 0:
         axes.set_yscale("log")
-        largest = max(max(trial["rates"]["lr"]) for trial in _first_trials(results))
         axes.set_ylim(bottom=largest * 1e-4)
     _legend(axes)
     return figure
@@ -239,9 +243,9 @@ def _band(
     axes: Axes, x: list[float], curves: list[list[float]], label: str, style: dict[str, Any]
 ) -> None:
     """Draw the mean of the curves and a band of one standard deviation."""
-    points = list(zip(*curves, strict=True))
-    mean = [statistics.fmean(values) for values in points]
-    spread = [statistics.stdev(values) for values in points]
+    points = [_finite(values) for values in zip(*curves, strict=True)]  # diverged runs drop out
+    mean = [statistics.fmean(values) if values else math.nan for values in points]
+    spread = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]
     axes.plot(x, mean, label=label, **style)
     low = [m - s for m, s in zip(mean, spread, strict=True)]
     high = [m + s for m, s in zip(mean, spread, strict=True)]

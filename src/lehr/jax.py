@@ -61,7 +61,8 @@ def drive(
         **constants: everything else that ``make`` takes.
 
     Raises:
-        ValueError: if a length is not known, or ``make`` cannot take what the policy moves.
+        ValueError: if a length is not known, ``make`` cannot take what the policy moves, or the
+            policy has a controller, which runs outside the graph: see `scaled`.
 
     >>> import lehr, jax, optax
     >>> tx = lehr.jax.drive(optax.sgd, lehr.one_cycle(1.0, steps=10), nesterov=True)
@@ -73,6 +74,9 @@ def drive(
     """
     policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
     taken = inspect.signature(make).parameters
+    if policy.control is not None:
+        way_out = "let it run outside and write its factor with lehr.jax.scaled(state, factor)"
+        fail("control", "None in the policy", policy.control, way_out)
     driven: dict[str, Schedule] = {}
     for name, target in policy.targets.items():
         if isinstance(target, dict):

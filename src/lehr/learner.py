@@ -22,7 +22,7 @@ class Trace:
     Attributes:
         losses: training loss of each batch, before its update; never a running mean.
         rates: for each hyperparameter the policy moves, the value really used in each update,
-            read back from the optimizer.
+            read back from the optimizer; "lr/head" for a parameter group's.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -155,6 +155,17 @@ class Batches:
             generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
             self._epoch, self._order = epoch, generator.permutation(self.rows)
         return self._order[i * self.size : (i + 1) * self.size]
+
+
+def flat(values: dict[str, Any]) -> dict[str, float]:
+    """Return values by the names of a trace: "lr", or "lr/head" for a parameter group."""
+    named: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            named |= {f"{name}/{group}": v for group, v in value.items()}
+        else:
+            named[name] = value
+    return named
 
 
 def scheduled(policy: Policy, first: int, steps: int, factor: float) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from lehr.schedule.base import as_schedule
 from lehr.schedule.check import fail, number, ordered
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
-from lehr.schedule.length import Length, check_length, scale_length
+from lehr.schedule.length import Length, Run, check_length, scale_length
 
 Target = Schedule | dict[str, Schedule]
 Given = Schedule | float | Mapping[str, Schedule | float]
@@ -86,6 +86,7 @@ class Policy(Definition, kind="policy"):
             except ValueError as error:
                 raise ValueError(f"in {name}: {error}") from None
 
+        Run(steps, **run)  # a wrong size is refused even if it is not needed
         if self.resolved:
             return self
         resolved = {name: resolve(name, target) for name, target in self.targets.items()}
@@ -190,11 +191,20 @@ def _schedules(target: Target) -> list[Schedule]:
 
 
 def _target(name: str, value: Any) -> Target:
-    if not isinstance(value, dict):
-        schedule = as_schedule(name, value)
-        if isinstance(schedule, Constant):
-            number(name, schedule.value, at_least=0, below=1.0 if name == "momentum" else None)
-        return schedule
-    if not value or not all(isinstance(group, str) for group in value):
-        fail(name, "a schedule, or a dict from parameter group names to schedules", value)
-    return {group: as_schedule(f"{name} of group {group!r}", s) for group, s in value.items()}
+    if isinstance(value, Mapping):
+        if not value or not all(isinstance(group, str) for group in value):
+            fail(name, "a schedule, or a dict from parameter group names to schedules", value)
+        return {
+            group: _checked(f"{name} of group {group!r}", name, s) for group, s in value.items()
+        }
+    return _checked(name, name, value)
+
+
+def _checked(field: str, name: str, value: Any) -> Schedule:
+    """Return a schedule whose values, as far as they are known, suit the hyperparameter."""
+    schedule = as_schedule(field, value)
+    if schedule.resolved:
+        for step in (0, schedule.length) if isinstance(schedule.length, int) else (0,):
+            where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
+            number(where, schedule(step), at_least=0, below=1.0 if name == "momentum" else None)
+    return schedule

@@ -50,7 +50,7 @@ def parse_policy(text: str) -> Policy:
     text = text.strip()
     if text.startswith("{"):
         return _from_json(text)
-    if text.endswith(".json") or (text and Path(text).is_file()):
+    if text.endswith(".json") or _is_file(text):
         try:
             return _from_json(Path(text).read_text(encoding="utf-8"))
         except OSError as error:
@@ -65,6 +65,13 @@ def parse_policy(text: str) -> Policy:
             fail("policy", "made of schedules where it has 'then'", text, "one-cycle stands alone")
         policy = policy.then(part)
     return as_policy(policy)
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return bool(text) and Path(text).is_file()
+    except OSError:  # longer than a file name can be
+        return False
 
 
 def _from_json(text: str) -> Policy:

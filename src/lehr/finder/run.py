@@ -32,8 +32,9 @@ def range_test(
         high: last rate, above ``low``.
         steps: updates, at least 20.
         spacing: "exponential" (a constant ratio) or "linear" (a constant difference).
-        divergence: stop when the running mean of the loss stands this many times the fall so
-            far (or the best loss, if larger) above its best value; or is not finite.
+        divergence: above 1. The test stops when the running mean of the loss is this many times
+            its best value; or, if it fell by more than that value, when it has risen by
+            ``divergence - 1`` times the fall; or when a loss is not finite.
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -43,7 +44,7 @@ def range_test(
     if high <= low:
         fail("high", f"above low ({low:g})", high)
     steps = whole("steps", steps, at_least=20)
-    divergence = number("divergence", divergence, above=0)
+    divergence = number("divergence", divergence, above=1)
     curve = "exponential" if one_of("spacing", spacing, SPACINGS) == "exponential" else "linear"
     # the last update, number steps - 1, is made at `high`
     policy = Policy(lr=Ramp(low, high, steps - 1, curve))

@@ -12,6 +12,7 @@ from lehr.schedule.check import one_of
 
 WIDTH = 0.3  # decades: standard deviation of the centred smoothing
 _FEWEST = 20  # points below which a curve says nothing
+_AT_START = 10  # points whose median is the loss before anything was learned
 _CLEAR = 3.0  # a fall must be this many times the noise of the smoothed line
 
 
@@ -89,14 +90,22 @@ def steepest(sweep: Sweep) -> Suggestion:
 
 
 def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
-    """Return the rates and losses of the finite points, smoothed over 0.3 decade of log rate."""
+    """Return the rates and losses of the finite points, smoothed over 0.3 decade of log rate.
+
+    A loss counts as no further above the start than the lowest lies below it: one exploding
+    batch at the end would else pull the whole line up.
+    """
     points = [(r, x) for r, x in zip(sweep.rates, sweep.losses, strict=True) if math.isfinite(x)]
-    rates = [rate for rate, _ in points]
+    rates, losses = [rate for rate, _ in points], [loss for _, loss in points]
+    if losses:
+        start = statistics.median(losses[:_AT_START])
+        cap = start + (start - min(losses))
+        losses = [min(loss, cap) for loss in losses]
     logs = [math.log10(rate) for rate in rates]
     line = []
     for centre in logs:
         weights = [math.exp(-0.5 * ((x - centre) / WIDTH) ** 2) for x in logs]
-        total = math.fsum(w * loss for w, (_, loss) in zip(weights, points, strict=True))
+        total = math.fsum(w * loss for w, loss in zip(weights, losses, strict=True))
         line.append(total / math.fsum(weights))
     return rates, line
 
@@ -105,10 +114,12 @@ def _refusal(sweep: Sweep) -> str:
     """Return why nothing can be suggested, or an empty string."""
     rates, smooth = smoothed(sweep)
     if len(rates) < _FEWEST:
-        first = f"the loss was {sweep.stopped} after {len(rates)} updates"
-        return f"{first}; fewer than {_FEWEST} points: start lower or take more steps"
+        count = f"only {len(rates)} finite losses before it ended ({sweep.stopped})"
+        return f"{count}, fewer than {_FEWEST} points: start lower or take more steps"
     lowest = min(range(len(smooth)), key=smooth.__getitem__)
     fall = smooth[0] - smooth[lowest]
+    if max(smooth) - smooth[lowest] <= _CLEAR * _noise(sweep, len(smooth) - 1):
+        return "the curve is flat within its noise; take more steps or a wider range"
     if lowest == 0:
         return f"the loss rises from the start at {rates[0]:.2g}; start lower"
     if fall <= _CLEAR * _noise(sweep, lowest):
@@ -127,4 +138,5 @@ def _noise(sweep: Sweep, lowest: int) -> float:
     spread = statistics.median(steps) / 0.954  # of one point: median |difference| of normals
     decades = math.log10(sweep.rates[lowest] / sweep.rates[0])
     in_kernel = max(1.0, lowest / max(decades, WIDTH) * WIDTH * math.sqrt(4 * math.pi))
-    return spread / math.sqrt(in_kernel)
+    rounding = 1e-9 * statistics.median(map(abs, losses))
+    return max(spread / math.sqrt(in_kernel), rounding)

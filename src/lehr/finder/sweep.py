@@ -71,8 +71,11 @@ class Sweep:
             ValueError: if it is something else.
         """
         data = json.loads(text)
+        names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(data, dict) or data.pop("lehr_sweep", None) != _VERSION:
             fail("text", f"a sweep of format version {_VERSION}", text)
+        if data.keys() != names:
+            fail("fields of a sweep", ", ".join(sorted(names)), sorted(data))
         return cls(**data | {"losses": tuple(float(loss) for loss in data["losses"])})
 
     def plot(self) -> Figure:

@@ -76,7 +76,10 @@ def movable(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer
         moves += ["momentum"] * momentum
         moves += ["weight_decay"] * (optimizer.weight_decay is not None)
     base = type(optimizer)
-    return remade(type(f"Movable{base.__name__}", (Movable, base), {}), optimizer, moves=moves)
+    cls = type(f"Movable{base.__name__}", (Movable, base), {})
+    made = remade(cls, optimizer, moves=moves)
+    made.variable_of("lr").assign(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    return made
 
 
 def remade(cls: Any, optimizer: keras.optimizers.Optimizer, **more: Any) -> Any:

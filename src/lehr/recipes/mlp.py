@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,6 @@ from lehr.recipes import data
 
 if TYPE_CHECKING:
     from lehr.keras import Learner
-
-os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras chooses its backend when it is imported
 
 
 def fashion_mnist_mlp(seed: int) -> Learner:
@@ -29,7 +26,7 @@ def _mlp(
 ) -> Learner:
     import keras
 
-    from lehr.keras import Learner
+    from lehr.keras import Learner  # first: it says what to install if Keras is not there
 
     keras.utils.set_random_seed(seed)
     model = keras.Sequential([keras.layers.Input(splits["train"][0].shape[1:])])

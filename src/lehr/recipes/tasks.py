@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import importlib.util
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,25 +19,27 @@ BUILT_IN = {
     "fashion-mnist-mlp": "lehr.recipes.mlp:fashion_mnist_mlp",
     "digits-mlp": "lehr.recipes.mlp:digits_mlp",
 }
+_RULE = "a built-in name, or module:function, a function from a seed to a Learner"
 
 
 def find_task(name: str) -> Task:
     """Return a task by its built-in name or as ``module:function``.
 
     Raises:
-        ValueError: if there is none of that name; the nearest built-in names are offered.
+        ValueError: if there is none of that name; the nearest names are offered.
     """
+    os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras chooses when it is first imported
     if ":" not in name:
-        way_out = "or module:function, a function from a seed to a Learner"
-        name = BUILT_IN[one_of("task", name, BUILT_IN, way_out)]
+        name = BUILT_IN[one_of("task", name, BUILT_IN, f"it must be {_RULE}")]
     module_name, _, function_name = name.partition(":")
-    if str(Path.cwd()) not in sys.path:  # a user's module beside them, as with python -m
-        sys.path.insert(0, str(Path.cwd()))
+    if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
+        fail("task", _RULE, name)
+    _look_beside_the_user()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        if error.name is None or not module_name.startswith(error.name):
-            raise
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module is there; what it imports is not
         fail("task", "module:function with a module that can be imported", name)
     task = getattr(module, function_name, None)
     if not callable(task):
@@ -42,3 +47,35 @@ def find_task(name: str) -> Task:
         known = [n for n, v in here.items() if getattr(v, "__module__", "") == module_name]
         one_of(f"function of {module_name}", function_name, known)
     return task  # type: ignore[return-value]
+
+
+def make_learner(name: str, seed: int) -> Learner:
+    """Return a task's Learner for a seed.
+
+    Raises:
+        TypeError: if the task returns something else.
+    """
+    learner = find_task(name)(seed)
+    if not isinstance(learner, Learner):
+        fail(f"what {name} returns", "a Learner", learner, error=TypeError)
+    return learner
+
+
+def source_digest(name: str) -> str:
+    """Return a hash of the file that a user's task is written in; "" for a built-in one.
+
+    What that file imports is not looked at.
+    """
+    if name in BUILT_IN:
+        return ""
+    _look_beside_the_user()
+    spec = importlib.util.find_spec(name.partition(":")[0])
+    if spec is None or spec.origin is None or not Path(spec.origin).is_file():
+        return ""
+    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+
+
+def _look_beside_the_user() -> None:
+    here = str(Path.cwd())  # a module in the current folder is found, as with python -m
+    if here not in sys.path:
+        sys.path.insert(0, here)

@@ -9,7 +9,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jinja2
+try:
+    import jinja2
+except ImportError as error:
+    raise ImportError(f"reports need jinja2 ({error}); pip install 'lehr[study]'") from error
 
 from lehr import figures
 from lehr.study.storage import versions

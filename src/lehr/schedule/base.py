@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.schedule import scalar
-from lehr.schedule.check import fail, number, whole_steps
+from lehr.schedule.check import fail, number, ordered, whole_steps
 from lehr.schedule.codec import Definition
 from lehr.schedule.length import Extent, Length, Run
 
@@ -124,6 +124,8 @@ class Schedule(Definition, ABC):
         self, floor: float | Schedule | None = None, ceiling: float | Schedule | None = None
     ) -> Schedule:
         """Return this schedule kept between a floor and a ceiling (numbers or schedules)."""
+        if isinstance(floor, int | float) and isinstance(ceiling, int | float):
+            ordered("floor", float(floor), "ceiling", float(ceiling))
         result: Schedule = self
         if ceiling is not None:
             result = result.minimum(ceiling)

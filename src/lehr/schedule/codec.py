@@ -39,7 +39,7 @@ def encode(value: Any) -> Any:
     if isinstance(value, tuple):
         return [encode(part) for part in value]
     if isinstance(value, dict):
-        return {name: encode(part) for name, part in value.items()}
+        return {"groups": {name: encode(part) for name, part in value.items()}}
     return value
 
 
@@ -50,8 +50,9 @@ def decode(data: Any, where: str = "") -> Any:
     if not isinstance(data, dict):
         return data
     kind = data.get("kind")
-    if not isinstance(kind, str):
-        return {name: decode(part, f"{where} {name}") for name, part in data.items()}
+    if data.keys() == {"groups"} and isinstance(data["groups"], dict):
+        groups = data["groups"]
+        return {name: decode(part, f"{where} group {name}") for name, part in groups.items()}
     try:
         cls = KINDS[one_of("kind", kind, KINDS)]
         known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]

@@ -1,5 +1,11 @@
 """Compare: arms x seeds on a task, paired, and honest statistics."""
 
+try:
+    import scipy as _scipy  # noqa: F401
+    import sqlalchemy as _sqlalchemy  # noqa: F401
+except ImportError as error:
+    raise ImportError(f"studies need more ({error}); pip install 'lehr[study]'") from error
+
 from lehr.study.definition import Arm as Arm
 from lehr.study.definition import Study as Study
 from lehr.study.engine import TrialError as TrialError

@@ -73,7 +73,8 @@ class Study:
     kept: running a study again runs what is missing.
 
     Args:
-        task: a built-in name, or ``module:function`` returning a Learner for a seed.
+        task: a built-in name, or ``module:function`` returning a Learner for a seed. Trials run
+            again when that module's file has changed; changes in what it imports go unseen.
         arms: name to arm (or policy, schedule, number); the first is the reference.
         epochs: passes over the training data in each trial.
         seeds: number of judging seeds, at least 2.
@@ -123,16 +124,26 @@ class Study:
             fail("arms", "a dict of at least 2 arms, the first the reference", self.arms)
         arms = {name: arm if isinstance(arm, Arm) else Arm(arm) for name, arm in self.arms.items()}
         object.__setattr__(self, "arms", arms)
-        whole("epochs", self.epochs)
-        whole("seeds", self.seeds, at_least=2)
-        whole("tuning_seeds", self.tuning_seeds)
+        for name, least in (("epochs", 1), ("seeds", 2), ("tuning_seeds", 1)):
+            number = whole(name, getattr(self, name), at_least=least)
+            object.__setattr__(self, name, number)
+        if self.seeds > FIRST_TUNING_SEED:
+            fail("seeds", f"at most {FIRST_TUNING_SEED}: the seeds after tune", self.seeds)
         one_of("mode", self.mode, ("min", "max"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as plain data."""
-        names = ("task", "epochs", "seeds", "tuning_seeds", "metric", "mode")
         arms = {name: arm.to_dict() for name, arm in self.arms.items()}
-        return {name: getattr(self, name) for name in names} | {"arms": arms}
+        return {
+            "task": self.task,
+            "epochs": self.epochs,
+            "judging seeds": list(range(self.seeds)),
+            "tuning seeds": [job["seed"] for job in self.sweep_jobs()],
+            "range test": _SWEEP,
+            "metric": self.metric,
+            "mode": self.mode,
+            "arms": arms,
+        }
 
     def sweep_jobs(self) -> list[Job]:
         """Return the range tests that the peaks need."""
@@ -150,6 +161,8 @@ class Study:
                 "policy": json.loads(arm.at(peaks[name]).dumps()),
                 "epochs": self.epochs,
                 "seed": seed,
+                "metric": self.metric,
+                "peak": peaks[name],
             }
             for seed in range(self.seeds)
             for name, arm in self.arms.items()

@@ -61,6 +61,7 @@ def _run(job: Job, place: Path, running: set[subprocess.Popen[bytes]]) -> dict[s
     result, log = place.with_suffix(".json"), place.with_suffix(".log")
     environment = {
         "KERAS_BACKEND": backend(),
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # it finds what the driver finds
         # the processes of a study compile the same programs: only the first needs to
         "JAX_COMPILATION_CACHE_DIR": str(place.parent / "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",

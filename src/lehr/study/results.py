@@ -46,27 +46,31 @@ class Results:
         return arm if tuned or "untuned" in arm else f"{arm} (untuned)"
 
     def scores(self, arm: str) -> list[float]:
-        """Return an arm's final scores on test data, one a judging seed."""
-        metric = self.study.metric
-        scores = []
-        for seed in range(self.study.seeds):
-            test = self.trials[arm, seed]["test"]
-            if metric not in test:
-                fail("metric", "one of " + ", ".join(test), metric)
-            if test[metric] is None:
-                way_out = "the run diverged: lower the arm's rate, or judge by another metric"
-                fail(f"{metric} of {arm}, seed {seed},", "finite", math.nan, way_out)
-            scores.append(test[metric])
-        return scores
+        """Return an arm's final scores on test data, one a judging seed; NaN where not finite."""
+        tests = [self.trials[arm, seed]["test"] for seed in range(self.study.seeds)]
+        scores = [test[self.study.metric] for test in tests]
+        return [math.nan if score is None else score for score in scores]
+
+    def diverged(self, arm: str) -> int:
+        """Return on how many judging seeds an arm has no finite score."""
+        return sum(not math.isfinite(score) for score in self.scores(arm))
 
     def comparisons(self) -> dict[str, Comparison]:
-        """Return the comparison of every other arm with the reference."""
-        others = {arm: self.scores(arm) for arm in self.study.arms if arm != self.reference}
+        """Return the comparison of every other arm, but for diverged ones, with the reference.
+
+        Raises:
+            ValueError: if the reference diverged.
+        """
+        if failed := self.diverged(self.reference):
+            way_out = "lower its rate, or put another arm first"
+            rule = f"finite on all seeds for the reference {self.reference}"
+            fail(self.study.metric, rule, f"not finite on {failed}", way_out)
+        finite = [arm for arm in self.study.arms if not self.diverged(arm)]
+        others = {arm: self.scores(arm) for arm in finite if arm != self.reference}
         return compare(self.scores(self.reference), others, self.study.mode)
 
     def verdict(self) -> str:
         """Return the answer in sentences."""
-        study = self.study
         compared = self.comparisons()
         sentences = []
         for word in ("better", "worse"):
@@ -75,9 +79,13 @@ class Results:
             if found:
                 arms = ", ".join(f"{self.label(a)} by {self._difference(c)}" for a, c in found)
                 sentences.append(f"{word.capitalize()} than {self.label(self.reference)}: {arms}.")
-        undecided = [self.label(arm) for arm, c in compared.items() if c.verdict == "undecided"]
+        undecided = {arm: c.more_seeds for arm, c in compared.items() if c.verdict == "undecided"}
         if undecided:
-            sentences.append(f"Undecided with {study.seeds} seeds: {', '.join(undecided)}.")
+            arms = ", ".join(f"{self.label(arm)} ({_more(n)})" for arm, n in undecided.items())
+            sentences.append(f"Undecided with {self.study.seeds} seeds: {arms}.")
+        for arm in self.study.arms:
+            if failed := self.diverged(arm):
+                sentences.append(f"{self.label(arm)} {_failed(failed, self.study.seeds)}.")
         return " ".join(sentences)
 
     def rows(self) -> list[dict[str, str]]:
@@ -86,32 +94,35 @@ class Results:
         unit = " (points)" if self.percent else ""
         rows = []
         for arm in self.study.arms:
-            peak, c = self.peaks[arm], compared.get(arm)
+            peak, c, failed = self.peaks[arm], compared.get(arm), self.diverged(arm)
+            verdict = c.verdict if c else "reference"
             rows.append(
                 {
                     "arm": self.label(arm),
                     "peak rate": "as given" if peak is None else f"{peak:g}",
                     f"test {self.study.metric}": self._score(statistics.fmean(self.scores(arm))),
                     f"difference{unit}": self._points(c.difference) if c else "",
-                    "95 % interval": self._interval(c) if c else "",
-                    "verdict": c.verdict if c else "reference",
+                    "interval": self._interval(c) if c else "",
+                    "verdict": _failed(failed, self.study.seeds) if failed else verdict,
                 }
             )
         return rows
 
     def table(self) -> Table:
         """Return the table for the terminal; ``rich.print`` it."""
+        from rich.markup import escape
         from rich.table import Table
 
         study, rows = self.study, self.rows()
-        caption = f"difference: paired over seeds, to {self.label(self.reference)}; Holm-adjusted"
+        reference = self.label(self.reference)
+        caption = f"difference to {reference}, paired over seeds; intervals of at least 95 % (Holm)"
         title = f"{study.task}, {study.epochs} epochs, {study.seeds} paired seeds"
-        table = Table(title=title, caption=caption)
+        table = Table(title=escape(title), caption=escape(caption))
         for name in rows[0]:
             table.add_column(name, justify="left" if name in ("arm", "verdict") else "right")
         styles = {"better": "green", "worse": "red"}
         for row in rows:
-            table.add_row(*row.values(), style=styles.get(row["verdict"], ""))
+            table.add_row(*map(escape, row.values()), style=styles.get(row["verdict"], ""))
         return table
 
     def to_json(self) -> str:
@@ -120,7 +131,10 @@ class Results:
         data = {
             "verdict": self.verdict(),
             "reference": self.reference,
-            "scores": {arm: self.scores(arm) for arm in self.study.arms},
+            "scores": {
+                arm: [score if math.isfinite(score) else None for score in self.scores(arm)]
+                for arm in self.study.arms
+            },
             "comparisons": compared,
             "peaks": self.peaks,
             "definition": self.study.to_dict(),
@@ -150,3 +164,11 @@ class Results:
     def _difference(self, c: Comparison) -> str:
         unit = " points" if self.percent else ""
         return f"{self._points(c.difference)}{unit} ({self._interval(c)})"
+
+
+def _more(seeds: int | None) -> str:
+    return "over 1000 seeds would be needed" if seeds is None else f"about {seeds} more would tell"
+
+
+def _failed(count: int, seeds: int) -> str:
+    return f"diverged on {count} of {seeds} seeds"

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 ALPHA = 0.05
+_MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Comparison:
         high: upper end of the interval.
         p_value: of the paired t test, adjusted by Holm for the number of arms.
         verdict: "better", "worse" or "undecided".
+        more_seeds: if undecided, about how many more would tell, should difference and spread
+            stay what they are; None if a thousand would not do.
     """
 
     difference: float
@@ -27,6 +30,7 @@ class Comparison:
     high: float
     p_value: float
     verdict: str
+    more_seeds: int | None = None
 
 
 def compare(
@@ -35,7 +39,9 @@ def compare(
     """Compare arms with a reference by paired t tests, stepped down by Holm.
 
     Each interval has the level at which Holm tested its arm, at least 95 %, so that it leaves
-    out zero exactly when the verdict is better or worse.
+    out zero exactly when the verdict is better or worse. Differences that are all the same have
+    no spread to test by: the exact sign-flip test judges them, and unless it decides their
+    interval reaches from zero to twice the difference.
 
     Args:
         reference: the reference's scores, one a seed.
@@ -57,25 +63,47 @@ def compare(
             level = ALPHA / left
             rejecting = p_values[name] <= level
         difference = statistics.fmean(pairs[name])
-        low, high = _interval(pairs[name], 1 - level)
-        verdict = "undecided"
+        half = _half_width(_spread(pairs[name]), len(pairs[name]), level)
+        if half == 0 and not rejecting:
+            half = abs(difference)
+        verdict, more = "undecided", None
         if rejecting:
             verdict = "better" if (difference > 0) == (mode == "max") else "worse"
-        result[name] = Comparison(difference, low, high, adjusted, verdict)
+        else:
+            more = _more_seeds(pairs[name], level)
+        low, high = difference - half, difference + half
+        result[name] = Comparison(difference, low, high, adjusted, verdict, more)
     return {name: result[name] for name in arms}
 
 
-def _interval(values: Sequence[float], level: float) -> tuple[float, float]:
+def _half_width(spread: float, n: int, level: float) -> float:
     from scipy import stats  # late: a worker process needs no SciPy
 
-    mean, n = statistics.fmean(values), len(values)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * statistics.stdev(values) / math.sqrt(n)
-    return mean - float(half), mean + float(half)
+    return float(stats.t.ppf(1 - level / 2, n - 1)) * spread / math.sqrt(n)
+
+
+def _more_seeds(differences: Sequence[float], level: float) -> int | None:
+    difference, spread = abs(statistics.fmean(differences)), _spread(differences)
+    if difference == 0:
+        return None
+    enough = (
+        n
+        for n in range(len(differences) + 1, _MOST_SEEDS + 1)
+        if _half_width(spread, n, level) < difference
+    )
+    n = next(enough, None)
+    return None if n is None else n - len(differences)
 
 
 def _p_value(differences: Sequence[float]) -> float:
     from scipy import stats
 
-    if statistics.stdev(differences) == 0:  # no spread: a difference is certain, or there is none
-        return 0.0 if differences[0] else 1.0
+    if _spread(differences) == 0:
+        return float(2 ** (1 - len(differences))) if differences[0] else 1.0
     return float(stats.ttest_1samp(differences, 0.0).pvalue)
+
+
+def _spread(differences: Sequence[float]) -> float:
+    """Return the standard deviation; rounding of equal differences counts as none."""
+    spread = statistics.stdev(differences)
+    return spread if spread > 1e-12 * max(map(abs, differences)) else 0.0

@@ -6,6 +6,8 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -14,7 +16,8 @@ from typing import Any, Self
 import sqlalchemy as sql
 
 import lehr
-from lehr.recipes.tasks import BUILT_IN
+from lehr.recipes.tasks import BUILT_IN, source_digest
+from lehr.schedule.check import fail
 from lehr.study.definition import Job
 from lehr.study.engine import backend
 
@@ -54,8 +57,14 @@ def _frameworks(task: str) -> tuple[str, ...]:
 
 
 def identity(job: Job) -> str:
-    """Return a job's name: the hash of its definition, the backend and the versions."""
-    whole = {"job": job, "backend": backend(), "versions": versions(job["task"])}
+    """Return a job's name: the hash of its definition, the task's file, backend and versions."""
+    task = job["task"]
+    whole = {
+        "job": job,
+        "backend": backend(),
+        "versions": versions(task),
+        "source": source_digest(task),
+    }
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
 
 
@@ -64,10 +73,20 @@ class Storage:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._engine = sql.create_engine(f"sqlite:///{folder / 'results.sqlite'}")
-        with self._engine.begin() as connection:
+        self._path = folder / "results.sqlite"
+        self._engine = sql.create_engine(sql.URL.create("sqlite", database=str(self._path)))
+        with self._transaction() as connection:
             connection.execute(sql.text("PRAGMA journal_mode=WAL"))
-        _tables.create_all(self._engine)
+            _tables.create_all(connection)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sql.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sql.exc.DatabaseError as error:
+            reason = str(error.orig)
+            fail("storage", "a database that can be read and written", str(self._path), reason)
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +97,7 @@ class Storage:
     def results(self, names: list[str]) -> dict[str, Any]:
         """Return the results that are here, by identity."""
         chosen = sql.select(_jobs.c.id, _jobs.c.result).where(_jobs.c.id.in_(names))
-        with self._engine.connect() as connection:
+        with self._transaction() as connection:
             return {row.id: json.loads(row.result) for row in connection.execute(chosen)}
 
     def add(self, name: str, job: Job, result: dict[str, Any]) -> None:
@@ -89,5 +108,5 @@ class Storage:
             "result": json.dumps(result, allow_nan=False),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        with self._engine.begin() as connection:
+        with self._transaction() as connection:
             connection.execute(sql.insert(_jobs).prefix_with("OR REPLACE").values(row))
