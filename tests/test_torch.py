@@ -376,7 +376,7 @@ def test_resuming_another_policy_is_refused(new, match):
 def test_the_jump_of_each_group_is_named():
     old = lehr.torch.Scheduler(named(), lehr.Policy(lr={"g0": 1.0, "g1": 0.1}))
     new = lehr.torch.Scheduler(named(), lehr.Policy(lr={"g0": 1.0, "g1": 0.2}))
-    jump = "policy.lr.groups.g1.value must be .* 0.1, got 0.2: lr.g1 at step 0 would jump from 0.1 to 0.2;"
+    jump = "lr.groups.g1.value must be .* 0.1, got 0.2: lr.g1 at step 0 would jump from 0.1 to 0.2"
     with pytest.raises(ValueError, match=jump):
         new.load_state_dict(old.state_dict())
 
