@@ -25,14 +25,16 @@ def _mlp(
     splits: dict[str, data.Split], hidden: Sequence[int], *, batch_size: int, seed: int
 ) -> Learner:
     import keras
+    import numpy as np
 
-    from lehr.keras import Learner  # first: it says what to install if Keras is not there
-
-    keras.utils.set_random_seed(seed)
+    # seeds of their own instead of keras.utils.set_random_seed, which imports TensorFlow if it can
+    seeds = (int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(8))
     model = keras.Sequential([keras.layers.Input(splits["train"][0].shape[1:])])
     for units in hidden:
-        model.add(keras.layers.Dense(units, "selu", kernel_initializer="lecun_normal"))
-    model.add(keras.layers.Dense(10))
+        start = keras.initializers.LecunNormal(next(seeds))
+        model.add(keras.layers.Dense(units, "selu", kernel_initializer=start))
+    start = keras.initializers.GlorotUniform(next(seeds))
+    model.add(keras.layers.Dense(10, kernel_initializer=start))
     model.compile(
         keras.optimizers.SGD(momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
