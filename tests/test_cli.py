@@ -181,6 +181,20 @@ def test_a_missing_extra_names_the_line_that_installs_it(missing: str, tmp_path:
     assert f"pip install 'lehr[{extra}]'" in done.stderr
 
 
+@pytest.mark.parametrize("missing", ["keras", "sklearn.datasets"])
+def test_what_a_built_in_task_lacks_is_named(missing: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from lehr.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "find", "digits-mlp"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "pip install 'lehr[keras,study]'" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["keras", "torch", "jax"])
 def test_a_missing_framework_names_the_line_that_installs_it(name: str) -> None:
     code = f"import sys; sys.modules[{name!r}] = None; import lehr; lehr.{name}"

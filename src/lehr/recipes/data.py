@@ -23,8 +23,6 @@ def fashion_mnist() -> dict[str, Split]:
     """Return Fashion-MNIST: the first 5,000 training images are the validation set."""
     import keras
 
-    import lehr.keras  # noqa: F401  (says what to install if Keras is not there)
-
     (x, y), test = keras.datasets.fashion_mnist.load_data()
     return _standardised(
         {"train": (x[5000:], y[5000:]), "validation": (x[:5000], y[:5000]), "test": test}
@@ -59,13 +57,7 @@ def _keras_home() -> Path:
 def digits() -> dict[str, Split]:
     """Return scikit-learn's digits, shuffled once: 1,197 to train, 300 to validate, 300 to test."""
     import numpy as np
-
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise ImportError(
-            f"digits need scikit-learn ({error}); pip install 'lehr[study]'"
-        ) from error
+    from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
     order = np.random.Generator(np.random.PCG64(0)).permutation(len(x))

@@ -27,6 +27,8 @@ def _mlp(
     import keras
     import numpy as np
 
+    from lehr.keras import Learner
+
     # seeds of their own instead of keras.utils.set_random_seed, which imports TensorFlow if it can
     seeds = (int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(8))
     model = keras.Sequential([keras.layers.Input(splits["train"][0].shape[1:])])

@@ -54,22 +54,24 @@ def make_learner(name: str, seed: int) -> Learner:
 
     Raises:
         TypeError: if the task returns something else.
+        ImportError: if a built-in task needs what is not installed.
     """
-    learner = find_task(name)(seed)
+    try:
+        learner = find_task(name)(seed)
+    except ImportError as error:
+        if name not in BUILT_IN:
+            raise
+        message = f"{name} needs more ({error}); pip install 'lehr[keras,study]'"
+        raise ImportError(message) from error
     if not isinstance(learner, Learner):
         fail(f"what {name} returns", "a Learner", learner, error=TypeError)
     return learner
 
 
 def source_digest(name: str) -> str:
-    """Return a hash of the file that a user's task is written in; "" for a built-in one.
-
-    What that file imports is not looked at.
-    """
-    if name in BUILT_IN:
-        return ""
+    """Return a hash of the file that a task is written in; what it imports is not looked at."""
     _look_beside_the_user()
-    spec = importlib.util.find_spec(name.partition(":")[0])
+    spec = importlib.util.find_spec(BUILT_IN.get(name, name).partition(":")[0])
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return ""
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
