@@ -250,6 +250,12 @@ def test_a_diverged_arm_is_named_and_the_others_are_compared(
     assert "diverged on 1 of 3 seeds" in (tmp_path / "report.html").read_text()
 
 
+def test_arms_that_did_the_same_say_so(results: Results) -> None:
+    twin = {("plateau", seed): results.trials["fixed", seed] for seed in range(3)}
+    same = dataclasses.replace(results, trials=results.trials | twin)
+    assert "plateau (the same on every seed)" in same.verdict()
+
+
 def test_a_diverged_reference_is_refused(results: Results) -> None:
     with pytest.raises(ValueError, match="accuracy must be finite on all seeds for the reference"):
         diverging(results, "fixed").verdict()

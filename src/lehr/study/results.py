@@ -79,9 +79,9 @@ class Results:
             if found:
                 arms = ", ".join(f"{self.label(a)} by {self._difference(c)}" for a, c in found)
                 sentences.append(f"{word.capitalize()} than {self.label(self.reference)}: {arms}.")
-        undecided = {arm: c.more_seeds for arm, c in compared.items() if c.verdict == "undecided"}
+        undecided = {arm: c for arm, c in compared.items() if c.verdict == "undecided"}
         if undecided:
-            arms = ", ".join(f"{self.label(arm)} ({_more(n)})" for arm, n in undecided.items())
+            arms = ", ".join(f"{self.label(arm)} ({_more(c)})" for arm, c in undecided.items())
             sentences.append(f"Undecided with {self.study.seeds} seeds: {arms}.")
         for arm in self.study.arms:
             if failed := self.diverged(arm):
@@ -166,8 +166,12 @@ class Results:
         return f"{self._points(c.difference)}{unit} ({self._interval(c)})"
 
 
-def _more(seeds: int | None) -> str:
-    return "over 1000 seeds would be needed" if seeds is None else f"about {seeds} more would tell"
+def _more(c: Comparison) -> str:
+    if c.low == c.high == 0:
+        return "the same on every seed"
+    if c.more_seeds is None:
+        return "over 1000 seeds would be needed"
+    return f"about {c.more_seeds} more would tell"
 
 
 def _failed(count: int, seeds: int) -> str:
