@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.schedule import scalar
-from lehr.schedule.check import fail, number, whole_steps
+from lehr.schedule.check import fail, number, whole, whole_steps
 from lehr.schedule.codec import Definition
 from lehr.schedule.length import Extent, Length, Run
 
@@ -112,13 +112,38 @@ class Schedule(Definition, ABC):
         """Return this schedule over and over (or ``times`` times, then its last value)."""
         return combine.Repeat(self, times)
 
-    def take(self, steps: Length) -> combine.Take:
+    def take(self, steps: Length) -> clock.Take:
         """Return the first ``steps`` steps of this schedule, whose value there then holds."""
-        return combine.Take(self, steps)
+        return clock.Take(self, steps)
 
-    def shift(self, steps: int) -> combine.Shift:
+    def shift(self, steps: int) -> clock.Shift:
         """Return this schedule ``steps`` later (its first value holds until then), or earlier."""
-        return combine.Shift(self, steps)
+        return clock.Shift(self, steps)
+
+    def every(self, steps: Length, ticks: int = 1) -> clock.Every:
+        """Return this schedule with a clock that ticks once (``ticks`` times) every ``steps``."""
+        return clock.Every(self, steps, ticks)
+
+    def reverse(self) -> Schedule:
+        """Return this schedule backwards."""
+        return clock.Reverse(self)
+
+    def stretch(self, steps: int) -> Schedule:
+        """Return this schedule with its time scaled so that it takes ``steps`` steps.
+
+        The ends of the parts are rounded to whole steps.
+
+        >>> import lehr
+        >>> s = lehr.warmup(1.0, steps=2).then(lehr.linear(1.0, 0.0, steps=8)).stretch(1000)
+        >>> s.length, s(200), s(600)
+        (1000, 1.0, 0.5)
+        """
+        whole("steps", steps, unit="steps")
+        if not self.resolved or not isinstance(self.length, int):
+            fail("schedule", "one of known length to be stretched", self)
+        factor = Fraction(steps, self.length)
+        stretched, _ = self._resolve(Run(stretch=factor), Fraction(0))
+        return stretched if stretched.length == steps else stretched.take(steps)
 
     def clip(
         self, floor: float | Schedule | None = None, ceiling: float | Schedule | None = None
@@ -174,4 +199,4 @@ def as_schedule(field: str, value: Any) -> Schedule:
 
 
 # made from the class above, needed by its methods
-from lehr.schedule import combine, shapes  # noqa: E402
+from lehr.schedule import clock, combine, shapes  # noqa: E402

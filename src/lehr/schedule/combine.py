@@ -17,9 +17,7 @@ from lehr.schedule.length import (
     REST,
     UNKNOWN,
     Extent,
-    Length,
     Run,
-    check_length,
 )
 from lehr.schedule.shapes import Constant
 
@@ -110,75 +108,13 @@ class Repeat(Schedule, kind="repeat"):
         return self.part.at(xp.where(t < self.length, t % period, period), xp)
 
     def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        period = self.part.length
+        if isinstance(period, int) and (period * run.stretch).denominator != 1 and self.times:
+            return Chain((self.part,) * self.times)._resolve(run, first)  # ends where it should
         part, _ = self.part._resolve(run, Fraction(0))  # every cycle has the same whole steps
         result = Repeat(part, self.times)
         length = result.length
         return result, first + length if isinstance(length, int) else math.inf
-
-
-@dataclass(frozen=True)
-class Take(Schedule, kind="take"):
-    """The first ``steps`` steps of a part; its value there then holds.
-
-    >>> import lehr
-    >>> s = lehr.exponential(1.0, 0.5, steps=1).take(2)
-    >>> [s(t) for t in range(5)], s.length
-    ([1.0, 0.5, 0.25, 0.25, 0.25], 2)
-    """
-
-    part: Schedule
-    steps: Length
-
-    def __post_init__(self) -> None:
-        part = as_schedule("part", self.part)
-        steps = check_length("steps", self.steps)
-        known = isinstance(steps, int)
-        self._derive(
-            part=part,
-            steps=steps,
-            resolved=known and part.resolved,
-            length=steps if known else REST if steps is None else UNKNOWN,
-        )
-
-    def at(self, t: Any, xp: Any) -> Any:
-        return self.part.at(xp.where(t < self.steps, t, self.steps), xp)
-
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        steps, end = run.place("steps", self.steps, first)
-        return Take(_resolved(self.part, run, first), steps), end
-
-
-@dataclass(frozen=True)
-class Shift(Schedule, kind="shift"):
-    """A part ``steps`` later: its first value holds until then. Negative: that much earlier.
-
-    >>> import lehr
-    >>> s = lehr.linear(1.0, 0.0, steps=2)
-    >>> [s.shift(1)(t) for t in range(4)], [s.shift(-1)(t) for t in range(2)]
-    ([1.0, 1.0, 0.5, 0.0], [0.5, 0.0])
-    """
-
-    part: Schedule
-    steps: int
-
-    def __post_init__(self) -> None:
-        part = as_schedule("part", self.part)
-        steps = whole("steps", self.steps, at_least=-(2**62), unit="steps")
-        length = part.length
-        if isinstance(length, int):
-            length += steps
-            if length < 1:
-                fail("steps", f"above -{part.length}, or nothing is left of the part", steps)
-        self._derive(part=part, steps=steps, resolved=part.resolved, length=length)
-
-    def at(self, t: Any, xp: Any) -> Any:
-        if self.steps <= 0:
-            return self.part.at(t - self.steps, xp)
-        return self.part.at(xp.where(t < self.steps, 0, t - self.steps), xp)
-
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        part, end = self.part._resolve(run, first + self.steps)
-        return Shift(part, self.steps), end
 
 
 class Pointwise(Schedule):
@@ -268,7 +204,3 @@ def _longest(lengths: list[Extent]) -> Extent:
         if extent in lengths:
             return extent
     return max(lengths)  # type: ignore[type-var]
-
-
-def _resolved(part: Schedule, run: Run, first: Fraction) -> Schedule:
-    return part if part.resolved else part._resolve(run, first)[0]
