@@ -49,6 +49,7 @@ spelled_lengths = st.one_of(
 any_lengths = st.one_of(whole_steps, spelled_lengths)
 
 
+POWERLESS = ("exponential", "tanh")
 curves = st.one_of(
     st.sampled_from(sorted(CURVES)),
     st.builds("{}^{}".format, st.sampled_from(sorted(CURVES)), st.sampled_from([0.5, 1.5, 4.0])),
@@ -61,7 +62,7 @@ def _ramps(draw, lengths, depth, ends):
     curve, steps = draw(curves), draw(lengths)
     geometric = curve.startswith("exponential")
     ends_of_it = above_zero if geometric else values
-    power = 1.0 if geometric else draw(powers)
+    power = 1.0 if curve.startswith(POWERLESS) else draw(powers)
     phase = {}
     if isinstance(steps, int) and draw(st.booleans()):
         offset = draw(st.sampled_from([0.0, 0.25, 1.0, 3.7]))

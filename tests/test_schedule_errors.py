@@ -283,6 +283,11 @@ OTHERS = {
         "power must be 1 with the curve 'exponential', got 2.0",
         lambda: Ramp(1.0, 0.1, 5, "exponential", 2.0),
     ),
+    "power of a tanh": (
+        V,
+        "power must be 1 with the curve 'tanh', got 0.5",
+        lambda: Ramp(1.0, 0.1, 5, "tanh^2", 0.5),
+    ),
     "exponential ramp to zero": (
         V,
         "end must be a number above 0, got 0.0",

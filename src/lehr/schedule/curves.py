@@ -1,8 +1,8 @@
 """Unit curves: from u, the share of the time gone, to w, the share of the way gone (both 0 to 1).
 
 A new curve is two lines: its name and its formula, with w(0) = 0 and w(1) = 1 exactly.
-For powers below 1 a curve also says in `LEFT` what is left of the way. A curve's name may end
-in a power of the time: "cosine^1.5" is the cosine of ``u**1.5``.
+A curve that takes powers also says in `LEFT` what is left of the way. Its name may end in a power
+of the time: "cosine^1.5" is the cosine of ``u**1.5``.
 """
 
 import math
@@ -22,9 +22,7 @@ LEFT: dict[str, Callable[[Any, Any, Any], Any]] = {
     "cosine": lambda u, v, xp: xp.sin(0.5 * math.pi * v) ** 2,
     "sqrt": lambda u, v, xp: v / (1.0 + xp.sqrt(u)),
     "rex": lambda u, v, xp: 2.0 * v / (1.0 + v),
-    "tanh": lambda u, v, xp: _tanh_left(v, xp),
 }
-_TANH_3, _TANH_7 = math.tanh(3.0), math.tanh(7.0)
 
 
 def share(part: Any, whole: Any, xp: Any) -> Any:
@@ -96,16 +94,6 @@ def rex(u: Any, xp: Any) -> Any:
 @curve
 def tanh(u: Any, xp: Any) -> Any:
     """``tanh`` from -7 to 3, its ends brought to 0 and 1. Source: Hsueh, arXiv 1806.01593."""
-    w = (_TANH_7 + xp.tanh(10.0 * u - 7.0)) / (_TANH_7 + _TANH_3)
-    return _within(w, u, xp)
-
-
-def _tanh_left(v: Any, xp: Any) -> Any:
-    # tanh 3 - tanh(3 - 10 v), as a product
-    difference = xp.tanh(10.0 * v) * (1.0 - _TANH_3 * xp.tanh(3.0 - 10.0 * v))
-    return _within(difference / (_TANH_7 + _TANH_3), v, xp)
-
-
-def _within(w: Any, u: Any, xp: Any) -> Any:
-    """Return ``w`` between 0 and 1 and exact at both ends: graphs round their tanh otherwise."""
+    w = (math.tanh(7.0) + xp.tanh(10.0 * u - 7.0)) / (math.tanh(7.0) + math.tanh(3.0))
+    # exact at both ends and between them, however a graph rounds its tanh
     return xp.where((w > 0.0) & (u > 0.0), xp.where((w < 1.0) & (u < 1.0), w, 1.0), 0.0)

@@ -28,7 +28,7 @@ class Decay(Schedule):
         self._derive(start=number("start", self.start), steps=steps, length=ENDLESS, resolved=known)
 
     def at(self, t: Any, xp: Any) -> Any:
-        u = (t // self.steps) / 1 if self.staircase else t / self.steps
+        u = (t // self.steps) / 1 if self.staircase else t / 1 / self.steps
         return self.start * self.share(u, xp)
 
     @abstractmethod

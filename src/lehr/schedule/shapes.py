@@ -46,7 +46,7 @@ class Ramp(Schedule, kind="ramp"):
         end: value at step ``steps`` and after.
         steps: a length: whole steps, "3 epochs", "5%", or None, the rest of the run.
         curve: name of a unit curve.
-        power: exponent of what is left, above 0; always 1 with the curve "exponential".
+        power: exponent of what is left, above 0; always 1 with "exponential" and "tanh".
         offset: steps, whole or not, that are gone already at step 0.
         span: whole length, real: the share gone at step t is ``(t + offset) / span``, at most 1.
             It is ``steps`` if left out; where it is larger, the ramp is cut off after ``steps``.
@@ -82,8 +82,8 @@ class Ramp(Schedule, kind="ramp"):
         steps = check_length("steps", self.steps)
         known = isinstance(steps, int)
         power = number("power", self.power, above=0)
-        if power != 1.0 and geometric:
-            fail("power", "1 with the curve 'exponential'", self.power)
+        if power != 1.0 and name not in LEFT:
+            fail("power", f"1 with the curve {name!r}", self.power)
         offset = number("offset", self.offset, at_least=0) + 0.0
         span = self.span
         if span is not None:
@@ -115,7 +115,7 @@ class Ramp(Schedule, kind="ramp"):
         if self.span is None:
             u = share(gone, self._span, xp)
         else:
-            reached = gone + self.offset
+            reached = gone / 1 + self.offset  # TensorFlow adds no floats to integers
             u = share(xp.where(reached < self.span, reached, self.span), self.span, xp)
         if self.power >= 1.0 and self._log_ratio is None and self._bend == 1.0:
             w = self._curve(u, xp)
@@ -129,14 +129,16 @@ class Ramp(Schedule, kind="ramp"):
         whole_steps, fraction = self._rest
         left = whole_steps - gone
         if self.span is not None:
-            left = left + fraction
+            left = left / 1 + fraction
             left = xp.where(left > 0, left, 0.0)
         v = share(left, self._span, xp)
         if self._bend != 1.0:
             u, v = bend(u, v, self._bend, xp)
         if self._log_ratio is None:
-            name, _ = find_curve(self.curve)
-            remains = LEFT[name](u, v, xp) ** self.power
+            if self.power >= 1.0:  # early, the share gone is the precise one
+                remains = (1.0 - self._curve(u, xp)) ** self.power
+            else:
+                remains = LEFT[find_curve(self.curve)[0]](u, v, xp) ** self.power
             return remains * self.start + (1.0 - remains) * self.end
         value = max(self.start, self.end) * xp.exp(
             (v if self.end >= self.start else u) * self._log_ratio
