@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial, reduce
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Self
 
 from lehr.schedule import scalar
@@ -57,12 +57,29 @@ class Chain(Schedule, kind="chain"):
         if xp is scalar:
             i = bisect.bisect_right(firsts, t) - 1
             return self.parts[i].at(t - firsts[i], xp)
+        if xp.__name__ == "numpy" and getattr(t, "ndim", 0):
+            return self._at_numpy(t, xp)
         value = self.parts[0].at(t, xp)
         for first, part in zip(firsts[1:], self.parts[1:], strict=True):
             # every part is evaluated, so the ones not yet begun stand at their first step
             local = xp.where(t < first, 0, t - first)
             value = xp.where(t < first, value, part.at(local, xp))
         return value
+
+    def _at_numpy(self, t: Any, np: Any) -> Any:
+        """Return the values at known steps: each part is asked for its own only."""
+        steps, order = t.ravel(), None
+        if (steps[1:] < steps[:-1]).any():
+            order = np.argsort(steps)
+            steps = steps[order]
+        edges = [0, *np.searchsorted(steps, self._firsts[1:]).tolist(), len(steps)]
+        values = np.empty(len(steps))
+        for part, first, (a, b) in zip(self.parts, self._firsts, pairwise(edges), strict=True):
+            if a < b:
+                values[a:b] = part.at(steps[a:b] - first, np)
+        if order is not None:
+            values[order] = values.copy()
+        return values.reshape(t.shape)
 
     def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
         parts = []
@@ -102,10 +119,14 @@ class Repeat(Schedule, kind="repeat"):
         self._derive(part=part, times=times, resolved=known and part.resolved, length=length)
 
     def at(self, t: Any, xp: Any) -> Any:
-        period = self.part.length
-        if self.times is None:
-            return self.part.at(t % period, xp)
-        return self.part.at(xp.where(t < self.length, t % period, period), xp)
+        period: Any = self.part.length
+        local = t % period
+        if self.times is not None:
+            local = xp.where(t < self.length, local, period)
+        if xp is not scalar and xp.__name__ == "numpy" and local.size > period:
+            one = self.part.at(xp.arange(period + 1), xp)  # of many cycles one is enough
+            return xp.broadcast_to(one, period + 1)[local]
+        return self.part.at(local, xp)
 
     def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
         period = self.part.length

@@ -70,6 +70,7 @@ class Ramp(Schedule, kind="ramp"):
     _curve: Curve = field(init=False, repr=False, compare=False)
     _bend: float = field(init=False, repr=False, compare=False)
     _log_ratio: float | None = field(init=False, repr=False, compare=False)
+    _simple: bool = field(init=False, repr=False, compare=False)
     _span: float = field(init=False, repr=False, compare=False)
     _rest: tuple[int, float] = field(init=False, repr=False, compare=False)
 
@@ -105,27 +106,34 @@ class Ramp(Schedule, kind="ramp"):
             _bend=bent,
             # anchored at the larger end, so that float32 stays within 4e-7 of it
             _log_ratio=-abs(math.log(start) - math.log(end)) if geometric else None,
+            _simple=power >= 1.0 and not geometric and bent == 1.0,
             _span=steps if span is None else span,
             # steps left at step 0, the whole ones apart, so that graphs subtract integers
             _rest=(steps, 0.0) if span is None else _split(span - offset),
         )
 
     def at(self, t: Any, xp: Any) -> Any:
-        gone = xp.where(t < self.steps, t, self.steps)
+        steps: Any = self.steps
+        gone = (t if t < steps else steps) if xp is scalar else xp.where(t < steps, t, steps)
         if self.span is None:
-            u = share(gone, self._span, xp)
+            u = gone / steps if xp is scalar else share(gone, steps, xp)
         else:
             reached = gone / 1 + self.offset  # TensorFlow adds no floats to integers
             u = share(xp.where(reached < self.span, reached, self.span), self.span, xp)
-        if self.power >= 1.0 and self._log_ratio is None and self._bend == 1.0:
-            w = self._curve(u, xp)
-            if self.power != 1.0:
-                w = 1.0 - (1.0 - w) ** self.power
-            return (1.0 - w) * self.start + w * self.end
-        return self._precise(u, gone, xp)
+        if not self._simple:
+            return self._precise(u, gone, xp)
+        w = self._curve(u, xp)
+        if self.power != 1.0:
+            w = 1.0 - (1.0 - w) ** self.power
+        return (1.0 - w) * self.start + w * self.end
 
     def _precise(self, u: Any, gone: Any, xp: Any) -> Any:
         """Return the value from the share gone and the share left, each to full precision."""
+        late = self.power >= 1.0 and self._log_ratio is None
+        if late and (xp is scalar or xp.__name__ == "numpy"):  # where doubles are precise enough
+            w = self._curve(u**self._bend, xp)
+            remains = (1.0 - w) ** self.power
+            return remains * self.start + (1.0 - remains) * self.end
         whole_steps, fraction = self._rest
         left = whole_steps - gone
         if self.span is not None:
@@ -135,7 +143,7 @@ class Ramp(Schedule, kind="ramp"):
         if self._bend != 1.0:
             u, v = bend(u, v, self._bend, xp)
         if self._log_ratio is None:
-            if self.power >= 1.0:  # early, the share gone is the precise one
+            if late:  # the share gone is the precise one
                 remains = (1.0 - self._curve(u, xp)) ** self.power
             else:
                 remains = LEFT[find_curve(self.curve)[0]](u, v, xp) ** self.power
