@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import numbers
 from abc import ABC, abstractmethod
 from fractions import Fraction
@@ -182,11 +183,44 @@ class Schedule(Definition, ABC):
             parts += schedule.parts if type(schedule) is combinator else [schedule]  # type: ignore[attr-defined]
         return combinator(parts)  # type: ignore[call-arg]
 
-    def plot(self, steps: int | None = None) -> Figure:
-        """Return a figure of the schedule over its length, or over ``steps`` steps."""
+    def summary(self, steps: int | None = None) -> look.Summary:
+        """Return the values at the start, the peak and the end; print it.
+
+        >>> import lehr
+        >>> print(lehr.warmup(0.1, steps=10).then(lehr.linear(0.1, 0.0, steps=90)).summary())
+        100 steps: 0 at the start, peak 0.1 at step 10, lowest 0, 0.00111111 at the last step, 0
+        after it
+        """
+        return look.summarise(self, steps)
+
+    def lint(self, steps: int, *, steps_per_epoch: int | None = None) -> list[look.Finding]:
+        """Return what looks wrong in a run of ``steps`` steps, each with what to do about it.
+
+        >>> import lehr
+        >>> [finding.name for finding in lehr.cosine(0.1, steps=2000).lint(steps=1000)]
+        ['too long']
+        """
+        resolved = self.resolve(steps, steps_per_epoch=steps_per_epoch)
+        return look.lint(resolved, steps, steps_per_epoch)
+
+    def draw(self, steps: int | None = None) -> str:
+        """Return a drawing for the terminal, over the length or over ``steps`` steps."""
+        return look.text_drawing(self, look.summarise(self, steps).steps)
+
+    def plot(self, steps: int | None = None, **others: Schedule) -> Figure:
+        """Return a figure over the length or ``steps`` steps, with other schedules by name."""
         from lehr import figures
 
-        return figures.draw_schedules({"": self}, steps)
+        return figures.draw_schedules({"schedule" if others else "": self} | others, steps)
+
+    def _repr_html_(self) -> str | None:
+        """Return a picture for a notebook; None leaves it to ``repr``."""
+        text = io.StringIO()
+        try:
+            self.plot().savefig(text, format="svg")
+        except (ImportError, ValueError):  # no matplotlib, or no known end
+            return None
+        return text.getvalue()
 
 
 def as_schedule(field: str, value: Any) -> Schedule:
@@ -199,4 +233,4 @@ def as_schedule(field: str, value: Any) -> Schedule:
 
 
 # made from the class above, needed by its methods
-from lehr.schedule import clock, combine, shapes  # noqa: E402
+from lehr.schedule import clock, combine, look, shapes  # noqa: E402
