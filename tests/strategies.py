@@ -13,15 +13,20 @@ from lehr import Plateau, Policy, Schedule
 from lehr.schedule import (
     Chain,
     Constant,
+    Every,
     Exponential,
+    Function,
+    InverseTime,
     Max,
     Min,
     Piecewise,
     Product,
     Ramp,
     Repeat,
+    Reverse,
     Shift,
     Sum,
+    Table,
     Take,
 )
 from lehr.schedule.curves import CURVES
@@ -44,12 +49,25 @@ spelled_lengths = st.one_of(
 any_lengths = st.one_of(whole_steps, spelled_lengths)
 
 
+POWERLESS = ("exponential", "tanh")
+curves = st.one_of(
+    st.sampled_from(sorted(CURVES)),
+    st.builds("{}^{}".format, st.sampled_from(sorted(CURVES)), st.sampled_from([0.5, 1.5, 4.0])),
+)
+real_steps = st.one_of(st.sampled_from([0.5, 2.5, 99.99]), st.floats(0.1, 1e4))
+
+
 @st.composite
 def _ramps(draw, lengths, depth, ends):
-    curve = draw(st.sampled_from(sorted(CURVES)))
-    if curve == "exponential":
-        return Ramp(draw(above_zero), draw(above_zero), draw(lengths), curve)
-    return Ramp(draw(values), draw(values), draw(lengths), curve, draw(powers))
+    curve, steps = draw(curves), draw(lengths)
+    geometric = curve.startswith("exponential")
+    ends_of_it = above_zero if geometric else values
+    power = 1.0 if curve.startswith(POWERLESS) else draw(powers)
+    phase = {}
+    if isinstance(steps, int) and draw(st.booleans()):
+        offset = draw(st.sampled_from([0.0, 0.25, 1.0, 3.7]))
+        phase = {"offset": offset, "span": offset + steps - draw(st.floats(-2.0, 0.9))}
+    return Ramp(draw(ends_of_it), draw(ends_of_it), steps, curve, power, **phase)
 
 
 @st.composite
@@ -63,7 +81,46 @@ def _piecewise(draw, lengths, depth, ends):
 @st.composite
 def _exponentials(draw, lengths, depth, ends):
     rate = draw(st.one_of(st.just(1.0), st.floats(1e-3, 1.0)))
-    return Exponential(draw(values), rate, draw(lengths), draw(st.booleans()))
+    return Exponential(draw(values), rate, **draw(_time_constants(lengths)))
+
+
+@st.composite
+def _inverse_times(draw, lengths, depth, ends):
+    return InverseTime(draw(values), power=draw(powers), **draw(_time_constants(lengths)))
+
+
+def _time_constants(lengths):
+    return st.one_of(
+        st.fixed_dictionaries({"steps": lengths, "staircase": st.booleans()}),
+        st.fixed_dictionaries({"steps": real_steps}),
+    )
+
+
+def sawtooth(step):
+    return 0.125 * (1 + step % 7)
+
+
+def hat(step):
+    return 0.25 * abs(4 - step % 8)
+
+
+@st.composite
+def _functions(draw, lengths, depth, ends):
+    f = draw(st.sampled_from([sawtooth, hat]))
+    return Function(f.__name__, f)
+
+
+@st.composite
+def _every(draw, lengths, depth, ends):
+    part = draw(schedules(whole_steps, depth, ends))
+    if lengths is whole_steps or draw(st.booleans()):
+        return Every(part, draw(st.integers(1, 7)), draw(st.sampled_from([1, 1, 2, 3])))
+    return Every(part, draw(st.sampled_from(["1 epoch", "0.25 epochs", "1%"])))
+
+
+@st.composite
+def _reverse(draw, lengths, depth, ends):
+    return Reverse(draw(schedules(lengths, depth, ends=True)))
 
 
 @st.composite
@@ -107,6 +164,11 @@ MAKERS: dict[str, Callable[..., st.SearchStrategy[Schedule]]] = {
     "ramp": _ramps,
     "piecewise": _piecewise,
     "exponential": _exponentials,
+    "inverse_time": _inverse_times,
+    "table": lambda lengths, depth, ends: st.lists(values, min_size=1, max_size=9).map(Table),
+    "function": _functions,
+    "every": _every,
+    "reverse": _reverse,
     "chain": _chains,
     "repeat": _repeats,
     "take": _takes,
@@ -116,8 +178,8 @@ MAKERS: dict[str, Callable[..., st.SearchStrategy[Schedule]]] = {
     "min": _pointwise(Min),
     "max": _pointwise(Max),
 }
-_LEAVES = ("constant", "ramp", "piecewise", "exponential")
-_ENDLESS = ("constant", "piecewise", "exponential")
+_ENDLESS = ("constant", "piecewise", "exponential", "inverse_time", "function")
+_LEAVES = (*_ENDLESS, "ramp", "table")
 
 
 def schedules(lengths=whole_steps, depth=3, ends=False) -> st.SearchStrategy[Schedule]:
@@ -152,10 +214,12 @@ def size(schedule: Schedule) -> float:
             return abs(value)
         case Ramp(start, end):
             return max(abs(start), abs(end))
-        case Piecewise(_, numbers):
+        case Piecewise(_, numbers) | Table(numbers):
             return max(map(abs, numbers))
-        case Exponential(start):
+        case Exponential(start) | InverseTime(start):
             return abs(start)
+        case Function():
+            return 1.0
         case Product():
             return math.prod(parts)
         case Sum():
@@ -169,8 +233,12 @@ def boundaries(schedule: Schedule) -> set[int]:
     match schedule:
         case Piecewise(at, _):
             own |= set(at)
-        case Exponential(_, _, steps):
-            own |= {steps, 2 * steps}
+        case Exponential(_, _, steps) | InverseTime(_, steps):
+            own |= {int(steps), int(2 * steps)}
+        case Every(part, steps, ticks):
+            return own | {steps} | {-(-b * steps // ticks) for b in boundaries(part)}
+        case Reverse(part):
+            return own | {part.length - b for b in boundaries(part) if b <= part.length}
         case Chain(parts):
             first = 0
             for part in parts:

@@ -217,6 +217,14 @@ def test_a_missing_framework_names_the_line_that_installs_it(name: str) -> None:
             lehr.Policy(lr=lehr.warmup(0.1, "3 epochs").then(lehr.cosine(0.1))),
         ),
         ("exp_range(0, 1, 10, 0.99)", lehr.Policy(lr=lehr.exp_range(0, 1, 10, 0.99))),
+        (
+            "wsd(0.1, 2%, 20%, curve=1-sqrt)",
+            lehr.Policy(lr=lehr.wsd(0.1, "2%", "20%")),
+        ),
+        (
+            "cosine-restarts(0.1, 10, growth=1.5)",
+            lehr.Policy(lr=lehr.cosine_restarts(0.1, 10, 1.5)),
+        ),
         ("one-cycle(0.1, curve=linear)", lehr.one_cycle(0.1, curve="linear")),
         ("one-cycle(0.1, momentum=none)", lehr.one_cycle(0.1, momentum=None)),
     ],
@@ -227,6 +235,7 @@ def test_short_forms(text: str, expected: lehr.Policy) -> None:
 
 def test_every_preset_has_a_short_form() -> None:
     public = {name for name in lehr._HOMES if name.islower()} - {"loads", "range_test"}
+    public -= {"from_function", "multi_step", "piecewise", "table"}  # they take what is not typed
     assert {name.replace("-", "_") for name in PRESETS} == public
 
 

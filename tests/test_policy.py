@@ -163,7 +163,7 @@ def test_one_cycle_in_epochs_or_over_the_run_adds_up(rise, steps_per_epoch):
 
 def test_one_cycle_without_momentum_and_of_one_step():
     assert one_cycle(0.1, 10, momentum=None).momentum is None
-    with pytest.raises(ValueError, match=r"^steps must be at least 2, one up and one down, got 1$"):
+    with pytest.raises(ValueError, match=r"^steps must be at least 2, one for each phase, got 1$"):
         one_cycle(0.1, 1)
     with pytest.raises(ValueError, match="at least one step of this run of 1 steps"):
         one_cycle(0.1).resolve(1)

@@ -45,6 +45,31 @@ NUMBERS = {
     "cosine exponent": ("exponent", lambda v: lehr.cosine(1.0, 5, exponent=v)),
     "exponential start": ("start", lambda v: lehr.exponential(v, 0.5, 5)),
     "exponential rate": ("rate", lambda v: lehr.exponential(1.0, v, 5)),
+    "polynomial peak": ("peak", lambda v: lehr.polynomial(v, 5)),
+    "polynomial power": ("power", lambda v: lehr.polynomial(1.0, 5, power=v)),
+    "k_decay k": ("k", lambda v: lehr.k_decay(1.0, 5, k=v)),
+    "rex floor": ("floor", lambda v: lehr.rex(1.0, 5, floor=v)),
+    "tanh floor": ("floor", lambda v: lehr.tanh(1.0, 5, floor=v)),
+    "inverse_time start": ("start", lambda v: lehr.inverse_time(v, 5)),
+    "inverse_time power": ("power", lambda v: lehr.inverse_time(1.0, 5, power=v)),
+    "step_decay factor": ("factor", lambda v: lehr.step_decay(1.0, v, 5)),
+    "multi_step factor": ("factor", lambda v: lehr.multi_step(1.0, v, (5,))),
+    "inverse_sqrt peak": ("peak", lambda v: lehr.inverse_sqrt(v, 5)),
+    "noam factor": ("factor", lambda v: lehr.noam(512, 5, v)),
+    "wsd peak": ("peak", lambda v: lehr.wsd(v, 1, 1, 5)),
+    "wsd floor": ("floor", lambda v: lehr.wsd(1.0, 1, 1, 5, floor=v)),
+    "slanted ratio": ("ratio", lambda v: lehr.slanted_triangular(1.0, 5, ratio=v)),
+    "slanted cut": ("cut", lambda v: lehr.slanted_triangular(1.0, 5, cut=v)),
+    "restarts peak": ("peak", lambda v: lehr.cosine_restarts(v, 5)),
+    "restarts growth": ("growth", lambda v: lehr.cosine_restarts(1.0, 5, growth=v)),
+    "restarts decay": ("decay", lambda v: lehr.cosine_restarts(1.0, 5, decay=v)),
+    "restarts floor": ("floor", lambda v: lehr.cosine_restarts(1.0, 5, floor=v)),
+    "cyclical low": ("low", lambda v: lehr.cyclical(v, 1.0, 5)),
+    "cyclical high": ("high", lambda v: lehr.cyclical(0.0, v, 5)),
+    "table": ("values", lambda v: lehr.table([0.1, v])),
+    "one_cycle tail": ("tail", lambda v: lehr.one_cycle(1.0, 10, tail=v)),
+    "Ramp offset": ("offset", lambda v: Ramp(1.0, 0.0, 5, offset=v, span=5.0)),
+    "Ramp span": ("span", lambda v: Ramp(1.0, 0.0, 5, span=v)),
     "warmup peak": ("peak", lambda v: lehr.warmup(v, 5)),
     "warmup start": ("start", lambda v: lehr.warmup(1.0, 5, start=v)),
     "triangular low": ("low", lambda v: lehr.triangular(v, 1.0, 5)),
@@ -100,7 +125,13 @@ LENGTHS = {
     "constant": ("steps", lambda n: lehr.constant(0.1, n)),
     "linear": ("steps", lambda n: lehr.linear(1.0, 0.0, n)),
     "cosine": ("steps", lambda n: lehr.cosine(1.0, n)),
-    "exponential": ("steps", lambda n: lehr.exponential(1.0, 0.5, n)),
+    "step_decay": ("every", lambda n: lehr.step_decay(1.0, 0.5, n)),
+    "polynomial": ("steps", lambda n: lehr.polynomial(1.0, n)),
+    "rex": ("steps", lambda n: lehr.rex(1.0, n)),
+    "flat_cosine": ("flat", lambda n: lehr.flat_cosine(1.0, n)),
+    "inverse_sqrt": ("warmup", lambda n: lehr.inverse_sqrt(1.0, n)),
+    "wsd": ("warmup", lambda n: lehr.wsd(1.0, n, 3, steps=10)),
+    "every": ("steps", lambda n: lehr.linear(1.0, 0.0, 5).every(n)),
     "warmup": ("steps", lambda n: lehr.warmup(1.0, n)),
     "triangular": ("half_cycle", lambda n: lehr.triangular(0.0, 1.0, n)),
     "triangular2": ("half_cycle", lambda n: lehr.triangular2(0.0, 1.0, n)),
@@ -108,7 +139,6 @@ LENGTHS = {
     "one_cycle": ("steps", lambda n: lehr.one_cycle(1.0, n)),
     "Ramp": ("steps", lambda n: Ramp(1.0, 0.0, n)),
     "Piecewise": ("boundaries", lambda n: Piecewise((n,), (1.0, 0.5))),
-    "Exponential": ("steps", lambda n: Exponential(1.0, 0.5, n)),
     "Take": ("steps", lambda n: Take(Constant(1.0), n)),
     "take": ("steps", lambda n: lehr.constant(1.0).take(n)),
 }
@@ -152,6 +182,29 @@ def test_lengths_are_exact_floats(name, n):
     field, make = LENGTHS[name]
     with pytest.raises(ValueError, match=rf"^{field} must be at most 2\*\*53 steps, .*, got \d+"):
         make(n)
+
+
+TIME_CONSTANTS = {
+    "exponential": ("steps", lambda n: lehr.exponential(1.0, 0.5, n)),
+    "inverse_time": ("steps", lambda n: lehr.inverse_time(1.0, n)),
+    "cosine_restarts": ("period", lambda n: lehr.cosine_restarts(1.0, n)),
+    "cyclical": ("up", lambda n: lehr.cyclical(0.0, 1.0, n)),
+}
+
+
+@pytest.mark.parametrize("name", TIME_CONSTANTS)
+def test_time_constants_need_not_be_whole(name):
+    field, make = TIME_CONSTANTS[name]
+    assert make(2.5).resolved
+    for wrong in (NAN, INF, 0.0, -2.5):
+        with pytest.raises(ValueError, match=rf"^{field} must be a number above 0, got {wrong}"):
+            make(wrong)
+    for wrong in (0, -1, *SPELLINGS):
+        with pytest.raises(ValueError, match=rf"^{field} must be a whole number of steps >= 1"):
+            make(wrong)
+    for wrong in (True, [3], 2j, b"5%"):
+        with pytest.raises(TypeError, match=rf"^{field} must be a whole number of steps >= 1"):
+            make(wrong)
 
 
 V, T = ValueError, TypeError
@@ -215,12 +268,13 @@ OTHERS = {
     ),
     "unknown curve": (
         V,
-        "curve must be one of linear, cosine, sqrt, exponential, got 'cosin'; did you mean cosine?",
+        "curve must be one of linear, cosine, sqrt, exponential, rex, tanh, got 'cosin'; "
+        "did you mean cosine?",
         lambda: lehr.warmup(0.1, 5, curve="cosin"),
     ),
     "curve of another type": (
         V,
-        "curve must be one of linear, cosine, sqrt, exponential, got None",
+        "curve must be one of linear, cosine, sqrt, exponential, rex, tanh, got None",
         lambda: Ramp(1.0, 0.0, 5, None),
     ),
     "power zero": (V, "power must be a number above 0, got 0", lambda: Ramp(1.0, 0.0, 5, power=0)),
@@ -228,6 +282,11 @@ OTHERS = {
         V,
         "power must be 1 with the curve 'exponential', got 2.0",
         lambda: Ramp(1.0, 0.1, 5, "exponential", 2.0),
+    ),
+    "power of a tanh": (
+        V,
+        "power must be 1 with the curve 'tanh', got 0.5",
+        lambda: Ramp(1.0, 0.1, 5, "tanh^2", 0.5),
     ),
     "exponential ramp to zero": (
         V,
@@ -238,6 +297,134 @@ OTHERS = {
         V,
         "start must be a number above 0, got 0.0",
         lambda: lehr.warmup(0.1, 5, curve="exponential"),
+    ),
+    "curve with a wrong power": (
+        V,
+        "curve must be a name and a power above 0, such as 'cosine^1.5', got 'cosine^x'",
+        lambda: Ramp(1.0, 0.0, 5, "cosine^x"),
+    ),
+    "offset without a span": (
+        V,
+        "span must be given with an offset, got None",
+        lambda: Ramp(1.0, 0.0, 5, offset=1.0),
+    ),
+    "span that is over before it begins": (
+        V,
+        "span must be a number above 2, got 2.0",
+        lambda: Ramp(1.0, 0.0, 5, offset=2.0, span=2.0),
+    ),
+    "real staircase": (
+        V,
+        "steps must be whole steps for a staircase, got 2.5",
+        lambda: lehr.exponential(1.0, 0.5, 2.5, staircase=True),
+    ),
+    "every of shares": (
+        V,
+        "part must be in whole steps, which are counted as ticks, got Ramp(",
+        lambda: lehr.linear(1.0, 0.0, "5%").every(3),
+    ),
+    "too many ticks": (
+        V,
+        "steps must be below 2**31 / 1000 ticks, which graphs can count, got 3000000",
+        lambda: ramp.every(3_000_000, 1000),
+    ),
+    "reverse what never ends": (
+        V,
+        "part must be a schedule that ends, got Constant(value=0.1); give it an end with .take",
+        lambda: lehr.constant(0.1).reverse(),
+    ),
+    "stretch what never ends": (
+        V,
+        "schedule must be one of known length to be stretched, got Constant(value=0.1)",
+        lambda: lehr.constant(0.1).stretch(5),
+    ),
+    "stretch a function": (
+        V,
+        "schedule must be one whose time can be scaled, got Function(",
+        lambda: lehr.from_function(abs).take(3).stretch(5),
+    ),
+    "table of nothing": (
+        T,
+        "values must be a list of at least one number, got ()",
+        lambda: lehr.table([]),
+    ),
+    "function that is none": (
+        T,
+        "f must be a function of the step, got 3",
+        lambda: lehr.from_function(3),
+    ),
+    "knots without values": (
+        V,
+        "values must be one for each of at least 2 boundaries (1, 2), got (1.0,)",
+        lambda: lehr.piecewise((1, 2), (1.0,), "linear"),
+    ),
+    "knots not increasing": (
+        V,
+        "boundaries must be increasing, got (5, 5)",
+        lambda: lehr.piecewise((5, 5), (1.0, 0.5), "linear"),
+    ),
+    "milestones no list": (T, "at must be a list, got 5", lambda: lehr.multi_step(1.0, 0.1, 5)),
+    "wsd longer than the run": (
+        V,
+        "warmup and cooldown must be at least 1 step each and less than the 10 steps together, got",
+        lambda: lehr.wsd(1.0, 5, 5, steps=10),
+    ),
+    "wsd in steps of an unknown run": (
+        V,
+        "warmup and cooldown must be shares of the run, got (5, 5); or give steps=",
+        lambda: lehr.wsd(1.0, 5, 5),
+    ),
+    "wsd of shares that are too large": (
+        V,
+        "warmup and cooldown must be less than the run together, got ('50%', '50%')",
+        lambda: lehr.wsd(1.0, "50%", "50%"),
+    ),
+    "wsd, stable phase of unknown length": (
+        V,
+        "stable must be a schedule, in a plan of known steps, got Ramp(",
+        lambda: lehr.wsd(1.0, "5%", "5%", stable=ramp),
+    ),
+    "restarts that warm up for longer than they last": (
+        V,
+        "warmup must be below the period (5), got 5",
+        lambda: lehr.cosine_restarts(1.0, 5, warmup=5),
+    ),
+    "restarts in epochs that grow": (
+        V,
+        "period must be a number of steps with a growth or a warm-up, got '1 epoch'",
+        lambda: lehr.cosine_restarts(1.0, "1 epoch", growth=2),
+    ),
+    "restarts that are too many": (
+        V,
+        "cycles must be given, at most 200, where cycles of these lengths do not reach step 2**31, "
+        "got None",
+        lambda: lehr.cosine_restarts(1.0, 5, growth=1.001),
+    ),
+    "cycles that are whole steps together too late": (
+        V,
+        "up and down must be such that at most 16 cycles make whole steps, as for cycles of 2.5 or "
+        "12.25 steps, got 4.02",
+        lambda: lehr.cyclical(0.0, 1.0, 2.01),
+    ),
+    "scale per epoch": (
+        V,
+        "per must be one of cycle, step, got 'epoch'",
+        lambda: lehr.cyclical(0.0, 1.0, 2, per="epoch"),
+    ),
+    "scale that is none": (
+        T,
+        "f must be a function of the step, got 'x'",
+        lambda: lehr.cyclical(0.0, 1.0, 2, scale="x"),
+    ),
+    "tail without a middle": (
+        V,
+        "tail must be below 1 - rise (0.3), got 0.3",
+        lambda: lehr.one_cycle(0.1, 10, rise=0.7, tail=0.3),
+    ),
+    "three phases in two steps": (
+        V,
+        "steps must be at least 3, one for each phase, got 2",
+        lambda: lehr.one_cycle(0.1, 2, tail=0.1),
     ),
     "staircase": (
         T,
@@ -332,7 +519,7 @@ OTHERS = {
     "take nothing": (T, "part must be a schedule or a number, got None", lambda: Take(None, 5)),
     "one_cycle of one step": (
         V,
-        "steps must be at least 2, one up and one down, got 1",
+        "steps must be at least 2, one for each phase, got 1",
         lambda: lehr.one_cycle(0.1, 1),
     ),
     "one_cycle start above peak": (
@@ -367,7 +554,8 @@ OTHERS = {
     ),
     "one_cycle curve": (
         V,
-        "curve must be one of linear, cosine, sqrt, exponential, got 'line'; did you mean linear",
+        "curve must be one of linear, cosine, sqrt, exponential, rex, tanh, got 'line'; "
+        "did you mean linear",
         lambda: lehr.one_cycle(0.1, 9, curve="line"),
     ),
     "policy of nothing": (

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import re
 import warnings
 from fractions import Fraction
 
@@ -12,12 +13,24 @@ from hypothesis import strategies as st
 
 import lehr
 from lehr import Schedule
-from lehr.schedule import Chain, Constant, Exponential, Piecewise, Ramp, Repeat, Take
+from lehr.schedule import (
+    Chain,
+    Constant,
+    Every,
+    Exponential,
+    InverseTime,
+    Piecewise,
+    Ramp,
+    Repeat,
+    Reverse,
+    Take,
+)
 from lehr.schedule.codec import KINDS
 from lehr.schedule.curves import CURVES
 from lehr.schedule.length import REST
 from strategies import (
     MAKERS,
+    POWERLESS,
     RUN,
     any_lengths,
     boundaries,
@@ -116,6 +129,14 @@ TREES = {
     "roots": lehr.cosine(1.0, 999, exponent=0.3).then(Ramp(0.0, 1.0, 77, "sqrt", 0.5)),
     "triangular2": lehr.triangular2(0.01, 0.1, 50),
     "exp_range": lehr.exp_range(0.01, 0.1, 50, 0.999),
+    "restarts": lehr.cosine_restarts(0.1, 10, 1.5, decay=0.8, floor=1e-3, warmup=3),
+    "cyclical": lehr.cyclical(0.01, 0.1, 2.5, 4.25, Exponential(1.0, 0.5, 1)),
+    "bent curves": lehr.tanh(0.1, 50)
+    .then(lehr.k_decay(0.1, 300, k=1.5))
+    .then(Ramp(0.1, 1e-4, 99, "exponential^2"))
+    .then(lehr.rex(0.1, 70)),
+    "wsd": lehr.wsd(0.1, 20, 100, 400, stable=InverseTime(0.1, 33.3, 0.7)),
+    "table, reversed": lehr.table([0.1, 0.3, 0.2]).every(5, 2).reverse(),
     "everything": (
         (Piecewise((10, 20), (1.0, 0.5, 0.25)) * Exponential(1.0, 0.5, 30))
         .take(60)
@@ -203,11 +224,13 @@ def test_a_step_that_float32_cannot_tell_from_its_neighbour_is_told(s):
 # 3. Parts are half-open, and the final value holds.
 
 
-@given(values, values, st.integers(1, 10**6), st.sampled_from(sorted(CURVES)), powers)
+ALL_CURVES = [*sorted(CURVES), "cosine^1.5", "linear^0.3", "exponential^2", "tanh^4"]
+
+
+@given(values, values, st.integers(1, 10**6), st.sampled_from(ALL_CURVES), powers)
 def test_ends_of_a_ramp_are_exact(start, end, steps, curve, power):
-    if curve == "exponential":
-        power = 1.0
-        assume(start > 0 and end > 0)
+    power = 1.0 if curve.startswith(POWERLESS) else power
+    assume(not curve.startswith("exponential") or (start > 0 and end > 0))
     s = Ramp(start, end, steps, curve, power)
     after = [0, steps, steps + 1, 2 * steps, 10**15]
     assert [s(t) for t in after] == [start, *[end] * 4]
@@ -215,7 +238,7 @@ def test_ends_of_a_ramp_are_exact(start, end, steps, curve, power):
 
 
 @settings(max_examples=40)
-@given(values, values, st.integers(1, 10**7), st.sampled_from(sorted(CURVES)), powers)
+@given(values, values, st.integers(1, 10**7), st.sampled_from(ALL_CURVES), powers)
 @example(1.0, 0.0, 1000, "linear", 1.0)  # XLA's 1000 * (1 / 1000) is above 1
 @example(1.0, 0.0, 1000, "linear", 0.5)
 @example(0.0, 1.0, 1000, "linear", 1.0)
@@ -224,9 +247,8 @@ def test_a_graph_reaches_the_end_of_a_ramp_and_never_leaves_its_range(
     start, end, steps, curve, power
 ):
     jax = pytest.importorskip("jax")
-    if curve == "exponential":
-        power = 1.0
-        assume(start > 0 and end > 0)
+    power = 1.0 if curve.startswith(POWERLESS) else power
+    assume(not curve.startswith("exponential") or (start > 0 and end > 0))
     near_end = np.arange(max(0, steps - 20), steps + 20)
     s = Ramp(start, end, steps, curve, power)
     got = np.asarray(jax.jit(s)(np.r_[0, near_end].astype(np.int32)))
@@ -256,15 +278,27 @@ def test_nothing_goes_negative_and_nothing_grows_beyond_its_parts(s):
 # 4. Interpolation keeps to its ends' range.
 
 
-@given(values, values, st.integers(1, 500), st.sampled_from(["linear", "cosine", "sqrt"]), powers)
+@given(
+    values,
+    values,
+    st.integers(1, 500),
+    st.sampled_from(["linear", "cosine", "sqrt", "rex", "tanh"]),
+    powers,
+)
 def test_range_of_a_ramp_is_kept_to_one_ulp(start, end, steps, curve, power):
+    power = 1.0 if curve in POWERLESS else power
     s = Ramp(start, end, steps, curve, power)
     low, high = min(start, end), max(start, end)
     for t in range(steps + 2):
         assert np.nextafter(low, -1) <= s(t) <= np.nextafter(high, math.inf)
 
 
-@given(values, st.integers(1, 500), st.sampled_from(["linear", "cosine", "sqrt"]), st.data())
+@given(
+    values,
+    st.integers(1, 500),
+    st.sampled_from(["linear", "cosine", "sqrt", "rex", "tanh"]),
+    st.data(),
+)
 def test_a_ramp_between_equal_values_stays_within_one_ulp(value, steps, curve, data):
     s = lehr.constant(value, steps)
     t = data.draw(st.integers(0, 600))
@@ -295,12 +329,24 @@ def test_exponential_ramps_in_float32(ends, steps):
 
 @pytest.mark.parametrize("steps", [7, 1000, 100_000])
 @pytest.mark.parametrize("power", [0.1, 0.25, 0.5, 0.9, 1.0, 2.0, 5.0])
-@pytest.mark.parametrize("curve", ["linear", "cosine", "sqrt"])
+@pytest.mark.parametrize(
+    "curve", ["linear", "cosine", "sqrt", "rex", "linear^6", "cosine^1.5", "rex^0.3"]
+)
 def test_powers_of_curves_in_float32(curve, power, steps):
     jax = pytest.importorskip("jax")
     at = np.unique(np.r_[steps * np.arange(400) // 400, max(0, steps - 300) : steps + 3])
     for ends in ((1.0, 0.0), (0.0, 1.0)):
         s = Ramp(*ends, steps, curve, power)
+        agree(jax.jit(s)(at.astype(np.int32)), plain(s, at), FLOAT32)
+
+
+@pytest.mark.parametrize("steps", [7, 1000, 100_000])
+@pytest.mark.parametrize("curve", ["tanh", "tanh^0.5", "tanh^4", "linear^20", "linear^0.01"])
+def test_curves_of_powers_of_the_time_in_float32(curve, steps):
+    jax = pytest.importorskip("jax")
+    at = np.unique(np.r_[steps * np.arange(400) // 400, max(0, steps - 300) : steps + 3])
+    for ends in ((1.0, 0.0), (0.0, 1.0)):
+        s = Ramp(*ends, steps, curve)
         agree(jax.jit(s)(at.astype(np.int32)), plain(s, at), FLOAT32)
 
 
@@ -411,6 +457,63 @@ def test_take_holds_the_value_at_its_end(s, j, k, t):
     assert s.take(k).length == k
     assert s.take(j).take(k)(t) == s(min(j, k, t))
     assert s.take(k).then(s)(k + t) == s(t)
+
+
+@given(schedules(depth=2, ends=True), steps_in)
+def test_reverse_runs_backwards_and_twice_is_itself(s, t):
+    assert s.reverse()(t) == s(max(s.length - t, 0))
+    assert s.reverse().length == s.length
+    assert s.reverse().reverse() == s or s.kind == "reverse"  # Reverse(Reverse(s)) gives s
+    assert Reverse(Reverse(s))(t) == s(t)
+
+
+@given(schedules(depth=2), st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), steps_in)
+def test_every_divides_the_clock(s, j, k, ticks, t):
+    assert s.every(1)(t) == s(t)
+    assert s.every(k)(t) == s(t // k)
+    assert s.every(j).every(k)(t) == s.every(j * k)(t)
+    assert Every(s, k, ticks)(t) == s(t * ticks // k)
+    if isinstance(s.length, int):
+        assert s.every(k).length == s.length * k
+        length = Every(s, k, ticks).length
+        assert (length - 1) * ticks // k < s.length <= length * ticks // k
+
+
+NOT_STRETCHED = r"at least one step|increasing|above -|2\*\*31|2\*\*53"
+
+
+@given(schedules(depth=2, ends=True), st.integers(1, 4), st.integers(0, 300))
+def test_stretched_by_a_whole_factor_every_value_stands_where_it_should(s, factor, t):
+    assume("function" not in kinds_in(s))
+    stretched = s.stretch(factor * s.length)
+    assert stretched.length == factor * s.length
+    # not to the bit: u = (k t) / (k n) is rounded otherwise
+    assert stretched(factor * t) == pytest.approx(s(t), rel=1e-11, abs=1e-12 * size(s))
+    assert lehr.loads(stretched.dumps()) == stretched
+
+
+@given(schedules(depth=2, ends=True), st.integers(1, 5000))
+def test_stretched_to_any_length_it_is_exactly_that_long(s, steps):
+    assume("function" not in kinds_in(s))
+    try:
+        stretched = s.stretch(steps)
+    except ValueError as error:
+        assume(not re.search(NOT_STRETCHED, str(error)))  # a part has no step left
+        raise
+    assert stretched.length == steps
+    assert np.isfinite(stretched(probe(stretched))).all()
+    assert stretched(probe(stretched)).min() >= 0
+
+
+@given(st.lists(st.integers(1, 500), min_size=2, max_size=6), st.integers(1, 10**5), st.data())
+def test_stretched_the_joints_keep_their_values(lengths, steps, data):
+    at = list(itertools.accumulate(lengths, initial=0))
+    numbers = data.draw(st.lists(values, min_size=len(at), max_size=len(at)))
+    s = lehr.piecewise(at, numbers, "cosine")
+    moved = [math.floor(Fraction(a * steps, at[-1]) + Fraction(1, 2)) for a in at]
+    assume(all(b > a for a, b in itertools.pairwise(moved)))
+    assert [s.stretch(steps)(t) for t in moved] == numbers
+    assert s.stretch(at[-1]) == s
 
 
 @given(schedules(depth=2), values, values, steps_in)

@@ -15,13 +15,30 @@ if TYPE_CHECKING:
     from lehr.policy import loads as loads
     from lehr.policy import one_cycle as one_cycle
     from lehr.schedule import Schedule as Schedule
+    from lehr.schedule.cycles import cosine_restarts as cosine_restarts
+    from lehr.schedule.cycles import cyclical as cyclical
+    from lehr.schedule.cycles import exp_range as exp_range
+    from lehr.schedule.cycles import triangular as triangular
+    from lehr.schedule.cycles import triangular2 as triangular2
+    from lehr.schedule.plans import flat_cosine as flat_cosine
+    from lehr.schedule.plans import inverse_sqrt as inverse_sqrt
+    from lehr.schedule.plans import noam as noam
+    from lehr.schedule.plans import slanted_triangular as slanted_triangular
+    from lehr.schedule.plans import wsd as wsd
     from lehr.schedule.presets import constant as constant
     from lehr.schedule.presets import cosine as cosine
-    from lehr.schedule.presets import exp_range as exp_range
     from lehr.schedule.presets import exponential as exponential
+    from lehr.schedule.presets import from_function as from_function
+    from lehr.schedule.presets import inverse_time as inverse_time
+    from lehr.schedule.presets import k_decay as k_decay
     from lehr.schedule.presets import linear as linear
-    from lehr.schedule.presets import triangular as triangular
-    from lehr.schedule.presets import triangular2 as triangular2
+    from lehr.schedule.presets import multi_step as multi_step
+    from lehr.schedule.presets import piecewise as piecewise
+    from lehr.schedule.presets import polynomial as polynomial
+    from lehr.schedule.presets import rex as rex
+    from lehr.schedule.presets import step_decay as step_decay
+    from lehr.schedule.presets import table as table
+    from lehr.schedule.presets import tanh as tanh
     from lehr.schedule.presets import warmup as warmup
     from lehr.study import Arm as Arm
     from lehr.study import Study as Study
@@ -33,14 +50,35 @@ _NAMES = {
     "lehr.finder": ("Sweep", "range_test"),
     "lehr.policy": ("Policy", "loads", "one_cycle"),
     "lehr.schedule": ("Schedule",),
+    "lehr.schedule.cycles": (
+        "cosine_restarts",
+        "cyclical",
+        "exp_range",
+        "triangular",
+        "triangular2",
+    ),
+    "lehr.schedule.plans": (
+        "flat_cosine",
+        "inverse_sqrt",
+        "noam",
+        "slanted_triangular",
+        "wsd",
+    ),
     "lehr.schedule.presets": (
         "constant",
         "cosine",
-        "exp_range",
         "exponential",
+        "from_function",
+        "inverse_time",
+        "k_decay",
         "linear",
-        "triangular",
-        "triangular2",
+        "multi_step",
+        "piecewise",
+        "polynomial",
+        "rex",
+        "step_decay",
+        "table",
+        "tanh",
         "warmup",
     ),
     "lehr.study": ("Arm", "Study"),

@@ -70,7 +70,7 @@ def show(
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a policy: its values over a run, as a table and as a figure."""
+    """Show a policy: its shape and values over a run, and what looks wrong with it."""
     parsed = parse_policy(policy)
     if not parsed.resolved:
         if steps is None and steps_per_epoch is None:
@@ -85,16 +85,24 @@ def show(
         draw_policy(parsed, length).savefig(out)
     at = sorted({round(i * length / 10) for i in range(11)})
     values = {name: [s(t) for t in at] for name, s in schedules.items()}
+    findings = {n: s.lint(length, steps_per_epoch=steps_per_epoch) for n, s in schedules.items()}
     if as_json:
         definition = json.loads(parsed.dumps())
-        print(json.dumps({"definition": definition, "steps": at, "values": values}))
+        found = {name: [vars(finding) for finding in some] for name, some in findings.items()}
+        shown = {"definition": definition, "steps": at, "values": values, "findings": found}
+        print(json.dumps(shown))
         return
+    for name, schedule in schedules.items():
+        print(f"{name}: {schedule.summary(length)}\n{schedule.draw(length)}\n")
     table = Table("step", *values)
     for t, *row in zip(at, *values.values(), strict=True):
         table.add_row(str(t), *(f"{value:.6g}" for value in row))
     rich.print(table)
+    for name, some in findings.items():
+        for finding in some:
+            print(f"{name}: {finding.name}: {finding.advice}")
     if out is not None:
-        rich.print(f"drawn to {out}")
+        print(f"drawn to {out}")
 
 
 @app.command()

@@ -86,7 +86,7 @@ class Policy(Definition, kind="policy"):
             except ValueError as error:
                 raise ValueError(f"in {name}: {error}") from None
 
-        Run(steps, **run)  # a wrong size is refused even if it is not needed
+        Run(steps, **run)  # type: ignore[arg-type]  # wrong sizes are refused, needed or not
         if self.resolved:
             return self
         resolved = {name: resolve(name, target) for name, target in self.targets.items()}
@@ -134,12 +134,14 @@ def one_cycle(
     start: float | None = None,
     final: float = 0.0,
     rise: float = 0.3,
+    tail: float = 0.0,
     momentum: tuple[float, float] | None = (0.95, 0.85),
     curve: str = "cosine",
 ) -> Policy:
     """Return one cycle: the rate up to its peak and down to its final value, momentum against it.
 
-    Source: Smith and Topin, arXiv 1708.07120; the proportions are fastai's.
+    Source: Smith and Topin, arXiv 1708.07120; the proportions are fastai's. The three phases of
+    the paper, and of Géron's book: ``rise=0.45, tail=0.1, curve="linear"``.
 
     Args:
         peak: largest rate, above 0.
@@ -147,11 +149,13 @@ def one_cycle(
         start: rate at step 0; peak / 25 if left out.
         final: rate after the last step, from 0 to ``start``.
         rise: share of the cycle until the peak, above 0 and below 1.
+        tail: share of the cycle for a last ramp, from ``start`` to ``final``; with 0 there is none
+            and the rate falls from its peak to ``final``.
         momentum: (high, low): high at both ends, low at the peak; None leaves momentum alone.
-        curve: of both ramps, "cosine" or "linear" for instance.
+        curve: of each ramp, "cosine" or "linear" for instance.
 
     Raises:
-        ValueError: if a value is out of its range, or the cycle has fewer than two steps.
+        ValueError: if a value is out of its range, or the cycle has fewer steps than phases.
 
     >>> p = one_cycle(1.0, steps=10)
     >>> p.values(0), p.values(3), p.values(10)
@@ -161,20 +165,17 @@ def one_cycle(
     start = peak / 25 if start is None else number("start", start, at_least=0)
     ordered("start", start, "peak", peak)
     ordered("final", number("final", final, at_least=0), "start", start)
-    share = Fraction(repr(number("rise", rise, above=0, below=1)))
-    length = check_length("steps", steps)
-    up = scale_length("steps", length, share)
-    down: Length = None
-    if isinstance(length, int):
-        if length < 2:
-            fail("steps", "at least 2, one up and one down", length)
-        up = min(int(up), length - 1)  # type: ignore[arg-type]
-        down = length - up
-    elif length is not None:
-        down = scale_length("steps", length, 1 - share)
+    rise = number("rise", rise, above=0, below=1)
+    tail = number("tail", tail, at_least=0, below=1)
+    if _share(rise) + _share(tail) >= 1:
+        fail("tail", f"below 1 - rise ({1 - rise:g})", tail)
+    up, down, end = _phases(check_length("steps", steps), _share(rise), _share(tail))
 
-    def cycle(low: float, middle: float, last: float) -> Schedule:
-        return Ramp(low, middle, up, curve).then(Ramp(middle, last, down, curve))
+    def cycle(low: float, middle: float, back: float, last: float) -> Schedule:
+        if end == 0:
+            return Ramp(low, middle, up, curve).then(Ramp(middle, last, down, curve))
+        there_and_back = Ramp(low, middle, up, curve).then(Ramp(middle, back, down, curve))
+        return there_and_back.then(Ramp(back, last, end, curve))
 
     against = None
     if momentum is not None:
@@ -182,8 +183,28 @@ def one_cycle(
             fail("momentum", "a pair (high, low) or None", momentum)
         high, low = (number("momentum", m, at_least=0, below=1) for m in momentum)
         ordered("low momentum", low, "high momentum", high)
-        against = cycle(high, low, high)
-    return Policy(lr=cycle(start, peak, final), momentum=against)
+        against = cycle(high, low, high, high)
+    return Policy(lr=cycle(start, peak, start, final), momentum=against)
+
+
+def _share(value: float) -> Fraction:
+    return Fraction(repr(value))
+
+
+def _phases(steps: Length, rise: Fraction, tail: Fraction) -> tuple[Length, Length, Length]:
+    """Return the lengths of rise, fall and tail; no tail is 0 steps."""
+    if isinstance(steps, int):
+        phases = 3 if tail else 2
+        if steps < phases:
+            fail("steps", f"at least {phases}, one for each phase", steps)
+        up = min(int(scale_length("steps", steps, rise)), steps - phases + 1)  # type: ignore[arg-type]
+        end = min(int(scale_length("steps", steps, tail)), steps - up - 1) if tail else 0  # type: ignore[arg-type]
+        return up, steps - up - end, end
+    rising = scale_length("steps", steps, rise)
+    if not tail:
+        return rising, None if steps is None else scale_length("steps", steps, 1 - rise), 0
+    falling = scale_length("steps", steps, 1 - rise - tail)
+    return rising, falling, None if steps is None else scale_length("steps", steps, tail)
 
 
 def _schedules(target: Target) -> list[Schedule]:

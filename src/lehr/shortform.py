@@ -16,20 +16,34 @@ from pathlib import Path
 from typing import Any
 
 from lehr.policy import Policy, as_policy, loads, one_cycle
-from lehr.schedule import presets
+from lehr.schedule import cycles, plans, presets
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, one_of
 
+# what takes a function or a list is not typed here
 PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
     "constant": presets.constant,
     "cosine": presets.cosine,
-    "exp-range": presets.exp_range,
+    "cosine-restarts": cycles.cosine_restarts,
+    "cyclical": cycles.cyclical,
+    "exp-range": cycles.exp_range,
     "exponential": presets.exponential,
+    "flat-cosine": plans.flat_cosine,
+    "inverse-sqrt": plans.inverse_sqrt,
+    "inverse-time": presets.inverse_time,
+    "k-decay": presets.k_decay,
     "linear": presets.linear,
+    "noam": plans.noam,
     "one-cycle": one_cycle,
-    "triangular": presets.triangular,
-    "triangular2": presets.triangular2,
+    "polynomial": presets.polynomial,
+    "rex": presets.rex,
+    "slanted-triangular": plans.slanted_triangular,
+    "step-decay": presets.step_decay,
+    "tanh": presets.tanh,
+    "triangular": cycles.triangular,
+    "triangular2": cycles.triangular2,
     "warmup": presets.warmup,
+    "wsd": plans.wsd,
 }
 
 _CALL = re.compile(r"\s*([A-Za-z][\w-]*)\s*\(([^()]*)\)\s*")

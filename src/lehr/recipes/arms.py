@@ -2,7 +2,8 @@
 
 from lehr.control import Plateau
 from lehr.policy import Policy, one_cycle
-from lehr.schedule.presets import constant, triangular2
+from lehr.schedule.cycles import triangular2
+from lehr.schedule.presets import constant
 from lehr.study import Arm
 
 

@@ -1,16 +1,21 @@
 """Describe: schedules are frozen values, functions of the step."""
 
 from lehr.schedule.base import Schedule as Schedule
+from lehr.schedule.clock import Every as Every
+from lehr.schedule.clock import Reverse as Reverse
+from lehr.schedule.clock import Shift as Shift
+from lehr.schedule.clock import Take as Take
 from lehr.schedule.codec import loads as loads
 from lehr.schedule.combine import Chain as Chain
 from lehr.schedule.combine import Max as Max
 from lehr.schedule.combine import Min as Min
 from lehr.schedule.combine import Product as Product
 from lehr.schedule.combine import Repeat as Repeat
-from lehr.schedule.combine import Shift as Shift
 from lehr.schedule.combine import Sum as Sum
-from lehr.schedule.combine import Take as Take
 from lehr.schedule.decays import Exponential as Exponential
+from lehr.schedule.decays import InverseTime as InverseTime
 from lehr.schedule.shapes import Constant as Constant
+from lehr.schedule.shapes import Function as Function
 from lehr.schedule.shapes import Piecewise as Piecewise
 from lehr.schedule.shapes import Ramp as Ramp
+from lehr.schedule.shapes import Table as Table

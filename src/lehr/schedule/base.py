@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import numbers
 from abc import ABC, abstractmethod
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.schedule import scalar
-from lehr.schedule.check import fail, number, ordered, whole_steps
+from lehr.schedule.check import fail, number, ordered, whole, whole_steps
 from lehr.schedule.codec import Definition
 from lehr.schedule.length import Extent, Length, Run
 
@@ -112,13 +113,38 @@ class Schedule(Definition, ABC):
         """Return this schedule over and over (or ``times`` times, then its last value)."""
         return combine.Repeat(self, times)
 
-    def take(self, steps: Length) -> combine.Take:
+    def take(self, steps: Length) -> clock.Take:
         """Return the first ``steps`` steps of this schedule, whose value there then holds."""
-        return combine.Take(self, steps)
+        return clock.Take(self, steps)
 
-    def shift(self, steps: int) -> combine.Shift:
+    def shift(self, steps: int) -> clock.Shift:
         """Return this schedule ``steps`` later (its first value holds until then), or earlier."""
-        return combine.Shift(self, steps)
+        return clock.Shift(self, steps)
+
+    def every(self, steps: Length, ticks: int = 1) -> clock.Every:
+        """Return this schedule with a clock that ticks once (``ticks`` times) every ``steps``."""
+        return clock.Every(self, steps, ticks)
+
+    def reverse(self) -> Schedule:
+        """Return this schedule backwards."""
+        return clock.Reverse(self)
+
+    def stretch(self, steps: int) -> Schedule:
+        """Return this schedule with its time scaled so that it takes ``steps`` steps.
+
+        The ends of the parts are rounded to whole steps.
+
+        >>> import lehr
+        >>> s = lehr.warmup(1.0, steps=2).then(lehr.linear(1.0, 0.0, steps=8)).stretch(1000)
+        >>> s.length, s(200), s(600)
+        (1000, 1.0, 0.5)
+        """
+        whole("steps", steps, unit="steps")
+        if not self.resolved or not isinstance(self.length, int):
+            fail("schedule", "one of known length to be stretched", self)
+        factor = Fraction(steps, self.length)
+        stretched, _ = self._resolve(Run(stretch=factor), Fraction(0))
+        return stretched if stretched.length == steps else stretched.take(steps)
 
     def clip(
         self, floor: float | Schedule | None = None, ceiling: float | Schedule | None = None
@@ -159,11 +185,44 @@ class Schedule(Definition, ABC):
             parts += schedule.parts if type(schedule) is combinator else [schedule]  # type: ignore[attr-defined]
         return combinator(parts)  # type: ignore[call-arg]
 
-    def plot(self, steps: int | None = None) -> Figure:
-        """Return a figure of the schedule over its length, or over ``steps`` steps."""
+    def summary(self, steps: int | None = None) -> look.Summary:
+        """Return the values at the start, the peak and the end; print it.
+
+        >>> import lehr
+        >>> print(lehr.warmup(0.1, steps=10).then(lehr.linear(0.1, 0.0, steps=90)).summary())
+        100 steps: 0 at the start, peak 0.1 at step 10, lowest 0, 0.00111111 at the last step, 0
+        after it
+        """
+        return look.summarise(self, steps)
+
+    def lint(self, steps: int, *, steps_per_epoch: int | None = None) -> list[look.Finding]:
+        """Return what looks wrong in a run of ``steps`` steps, each with what to do about it.
+
+        >>> import lehr
+        >>> [finding.name for finding in lehr.cosine(0.1, steps=2000).lint(steps=1000)]
+        ['too long']
+        """
+        resolved = self.resolve(steps, steps_per_epoch=steps_per_epoch)
+        return look.lint(resolved, steps, steps_per_epoch)
+
+    def draw(self, steps: int | None = None) -> str:
+        """Return a drawing for the terminal, over the length or over ``steps`` steps."""
+        return look.text_drawing(self, look.summarise(self, steps).steps)
+
+    def plot(self, steps: int | None = None, **others: Schedule) -> Figure:
+        """Return a figure over the length or ``steps`` steps, with other schedules by name."""
         from lehr import figures
 
-        return figures.draw_schedules({"": self}, steps)
+        return figures.draw_schedules({"schedule" if others else "": self} | others, steps)
+
+    def _repr_html_(self) -> str | None:
+        """Return a picture for a notebook; None leaves it to ``repr``."""
+        text = io.StringIO()
+        try:
+            self.plot().savefig(text, format="svg")
+        except (ImportError, ValueError):  # no matplotlib, or no known end
+            return None
+        return text.getvalue()
 
 
 def as_schedule(field: str, value: Any) -> Schedule:
@@ -176,4 +235,4 @@ def as_schedule(field: str, value: Any) -> Schedule:
 
 
 # made from the class above, needed by its methods
-from lehr.schedule import combine, shapes  # noqa: E402
+from lehr.schedule import clock, combine, look, shapes  # noqa: E402

@@ -21,6 +21,9 @@ class Definition:
             cls.kind = kind
             KINDS[kind] = cls
 
+    def check_writable(self) -> None:
+        """Raise if the definition holds something that JSON cannot."""
+
     def dumps(self, indent: int | None = None) -> str:
         """Return the definition as JSON; `lehr.loads` gives an equal value back.
 
@@ -32,10 +35,14 @@ class Definition:
 
 
 def encode(value: Any) -> Any:
-    """Return a definition as plain dicts, lists and numbers."""
+    """Return a definition as plain dicts, lists and numbers; defaults are left out."""
     if isinstance(value, Definition):
-        fields = [f.name for f in dataclasses.fields(value) if f.init]  # type: ignore[arg-type]
-        return {"kind": value.kind} | {name: encode(getattr(value, name)) for name in fields}
+        value.check_writable()
+        given = {
+            name: (field, getattr(value, name)) for name, field in _fields(type(value)).items()
+        }
+        written = {n: encode(v) for n, (field, v) in given.items() if v != field.default}
+        return {"kind": value.kind} | written
     if isinstance(value, tuple):
         return [encode(part) for part in value]
     if isinstance(value, dict):
@@ -55,7 +62,7 @@ def decode(data: Any, where: str = "") -> Any:
         return {name: decode(part, f"{where} group {name}") for name, part in groups.items()}
     try:
         cls = KINDS[one_of("kind", kind, KINDS)]
-        known = {f.name: f for f in dataclasses.fields(cls) if f.init}  # type: ignore[arg-type]
+        known = _fields(cls)
         for name in data.keys() - {"kind"}:
             one_of(f"field of {kind}", name, known)
         for name, field in known.items():
@@ -68,6 +75,12 @@ def decode(data: Any, where: str = "") -> Any:
         return cls(**fields)
     except (TypeError, ValueError) as error:
         raise _placed(error, f"{where} {kind}") from None
+
+
+def _fields(cls: type[Definition]) -> dict[str, Any]:
+    """Return the fields that are written: those a user gives, but for what JSON cannot hold."""
+    fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+    return {f.name: f for f in fields if f.init and f.metadata.get("json", True)}
 
 
 def loads(text: str) -> Any:

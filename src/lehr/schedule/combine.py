@@ -6,7 +6,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial, reduce
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import Any, Self
 
 from lehr.schedule import scalar
@@ -17,9 +17,7 @@ from lehr.schedule.length import (
     REST,
     UNKNOWN,
     Extent,
-    Length,
     Run,
-    check_length,
 )
 from lehr.schedule.shapes import Constant
 
@@ -59,12 +57,29 @@ class Chain(Schedule, kind="chain"):
         if xp is scalar:
             i = bisect.bisect_right(firsts, t) - 1
             return self.parts[i].at(t - firsts[i], xp)
+        if xp.__name__ == "numpy" and getattr(t, "ndim", 0):
+            return self._at_numpy(t, xp)
         value = self.parts[0].at(t, xp)
         for first, part in zip(firsts[1:], self.parts[1:], strict=True):
             # every part is evaluated, so the ones not yet begun stand at their first step
             local = xp.where(t < first, 0, t - first)
             value = xp.where(t < first, value, part.at(local, xp))
         return value
+
+    def _at_numpy(self, t: Any, np: Any) -> Any:
+        """Return the values at known steps: each part is asked for its own only."""
+        steps, order = t.ravel(), None
+        if (steps[1:] < steps[:-1]).any():
+            order = np.argsort(steps)
+            steps = steps[order]
+        edges = [0, *np.searchsorted(steps, self._firsts[1:]).tolist(), len(steps)]
+        values = np.empty(len(steps))
+        for part, first, (a, b) in zip(self.parts, self._firsts, pairwise(edges), strict=True):
+            if a < b:
+                values[a:b] = part.at(steps[a:b] - first, np)
+        if order is not None:
+            values[order] = values.copy()
+        return values.reshape(t.shape)
 
     def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
         parts = []
@@ -104,81 +119,23 @@ class Repeat(Schedule, kind="repeat"):
         self._derive(part=part, times=times, resolved=known and part.resolved, length=length)
 
     def at(self, t: Any, xp: Any) -> Any:
-        period = self.part.length
-        if self.times is None:
-            return self.part.at(t % period, xp)
-        return self.part.at(xp.where(t < self.length, t % period, period), xp)
+        period: Any = self.part.length
+        local = t % period
+        if self.times is not None:
+            local = xp.where(t < self.length, local, period)
+        if xp is not scalar and xp.__name__ == "numpy" and local.size > period:
+            one = self.part.at(xp.arange(period + 1), xp)  # of many cycles one is enough
+            return xp.broadcast_to(one, period + 1)[local]
+        return self.part.at(local, xp)
 
     def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
+        period = self.part.length
+        if isinstance(period, int) and (period * run.stretch).denominator != 1 and self.times:
+            return Chain((self.part,) * self.times)._resolve(run, first)  # ends where it should
         part, _ = self.part._resolve(run, Fraction(0))  # every cycle has the same whole steps
         result = Repeat(part, self.times)
         length = result.length
         return result, first + length if isinstance(length, int) else math.inf
-
-
-@dataclass(frozen=True)
-class Take(Schedule, kind="take"):
-    """The first ``steps`` steps of a part; its value there then holds.
-
-    >>> import lehr
-    >>> s = lehr.exponential(1.0, 0.5, steps=1).take(2)
-    >>> [s(t) for t in range(5)], s.length
-    ([1.0, 0.5, 0.25, 0.25, 0.25], 2)
-    """
-
-    part: Schedule
-    steps: Length
-
-    def __post_init__(self) -> None:
-        part = as_schedule("part", self.part)
-        steps = check_length("steps", self.steps)
-        known = isinstance(steps, int)
-        self._derive(
-            part=part,
-            steps=steps,
-            resolved=known and part.resolved,
-            length=steps if known else REST if steps is None else UNKNOWN,
-        )
-
-    def at(self, t: Any, xp: Any) -> Any:
-        return self.part.at(xp.where(t < self.steps, t, self.steps), xp)
-
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        steps, end = run.place("steps", self.steps, first)
-        return Take(_resolved(self.part, run, first), steps), end
-
-
-@dataclass(frozen=True)
-class Shift(Schedule, kind="shift"):
-    """A part ``steps`` later: its first value holds until then. Negative: that much earlier.
-
-    >>> import lehr
-    >>> s = lehr.linear(1.0, 0.0, steps=2)
-    >>> [s.shift(1)(t) for t in range(4)], [s.shift(-1)(t) for t in range(2)]
-    ([1.0, 1.0, 0.5, 0.0], [0.5, 0.0])
-    """
-
-    part: Schedule
-    steps: int
-
-    def __post_init__(self) -> None:
-        part = as_schedule("part", self.part)
-        steps = whole("steps", self.steps, at_least=-(2**62), unit="steps")
-        length = part.length
-        if isinstance(length, int):
-            length += steps
-            if length < 1:
-                fail("steps", f"above -{part.length}, or nothing is left of the part", steps)
-        self._derive(part=part, steps=steps, resolved=part.resolved, length=length)
-
-    def at(self, t: Any, xp: Any) -> Any:
-        if self.steps <= 0:
-            return self.part.at(t - self.steps, xp)
-        return self.part.at(xp.where(t < self.steps, 0, t - self.steps), xp)
-
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        part, end = self.part._resolve(run, first + self.steps)
-        return Shift(part, self.steps), end
 
 
 class Pointwise(Schedule):
@@ -268,7 +225,3 @@ def _longest(lengths: list[Extent]) -> Extent:
         if extent in lengths:
             return extent
     return max(lengths)  # type: ignore[type-var]
-
-
-def _resolved(part: Schedule, run: Run, first: Fraction) -> Schedule:
-    return part if part.resolved else part._resolve(run, first)[0]

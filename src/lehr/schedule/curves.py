@@ -1,7 +1,8 @@
 """Unit curves: from u, the share of the time gone, to w, the share of the way gone (both 0 to 1).
 
 A new curve is two lines: its name and its formula, with w(0) = 0 and w(1) = 1 exactly.
-For powers below 1 a curve may also say in `LEFT` what is left of the way.
+A curve that takes powers also says in `LEFT` what is left of the way. Its name may end in a power
+of the time: "cosine^1.5" is the cosine of ``u**1.5``.
 """
 
 import math
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lehr.schedule import scalar
+from lehr.schedule.check import fail, number, one_of
 
 Curve = Callable[[Any, Any], Any]
 CURVES: dict[str, Curve] = {}
@@ -19,6 +21,7 @@ LEFT: dict[str, Callable[[Any, Any, Any], Any]] = {
     "linear": lambda u, v, xp: v,
     "cosine": lambda u, v, xp: xp.sin(0.5 * math.pi * v) ** 2,
     "sqrt": lambda u, v, xp: v / (1.0 + xp.sqrt(u)),
+    "rex": lambda u, v, xp: 2.0 * v / (1.0 + v),
 }
 
 
@@ -31,6 +34,25 @@ def share(part: Any, whole: Any, xp: Any) -> Any:
     if xp is scalar or xp.__name__ == "numpy":
         return u
     return xp.where((part < whole) & (u < 1.0), u, 1.0)
+
+
+def find_curve(name: str) -> tuple[str, float]:
+    """Return a curve's name and its power of the time, or raise."""
+    base, hat, exponent = str(name).partition("^")
+    one_of("curve", base if hat else name, CURVES)
+    if not hat:
+        return base, 1.0
+    try:
+        return base, number("exponent", float(exponent), above=0)
+    except ValueError:
+        fail("curve", "a name and a power above 0, such as 'cosine^1.5'", name)
+
+
+def bend(u: Any, v: Any, k: float, xp: Any) -> tuple[Any, Any]:
+    """Return ``u**k`` and ``1 - u**k`` from u and v = 1 - u, both to full precision."""
+    late = k * xp.log1p(-xp.where(v < 0.5, v, 0.5))
+    early = u**k
+    return xp.where(v < 0.5, xp.exp(late), early), xp.where(v < 0.5, -xp.expm1(late), 1.0 - early)
 
 
 def curve(formula: Curve) -> Curve:
@@ -61,3 +83,17 @@ def sqrt(u: Any, xp: Any) -> Any:
 def exponential(u: Any, xp: Any) -> Any:
     """``w = u``, of the way between the logarithms: `Ramp` keeps a constant ratio per step."""
     return u
+
+
+@curve
+def rex(u: Any, xp: Any) -> Any:
+    """``w = 1 - (1 - u) / (1 - u / 2)``. Source: Chen et al., arXiv 2107.04197."""
+    return u / (2.0 - u)
+
+
+@curve
+def tanh(u: Any, xp: Any) -> Any:
+    """``tanh`` from -7 to 3, its ends brought to 0 and 1. Source: Hsueh, arXiv 1806.01593."""
+    w = (math.tanh(7.0) + xp.tanh(10.0 * u - 7.0)) / (math.tanh(7.0) + math.tanh(3.0))
+    # exact at both ends and between them, however a graph rounds its tanh
+    return xp.where((w > 0.0) & (u > 0.0), xp.where((w < 1.0) & (u < 1.0), w, 1.0), 0.0)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from lehr.schedule.check import fail, whole
+from lehr.schedule.check import fail, number, whole
 
 Length = int | str | None
 Extent = int | float | str | None
@@ -67,6 +67,15 @@ def check_length(field: str, value: Any) -> Length:
     return value if isinstance(value, str) else whole(field, value, unit="steps")
 
 
+def check_time_constant(field: str, value: Any) -> float | str:
+    """Return a length that need not be whole steps, or raise: decays are measured by it."""
+    if value is None:
+        fail(field, "a length", None)
+    if isinstance(value, float):
+        return number(field, value, above=0)
+    return check_length(field, value)  # type: ignore[return-value]
+
+
 def scale_length(field: str, length: Length, factor: Fraction) -> Length:
     """Return ``factor`` times a length; None, the rest of the run, becomes a share of the run."""
     if length is None:
@@ -90,16 +99,18 @@ class Run:
     steps_per_epoch: int | None = None
     samples_per_step: int | None = None
     tokens_per_step: int | None = None
+    stretch: Fraction = Fraction(1)
+    """Factor on lengths that are known in steps."""
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if value is not None:
-                whole(name, value)
+        for name in ("steps", *_UNIT_SIZE.values()):
+            if getattr(self, name) is not None:
+                whole(name, getattr(self, name))
 
-    def exact(self, field: str, length: Length, first: Fraction) -> Fraction:
+    def exact(self, field: str, length: Length | float, first: Fraction) -> Fraction:
         """Return how many steps, not yet rounded, a part that begins at ``first`` takes."""
-        if isinstance(length, int):
-            return Fraction(length)
+        if isinstance(length, int | float):
+            return Fraction(length) * self.stretch
         if length is None:
             return self._known("steps", REST) - first
         amount, unit = _parse(field, length)

@@ -1,12 +1,15 @@
-"""Functions that return compositions: the policies people know by name."""
+"""Functions that return one shape: warm-ups and decays that people know by name."""
 
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
 
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail, number, ordered
-from lehr.schedule.decays import Exponential
-from lehr.schedule.length import Length, check_length, scale_length
-from lehr.schedule.shapes import Constant, Ramp
+from lehr.schedule.check import fail, number, ordered, whole
+from lehr.schedule.combine import Chain
+from lehr.schedule.decays import Exponential, InverseTime
+from lehr.schedule.length import Length, check_length
+from lehr.schedule.shapes import Constant, Function, Piecewise, Ramp, Table
 
 
 def constant(value: float, steps: Length = None) -> Schedule:
@@ -27,6 +30,15 @@ def linear(start: float, end: float, steps: Length = None) -> Ramp:
     return Ramp(start, end, steps)
 
 
+def polynomial(peak: float, steps: Length = None, floor: float = 0.0, power: float = 1.0) -> Ramp:
+    """Return ``floor + (peak - floor) * (1 - t / steps)**power``; the floor holds.
+
+    >>> [polynomial(1.0, steps=4, power=2)(t) for t in range(5)]
+    [1.0, 0.5625, 0.25, 0.0625, 0.0]
+    """
+    return _fall(peak, steps, floor, "linear", number("power", power, above=0))
+
+
 def cosine(peak: float, steps: Length = None, floor: float = 0.0, exponent: float = 1.0) -> Ramp:
     """Return ``floor + (peak - floor) * ((1 + cos(pi t / steps)) / 2)**exponent``; floor holds.
 
@@ -44,26 +56,124 @@ def cosine(peak: float, steps: Length = None, floor: float = 0.0, exponent: floa
     >>> [round(cosine(1.0, steps=4)(t), 4) for t in range(6)]
     [1.0, 0.8536, 0.5, 0.1464, 0.0, 0.0]
     """
-    peak = number("peak", peak, above=0)
-    ordered("floor", number("floor", floor, at_least=0), "peak", peak)
-    number("exponent", exponent, above=0)
-    return Ramp(peak, floor, steps, "cosine", exponent)
+    return _fall(peak, steps, floor, "cosine", number("exponent", exponent, above=0))
 
 
-def exponential(start: float, rate: float, steps: Length) -> Exponential:
-    """Return ``start * rate**(t / steps)``, endless.
+def k_decay(peak: float, steps: Length = None, k: float = 1.0, floor: float = 0.0) -> Ramp:
+    """Return a cosine of ``(t / steps)**k``: k above 1 stays high longer.
+
+    Source: Zhang and Li, arXiv 2004.05909; timm.
+
+    >>> [round(k_decay(1.0, steps=4, k=2.0)(t), 4) for t in range(5)]
+    [1.0, 0.9904, 0.8536, 0.4025, 0.0]
+    """
+    return _fall(peak, steps, floor, f"cosine^{number('k', k, above=0)!r}")
+
+
+def rex(peak: float, steps: Length = None, floor: float = 0.0) -> Ramp:
+    """Return ``floor + (peak - floor) * (1 - u) / (1 - u / 2)``, ``u = t / steps``.
+
+    Source: Chen et al., arXiv 2107.04197.
+
+    >>> [round(rex(1.0, steps=4)(t), 4) for t in range(5)]
+    [1.0, 0.8571, 0.6667, 0.4, 0.0]
+    """
+    return _fall(peak, steps, floor, "rex")
+
+
+def tanh(peak: float, steps: Length = None, floor: float = 0.0) -> Ramp:
+    """Return the fall of a hyperbolic tangent from -7 to 3, its ends brought to peak and floor.
+
+    Source: Hsueh et al., arXiv 1806.01593; timm.
+
+    >>> [round(tanh(1.0, steps=4)(t), 3) for t in range(5)]
+    [1.0, 1.0, 0.982, 0.267, 0.0]
+    """
+    return _fall(peak, steps, floor, "tanh")
+
+
+def exponential(
+    start: float, rate: float, steps: float | str, staircase: bool = False
+) -> Exponential:
+    """Return ``start * rate**(t / steps)``, endless; a staircase takes ``t // steps``.
 
     >>> [round(exponential(1.0, 0.1, steps=100)(t), 4) for t in (0, 50, 100, 200)]
     [1.0, 0.3162, 0.1, 0.01]
     """
-    return Exponential(number("start", start, above=0), rate, steps)
+    return Exponential(number("start", start, above=0), rate, steps, staircase)
+
+
+def inverse_time(
+    start: float, steps: float | str, power: float = 1.0, staircase: bool = False
+) -> InverseTime:
+    """Return ``start / (1 + t / steps)**power``, endless; a staircase takes ``t // steps``.
+
+    >>> [inverse_time(1.0, steps=10)(t) for t in (0, 10, 30)]
+    [1.0, 0.5, 0.25]
+    """
+    return InverseTime(number("start", start, above=0), steps, power, staircase)
+
+
+def step_decay(start: float, factor: float, every: Length) -> Exponential:
+    """Return ``start * factor**(t // every)``, endless.
+
+    >>> [round(step_decay(1.0, 0.1, every=10)(t), 4) for t in (0, 9, 10, 20)]
+    [1.0, 1.0, 0.1, 0.01]
+    """
+    start = number("start", start, above=0)
+    if every is None:
+        fail("every", "a length such as 1000 or '30 epochs'", None)
+    check_length("every", every)
+    return Exponential(start, number("factor", factor, above=0, at_most=1), every, staircase=True)
+
+
+def multi_step(start: float, factor: float, at: Sequence[Length]) -> Piecewise:
+    """Return ``start`` times ``factor`` for each of the milestones ``at`` that is reached.
+
+    >>> [round(multi_step(1.0, 0.1, at=(2, 4))(t), 4) for t in range(6)]
+    [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    """
+    start, factor = number("start", start, above=0), number("factor", factor, above=0)
+    if not isinstance(at, list | tuple):
+        fail("at", "a list", at, error=TypeError)
+    return Piecewise(tuple(at), tuple(start * factor**i for i in range(len(at) + 1)))
+
+
+def piecewise(
+    boundaries: Sequence[int], values: Sequence[float], curve: str = "constant"
+) -> Schedule:
+    """Return values that change at boundaries: at once, or along a curve between knots.
+
+    With "constant", ``values[0]`` holds before the first boundary and there is one value more
+    than boundaries. With a curve, ``values[i]`` is the value at step ``boundaries[i]``.
+
+    >>> [piecewise((2, 4), (1.0, 0.1, 0.01))(t) for t in (1, 2, 4)]
+    [1.0, 0.1, 0.01]
+    >>> [piecewise((0, 4, 8), (0.0, 1.0, 0.0), "linear")(t) for t in (0, 2, 4, 6, 9)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    if curve == "constant":
+        return Piecewise(boundaries, values)  # type: ignore[arg-type]
+    for name, given in (("boundaries", boundaries), ("values", values)):
+        if not isinstance(given, list | tuple):
+            fail(name, "a list", given, error=TypeError)
+    if len(boundaries) != len(values) or len(values) < 2:
+        fail("values", f"one for each of at least 2 boundaries {tuple(boundaries)}", values)
+    knots = [whole("boundaries", b, at_least=0) for b in boundaries]
+    steps = [b - a for a, b in pairwise(knots)]
+    if min(steps) < 1:
+        fail("boundaries", "increasing", tuple(boundaries))
+    ramps = [Ramp(a, b, n, curve) for (a, b), n in zip(pairwise(values), steps, strict=True)]
+    if knots[0]:
+        ramps.insert(0, Ramp(values[0], values[0], knots[0]))
+    return ramps[0] if len(ramps) == 1 else Chain(tuple(ramps))
 
 
 def warmup(peak: float, steps: Length, start: float = 0.0, curve: str = "linear") -> Ramp:
     """Return a rise from ``start`` to ``peak``, which is reached at step ``steps``.
 
     Step 0 stands at ``start``: with the default 0 the first update changes nothing.
-    Follow it with ``.then(...)``.
+    Follow it with ``.then(...)``; a constant warm-up is ``constant(value, steps)``.
 
     >>> [warmup(0.1, steps=4)(t) for t in (0, 2, 4)]
     [0.0, 0.05, 0.1]
@@ -75,54 +185,28 @@ def warmup(peak: float, steps: Length, start: float = 0.0, curve: str = "linear"
     return Ramp(start, peak, steps, curve)
 
 
-def triangular(low: float, high: float, half_cycle: Length) -> Schedule:
-    """Return ``low`` to ``high`` in a half cycle and back in the next, for ever.
+def table(values: Sequence[float]) -> Table:
+    """Return the values of the first steps, written down; the last holds.
 
-    Source: Smith, arXiv 1506.01186.
-
-    >>> [triangular(0.0, 1.0, half_cycle=2)(t) for t in range(7)]
-    [0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 1.0]
+    >>> table([0.3, 0.2, 0.1])(1)
+    0.2
     """
-    low, high = _bounds(low, high)
-    return _triangle(low, high, half_cycle).repeat()
+    return Table(tuple(values))
 
 
-def triangular2(low: float, high: float, half_cycle: Length) -> Schedule:
-    """Return `triangular` whose height above ``low`` halves after each cycle.
+def from_function(f: Callable[[Any], Any], name: str | None = None) -> Function:
+    """Return a user's own function of the step as a schedule, endless.
 
-    >>> [triangular2(0.0, 1.0, half_cycle=2)(t) for t in range(9)]
-    [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25, 0.0]
+    To be called with arrays, or in a graph, the function must take them. With a name it can be
+    written as JSON, and read where the same name has been given to the function before.
+
+    >>> from_function(lambda step: 0.1 / (1 + step))(4)
+    0.02
     """
-    low, high = _bounds(low, high)
-    cycle = scale_length("half_cycle", check_length("half_cycle", half_cycle), Fraction(2))
-    wave = _triangle(0.0, high - low, half_cycle).repeat()
-    return wave * Exponential(1.0, 0.5, cycle, staircase=True) + low
+    return Function(name, f)
 
 
-def exp_range(low: float, high: float, half_cycle: Length, rate: float) -> Schedule:
-    """Return `triangular` whose height above ``low`` is multiplied by ``rate**t``.
-
-    Args:
-        low: lower bound, at least 0.
-        high: upper bound at step 0.
-        half_cycle: a length.
-        rate: factor per step, above 0 and at most 1.
-
-    >>> [round(exp_range(0.0, 1.0, half_cycle=1, rate=0.5)(t), 4) for t in range(4)]
-    [0.0, 0.5, 0.0, 0.125]
-    """
-    low, high = _bounds(low, high)
-    return _triangle(0.0, high - low, half_cycle).repeat() * Exponential(1.0, rate, 1) + low
-
-
-def _bounds(low: float, high: float) -> tuple[float, float]:
-    low, high = number("low", low, at_least=0), number("high", high, above=0)
-    ordered("low", low, "high", high)
-    return low, high
-
-
-def _triangle(low: float, high: float, half_cycle: Length) -> Schedule:
-    if half_cycle is None:
-        fail("half_cycle", "a length such as 500 or '1 epoch'", None)
-    check_length("half_cycle", half_cycle)
-    return Ramp(low, high, half_cycle).then(Ramp(high, low, half_cycle))
+def _fall(peak: float, steps: Length, floor: float, curve: str, power: float = 1.0) -> Ramp:
+    peak = number("peak", peak, above=0)
+    ordered("floor", number("floor", floor, at_least=0), "peak", peak)
+    return Ramp(peak, floor, steps, curve, power)

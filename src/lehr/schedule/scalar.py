@@ -5,7 +5,9 @@ from typing import Any
 
 cos = math.cos
 exp = math.exp
+expm1 = math.expm1
 floor = math.floor
+log1p = math.log1p
 sin = math.sin
 sqrt = math.sqrt
 tanh = math.tanh
@@ -14,6 +16,14 @@ tanh = math.tanh
 def where(condition: Any, yes: Any, no: Any) -> Any:
     """Return ``yes`` where the condition holds, else ``no``."""
     return yes if condition else no
+
+
+def pick(values: tuple[float, ...], i: Any, xp: Any) -> Any:
+    """Return ``values[i]`` for a number or an array of them."""
+    if isinstance(i, int):
+        return values[i]
+    table = xp.asarray(values)
+    return table.to(i.device)[i] if xp.__name__ == "torch" else xp.take(table, i)
 
 
 def namespace(value: object) -> Any | None:

@@ -1,0 +1,113 @@
+"""Looking before training: summaries, lint, drawings."""
+
+import pytest
+
+import lehr
+
+RUN = 1000
+EPOCH = 100
+
+
+def names(schedule: lehr.Schedule, **run: int) -> list[str]:
+    return [finding.name for finding in schedule.lint(**{"steps": RUN} | run)]
+
+
+GOOD = {
+    "constant": lehr.constant(0.1),
+    "cosine": lehr.cosine(0.1),
+    "warm-up, cosine": lehr.warmup(0.1, "5%").then(lehr.cosine(0.1, floor=1e-4)),
+    "one cycle": lehr.one_cycle(0.1).lr,
+    "wsd": lehr.wsd(0.1, 50, 200, steps=RUN),
+    "restarts": lehr.cosine_restarts(0.1, 100, growth=2.0, cycles=3).take(RUN),
+    "equal restarts": lehr.cosine_restarts(0.1, 100),
+    "triangular": lehr.triangular(0.01, 0.1, "4 epochs"),
+    "step decay": lehr.step_decay(0.1, 0.1, "3 epochs"),
+    "multi-step": lehr.multi_step(0.1, 0.1, [500, 750]),
+    "exponential": lehr.exponential(0.1, 0.9, "1 epoch"),
+    "warm-up, inverse square root": lehr.inverse_sqrt(0.1, 100),
+    "epochs": lehr.linear(0.1, 0.0, "10 epochs"),
+    "clipped product": (lehr.cosine(0.1) * 0.5).clip(floor=1e-5),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_nothing_is_found_on_good_schedules(name: str) -> None:
+    assert GOOD[name].lint(RUN, steps_per_epoch=EPOCH) == []
+
+
+BAD = {
+    "too long": lehr.cosine(0.1, steps=1500),
+    "too short": lehr.warmup(0.1, 50).then(lehr.cosine(0.1, steps=500)),
+    "warm-up longer than the run": lehr.warmup(0.1, 2000).then(lehr.cosine(0.1, steps=500)),
+    "jump at a joint": lehr.warmup(0.1, 100).then(lehr.cosine(0.05)),
+    "half cycle": lehr.triangular(0.01, 0.1, "1 epoch"),
+    "stepped per epoch": lehr.cosine(0.1, steps=10),
+    "negative": lehr.cosine(0.1) + (-0.05),
+    "always zero": lehr.constant(0.0),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_each_mistake_is_found_alone_with_advice(name: str) -> None:
+    found = BAD[name].lint(RUN, steps_per_epoch=EPOCH)
+    assert [finding.name for finding in found] == [name]
+    assert len(found[0].advice) > 30
+
+
+def test_advice_names_the_numbers() -> None:
+    (found,) = lehr.linear(0.1, 0.0, steps=2000).lint(RUN)
+    assert "takes 2000 steps and the run has 1000: it stops at 0.05" in found.advice
+    (found,) = lehr.warmup(0.1, 100).then(lehr.cosine(0.05)).lint(RUN)
+    assert "at step 100 it jumps from 0.1 to 0.05" in found.advice
+
+
+def test_a_half_cycle_is_not_judged_without_epochs() -> None:
+    assert names(lehr.triangular(0.01, 0.1, 3)) == []
+
+
+def test_summary_by_hand() -> None:
+    s = lehr.warmup(1.0, steps=4).then(lehr.linear(1.0, 0.0, steps=8)).summary()
+    assert (s.steps, s.start, s.peak, s.peak_step) == (12, 0.0, 1.0, 4)
+    assert (s.lowest, s.last, s.after) == (0.0, 0.125, 0.0)
+    assert str(s).startswith("12 steps: 0 at the start, peak 1 at step 4")
+
+
+def test_summary_finds_a_peak_between_the_samples_of_a_long_run() -> None:
+    long = lehr.warmup(1.0, steps=333_333).then(lehr.linear(1.0, 0.0, steps=700_001))
+    assert (long.summary().peak, long.summary().peak_step) == (1.0, 333_333)
+
+
+def test_summary_of_an_endless_schedule_needs_steps() -> None:
+    with pytest.raises(ValueError, match="steps must be given for a schedule without a known end"):
+        lehr.constant(0.1).summary()
+    assert lehr.constant(0.1).summary(10).peak == 0.1
+
+
+def test_unresolved_schedules_are_looked_at_in_their_run() -> None:
+    with pytest.raises(ValueError, match="steps_per_epoch must be given"):
+        lehr.linear(0.1, 0.0, "10 epochs").lint(RUN)
+
+
+def test_text_drawing_shows_the_shape() -> None:
+    lines = lehr.linear(0.0, 1.0, steps=64).draw(64).splitlines()
+    assert len(lines) == 9
+    assert lines[0].startswith("0.984375 │")
+    rows = [line.split("│")[1] for line in lines[:-1]]
+    heights = [sum(" ▁▂▃▄▅▆▇█".index(row[x]) for row in rows) for x in range(64)]
+    assert heights == sorted(heights)
+    assert (heights[0], heights[-1]) == (0, 64)
+    assert lines[-1].endswith("64")
+
+
+def test_notebooks_show_a_picture_or_leave_it_to_repr() -> None:
+    assert "<svg" in lehr.cosine(0.1, steps=10)._repr_html_()
+    assert lehr.cosine(0.1)._repr_html_() is None
+    assert lehr.constant(0.1)._repr_html_() is None
+
+
+def test_several_schedules_in_one_figure() -> None:
+    cosine = lehr.cosine(0.1, steps=100)
+    figure = cosine.plot(linear=lehr.linear(0.1, 0.0, steps=100))
+    (axes,) = figure.axes
+    assert [line.get_label() for line in axes.lines] == ["schedule", "linear"]
+    assert list(axes.lines[0].get_ydata()) == [cosine(t) for t in axes.lines[0].get_xdata()]
