@@ -21,6 +21,7 @@ lint: $(VENV)/installed-test
 
 benchmark: $(VENV)/installed-test
 	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/schedules.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -5,10 +5,8 @@ Every figure is the median of several interleaved rounds.
 
 import math
 import os
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 
 from lehr.study.engine import ONE_THREAD
@@ -20,38 +18,13 @@ import keras
 import numpy as np
 import rich
 import torch
-from rich.table import Table
+from table import TABLE, Row, measure, timed
 
 import lehr
 from lehr.recipes.data import digits, ensure_fashion_mnist, fashion_mnist
 from lehr.recipes.mlp import digits_mlp, fashion_mnist_mlp
 
 STEPS = 100_000
-Row = tuple[str, Callable[[], float]]
-
-
-def timed(work: Callable[[], object], times: int = 1) -> float:
-    begin = time.perf_counter()
-    for _ in range(times):
-        work()
-    return (time.perf_counter() - begin) / times
-
-
-TABLE = Table("", "median", "ratio to the section's first", title="What lehr costs")
-
-
-def measure(title: str, unit: str, scale: float, rows: list[Row], rounds: int) -> None:
-    """Add a section to the table; its first row is what the others are compared with."""
-    taken: dict[str, list[float]] = {name: [] for name, _ in rows}
-    for _ in range(rounds):
-        for name, once in rows:
-            taken[name].append(once())
-    first = statistics.median(taken[rows[0][0]])
-    TABLE.add_section()
-    TABLE.add_row(title, "", "", style="bold")
-    for name, values in taken.items():
-        middle = statistics.median(values)
-        TABLE.add_row(f"  {name}", f"{middle * scale:.3g} {unit}", f"{middle / first:.2f}")
 
 
 def schedules() -> None:

@@ -1,0 +1,98 @@
+"""Speed of schedules beside hand-written code and the peers' own ways: ``make benchmark``.
+
+One call of a chain of three, and the first 100,000 values of every preset.
+"""
+
+import math
+
+import numpy as np
+import optax
+import rich
+import torch
+from table import TABLE, Row, measure, timed
+
+import lehr
+
+STEPS = 100_000
+PRESETS = {
+    "constant": lehr.constant(0.1),
+    "linear": lehr.linear(1.0, 0.0, 90_000),
+    "polynomial, power 0.5": lehr.polynomial(1.0, 90_000, power=0.5),
+    "cosine": lehr.cosine(1.0, 90_000),
+    "k_decay": lehr.k_decay(1.0, 90_000, 1.5),
+    "rex": lehr.rex(1.0, 90_000),
+    "tanh": lehr.tanh(1.0, 90_000),
+    "exponential": lehr.exponential(1.0, 0.5, 1000),
+    "inverse_time": lehr.inverse_time(1.0, 1000, 0.7),
+    "step_decay": lehr.step_decay(1.0, 0.1, 30_000),
+    "multi_step": lehr.multi_step(1.0, 0.1, (30_000, 60_000)),
+    "piecewise, linear": lehr.piecewise((0, 1000, 50_000, 90_000), (0.0, 1.0, 0.5, 0.0), "linear"),
+    "warmup": lehr.warmup(1.0, 90_000),
+    "inverse_sqrt": lehr.inverse_sqrt(1.0, 4000),
+    "noam": lehr.noam(512, 4000),
+    "flat_cosine": lehr.flat_cosine(1.0, 50_000, 50_000),
+    "wsd": lehr.wsd(1.0, 1000, 20_000, STEPS),
+    "slanted_triangular": lehr.slanted_triangular(1.0, STEPS),
+    "triangular": lehr.triangular(0.0, 1.0, 500),
+    "triangular2": lehr.triangular2(0.0, 1.0, 500),
+    "exp_range": lehr.exp_range(0.0, 1.0, 500, 0.9999),
+    "cyclical, real lengths": lehr.cyclical(0.0, 1.0, 2.5, 2),
+    "cosine_restarts, growing": lehr.cosine_restarts(1.0, 1000, 2),
+    "cosine_restarts, by 1.1": lehr.cosine_restarts(1.0, 100, 1.1),
+    "one_cycle": lehr.one_cycle(1.0, STEPS).lr,
+    "table of 100,000": lehr.table([0.1] * STEPS),
+}
+
+
+def one_value() -> None:
+    chain = lehr.warmup(0.1, 500).then(lehr.constant(0.1, 50_000)).then(lehr.cosine(0.1, 49_500))
+
+    def closure(t: int) -> float:
+        if t < 500:
+            return 0.1 * t / 500
+        if t < 50_500:
+            return 0.1
+        return 0.05 * (1 + math.cos(math.pi * min(t - 50_500, 49_500) / 49_500))
+
+    at = list(range(0, STEPS, 10))
+    rows: list[Row] = [
+        ("hand-written closure", lambda: timed(lambda: [closure(t) for t in at]) / len(at)),
+        ("lehr chain of three", lambda: timed(lambda: [chain(t) for t in at]) / len(at)),
+    ]
+    measure("one value: warm-up, constant, cosine, over the run", "µs", 1e6, rows, rounds=15)
+
+
+def whole_curves() -> None:
+    steps = np.arange(STEPS)
+    rows: list[Row] = [
+        ("NumPy, cosine by hand", lambda: timed(lambda: 0.5 + 0.5 * np.cos(np.pi * steps / STEPS)))
+    ]
+    for name, schedule in PRESETS.items():
+        rows.append((f"lehr {name}", lambda s=schedule: timed(lambda: s(steps))))  # type: ignore[misc]
+    measure("100,000 values", "ms", 1e3, rows, rounds=9)
+
+
+def the_peers_ways() -> None:
+    steps = np.arange(STEPS)
+    cosine = optax.cosine_decay_schedule(1.0, STEPS)
+
+    def torch_loop() -> None:
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
+        optimizer.step()
+        for _ in range(STEPS):
+            scheduler.step()
+
+    rows: list[Row] = [
+        ("lehr cosine", lambda: timed(lambda: PRESETS["cosine"](steps))),
+        ("optax cosine_decay, broadcast", lambda: timed(lambda: cosine(steps).block_until_ready())),
+        ("torch CosineAnnealingLR, stepped", lambda: timed(torch_loop)),
+    ]
+    measure("100,000 values of a cosine, the peers' ways", "ms", 1e3, rows, rounds=5)
+
+
+if __name__ == "__main__":
+    one_value()
+    whole_curves()
+    the_peers_ways()
+    rich.print(TABLE)
