@@ -37,3 +37,20 @@ def test_the_commands_it_names_exist() -> None:
     makefile = (README.parent / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README.read_text(), re.M):
         assert f"\n{target}:" in makefile
+
+
+def test_contributings_worked_example_works_and_adds_a_curve() -> None:
+    text = (README.parent / "CONTRIBUTING.md").read_text()
+    assert len(text.splitlines()) < 60
+    (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
+    code = f"""
+import jax, numpy as np, lehr
+from lehr.schedule.curves import curve
+{block}
+s = lehr.warmup(0.1, 500, curve="smoothstep")
+assert s(0) == 0.0 and s(250) == 0.05 and s(500) == 0.1
+assert lehr.loads(s.dumps()) == s
+assert np.all(s(np.arange(600)) == [s(t) for t in range(600)])
+assert abs(float(jax.jit(s)(100)) - s(100)) < 4e-8
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
