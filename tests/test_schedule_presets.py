@@ -407,6 +407,16 @@ TINY = {
         f,
         None,
     ),
+    "polynomial_cycles": lambda n, f, e: (
+        lehr.polynomial_cycles(1.0, n, (1, 2, 5)[e], f, (0.5, 1.0, 3.0)[e]),
+        f,
+        f,
+    ),
+    "warmup_untuned": lambda n, f, e: (
+        lehr.warmup_untuned(1.0, (0.0, 0.5, 1 - 1 / n / 2)[e]),
+        0.0,
+        1.0,
+    ),
     "triangular": lambda n, f, e: (lehr.triangular(f, 1.0, n), f, None),
     "triangular2": lambda n, f, e: (lehr.triangular2(f, 1.0, n), f, None),
     "exp_range": lambda n, f, e: (lehr.exp_range(f, 1.0, n, (1e-300, 0.9, 1)[e]), f, None),
@@ -453,3 +463,20 @@ def test_runs_of_1_to_50_steps(name):
     assert made > 400
     # too few steps for its phases: refused at construction
     assert all(n < 6 and " must be " in message for n, message in refused)
+
+
+@pytest.mark.parametrize(
+    ("period", "power", "floor"), [(7, 1.0, 0.0), (10, 2.0, 0.1), (3, 0.5, 0.2)]
+)
+def test_polynomial_cycles_are_keras_polynomial_decay_with_cycle(period, power, floor):
+    """Keras's formula; at a horizon it gives the floor for one step, ours begins the new cycle."""
+    s = lehr.polynomial_cycles(1.0, period, cycles=6, floor=floor, power=power)
+    for t in range(1, 6 * period):
+        horizon = period * math.ceil(t / period)
+        if t == horizon:
+            i = t // period
+            height = 1 - i / (i + 1)
+        else:
+            height = 1 - t / horizon
+        assert s(t) == pytest.approx(floor + (1 - floor) * height**power, rel=1e-12)
+    assert s(6 * period) == s(10**6) == floor

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from lehr.schedule.cycles import cosine_restarts as cosine_restarts
     from lehr.schedule.cycles import cyclical as cyclical
     from lehr.schedule.cycles import exp_range as exp_range
+    from lehr.schedule.cycles import polynomial_cycles as polynomial_cycles
     from lehr.schedule.cycles import triangular as triangular
     from lehr.schedule.cycles import triangular2 as triangular2
     from lehr.schedule.plans import flat_cosine as flat_cosine
     from lehr.schedule.plans import inverse_sqrt as inverse_sqrt
     from lehr.schedule.plans import noam as noam
     from lehr.schedule.plans import slanted_triangular as slanted_triangular
+    from lehr.schedule.plans import warmup_untuned as warmup_untuned
     from lehr.schedule.plans import wsd as wsd
     from lehr.schedule.presets import constant as constant
     from lehr.schedule.presets import cosine as cosine
@@ -54,6 +56,7 @@ _NAMES = {
         "cosine_restarts",
         "cyclical",
         "exp_range",
+        "polynomial_cycles",
         "triangular",
         "triangular2",
     ),
@@ -62,6 +65,7 @@ _NAMES = {
         "inverse_sqrt",
         "noam",
         "slanted_triangular",
+        "warmup_untuned",
         "wsd",
     ),
     "lehr.schedule.presets": (

@@ -37,12 +37,14 @@ PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
     "one-cycle": one_cycle,
     "polynomial": presets.polynomial,
     "rex": presets.rex,
+    "polynomial-cycles": cycles.polynomial_cycles,
     "slanted-triangular": plans.slanted_triangular,
     "step-decay": presets.step_decay,
     "tanh": presets.tanh,
     "triangular": cycles.triangular,
     "triangular2": cycles.triangular2,
     "warmup": presets.warmup,
+    "warmup-untuned": plans.warmup_untuned,
     "wsd": plans.wsd,
 }
 

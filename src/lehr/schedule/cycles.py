@@ -163,6 +163,28 @@ def cosine_restarts(
     return fading if times is None else fading.take(scale_length("period", cycle, Fraction(times)))
 
 
+def polynomial_cycles(
+    peak: float, period: int, cycles: int, floor: float = 0.0, power: float = 1.0
+) -> Schedule:
+    """Return a polynomial fall whose horizon moves one period on whenever it is reached.
+
+    ``floor + (peak - floor) * (1 - t / ((i + 1) * period))**power`` in cycle i: each cycle begins
+    lower than the one before. Keras's ``PolynomialDecay(cycle=True)``, where the value at a
+    horizon itself is the floor; here it is the new cycle's first.
+
+    >>> [round(polynomial_cycles(1.0, 4, cycles=2)(t), 3) for t in range(9)]
+    [1.0, 0.75, 0.5, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0]
+    """
+    peak = number("peak", peak, above=0)
+    ordered("floor", number("floor", floor, at_least=0), "peak", peak)
+    period, cycles = whole("period", period), whole("cycles", cycles)
+    if cycles > MOST_PARTS:
+        fail("cycles", f"at most {MOST_PARTS}", cycles)
+    ends = range(period, (cycles + 1) * period, period)
+    parts = [Ramp(peak, floor, period, "linear", power, offset=e - period, span=e) for e in ends]
+    return Chain(tuple(parts))
+
+
 def _restart(top: float, bottom: float, period: float | str, rise: int) -> tuple[Schedule, int]:
     """Return equal cycles that take whole steps together, and how many they are."""
     if isinstance(period, str):

@@ -57,6 +57,29 @@ def flat_cosine(peak: float, flat: Length, steps: Length = None, floor: float = 
     return constant(peak, _needed("flat", flat)).then(cosine(peak, steps, floor))
 
 
+def warmup_untuned(peak: float, beta2: float = 0.999) -> Ramp:
+    """Return Adam's warm-up that needs no tuning: ``peak * min(1, (t + 1) * (1 - beta2) / 2)``.
+
+    The first update is number 1, as in the paper, so it moves; the peak is reached in
+    ``2 / (1 - beta2)`` updates. Follow it with ``.then(...)``.
+
+    Source: Ma and Yarats, arXiv 1910.04209.
+
+    Args:
+        peak: value at the end of the rise, above 0.
+        beta2: of the optimizer, at least 0 and below 1.
+
+    >>> [warmup_untuned(1.0, beta2=0.5)(t) for t in range(5)]
+    [0.25, 0.5, 0.75, 1.0, 1.0]
+    >>> warmup_untuned(1.0).length
+    1999
+    """
+    peak = number("peak", peak, above=0)
+    beta2 = number("beta2", beta2, at_least=0, below=1)
+    updates = 2 / (1 - Fraction(repr(beta2)))  # 0.999 is what was typed: 2000, not 1999.999...
+    return Ramp(0.0, peak, math.ceil(updates) - 1, offset=1.0, span=float(updates))
+
+
 def wsd(
     peak: float,
     warmup: Length,

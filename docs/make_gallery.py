@@ -1,0 +1,154 @@
+"""Draw every preset: writes gallery.md and gallery/*.svg beside this file.
+
+``python docs/make_gallery.py`` writes; with ``--check`` it only says whether gallery.md shows the
+presets and expressions that it would write, and exits with 1 if not.
+"""
+
+import inspect
+import re
+import sys
+import typing
+from pathlib import Path
+
+import lehr
+
+PAGE = Path(__file__).parent / "gallery.md"
+PICTURES = PAGE.parent / "gallery"
+STEPS = 100
+HEAD = f"""\
+# Gallery
+
+Every preset of lehr, over {STEPS} steps.
+`python docs/make_gallery.py` writes this page and its pictures.
+"""
+
+# What is drawn of each preset. A new preset needs a line here.
+EXAMPLES = {
+    "constant": ["constant(0.1)"],
+    "cosine": ["cosine(0.1)", "cosine(0.1, floor=0.02)", "cosine(0.1, exponent=2)"],
+    "cosine_restarts": [
+        "cosine_restarts(0.1, period=14, growth=2)",
+        "cosine_restarts(0.1, period=25, decay=0.6, warmup=5)",
+    ],
+    "cyclical": [
+        "cyclical(0.01, 0.1, up=5, down=20)",
+        "cyclical(0.01, 0.1, up=10, scale=lambda cycle: 1 / (1 + cycle))",
+    ],
+    "exp_range": ["exp_range(0.01, 0.1, half_cycle=10, rate=0.98)"],
+    "exponential": [
+        "exponential(0.1, rate=0.5, steps=20)",
+        "exponential(0.1, rate=0.5, steps=20, staircase=True)",
+    ],
+    "flat_cosine": ['flat_cosine(0.1, flat="70%")'],
+    "from_function": ["from_function(lambda t: 0.1 - 0.001 * abs(t - 30))"],
+    "inverse_sqrt": ["inverse_sqrt(0.1, warmup=10)", "inverse_sqrt(0.1, warmup=10, timescale=40)"],
+    "inverse_time": ["inverse_time(0.1, steps=10)", "inverse_time(0.1, steps=10, power=0.5)"],
+    "k_decay": ["k_decay(0.1, k=0.5)", "k_decay(0.1, k=2)", "k_decay(0.1, k=5)"],
+    "linear": ["linear(0.1, 0.01)"],
+    "multi_step": ["multi_step(0.1, 0.3, at=[30, 60, 80])"],
+    "noam": ["noam(512, warmup=20)"],
+    "one_cycle": ["one_cycle(0.1)"],
+    "piecewise": [
+        "piecewise([30, 60], [0.1, 0.05, 0.02])",
+        'piecewise([0, 30, 60, 100], [0.02, 0.1, 0.03, 0.0], "linear")',
+        'piecewise([0, 30, 60, 100], [0.02, 0.1, 0.03, 0.0], "cosine")',
+    ],
+    "polynomial": ["polynomial(0.1, power=2)", "polynomial(0.1, power=0.5, floor=0.02)"],
+    "rex": ["rex(0.1)"],
+    "polynomial_cycles": ["polynomial_cycles(0.1, 30, cycles=4)"],
+    "warmup_untuned": ["warmup_untuned(0.1, beta2=0.95)"],
+    "slanted_triangular": ["slanted_triangular(0.1, 100)"],
+    "step_decay": ["step_decay(0.1, 0.5, every=25)"],
+    "table": ["table([0.02, 0.1, 0.06, 0.08, 0.03]).every(20)"],
+    "tanh": ["tanh(0.1)"],
+    "triangular": ["triangular(0.01, 0.1, half_cycle=10)"],
+    "triangular2": ["triangular2(0.01, 0.1, half_cycle=10)"],
+    "warmup": ["warmup(0.1, 10).then(cosine(0.1))", 'warmup(0.1, 30, curve="cosine")'],
+    "wsd": [
+        'wsd(0.1, "10%", "20%")',
+        'wsd(0.1, "10%", "40%", curve="cosine")',
+        "wsd(0.1, 10, 20, steps=100, stable=inverse_time(0.1, 50))",
+    ],
+}
+
+
+def find_presets() -> dict[str, typing.Any]:
+    """Return the public functions of lehr that return a schedule or a policy, by name."""
+    found = {}
+    for name in sorted(dir(lehr)):
+        value = getattr(lehr, name) if name in lehr._HOMES else None
+        if inspect.isfunction(value):
+            result = typing.get_type_hints(value).get("return")
+            if isinstance(result, type) and issubclass(result, lehr.Schedule | lehr.Policy):
+                found[name] = value
+    return found
+
+
+def write_page() -> str:
+    """Return the text of gallery.md."""
+    parts = [HEAD]
+    presets = find_presets()
+    if set(presets) != set(EXAMPLES):
+        wrong = sorted(set(presets) ^ set(EXAMPLES))
+        raise SystemExit(f"EXAMPLES must be the presets of lehr; these are not in both: {wrong}")
+    for name, preset in presets.items():
+        what = " ".join((inspect.getdoc(preset) or "").split("\n\n")[0].split())
+        code = "\n".join(EXAMPLES[name])
+        parts.append(
+            f"## {name}\n\n{what}\n\n```python\n{code}\n```\n\n![{name}](gallery/{name}.svg)\n"
+        )
+    return "\n".join(parts)
+
+
+def draw(name: str) -> str:
+    """Return the picture of a preset."""
+    from lehr import figures
+
+    words = {key: getattr(lehr, key) for key in find_presets()}
+    made = {code: eval(code, words).resolve(steps=STEPS) for code in EXAMPLES[name]}
+    first, *more = made.values()
+    if isinstance(first, lehr.Policy):
+        return figures.to_svg(figures.draw_policy(first, STEPS))
+    figure = figures.draw_schedules(made if more else {"": first}, STEPS)
+    if more:  # above the curves, which leave no room
+        figure.axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, frameon=False)
+    return figures.to_svg(figure)
+
+
+def listed(page: str) -> list[str]:
+    """Return the names and expressions that a page shows."""
+    blocks = re.findall(r"^## (\w+)\n.*?^```python\n(.*?)^```", page, re.M | re.S)
+    return [f"{name}: {line}" for name, code in blocks for line in code.splitlines()]
+
+
+def check() -> int:
+    """Return 0 if the page shows what would be written, else say what differs and return 1."""
+    wanted = listed(write_page())
+    shown = listed(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
+    different = sorted(set(wanted) ^ set(shown))
+    different += [name for name in find_presets() if not (PICTURES / f"{name}.svg").exists()]
+    if wanted == shown and not different:
+        return 0
+    print("gallery.md is old; run python docs/make_gallery.py:", *different, sep="\n  ")
+    return 1
+
+
+def main() -> int:
+    """Write the page and its pictures, or check the page."""
+    if sys.argv[1:] == ["--check"]:
+        return check()
+    if sys.argv[1:]:
+        print(__doc__)
+        return 2
+    PICTURES.mkdir(exist_ok=True)
+    text = write_page()
+    for old in PICTURES.glob("*.svg"):
+        old.unlink()
+    for name in find_presets():
+        (PICTURES / f"{name}.svg").write_text(draw(name) + "\n", encoding="utf-8")
+    PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

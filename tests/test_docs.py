@@ -1,0 +1,595 @@
+"""The documentation is run: its examples, its expressions, its numbers about other libraries."""
+
+import bisect
+import doctest
+import json
+import math
+import os
+import random
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lehr
+from oracles import FLOAT32, FLOAT64, near, torch_rates
+
+DOCS = Path(__file__).parent.parent / "docs"
+CONVENTIONS = (DOCS / "conventions.md").read_text(encoding="utf-8")
+NAMES = {name: getattr(lehr, name) for names in lehr._NAMES.values() for name in names}
+
+
+def tables(text: str) -> dict[str, list[list[str]]]:
+    """Return the rows, without the heading, of the table under each title; code keeps its |."""
+    found: dict[str, list[list[str]]] = {}
+    title = ""
+    for line in text.splitlines():
+        if line.startswith("#"):
+            title = line.strip("# ")
+        elif line.startswith("|"):
+            cells = re.split(r"(?<!\\)\|", line)[1:-1]
+            row = [cell.strip().replace("\\|", "|") for cell in cells]
+            found.setdefault(title, []).append(row)
+    return {title: rows[2:] for title, rows in found.items()}
+
+
+def expression(cell: str) -> str:
+    """Return the code in a cell."""
+    match = re.fullmatch(r"`([^`]+)`", cell)
+    assert match, f"not one piece of code: {cell}"
+    return match[1]
+
+
+def evaluate(code: str, **more: object) -> object:
+    return eval(code, {"lehr": lehr, "math": math, **NAMES, **more})
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
+def test_examples_print_what_they_say(page: Path) -> None:
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    result = doctest.testfile(str(page), module_relative=False, optionflags=flags)
+    assert result.failed == 0
+    assert result.attempted > 0 or page.name != "conventions.md"
+
+
+# Keras runs in a process of its own, on JAX: which backend this one has is not ours to say.
+
+KERAS = """
+import json, sys
+import keras
+from keras.optimizers.schedules import *
+
+def values(code, n):
+    schedule = eval(code)
+    return [float(schedule(t)) for t in range(n)]
+
+def plateau(metric):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), loss="mse")
+    callback = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=2)
+    callback.set_model(model)
+    callback.on_train_begin()
+    rates = [1.0]
+    for i in range(8):
+        callback.on_epoch_end(i, {"val_loss": metric})
+        rates.append(float(model.optimizer.learning_rate))
+    return rates
+
+asked = json.loads(sys.stdin.read())
+answer = {"plateau": [plateau(1.0), plateau(-100.0)]}
+json.dump(answer | {code: values(code, n) for code, n in asked.items()}, sys.stdout)
+"""
+
+
+def keras_schedules() -> dict[str, int]:
+    """Return every Keras schedule that a page shows, and how many values are compared."""
+    shown = {"PiecewiseConstantDecay([2, 4], [1.0, 0.1, 0.01])": 6, "CosineDecay(1.0, 10)": 21}
+    sheet = [theirs for library, theirs, _ in ROWS if library == "Keras" and theirs not in UNRUN]
+    return shown | {theirs: UNTIL.get(theirs, N) for theirs in sheet}
+
+
+@pytest.fixture(scope="module")
+def keras() -> dict[str, list]:
+    pytest.importorskip("keras")
+    done = subprocess.run(
+        [sys.executable, "-c", KERAS],
+        input=json.dumps(keras_schedules()),
+        env=os.environ | {"KERAS_BACKEND": "jax"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+# The tables of conventions.md. A row of an installed library is what the library does here; the
+# others' formulas are from their sources (SCHEDULES.md 2).
+
+WARMUP = "Warm up for 4 steps, then fall in a line to zero by step 12"
+MILESTONES = "Milestones at 2 and 4, a tenth each"
+COSINE = "A cosine of 10 steps, and after it"
+CYCLE = "One cycle of 20 steps"
+PLATEAU = "A plateau with patience 2, and a metric that stays the same"
+AFTER = (9, 10, 11, 15, 20)
+
+
+def from_torch(n: int, make):
+    return lambda keras: torch_rates(n, make, 1.0)
+
+
+def from_optax(n: int, make):
+    def values(keras):
+        optax, jnp = pytest.importorskip("optax"), pytest.importorskip("jax.numpy")
+        schedule = make(optax)
+        return [float(schedule(jnp.asarray(t))) for t in range(n)]
+
+    return values
+
+
+def formula(n: int, f):
+    return lambda keras: [f(t) for t in range(n)]
+
+
+def torch_warmup(m, o):
+    return m.SequentialLR(o, [m.LinearLR(o, 0.25, 1.0, 4), m.LinearLR(o, 1.0, 0.0, 8)], [4])
+
+
+def fastai(t: int) -> float:
+    """``combined_cos(0.25, 1 / 25, 1, 1e-5)`` of ``t / n``."""
+    u, low, final = t / 20, 1 / 25, 1e-5
+    if u < 0.25:
+        return low + (1 - math.cos(math.pi * u / 0.25)) / 2 * (1 - low)
+    return final + (1 + math.cos(math.pi * (u - 0.25) / 0.75)) / 2 * (1 - final)
+
+
+def geron(t: int, n: int = 20) -> float:
+    half, start, last = (n - (n // 10 + 1)) // 2, 0.1, 0.0001
+    if t < half:
+        return start + (1.0 - start) * t / half
+    if t < 2 * half:
+        return 1.0 + (start - 1.0) * (t - half) / half
+    return start + (last - start) * (t - 2 * half) / (n - 2 * half)
+
+
+def torch_cycle(strategy: str):
+    def make(m, o):
+        return m.OneCycleLR(o, 1.0, total_steps=20, anneal_strategy=strategy, cycle_momentum=False)
+
+    def values(keras):
+        with pytest.raises(ValueError, match="Tried to step 21 times"):
+            torch_rates(22, make)
+        return torch_rates(21, make)
+
+    return values
+
+
+SEEN = {
+    WARMUP: {
+        "**lehr**": formula(6, lehr.warmup(1.0, 4).then(lehr.linear(1.0, 0.0, 8))),
+        "optax `join_schedules`": from_optax(
+            6,
+            lambda optax: optax.join_schedules(
+                [optax.linear_schedule(0.0, 1.0, 4), optax.linear_schedule(1.0, 0.0, 8)], [4]
+            ),
+        ),
+        "transformers `linear`": formula(6, lambda t: t / 4 if t < 4 else (12 - t) / (12 - 4)),
+        "torchtitan, nanochat": formula(6, lambda t: (t + 1) / 4 if t < 4 else (12 - t) / 8),
+        "nanoGPT": formula(6, lambda t: (t + 1) / (4 + 1) if t < 4 else (12 - t) / 8),
+        "PyTorch `SequentialLR` of `LinearLR(0.25)`": from_torch(6, torch_warmup),
+    },
+    MILESTONES: {
+        "**lehr**": formula(6, lehr.multi_step(1.0, 0.1, at=[2, 4])),
+        "PyTorch `MultiStepLR`": from_torch(6, lambda m, o: m.MultiStepLR(o, [2, 4], 0.1)),
+        "optax `piecewise_constant_schedule`": from_optax(
+            6, lambda optax: optax.piecewise_constant_schedule(1.0, {2: 0.1, 4: 0.1})
+        ),
+        "Keras `PiecewiseConstantDecay`": lambda keras: keras[
+            "PiecewiseConstantDecay([2, 4], [1.0, 0.1, 0.01])"
+        ],
+        "timm `MultiStepLRScheduler`": formula(6, lambda t: 0.1 ** bisect.bisect([2, 4], t + 1)),
+    },
+    COSINE: {
+        "**lehr**": formula(21, lehr.cosine(1.0, 10)),
+        "Keras `CosineDecay`": lambda keras: keras["CosineDecay(1.0, 10)"],
+        "optax `cosine_decay_schedule`": from_optax(
+            21, lambda optax: optax.cosine_decay_schedule(1.0, 10)
+        ),
+        "PyTorch `CosineAnnealingLR`": from_torch(21, lambda m, o: m.CosineAnnealingLR(o, 10)),
+        "transformers `cosine`": formula(
+            21, lambda t: max(0.0, 0.5 * (1 + math.cos(math.pi * 0.5 * 2 * t / 10)))
+        ),
+        "PyTorch `CosineAnnealingWarmRestarts`": from_torch(
+            21, lambda m, o: m.CosineAnnealingWarmRestarts(o, 10)
+        ),
+    },
+    CYCLE: {
+        "**lehr**": formula(22, lehr.one_cycle(1.0, 20).lr),
+        "optax `cosine_onecycle_schedule`": from_optax(
+            22, lambda optax: optax.cosine_onecycle_schedule(20, 1.0)
+        ),
+        "PyTorch `OneCycleLR`": torch_cycle("cos"),
+        "PyTorch `OneCycleLR`, linear": torch_cycle("linear"),
+        "fastai `fit_one_cycle`": formula(20, fastai),
+        "Géron's `OneCycleScheduler`": formula(22, geron),
+    },
+}
+
+
+def assert_shown(shown: list[str], wanted: list[float]) -> None:
+    """Hold that each cell is its number, rounded to the digits that are written."""
+    for cell, number in zip(shown, wanted, strict=True):
+        digits = len(cell.partition(".")[2]) or 3
+        assert float(cell) == round(number, digits), (shown, wanted)
+
+
+@pytest.mark.parametrize(("title", "row"), [(t, row) for t in SEEN for row in SEEN[t]])
+def test_a_row_of_conventions_is_what_the_library_does(title, row, keras) -> None:
+    [(_, *cells)] = [cells for cells in tables(CONVENTIONS)[title] if cells[0] == row]
+    values = SEEN[title][row](keras)
+    if title == CYCLE:
+        peak, *later = cells
+        assert values.index(max(values)) == int(peak)
+        known = [cell for cell in later if cell not in ("-", "error")]
+        assert_shown(known, values[19:])
+        return
+    *cells, code = cells
+    assert_shown(cells, values if title != COSINE else [values[t] for t in AFTER])
+    ours = evaluate(expression(code))
+    if title == WARMUP:
+        ours = ours.then(lehr.linear(1.0, 0.0, 8))
+    # all values, those between the columns too
+    assert [ours(t) for t in range(len(values))] == pytest.approx(values, abs=1e-6)
+
+
+def test_conventions_shows_the_rows_that_are_checked_and_no_others() -> None:
+    shown = {title: [row[0] for row in rows] for title, rows in tables(CONVENTIONS).items()}
+    wanted = {title: list(rows) for title, rows in SEEN.items()}
+    assert shown == wanted | {PLATEAU: list(REDUCTIONS)}
+
+
+def falls(rates: list[float]) -> str:
+    at = [str(i) for i in range(8) if rates[i + 1] < rates[i]]
+    return ", ".join(at) or "never"
+
+
+def lehr_plateau(metric: float, keras: dict) -> list[float]:
+    plateau = lehr.Plateau(patience=2)
+    state, factors = plateau.init(), [1.0]
+    for _ in range(8):
+        state = plateau.update(state, metric)
+        factors.append(state.factor)
+    return factors
+
+
+def torch_plateau(metric: float, keras: dict) -> list[float]:
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, factor=0.5, patience=2)
+    rates = [1.0]
+    for _ in range(8):
+        scheduler.step(metric)
+        rates.append(optimizer.param_groups[0]["lr"])
+    return rates
+
+
+def optax_plateau(metric: float, keras: dict) -> list[float]:
+    optax, jnp = pytest.importorskip("optax"), pytest.importorskip("jax.numpy")
+    transform = optax.contrib.reduce_on_plateau(factor=0.5, patience=2)
+    weights = jnp.ones(1)
+    state, scales = transform.init(weights), [1.0]
+    for _ in range(8):
+        _, state = transform.update(weights, state, value=jnp.asarray(metric))
+        scales.append(float(state.scale))
+    return scales
+
+
+REDUCTIONS = {
+    "**lehr**": lehr_plateau,
+    "Keras `ReduceLROnPlateau`": lambda metric, keras: keras["plateau"][metric < 0],
+    "optax `reduce_on_plateau`": optax_plateau,
+    "PyTorch `ReduceLROnPlateau`": torch_plateau,
+}
+
+
+@pytest.mark.parametrize("row", REDUCTIONS)
+def test_a_row_of_the_plateaus_is_what_the_library_does(row, keras) -> None:
+    [(_, *cells)] = [cells for cells in tables(CONVENTIONS)[PLATEAU] if cells[0] == row]
+    assert cells == [falls(REDUCTIONS[row](metric, keras)) for metric in (1.0, -100.0)]
+
+
+def test_what_conventions_says_of_torchs_one_cycle_and_patience() -> None:
+    [code] = re.findall(r"`(one_cycle\(1\.0, 19.*?)` is its curve", CONVENTIONS)
+    ours = evaluate(code).lr
+    wanted = SEEN[CYCLE]["PyTorch `OneCycleLR`"](None)
+    assert [ours(t) for t in range(20)] == pytest.approx(wanted[:20], abs=1e-12)
+    assert ours(20) == ours(19)
+    plateau = lehr.Plateau(patience=2 + 1)
+    state, factors = plateau.init(), [1.0]
+    for _ in range(8):
+        state = plateau.update(state, 1.0)
+        factors.append(state.factor)
+    assert falls(factors) == falls(torch_plateau(1.0, {})) == "3, 6"
+
+
+# The cheat sheet.
+
+SHEET = tables((DOCS / "cheatsheet.md").read_text(encoding="utf-8"))
+ROWS = [(library, *map(expression, row[:2])) for library, rows in SHEET.items() for row in rows]
+N = 120  # steps that are compared: past the end of every run of 100
+UNTIL = {  # where what the note says begins
+    "CosineAnnealingLR(optimizer, 100, 0.001)": 101,
+    "OneCycleLR(optimizer, 0.1, total_steps=100)": 100,
+    "OneCycleLR(optimizer, 0.1, total_steps=100, three_phase=True)": 100,
+    "get_cosine_schedule_with_warmup(optimizer, 5, 100)": 101,
+    "get_cosine_with_min_lr_schedule_with_warmup(optimizer, 5, 100, min_lr=0.001)": 101,
+    "SequentialLR(optimizer, [LinearLR(optimizer, 0.25, total_iters=4), "
+    "CosineAnnealingLR(optimizer, 96)], [4])": 101,
+    "CosineDecay(0.0, 95, warmup_target=0.1, warmup_steps=5)": 12,  # Keras takes 50 ms a value
+}
+EXCEPT = {"PolynomialDecay(0.1, 50, 0.0, cycle=True)": (50, 100)}
+UNRUN = {"LearningRateScheduler(f)", "ReduceLROnPlateau()"}  # Keras's callbacks
+LIBRARIES = (
+    "PyTorch",
+    "Keras",
+    "TensorFlow Addons",
+    "optax",
+    "timm",
+    "ignite",
+    "fastai",
+    "transformers",
+    "composer",
+)
+
+
+def f(t):
+    return 1 / (1 + t)
+
+
+def ours(code: str):
+    value = evaluate(code, f=f, a=lehr.cosine(0.1, 100), b=lehr.constant(0.01))
+    if isinstance(value, lehr.Plateau):
+        return value
+    return value.resolve(steps=100, steps_per_epoch=1)
+
+
+def test_the_sheet_has_a_table_for_each_library() -> None:
+    assert tuple(SHEET) == LIBRARIES
+    calls = [row[:2] for row in ROWS]
+    assert len(calls) == len(set(calls))
+    for known in (UNTIL, EXCEPT, UNRUN):
+        assert set(known) <= {theirs for _, theirs, _ in ROWS}
+
+
+@pytest.mark.parametrize("row", ROWS, ids="{0[0]}: {0[1]}".format)
+def test_the_expression_of_a_row_is_a_schedule_or_a_policy(row) -> None:
+    value = ours(row[2])
+    if isinstance(value, lehr.Plateau):
+        lehr.Policy(0.1, control=value)
+        return
+    rates = lehr.Policy(value) if isinstance(value, lehr.Schedule) else value
+    for t in range(N):
+        for rate in rates.values(t).values():
+            assert all(r >= 0 for r in (rate.values() if isinstance(rate, dict) else [rate]))
+
+
+def rows(library: str):
+    mine = [row[1:] for row in ROWS if row[0] == library]
+    return pytest.mark.parametrize(("theirs", "code"), mine, ids=[row[0] for row in mine])
+
+
+def assert_same(theirs: str, code: str, values, tolerance: float, name: str = "lr") -> None:
+    s = ours(code)
+    s = getattr(s, name) if isinstance(s, lehr.Policy) else s
+    steps = [t for t in range(len(values)) if t not in EXCEPT.get(theirs, ())]
+    near([s(t) for t in steps], [values[t] for t in steps], tolerance)
+
+
+def metrics() -> list[float]:
+    """Return a loss that falls, more and more slowly, with noise."""
+    draw = random.Random(0)
+    return [math.exp(-i / 20) + 0.3 * draw.random() for i in range(200)]
+
+
+def factors(plateau: lehr.Plateau) -> list[float]:
+    state, seen = plateau.init(), []
+    for metric in metrics():
+        state = plateau.update(state, metric)
+        seen.append(state.factor)
+    return seen
+
+
+@rows("PyTorch")
+def test_pytorch_agrees(theirs: str, code: str) -> None:
+    torch = pytest.importorskip("torch")
+    if theirs.startswith("ReduceLROnPlateau"):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        seen = []
+        for metric in metrics():
+            scheduler.step(metric)
+            seen.append(optimizer.param_groups[0]["lr"])
+        wanted = factors(ours(code))
+        assert wanted[-1] < 0.1  # it was reduced more than once
+        first = next(i for i, rate in enumerate(seen) if rate < 1.5e-8)  # theirs stops there
+        near(seen[:first], wanted[:first], FLOAT64)
+        return
+
+    def make(module, optimizer):
+        return eval(theirs, vars(module) | {"optimizer": optimizer, "f": f})
+
+    n = UNTIL.get(theirs, N)
+    assert_same(theirs, code, torch_rates(n, make), FLOAT64)
+    if isinstance(ours(code), lehr.Policy):
+        assert_same(theirs, code, torch_rates(n, make, name="momentum"), FLOAT64, "momentum")
+
+
+@rows("optax")
+def test_optax_agrees(theirs: str, code: str) -> None:
+    optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+    peer = eval(theirs, vars(optax).copy())
+    if theirs.startswith("contrib"):
+        weights = jax.numpy.ones(1)
+        state, seen = peer.init(weights), []
+        update = jax.jit(peer.update)
+        for metric in metrics():
+            _, state = update(weights, state, value=metric)
+            seen.append(float(state.scale))
+        assert seen[-1] < 0.1
+        near(seen, factors(ours(code)), FLOAT32)
+        return
+    values = jax.vmap(peer)(jax.numpy.arange(N))
+    assert_same(theirs, code, values, FLOAT32)
+
+
+@rows("Keras")
+def test_keras_agrees(theirs: str, code: str, keras) -> None:
+    if theirs not in UNRUN:
+        assert_same(theirs, code, keras[theirs], FLOAT32)
+
+
+# Formulas from the sources of what is not installed (SCHEDULES.md 2).
+
+
+def tfa(scale, mode="cycle"):
+    def value(t, low=0.01, high=0.1, size=20):
+        cycle = math.floor(1 + t / (2 * size))
+        x = abs(t / size - 2 * cycle + 1)
+        return low + (high - low) * max(0, 1 - x) * scale(cycle if mode == "cycle" else t)
+
+    return value
+
+
+ADDONS = {
+    "TriangularCyclicalLearningRate": lambda low, high, size: tfa(lambda x: 1.0),
+    "Triangular2CyclicalLearningRate": lambda low, high, size: tfa(lambda x: 1 / 2 ** (x - 1)),
+    "ExponentialCyclicalLearningRate": lambda low, high, size, gamma: tfa(
+        lambda x: gamma**x, "iterations"
+    ),
+    "CyclicalLearningRate": lambda low, high, size, *scale: tfa(*scale),
+}
+
+
+def hugging_face(after, w=5, n=100):
+    return lambda t: 0.1 * (t / w if t < w else after((t - w) / (n - w), t))
+
+
+def cosine(p):
+    return 0.5 * (1 + math.cos(math.pi * p))
+
+
+def hf_wsd(optimizer, w, d, num_training_steps, decay_type="cosine"):
+    stable = num_training_steps - d
+    fall = cosine if decay_type == "cosine" else lambda p: 1 - math.sqrt(p)
+    return hugging_face(lambda p, t: 1.0 if t < stable else fall(min(1.0, (t - stable) / d)))
+
+
+TRANSFORMERS = {
+    "optimizer": None,
+    "get_constant_schedule": lambda o: lambda t: 0.1,
+    "get_constant_schedule_with_warmup": lambda o, w: hugging_face(lambda p, t: 1.0),
+    "get_linear_schedule_with_warmup": lambda o, w, n: hugging_face(lambda p, t: max(0, 1 - p)),
+    "get_cosine_schedule_with_warmup": lambda o, w, n: hugging_face(lambda p, t: cosine(p)),
+    "get_cosine_with_min_lr_schedule_with_warmup": lambda o, w, n, min_lr: hugging_face(
+        lambda p, t: min_lr / 0.1 + (1 - min_lr / 0.1) * cosine(p)
+    ),
+    "get_cosine_with_hard_restarts_schedule_with_warmup": lambda o, w, n, num_cycles: hugging_face(
+        lambda p, t: cosine((t - w) * num_cycles % (n - w) / (n - w)) if p < 1 else 0.0
+    ),
+    "get_polynomial_decay_schedule_with_warmup": lambda o, w, n, lr_end, power: hugging_face(
+        lambda p, t: (lr_end + (0.1 - lr_end) * (1 - min(1, p)) ** power) / 0.1
+    ),
+    "get_inverse_sqrt_schedule": lambda o, w, timescale=5: hugging_face(
+        lambda p, t: math.sqrt(timescale / (t + timescale - w))
+    ),
+    "get_wsd_schedule": hf_wsd,
+}
+
+
+class Share:
+    """A fastai schedule: a function of the share of the run."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def __call__(self, t):
+        return self.at(min(t / 100, 1.0))
+
+
+def combine(shares, parts):
+    first = shares[0]
+    return Share(
+        lambda p: parts[0].at(p / first) if p < first else parts[1].at((p - first) / shares[1])
+    )
+
+
+def sched_cos(a, b):
+    return Share(lambda p: a + (1 + math.cos(math.pi * (1 - p))) * (b - a) / 2)
+
+
+def fit_sgdr(cycles, length, lr, cycle_mult):
+    def value(t):
+        for i in range(cycles):
+            size = length * cycle_mult**i
+            if t < size:
+                return lr * cosine(t / size)
+            t -= size
+        return 0.0
+
+    return value
+
+
+FASTAI = {
+    "SchedNo": lambda a, b: lambda t: a,
+    "SchedLin": lambda a, b: Share(lambda p: a + p * (b - a)),
+    "SchedCos": sched_cos,
+    "SchedExp": lambda a, b: Share(lambda p: a * (b / a) ** p),
+    "SchedPoly": lambda a, b, k: Share(lambda p: a + (b - a) * p**k),
+    "combine_scheds": combine,
+    "fit_one_cycle": lambda n, lr: combine(
+        [0.25, 0.75], [sched_cos(lr / 25, lr), sched_cos(lr, lr / 1e5)]
+    ),
+    "fit_flat_cos": lambda n, lr: combine(
+        [0.75, 0.25], [Share(lambda p: lr), sched_cos(lr, lr / 1e5)]
+    ),
+    "fit_sgdr": fit_sgdr,
+}
+FORMULAS = {"TensorFlow Addons": ADDONS, "transformers": TRANSFORMERS, "fastai": FASTAI}
+
+
+@pytest.mark.parametrize(
+    "row", [row for row in ROWS if row[0] in FORMULAS], ids="{0[0]}: {0[1]}".format
+)
+def test_a_transcribed_formula_agrees(row) -> None:
+    library, theirs, code = row
+    peer = eval(theirs, FORMULAS[library].copy())
+    assert_same(theirs, code, [peer(t) for t in range(UNTIL.get(theirs, N))], FLOAT64)
+
+
+# The gallery.
+
+
+def make_gallery(*arguments: str, script: Path = DOCS / "make_gallery.py"):
+    return subprocess.run(
+        [sys.executable, str(script), *arguments], capture_output=True, text=True, check=False
+    )
+
+
+def test_the_gallery_shows_every_preset() -> None:
+    done = make_gallery("--check")
+    assert done.returncode == 0, done.stdout
+    sizes = {path.stem: path.stat().st_size for path in (DOCS / "gallery").glob("*.svg")}
+    assert set(sizes) == {n for n in NAMES if n in sizes}
+    assert max(sizes.values()) <= 30_000
+
+
+def test_an_old_gallery_is_told(tmp_path: Path) -> None:
+    shutil.copytree(DOCS, tmp_path / "docs")
+    page = tmp_path / "docs" / "gallery.md"
+    page.write_text(page.read_text(encoding="utf-8").replace("rex(0.1)", "rex(0.2)"), "utf-8")
+    done = make_gallery("--check", script=tmp_path / "docs" / "make_gallery.py")
+    assert done.returncode == 1
+    assert "rex: rex(0.1)" in done.stdout
