@@ -270,7 +270,7 @@ class Function(Schedule, kind="function"):
                 way_out = "first call from_function(f, name=...) with it"
                 fail("name", "that of a registered function", self.name, way_out)
             known = _FUNCTIONS.setdefault(self.name, f)
-            if known is not f and _place(known) != _place(f):
+            if known is not f and not _written_alike(known, f):
                 fail("name", f"one that no other function has, as {known!r}", self.name)
             _FUNCTIONS[self.name] = f
         if not callable(f):
@@ -291,6 +291,11 @@ class Function(Schedule, kind="function"):
         return self, math.inf
 
 
-def _place(f: Callable[[Any], Any]) -> tuple[Any, Any]:
-    """Return where a function was written: a cell that is run again writes the same function."""
-    return getattr(f, "__module__", None), getattr(f, "__qualname__", f)
+def _written_alike(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
+    """Return whether two functions are one text: a cell, or a file, that ran again."""
+
+    def same(name: str) -> bool:
+        return bool(getattr(a, name, a) == getattr(b, name, b))
+
+    files = [getattr(getattr(f, "__code__", None), "co_filename", f) for f in (a, b)]
+    return same("__qualname__") and (same("__module__") or bool(files[0] == files[1]))
