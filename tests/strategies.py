@@ -21,6 +21,7 @@ from lehr.schedule import (
     Min,
     Piecewise,
     Product,
+    RAdam,
     Ramp,
     Repeat,
     Reverse,
@@ -165,6 +166,7 @@ MAKERS: dict[str, Callable[..., st.SearchStrategy[Schedule]]] = {
     "piecewise": _piecewise,
     "exponential": _exponentials,
     "inverse_time": _inverse_times,
+    "radam": lambda lengths, depth, ends: st.builds(RAdam, values, st.floats(0.7, 0.9999)),
     "table": lambda lengths, depth, ends: st.lists(values, min_size=1, max_size=9).map(Table),
     "function": _functions,
     "every": _every,
@@ -178,7 +180,7 @@ MAKERS: dict[str, Callable[..., st.SearchStrategy[Schedule]]] = {
     "min": _pointwise(Min),
     "max": _pointwise(Max),
 }
-_ENDLESS = ("constant", "piecewise", "exponential", "inverse_time", "function")
+_ENDLESS = ("constant", "piecewise", "exponential", "inverse_time", "function", "radam")
 _LEAVES = (*_ENDLESS, "ramp", "table")
 
 
@@ -216,7 +218,7 @@ def size(schedule: Schedule) -> float:
             return max(abs(start), abs(end))
         case Piecewise(_, numbers) | Table(numbers):
             return max(map(abs, numbers))
-        case Exponential(start) | InverseTime(start):
+        case Exponential(start) | InverseTime(start) | RAdam(start):
             return abs(start)
         case Function():
             return 1.0

@@ -15,17 +15,14 @@ if TYPE_CHECKING:
     from lehr.policy import loads as loads
     from lehr.policy import one_cycle as one_cycle
     from lehr.schedule import Schedule as Schedule
-    from lehr.schedule.cycles import cosine_restarts as cosine_restarts
     from lehr.schedule.cycles import cyclical as cyclical
     from lehr.schedule.cycles import exp_range as exp_range
-    from lehr.schedule.cycles import polynomial_cycles as polynomial_cycles
     from lehr.schedule.cycles import triangular as triangular
     from lehr.schedule.cycles import triangular2 as triangular2
     from lehr.schedule.plans import flat_cosine as flat_cosine
     from lehr.schedule.plans import inverse_sqrt as inverse_sqrt
     from lehr.schedule.plans import noam as noam
     from lehr.schedule.plans import slanted_triangular as slanted_triangular
-    from lehr.schedule.plans import warmup_untuned as warmup_untuned
     from lehr.schedule.plans import wsd as wsd
     from lehr.schedule.presets import constant as constant
     from lehr.schedule.presets import cosine as cosine
@@ -42,6 +39,10 @@ if TYPE_CHECKING:
     from lehr.schedule.presets import table as table
     from lehr.schedule.presets import tanh as tanh
     from lehr.schedule.presets import warmup as warmup
+    from lehr.schedule.restarts import cosine_restarts as cosine_restarts
+    from lehr.schedule.restarts import polynomial_cycles as polynomial_cycles
+    from lehr.schedule.warmups import warmup_radam as warmup_radam
+    from lehr.schedule.warmups import warmup_untuned as warmup_untuned
     from lehr.study import Arm as Arm
     from lehr.study import Study as Study
 
@@ -53,10 +54,8 @@ _NAMES = {
     "lehr.policy": ("Policy", "loads", "one_cycle"),
     "lehr.schedule": ("Schedule",),
     "lehr.schedule.cycles": (
-        "cosine_restarts",
         "cyclical",
         "exp_range",
-        "polynomial_cycles",
         "triangular",
         "triangular2",
     ),
@@ -65,7 +64,6 @@ _NAMES = {
         "inverse_sqrt",
         "noam",
         "slanted_triangular",
-        "warmup_untuned",
         "wsd",
     ),
     "lehr.schedule.presets": (
@@ -85,6 +83,8 @@ _NAMES = {
         "tanh",
         "warmup",
     ),
+    "lehr.schedule.restarts": ("cosine_restarts", "polynomial_cycles"),
+    "lehr.schedule.warmups": ("warmup_radam", "warmup_untuned"),
     "lehr.study": ("Arm", "Study"),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}

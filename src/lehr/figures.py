@@ -207,7 +207,7 @@ def _span(schedules: Iterable[Schedule], steps: int | None) -> int:
 def _draw_over_steps(axes: Axes, schedules: dict[str, Schedule], steps: int) -> None:
     at = sorted({round(i * steps / _MOST_POINTS) for i in range(_MOST_POINTS + 1)})
     for (name, schedule), style in zip(schedules.items(), _styles(), strict=False):
-        axes.plot(at, [schedule(t) for t in at], label=name, **style)
+        axes.plot(at, [schedule(t) for t in at], drawstyle="steps-post", label=name, **style)
     _legend(axes)
 
 

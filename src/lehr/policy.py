@@ -13,7 +13,7 @@ from lehr.schedule.base import as_schedule
 from lehr.schedule.check import fail, number, ordered
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
-from lehr.schedule.length import Length, Run, check_length, scale_length
+from lehr.schedule.length import Length, Run, check_length, scale_length, typed
 
 Target = Schedule | dict[str, Schedule]
 Given = Schedule | float | Mapping[str, Schedule | float]
@@ -148,7 +148,8 @@ def one_cycle(
         steps: length of the whole cycle; None takes the whole run.
         start: rate at step 0; peak / 25 if left out.
         final: rate after the last step, from 0 to ``start``.
-        rise: share of the cycle until the peak, above 0 and below 1.
+        rise: share of the cycle until the peak, above 0 and below 1; the peak stands on the nearest
+            whole step, so that it is reached.
         tail: share of the cycle for a last ramp, from ``start`` to ``final``; with 0 there is none
             and the rate falls from its peak to ``final``.
         momentum: (high, low): high at both ends, low at the peak; None leaves momentum alone.
@@ -167,9 +168,9 @@ def one_cycle(
     ordered("final", number("final", final, at_least=0), "start", start)
     rise = number("rise", rise, above=0, below=1)
     tail = number("tail", tail, at_least=0, below=1)
-    if _share(rise) + _share(tail) >= 1:
+    if typed(rise) + typed(tail) >= 1:
         fail("tail", f"below 1 - rise ({1 - rise:g})", tail)
-    up, down, end = _phases(check_length("steps", steps), _share(rise), _share(tail))
+    up, down, end = _phases(check_length("steps", steps), typed(rise), typed(tail))
 
     def cycle(low: float, middle: float, back: float, last: float) -> Schedule:
         if end == 0:
@@ -185,10 +186,6 @@ def one_cycle(
         ordered("low momentum", low, "high momentum", high)
         against = cycle(high, low, high, high)
     return Policy(lr=cycle(start, peak, start, final), momentum=against)
-
-
-def _share(value: float) -> Fraction:
-    return Fraction(repr(value))
 
 
 def _phases(steps: Length, rise: Fraction, tail: Fraction) -> tuple[Length, Length, Length]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lehr.policy import Policy, as_policy, loads, one_cycle
-from lehr.schedule import cycles, plans, presets
+from lehr.schedule import cycles, plans, presets, restarts, warmups
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, one_of
 
@@ -24,7 +24,7 @@ from lehr.schedule.check import fail, one_of
 PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
     "constant": presets.constant,
     "cosine": presets.cosine,
-    "cosine-restarts": cycles.cosine_restarts,
+    "cosine-restarts": restarts.cosine_restarts,
     "cyclical": cycles.cyclical,
     "exp-range": cycles.exp_range,
     "exponential": presets.exponential,
@@ -36,7 +36,7 @@ PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
     "noam": plans.noam,
     "one-cycle": one_cycle,
     "polynomial": presets.polynomial,
-    "polynomial-cycles": cycles.polynomial_cycles,
+    "polynomial-cycles": restarts.polynomial_cycles,
     "rex": presets.rex,
     "slanted-triangular": plans.slanted_triangular,
     "step-decay": presets.step_decay,
@@ -44,7 +44,8 @@ PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
     "triangular": cycles.triangular,
     "triangular2": cycles.triangular2,
     "warmup": presets.warmup,
-    "warmup-untuned": plans.warmup_untuned,
+    "warmup-radam": warmups.warmup_radam,
+    "warmup-untuned": warmups.warmup_untuned,
     "wsd": plans.wsd,
 }
 

@@ -19,3 +19,4 @@ from lehr.schedule.shapes import Function as Function
 from lehr.schedule.shapes import Piecewise as Piecewise
 from lehr.schedule.shapes import Ramp as Ramp
 from lehr.schedule.shapes import Table as Table
+from lehr.schedule.warmups import RAdam as RAdam

@@ -14,6 +14,7 @@ from lehr.schedule.base import Schedule, as_schedule
 from lehr.schedule.check import fail, whole
 from lehr.schedule.length import (
     ENDLESS,
+    LAST,
     REST,
     UNKNOWN,
     Extent,
@@ -61,6 +62,8 @@ class Chain(Schedule, kind="chain"):
             return self._at_numpy(t, xp)
         value = self.parts[0].at(t, xp)
         for first, part in zip(firsts[1:], self.parts[1:], strict=True):
+            if first > LAST and scalar.narrow(t):
+                break
             # every part is evaluated, so the ones not yet begun stand at their first step
             local = xp.where(t < first, 0, t - first)
             value = xp.where(t < first, value, part.at(local, xp))

@@ -16,6 +16,7 @@ Length = int | str | None
 Extent = int | float | str | None
 
 ENDLESS = math.inf
+LAST = 2**31 - 1  # the last step that an int32 can count
 REST = "the rest of the run"
 UNKNOWN = None
 
@@ -33,18 +34,20 @@ _UNIT_SIZE = {
 }
 
 
-def _parse(field: str, text: str) -> tuple[Fraction, str]:
+def parse(field: str, text: str) -> tuple[Fraction, str]:
+    """Return the amount and the unit of a spelled length, or raise."""
     match = _TEXT.fullmatch(text)
     if match is None:
         fail(field, _RULE, text)
     amount = Fraction(match[1])
-    if not Fraction(1, 10**18) <= amount < 10**18:  # beyond, `_spell` could not be read back
+    if not Fraction(1, 10**18) <= amount < 10**18:  # beyond, `spell` could not be read back
         fail(field, _RULE, text)
     unit = match[2]
     return amount, unit if unit == "%" or unit.endswith("s") else unit + "s"
 
 
-def _spell(amount: Fraction, unit: str) -> Length:
+def spell(amount: Fraction, unit: str) -> Length:
+    """Return the one spelling of an amount in a unit."""
     if unit == "steps" and amount.denominator == 1:
         return int(amount)
     if amount.denominator != 1:
@@ -60,10 +63,10 @@ def check_length(field: str, value: Any) -> Length:
     if value is None:
         return None
     if isinstance(value, str):
-        amount, unit = _parse(field, value)
+        amount, unit = parse(field, value)
         if unit == "steps" and amount.denominator != 1:
             fail(field, _RULE, value)
-        value = _spell(amount, unit)
+        value = spell(amount, unit)
     return value if isinstance(value, str) else whole(field, value, unit="steps")
 
 
@@ -79,11 +82,16 @@ def check_time_constant(field: str, value: Any) -> float | str:
 def scale_length(field: str, length: Length, factor: Fraction) -> Length:
     """Return ``factor`` times a length; None, the rest of the run, becomes a share of the run."""
     if length is None:
-        return _spell(100 * factor, "%")
-    amount, unit = (Fraction(length), "steps") if isinstance(length, int) else _parse(field, length)
+        return spell(100 * factor, "%")
+    amount, unit = (Fraction(length), "steps") if isinstance(length, int) else parse(field, length)
     if unit == "steps":
         return max(1, nearest(amount * factor))
-    return _spell(amount * factor, unit)
+    return spell(amount * factor, unit)
+
+
+def typed(value: float) -> Fraction:
+    """Return the number that was typed: 0.1 is a tenth, not the double next to it."""
+    return Fraction(repr(value))
 
 
 def nearest(steps: Fraction) -> int:
@@ -113,7 +121,7 @@ class Run:
             return Fraction(length) * self.stretch
         if length is None:
             return self._known("steps", REST) - first
-        amount, unit = _parse(field, length)
+        amount, unit = parse(field, length)
         if unit == "%":
             return amount / 100 * self._known("steps", length)
         size = self._known(_UNIT_SIZE[unit], length)

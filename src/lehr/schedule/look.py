@@ -163,7 +163,10 @@ def _cycle_findings(schedule: Schedule, steps_per_epoch: int) -> Iterator[Findin
 
 def text_drawing(schedule: Schedule, steps: int, width: int = 64, height: int = 8) -> str:
     """Return a drawing of ``steps`` steps in block characters, its largest value on top."""
-    values = [schedule(round(i * (steps - 1) / max(1, width - 1))) for i in range(width)]
+    values = [schedule(column * steps // width) for column in range(width)]
+    for t in _looked_at(schedule, steps) if steps > width else ():
+        column = t * width // steps
+        values[column] = max(values[column], schedule(t))
     low, high = min(*values, 0.0), max(values)
     span = (high - low) or 1.0
     eighths = [round((value - low) / span * height * 8) for value in values]

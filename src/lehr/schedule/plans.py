@@ -7,7 +7,7 @@ from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, number, ordered, whole
 from lehr.schedule.combine import Chain
 from lehr.schedule.decays import InverseTime
-from lehr.schedule.length import Length, Run, check_length, nearest
+from lehr.schedule.length import Length, Run, check_length, nearest, typed
 from lehr.schedule.presets import constant, cosine
 from lehr.schedule.presets import warmup as rise
 from lehr.schedule.shapes import Ramp
@@ -55,29 +55,6 @@ def flat_cosine(peak: float, flat: Length, steps: Length = None, floor: float = 
     [1.0, 1.0, 0.5, 0.0]
     """
     return constant(peak, _needed("flat", flat)).then(cosine(peak, steps, floor))
-
-
-def warmup_untuned(peak: float, beta2: float = 0.999) -> Ramp:
-    """Return Adam's warm-up that needs no tuning: ``peak * min(1, (t + 1) * (1 - beta2) / 2)``.
-
-    The first update is number 1, as in the paper, so it moves; the peak is reached in
-    ``2 / (1 - beta2)`` updates. Follow it with ``.then(...)``.
-
-    Source: Ma and Yarats, arXiv 1910.04209.
-
-    Args:
-        peak: value at the end of the rise, above 0.
-        beta2: of the optimizer, at least 0 and below 1.
-
-    >>> [warmup_untuned(1.0, beta2=0.5)(t) for t in range(5)]
-    [0.25, 0.5, 0.75, 1.0, 1.0]
-    >>> warmup_untuned(1.0).length
-    1999
-    """
-    peak = number("peak", peak, above=0)
-    beta2 = number("beta2", beta2, at_least=0, below=1)
-    updates = 2 / (1 - Fraction(repr(beta2)))  # 0.999 is what was typed: 2000, not 1999.999...
-    return Ramp(0.0, peak, math.ceil(updates) - 1, offset=1.0, span=float(updates))
 
 
 def wsd(
@@ -146,7 +123,7 @@ def slanted_triangular(peak: float, steps: int, cut: float = 0.1, ratio: float =
     """
     low = number("peak", peak, above=0) / number("ratio", ratio, at_least=1)
     steps = whole("steps", steps, at_least=2)
-    share = Fraction(repr(number("cut", cut, above=0, below=1)))
+    share = typed(number("cut", cut, above=0, below=1))
     up = min(max(1, math.floor(steps * share)), steps - 1)
     return Ramp(low, peak, up).then(Ramp(peak, low, steps - up))
 

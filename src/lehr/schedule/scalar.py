@@ -26,6 +26,11 @@ def pick(values: tuple[float, ...], i: Any, xp: Any) -> Any:
     return table.to(i.device)[i] if xp.__name__ == "torch" else xp.take(table, i)
 
 
+def narrow(t: Any) -> bool:
+    """Return whether an array counts in 32 bits: steps from 2**31 on cannot be compared with it."""
+    return "32" in str(getattr(t, "dtype", ""))
+
+
 def namespace(value: object) -> Any | None:
     """Return the module whose ``where, cos, exp ...`` work on ``value``; None if there is none.
 

@@ -14,7 +14,7 @@ from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, number
 from lehr.schedule.curves import CURVES, LEFT, Curve, bend, find_curve, share
-from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, Run, check_length, nearest
+from lehr.schedule.length import ENDLESS, LAST, REST, UNKNOWN, Length, Run, check_length, nearest
 
 
 @dataclass(frozen=True)
@@ -107,13 +107,15 @@ class Ramp(Schedule, kind="ramp"):
             # anchored at the larger end, so that float32 stays within 4e-7 of it
             _log_ratio=-abs(math.log(start) - math.log(end)) if geometric else None,
             _simple=power >= 1.0 and not geometric and bent == 1.0,
-            _span=steps if span is None else span,
+            _span=span or (steps if not isinstance(steps, int) or steps <= LAST else float(steps)),
             # steps left at step 0, the whole ones apart, so that graphs subtract integers
-            _rest=(steps, 0.0) if span is None else _split(span - offset),
+            _rest=_split(span - offset if span is not None else steps if known else 0),
         )
 
     def at(self, t: Any, xp: Any) -> Any:
         steps: Any = self.steps
+        if steps > LAST and scalar.narrow(t):
+            t, steps = t / 1, float(steps)
         gone = (t if t < steps else steps) if xp is scalar else xp.where(t < steps, t, steps)
         if self.span is None:
             u = gone / steps if xp is scalar else share(gone, steps, xp)
@@ -136,7 +138,7 @@ class Ramp(Schedule, kind="ramp"):
             return remains * self.start + (1.0 - remains) * self.end
         whole_steps, fraction = self._rest
         left = whole_steps - gone
-        if self.span is not None:
+        if self.span is not None or fraction:
             left = left / 1 + fraction
             left = xp.where(left > 0, left, 0.0)
         v = share(left, self._span, xp)
@@ -162,10 +164,10 @@ class Ramp(Schedule, kind="ramp"):
         return replace(self, steps=steps, offset=offset, span=max(span, offset + 2.0**-20)), end
 
 
-def _split(rest: float) -> tuple[int, float]:
+def _split(rest: Any) -> tuple[int, float]:
     """Return whole steps, few enough for graphs, and what is beyond them."""
-    whole_steps = min(math.floor(rest), 2**31 - 1)
-    return whole_steps, rest - whole_steps
+    whole_steps = min(math.floor(rest), LAST)
+    return whole_steps, float(rest - whole_steps)
 
 
 @dataclass(frozen=True)
