@@ -38,7 +38,7 @@ FRAMEWORKS = {
 EVERY_FRAMEWORK = {"torch", "keras", "jax", "jaxlib", "optax", "flax", "tensorflow"}
 DRAWING = {"matplotlib", "jinja2"}
 
-DESCRIBE = {"schedule", "policy", "control"}
+DESCRIBE = {"schedule", "policy", "control", "resume"}
 PORT = {*DESCRIBE, "learner"}
 FIND = {*PORT, "finder"}
 RECORDS = {*FIND, "study"}
@@ -47,8 +47,10 @@ ROOMS: dict[str, set[str]] = {
     "schedule": set(),
     "control": {"schedule"},
     "policy": {"schedule", "control"},
+    "resume": {"schedule", "policy", "control"},
     "shortform": DESCRIBE,
     "learner": DESCRIBE,
+    "testing": PORT,
     "finder": PORT,
     "torch": FIND,
     "keras": FIND,
@@ -64,6 +66,7 @@ ROOMS: dict[str, set[str]] = {
 # What a room may import that is neither Python's nor lehr's; the rest of the house: nothing.
 OUTSIDE: dict[str, set[str]] = {
     "learner": {"numpy"},
+    "testing": {"numpy"},
     "finder": {"numpy"},
     "torch": {"numpy"} | FRAMEWORKS["torch"],
     "keras": {"numpy"} | FRAMEWORKS["keras"],

@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lehr.control import Greedy as Greedy
     from lehr.control import Plateau as Plateau
     from lehr.finder import Sweep as Sweep
     from lehr.finder import range_test as range_test
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _NAMES = {
-    "lehr.control": ("Plateau",),
+    "lehr.control": ("Greedy", "Plateau"),
     "lehr.finder": ("Sweep", "range_test"),
     "lehr.policy": ("Policy", "loads", "one_cycle"),
     "lehr.schedule": ("Schedule",),

@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from lehr.control import Plateau
+from lehr.control import Controller
 from lehr.schedule import Constant, Ramp, Schedule
 from lehr.schedule.base import as_schedule
-from lehr.schedule.check import fail, number, ordered
+from lehr.schedule.check import fail, number, ordered, whole
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
 from lehr.schedule.length import Length, Run, check_length, scale_length, typed
 
 Target = Schedule | dict[str, Schedule]
-Given = Schedule | float | Mapping[str, Schedule | float]
+Given = Schedule | float | Mapping[str, Schedule | float] | Mapping[int, Schedule | float]
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
 
 
@@ -25,10 +25,13 @@ class Policy(Definition, kind="policy"):
     """How learning rate, momentum and weight decay move over a run.
 
     Args:
-        lr: a schedule or a number; or one per named parameter group, ``{"head": s, "body": t}``.
+        lr: a schedule or a number; or one per parameter group, by name or by index:
+            ``{"head": s, "body": t}``, ``{0: s, 1: t}``.
         momentum: likewise, or None to leave it alone. Momentum means Adam's beta1 too.
         weight_decay: likewise, or None to leave it alone.
         control: a controller whose factor multiplies the learning rate, or None.
+        others: more hyperparameters by the names that the optimizer gives them, likewise:
+            ``{"dampening": s}``, ``{"beta2": t}``.
 
     Attributes:
         targets: the hyperparameters that this policy moves, by name.
@@ -46,7 +49,8 @@ class Policy(Definition, kind="policy"):
     lr: Target
     momentum: Target | None = None
     weight_decay: Target | None = None
-    control: Plateau | None = None
+    control: Controller | None = None
+    others: dict[str, Target] | None = None
     targets: dict[str, Target] = field(init=False, repr=False, compare=False)
 
     if TYPE_CHECKING:  # numbers are welcome and become constants
@@ -56,7 +60,8 @@ class Policy(Definition, kind="policy"):
             lr: Given,
             momentum: Given | None = None,
             weight_decay: Given | None = None,
-            control: Plateau | None = None,
+            control: Controller | None = None,
+            others: Mapping[str, Given] | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -64,9 +69,13 @@ class Policy(Definition, kind="policy"):
             value = getattr(self, name)
             if value is not None or name == "lr":
                 object.__setattr__(self, name, _target(name, value))
-        if self.control is not None and not isinstance(self.control, Plateau):
-            fail("control", "a controller, Plateau(), or None", self.control, error=TypeError)
-        named = {name: getattr(self, name) for name in HYPERPARAMETERS}
+        control: Any = self.control
+        if not isinstance(control, Controller | None):
+            fail(
+                "control", "a controller, Plateau() or Greedy(), or None", control, error=TypeError
+            )
+        object.__setattr__(self, "others", _others(self.others))
+        named = {name: getattr(self, name) for name in HYPERPARAMETERS} | (self.others or {})
         targets = {name: target for name, target in named.items() if target is not None}
         object.__setattr__(self, "targets", targets)
 
@@ -89,8 +98,51 @@ class Policy(Definition, kind="policy"):
         Run(steps, **run)  # type: ignore[arg-type]  # wrong sizes are refused, needed or not
         if self.resolved:
             return self
-        resolved = {name: resolve(name, target) for name, target in self.targets.items()}
-        return Policy(**resolved, control=self.control)
+        return self._with({name: resolve(name, t) for name, t in self.targets.items()})
+
+    def _with(self, targets: dict[str, Target]) -> Policy:
+        """Return a policy with the same controller and other schedules."""
+        others = {name: target for name, target in targets.items() if name not in HYPERPARAMETERS}
+        named = {name: target for name, target in targets.items() if name in HYPERPARAMETERS}
+        return Policy(**named, control=self.control, others=others)
+
+    def decay_from(
+        self, step: int, steps: int, *, curve: str = "1-sqrt", floor: float = 0.0
+    ) -> Policy:
+        """Return the policy whose learning rate, from ``step`` on, decays to ``floor``.
+
+        Until ``step`` it is this policy; what else it moves goes on as before. So a checkpoint of
+        one long run can be cooled down at any time, and at several lengths.
+
+        Args:
+            step: first step of the decay.
+            steps: its length in whole steps.
+            curve: of the decay: "1-sqrt", "linear", "cosine", ...
+            floor: rate at the end.
+
+        Raises:
+            ValueError: if a length of the policy is not known in whole steps.
+
+        >>> import lehr
+        >>> trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=10).then(lehr.constant(0.1)))
+        >>> p = trunk.decay_from(500, steps=100, curve="linear")
+        >>> [p.lr(t) for t in (5, 499, 500, 550, 600)]
+        [0.05, 0.1, 0.1, 0.05, 0.0]
+        """
+
+        def decay(schedule: Schedule) -> Schedule:
+            way_out = "call .resolve(steps=...) first"
+            if not schedule.resolved:
+                fail("policy", "in whole steps to decay from a step", schedule, way_out)
+            fall = Ramp(schedule(step), floor, steps, "sqrt" if curve == "1-sqrt" else curve)
+            return schedule.take(step).then(fall) if step else fall
+
+        whole("step", step, at_least=0)
+        groups = self.lr if isinstance(self.lr, dict) else {"": self.lr}
+        decayed = {name: decay(schedule) for name, schedule in groups.items()}
+        return self._with(
+            self.targets | {"lr": decayed if isinstance(self.lr, dict) else decayed[""]}
+        )
 
     def values(self, step: int, factor: float = 1.0) -> dict[str, Any]:
         """Return each hyperparameter's value at a step; ``factor``, a controller's, is on lr."""
@@ -210,12 +262,23 @@ def _schedules(target: Target) -> list[Schedule]:
 
 def _target(name: str, value: Any) -> Target:
     if isinstance(value, Mapping):
-        if not value or not all(isinstance(group, str) for group in value):
-            fail(name, "a schedule, or a dict from parameter group names to schedules", value)
-        return {
-            group: _checked(f"{name} of group {group!r}", name, s) for group, s in value.items()
-        }
+        if not value or not all(type(group) in (str, int) for group in value):
+            rule = "a schedule, or a dict from parameter groups' names or indices to schedules"
+            fail(name, rule, value)
+        named = {str(group): s for group, s in value.items()}  # JSON has only text for keys
+        return {g: _checked(f"{name} of group {g!r}", name, s) for g, s in named.items()}
     return _checked(name, name, value)
+
+
+def _others(value: Any) -> dict[str, Target] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        fail("others", "a dict from hyperparameters' names to schedules", value, error=TypeError)
+    for name in HYPERPARAMETERS:
+        if name in value:
+            fail("others", f"without {name}", list(value), f"give it as {name}=")
+    return {name: _target(name, target) for name, target in value.items()} or None
 
 
 def _checked(field: str, name: str, value: Any) -> Schedule:

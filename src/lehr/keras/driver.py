@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple, fields
 from typing import Any
 
 import keras
@@ -85,7 +86,7 @@ class Driven(Movable):
         self.policy = definition
         self.record = record
         self._factor = plain_variable(1.0, "factor")
-        self._control = plain_variable(np.zeros(6), "control", "int32")
+        self._control = plain_variable(np.zeros(7), "control")
         self.control_state = State()
         if record:
             nothing_yet = ops.full((record, len(self.moves)), float("nan"))
@@ -129,17 +130,16 @@ class Driven(Movable):
     @property
     def control_state(self) -> State:
         """What the policy's controller remembers; saved with the optimizer."""
-        best, waited, resting = ops.convert_to_numpy(self._control).view("float64").tolist()
         factor = float(ops.convert_to_numpy(self._factor))
-        return State(factor, None if np.isnan(best) else best, int(waited), int(resting))
+        memory = [factor, *ops.convert_to_numpy(self._control).tolist()]
+        kinds = [type(getattr(State, f.name)) for f in fields(State)]
+        return State(*(kind(m) for kind, m in zip(kinds, memory, strict=True)))
 
     @control_state.setter
     def control_state(self, state: State) -> None:
-        best = np.nan if state.best is None else state.best
-        # as bits: JAX has no float64, and a rounded best would look like an improvement
-        memory = np.array([best, state.waited, state.resting], "float64")
-        self._control.assign(memory.view("int32"))
-        self.factor = state.factor
+        factor, *memory = astuple(state)  # float32 all of it, as controllers round
+        self._control.assign(np.array(memory, "float32"))
+        self.factor = factor
 
     def recorded(self) -> dict[str, list[float]]:
         """Return the values of the last ``record`` updates, oldest first, from in the graph."""

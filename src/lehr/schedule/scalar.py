@@ -1,12 +1,14 @@
 """The few NumPy names the formulas use, for plain Python numbers; and which names go with what."""
 
 import math
+import struct
 from typing import Any
 
 cos = math.cos
 exp = math.exp
 expm1 = math.expm1
 floor = math.floor
+isfinite = math.isfinite
 log1p = math.log1p
 sin = math.sin
 sqrt = math.sqrt
@@ -16,6 +18,14 @@ tanh = math.tanh
 def where(condition: Any, yes: Any, no: Any) -> Any:
     """Return ``yes`` where the condition holds, else ``no``."""
     return yes if condition else no
+
+
+def float32(value: float) -> float:
+    """Return the float32 nearest to a number; one too large is infinite."""
+    try:
+        return float(struct.unpack("f", struct.pack("f", value))[0])
+    except OverflowError:
+        return math.copysign(math.inf, value)
 
 
 def pick(values: tuple[float, ...], i: Any, xp: Any) -> Any:

@@ -87,14 +87,15 @@ class Learner(port.Learner):
     ) -> Trace:
         policy = resolved_policy(policy)
         targets, trace, last = policy.targets, Trace(), first + steps
-        check_values(self.optimizer, targets)
+        groups = self.optimizer.param_groups
+        check_values(groups, targets)
         with _mode(self.model, training=True):
             for begin in range(first, last, 16):  # blocks: one transfer and one `until` for each
                 losses, rates = [], []
                 for values in scheduled(policy, begin, min(16, last - begin), factor):
-                    write_values(self.optimizer, values)
+                    write_values(groups, values)
                     losses.append(self._update())
-                    rates.append(read_values(self.optimizer, targets))
+                    rates.append(read_values(groups, targets))
                 read = {name: [float(rate[name]) for rate in rates] for name in rates[0]}
                 trace.extend(torch.stack(losses).tolist(), read)
                 if until is not None and until(trace):

@@ -1,39 +1,56 @@
-"""The Scheduler: drives an optimizer in the user's own training loop."""
+"""The Scheduler: drives optimizers in the user's own training loop."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
-from typing import Any, NoReturn
+import weakref
+from collections.abc import Sequence
+from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lehr.control import State
-from lehr.policy import Policy, loads, resolved_policy
+from lehr.policy import Policy, resolved_policy
+from lehr.resume import read_state, saved_state
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail
-from lehr.torch.groups import check_values, copied, write_values
+from lehr.torch.best import Best, agreed
+from lehr.torch.groups import Group, check_values, keep_bases, read_value, write_values
+
+_attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class Scheduler(LRScheduler):
-    """Drives an optimizer by a policy: the value for step n is the one used in update n.
+    """Drives optimizers by a policy: the value for step n is the one used in update n.
 
     Making it writes the values of step 0; each `step()`, called after ``optimizer.step()``, goes
-    on to the next. Momentum means ``momentum`` where the optimizer has it, else the first of its
-    ``betas``. Every parameter group that exists at a step is driven; nothing is patched.
+    on to the next. A step is an update that was made: with gradient accumulation call `step()`
+    once for each update, not for each micro-batch; after an update that a ``GradScaler`` skipped
+    (``scaler.get_scale()`` fell in ``scaler.update()``) do not call it.
+
+    Momentum means ``momentum`` where a group has it, else the first of its ``betas``; "beta2" is
+    the second. A group goes by its name, or by its index among all groups. Groups that are added
+    later are driven from their first update on (compiled updates: from the next `step()`).
+    Nothing is patched.
 
     Args:
-        optimizer: any of torch's kind.
+        optimizer: any of torch's kind, or a list of them, such as Muon and AdamW.
         policy: a policy, a schedule or a number.
         steps: updates in the whole run, for lengths that are a share or the rest of it.
         steps_per_epoch: updates in an epoch, for lengths in epochs.
+        relative: multiply each group's own values by the policy's, instead of replacing them.
+        later: names of groups in the policy that are still to be added.
+        shared: for a part of torch's SequentialLR or ChainedScheduler, or to take the place of
+            another scheduler; else an optimizer that is driven already is refused.
+        on_change: "refuse" to load the state of another policy, or "continue" under this one.
 
     Raises:
         TypeError: if the optimizer is none of torch's kind.
-        ValueError: if a length is not known, the optimizer lacks what the policy moves, or the
-            policy's groups are not the optimizer's.
+        ValueError: if a length is not known, the optimizer lacks what the policy moves, the
+            policy's groups are not the optimizer's, or it has a scheduler already.
 
     >>> import lehr, torch
     >>> weight = torch.nn.Parameter(torch.zeros(1))
@@ -49,23 +66,36 @@ class Scheduler(LRScheduler):
 
     def __init__(
         self,
-        optimizer: Optimizer,
+        optimizer: Optimizer | Sequence[Optimizer],
         policy: Policy | Schedule | float,
         steps: int | None = None,
         *,
         steps_per_epoch: int | None = None,
+        relative: bool = False,
+        later: Sequence[str] = (),
+        shared: bool = False,
+        on_change: str = "refuse",
     ) -> None:
-        if not isinstance(optimizer, Optimizer):
-            fail("optimizer", "a torch.optim.Optimizer", optimizer, error=TypeError)
-        self.optimizer = optimizer
+        several = isinstance(optimizer, list | tuple)
+        self.optimizers: list[Optimizer] = list(optimizer) if several else [optimizer]  # type: ignore[arg-type, list-item]
+        if not self.optimizers or not all(isinstance(o, Optimizer) for o in self.optimizers):
+            rule = "a torch.optim.Optimizer or a list of them"
+            fail("optimizer", rule, optimizer, error=TypeError)
+        self.optimizer = self.optimizers[0]  # read by trainers
         self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
-        check_values(optimizer, self.policy.targets)
+        self.relative, self.later, self.on_change = relative, tuple(later), on_change
+        groups = self._groups()
+        check_values(groups, self.policy.targets, self.later)
+        if not shared:
+            self._check_alone()
         self.control = self.policy.control.init() if self.policy.control else None
-        for group in optimizer.param_groups:  # torch's SequentialLR starts from it
-            group.setdefault("initial_lr", copied(group["lr"]))
-        self.base_lrs = [copied(group["initial_lr"]) for group in optimizer.param_groups]
+        self._known = len(groups)
+        self._best = Best()
+        keep_bases(groups, self.policy.targets)
+        self.base_lrs = [group["initial_lr"] for group in groups]
         self.last_epoch = 0  # the clock: torch's composed schedulers set it
         self._step_count = 1
+        self._attach()
         self._write()
 
     def step(self, epoch: int | None = None) -> None:
@@ -73,45 +103,59 @@ class Scheduler(LRScheduler):
         self._step_count += 1
         self._update_lr(epoch)
 
-    def observe(self, metric: float) -> None:
+    def observe(self, metric: float, model: torch.nn.Module | None = None) -> None:
         """Show the policy's controller a metric; the next update uses its factor.
 
+        Where ``torch.distributed`` runs, the mean over all processes is taken, so that they
+        cannot drift apart: each must call it.
+
+        Args:
+            metric: the value of what the controller monitors.
+            model: its weights are kept when the metric is the best, and brought back when the
+                controller reduces, if it was made with ``restore_best``.
+
         Raises:
-            ValueError: if the policy has no controller.
+            ValueError: if the policy has no controller, or it restores and there is no model.
         """
         if self.policy.control is None or self.control is None:
             way_out = "Policy(..., control=lehr.Plateau()) has"
             fail("control", "a controller to observe a metric", None, way_out)
-        self.control = self.policy.control.update(self.control, metric)
+        before = self.control
+        self.control = self.policy.control.update(before, agreed(metric))
+        if getattr(self.policy.control, "restore_best", False):
+            if model is None:
+                way_out = "call observe(metric, model)"
+                fail("model", "given to a controller with restore_best", None, way_out)
+            self._best.follow(before, self.control, model)
         self._write()
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return copies of the rates that the next update uses, one per parameter group."""
-        return [copied(group["lr"]) for group in self.optimizer.param_groups]
+        return [read_value(group, "lr") for group in self._groups()]
 
     _last_lr = property(get_last_lr)  # read by code that looks inside torch schedulers
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step, the controller's state and the policy's definition, as plain JSON."""
-        control = None if self.control is None else asdict(self.control)
-        policy = json.loads(self.policy.dumps())
-        return {"step": self.last_epoch, "control": control, "policy": policy}
+        """Return the step, the controller's state and the policy's definition, as plain JSON.
+
+        With ``restore_best`` the best weights come along, under "best".
+        """
+        return saved_state(self.last_epoch, self.control, self.policy) | self._best.state()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a saved scheduler of the same policy stood.
 
         Raises:
-            ValueError: if the state is not a lehr scheduler's, or its policy is another one.
+            ValueError: if the state is not a lehr scheduler's, or its policy is another one and
+                the scheduler was not made with ``on_change="continue"``.
         """
-        if state_dict.keys() != {"step", "control", "policy"}:
-            keys = list(state_dict)
-            fail("state_dict", "a lehr scheduler's, with step, control and policy", keys)
-        step, control = state_dict["step"], state_dict["control"]
-        state = None if control is None else State(**control)
-        if (saved := loads(json.dumps(state_dict["policy"]))) != self.policy:
-            _refuse(saved, self.policy, max(step, 0), state)
-        self.last_epoch, self.control = step, state
+        state = {key: value for key, value in state_dict.items() if key != "best"}
+        self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
+        self._best = Best(state_dict.get("best"))
         self._write()
+
+    def _groups(self) -> list[Group]:
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     def _update_lr(self, epoch: int | None = None) -> None:  # SequentialLR calls it at a milestone
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
@@ -120,32 +164,36 @@ class Scheduler(LRScheduler):
     def _write(self) -> None:
         if self.last_epoch < 0:  # a part of a SequentialLR that has not begun
             return
+        groups = self._groups()
+        if len(groups) != self._known:
+            check_values(groups, self.policy.targets, self.later)
+            keep_bases(groups, self.policy.targets)
+            self._known = len(groups)
         factor = 1.0 if self.control is None else self.control.factor
-        write_values(self.optimizer, self.policy.values(self.last_epoch, factor))
+        write_values(groups, self.policy.values(self.last_epoch, factor), self.relative)
 
+    def _check_alone(self) -> None:
+        for optimizer in self.optimizers:
+            known = _attached.get(optimizer, lambda: None)()
+            if known is not None or hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+                way_out = "make a new optimizer, or pass shared=True to be one of several"
+                fail("optimizer", "one that no scheduler drives yet", optimizer, way_out)
 
-def _refuse(saved: Policy, policy: Policy, step: int, state: State | None) -> NoReturn:
-    """Raise the error that says how two policies differ, and the jump between them."""
-    old, new = (_flat(json.loads(p.dumps()), "policy") for p in (saved, policy))
-    path = next(key for key in old | new if old.get(key) != new.get(key))
-    factor = 1.0 if state is None else state.factor
-    before = _flat(saved.values(step, factor), "")
-    after = _flat(policy.values(step, factor if policy.control else 1.0), "")
-    jumps = [
-        f"{key[1:]} at step {step} would jump from {before[key]:g} to {after[key]:g}"
-        for key in before.keys() & after.keys()
-        if before[key] != after[key]
-    ]
-    raise ValueError(
-        f"{path} must be the saved {old.get(path)!r}, got {new.get(path)!r}: "
-        f"{', '.join(sorted(jumps)) or 'no value jumps'}; "
-        f"to go on under the new policy call step({step}) instead"
-    )
+    def _attach(self) -> None:
+        """Let each optimizer's own hook tell of groups that were added before an update."""
+        ref = weakref.ref(self)
 
+        def join(*_: Any) -> None:
+            if torch.compiler.is_compiling():  # what changes here would be compiled again
+                return
+            scheduler = ref()
+            if scheduler is not None and len(scheduler._groups()) != scheduler._known:
+                scheduler._write()
 
-def _flat(value: Any, path: str) -> dict[str, Any]:
-    """Return the leaves of nested dicts and lists by their paths."""
-    if not isinstance(value, dict | list):
-        return {path: value}
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    return {k: v for key, part in parts for k, v in _flat(part, f"{path}.{key}").items()}
+        for optimizer in self.optimizers:
+            _attached[optimizer] = ref
+            optimizer.register_step_pre_hook(join)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
+        self.__dict__.update(state)
+        self._attach()

@@ -1,0 +1,44 @@
+"""What controllers need of a torch run: one metric for all processes, the best weights."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import distributed
+
+from lehr.control import State, is_best, reduced
+
+
+class Best:
+    """The weights of the best metric, for a controller that goes back to them."""
+
+    def __init__(self, weights: dict[str, Any] | None = None) -> None:
+        self._weights = weights
+
+    def follow(self, before: State, after: State, model: torch.nn.Module) -> None:
+        """Keep the model's weights if the metric is the best; bring them back at a reduction."""
+        if is_best(before, after):
+            self._weights = copy.deepcopy(model.state_dict())
+        elif reduced(before, after) and self._weights is not None:
+            model.load_state_dict(self._weights)
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint needs: nothing, if there is nothing to go back to."""
+        return {} if self._weights is None else {"best": self._weights}
+
+
+def agreed(metric: float) -> float:
+    """Return the mean of a metric over all processes, so that they decide alike."""
+    metric = float(metric)
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return metric
+    processes = distributed.get_world_size()
+    if processes == 1:
+        return metric
+    cpu = "gloo" in str(distributed.get_backend())
+    device = torch.device("cpu") if cpu else torch.device("cuda", torch.cuda.current_device())
+    total = torch.tensor(metric, dtype=torch.float64, device=device)
+    distributed.all_reduce(total)
+    return float(total) / processes
