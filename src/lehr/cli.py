@@ -113,12 +113,15 @@ def find(
     high: Annotated[float, typer.Option(help="Last rate.")] = 10.0,
     steps: Annotated[int, typer.Option(help="Updates.")] = 100,
     spacing: Annotated[str, typer.Option(help="exponential or linear.")] = "exponential",
+    objective: Annotated[str, typer.Option(help="training or validation loss.")] = "training",
+    rules: Annotated[bool, typer.Option(help="Show other people's rules too.")] = False,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the learning rate for a task: a range test, its curve and what it suggests."""
-    from lehr.finder import range_test, steepest
+    from lehr.finder import RULES, range_test
     from lehr.finder.suggest import USES
+    from lehr.finder.terminal import draw_text
     from lehr.recipes.tasks import find_task, make_learner
 
     _check_drawable(out)
@@ -126,19 +129,23 @@ def find(
     _ensure_data(task)
     with _errors.status(f"range test of {task}, {steps} updates"):
         learner = make_learner(task, whole("--seed", seed, at_least=0))
-        sweep = range_test(learner, low=low, high=high, steps=steps, spacing=spacing)
+        options = {"low": low, "high": high, "steps": steps, "spacing": spacing}
+        sweep = range_test(learner, **options, objective=objective)  # type: ignore[arg-type]
     if out is not None:
         sweep.plot().savefig(out)
-    suggestions = [sweep.suggest(use) for use in USES] + [steepest(sweep)]
+    suggestions = [sweep.suggest(use) for use in USES]
+    others = [rule(sweep) for rule in RULES.values()] if rules else []
     if as_json:
-        record = json.loads(sweep.to_json())
-        print(json.dumps({"sweep": record, "suggestions": [vars(s) for s in suggestions]}))
+        found = [vars(s) for s in suggestions + others]
+        print(json.dumps({"sweep": json.loads(sweep.to_json()), "suggestions": found}))
         return
-    table = Table("use", "rate", "from", "to", "why", title=f"{task}, seed {seed}")
-    for s in suggestions:
+    marks = {s.rule[0]: s.lr for s in suggestions[:2] if s.lr is not None}
+    print(f"smoothed {sweep.objective} loss over the learning rate\n{draw_text(sweep, marks)}")
+    table = Table("use", "mark", "rate", "from", "to", "why", title=f"{task}, seed {seed}")
+    for s in suggestions + others:
         rates = ["none" if x is None else f"{x:.2g}" for x in (s.lr, s.low, s.high)]
-        name = "(steepest slope, to compare)" if s.rule == "steepest" else s.rule
-        table.add_row(name, *rates, s.reason)
+        mark = s.rule[0] if s in suggestions[:2] and s.lr is not None else ""
+        table.add_row(s.rule.replace("_", " "), mark, *rates, s.reason)
     rich.print(table)
     ended = f"{len(sweep.losses)} of {sweep.steps} updates; ended: {sweep.stopped}"
     rich.print(

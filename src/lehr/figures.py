@@ -15,6 +15,7 @@ from lehr.schedule.check import fail, whole
 
 try:
     import matplotlib as mpl
+    import numpy as np
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 except ImportError as error:
@@ -72,23 +73,32 @@ def draw_sweep(sweep: Sweep) -> Figure:
 
 
 def draw_sweeps(sweeps: Sequence[Sweep]) -> Figure:
-    """Return a figure of range tests on one task, with the suggestions of the first."""
-    from lehr.finder import smoothed
+    """Return a figure of range tests on one task: a line and a band, what they suggest."""
+    from lehr.finder import agree, smoothed
 
-    figure, axes = _figure("learning rate (log scale)", "training loss of the batch")
-    for i, sweep in enumerate(sweeps):
+    whole = {"training": "training loss of the batch", "validation": "validation loss"}
+    figure, axes = _figure("learning rate (log scale)", whole[sweeps[0].objective])
+    axes.set_xscale("log")
+    for sweep in sweeps:
         axes.plot(sweep.rates, sweep.losses, ".", color="#999999", markersize=3, alpha=0.7)
-        axes.plot(*smoothed(sweep), color=_COLOURS[0], alpha=1 if i == 0 else 0.5)
-    axes.plot([], [], ".", color="#999999", label="batches")
-    axes.plot([], [], color=_COLOURS[0], label="smoothed, centred")
+    axes.plot([], [], ".", color="#999999", label="as measured")
+    lines = [smoothed(sweep) for sweep in sweeps]
+    rates = min((rates for rates, _ in lines), key=len)
+    heights = [np.interp(rates, *line) for line in lines if line[0]]
+    if heights:
+        axes.plot(rates, np.mean(heights, 0), color=_COLOURS[0], label="smoothed, centred")
+    if len(heights) > 1:
+        low, high = np.min(heights, 0), np.max(heights, 0)
+        label = f"the {len(heights)} seeds"
+        axes.fill_between(rates, low, high, color=_COLOURS[0], alpha=0.2, label=label)
     uses = (("constant", "-."), ("one-cycle", "--"))
     for (use, dashes), colour in zip(uses, _COLOURS[1:], strict=False):
-        found = [s.suggest(use).lr for s in sweeps]
-        rates = [lr for lr in found if lr is not None]
-        if rates:
-            lr = statistics.median(rates)
+        lr = agree(sweeps, use).lr
+        if lr is not None:
             axes.axvline(lr, color=colour, linestyle=dashes, label=f"{use}: {lr:.2g}")
-    axes.set_xscale("log")
+    ends = [sweep.rates[-1] for sweep in sweeps if sweep.stopped != "end"]
+    if ends:
+        axes.axvspan(min(ends), 2 * max(ends), color="#d62728", alpha=0.12, label="diverged")
     begin = statistics.median([s.losses[0] for s in sweeps])
     finite = [loss for s in sweeps for loss in _finite(s.losses)]
     if finite and math.isfinite(begin) and min(finite) < begin:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
-from lehr.finder.sweep import SPACINGS, Sweep
+from lehr.finder.sweep import OBJECTIVES, SPACINGS, Sweep
 from lehr.learner import Learner, Trace
 from lehr.policy import Policy
 from lehr.schedule import Ramp
@@ -21,8 +22,9 @@ def range_test(
     steps: int = 100,
     spacing: str = "exponential",
     divergence: float = 4.0,
+    objective: str = "training",
 ) -> Sweep:
-    """Train with a rising rate, record the loss of each batch, and restore the learner exactly.
+    """Train with a rising rate, record the loss at each, and restore the learner exactly.
 
     Source: Smith, arXiv 1506.01186; the exponential spacing is fastai's.
 
@@ -35,6 +37,8 @@ def range_test(
         divergence: above 1. The test stops when the running mean of the loss is this many times
             its best value; or, if it fell by more than that value, when it has risen by
             ``divergence - 1`` times the fall; or when a loss is not finite.
+        objective: "training", the loss of each batch before its update, or "validation", the
+            learner's validation loss after each update (Smith's form; dearer).
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -52,16 +56,32 @@ def range_test(
     def until(trace: Trace) -> bool:
         return _stopping_point(trace.losses, divergence) is not None
 
+    validated = one_of("objective", objective, OBJECTIVES) == "validation"
     before = learner.snapshot()
     try:
-        trace = learner.train(policy, steps, until=until)
+        if validated:
+            trace = _validated(learner, policy, steps, until)
+        else:
+            trace = learner.train(policy, steps, until=until)
     finally:
         learner.restore(before)
     stop = _stopping_point(trace.losses, divergence)
     kept, stopped = stop if stop is not None else (len(trace.losses), "end")
-    return Sweep(
-        tuple(trace.rates["lr"][:kept]), tuple(trace.losses[:kept]), spacing, steps, stopped
-    )
+    rates, losses = tuple(trace.rates["lr"][:kept]), tuple(trace.losses[:kept])
+    return Sweep(rates, losses, spacing, steps, stopped, objective)
+
+
+def _validated(
+    learner: Learner, policy: Policy, steps: int, until: Callable[[Trace], bool]
+) -> Trace:
+    """Train one update at a time; the trace's losses are those of the validation split."""
+    trace = Trace()
+    for step in range(steps):
+        one = learner.train(policy, 1, first=step)
+        trace.extend([learner.evaluate()["loss"]], one.rates)
+        if until(trace):
+            break
+    return trace
 
 
 def _stopping_point(losses: list[float], divergence: float) -> tuple[int, str] | None:

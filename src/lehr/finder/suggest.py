@@ -63,30 +63,11 @@ def minimum(sweep: Sweep) -> Suggestion:
 
     A centred kernel has no lag, unlike the running means that other finders use.
     """
-    refusal = _refusal(sweep)
-    if refusal:
-        return Suggestion("minimum", None, None, None, refusal)
+    if why := none_because(sweep):
+        return Suggestion("minimum", None, None, None, why)
     rates, smooth = smoothed(sweep)
-    lr = rates[min(range(len(smooth)), key=smooth.__getitem__)]
+    lr = rates[lowest_point(smooth)]
     return Suggestion("minimum", lr, lr / 10, lr, f"the smoothed loss is lowest at {lr:.2g}")
-
-
-def steepest(sweep: Sweep) -> Suggestion:
-    """Return the rate where the smoothed loss falls fastest per decade; for comparison.
-
-    The rule of fastai, torch-lr-finder and ignite; it fails where the loss is noisy.
-    """
-    refusal = _refusal(sweep)
-    if refusal:
-        return Suggestion("steepest", None, None, None, refusal)
-    rates, smooth = smoothed(sweep)
-    last = min(range(len(smooth)), key=smooth.__getitem__)
-
-    def slope(i: int) -> float:
-        return (smooth[i + 1] - smooth[i - 1]) / math.log10(rates[i + 1] / rates[i - 1])
-
-    lr = rates[min(range(1, max(2, last)), key=slope)]
-    return Suggestion("steepest", lr, lr / 3, lr * 3, f"the loss falls fastest at {lr:.2g}")
 
 
 def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
@@ -110,13 +91,18 @@ def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
     return rates, line
 
 
-def _refusal(sweep: Sweep) -> str:
+def lowest_point(line: list[float]) -> int:
+    """Return where a line is lowest."""
+    return min(range(len(line)), key=line.__getitem__)
+
+
+def none_because(sweep: Sweep) -> str:
     """Return why nothing can be suggested, or an empty string."""
     rates, smooth = smoothed(sweep)
     if len(rates) < _FEWEST:
         count = f"only {len(rates)} finite losses before it ended ({sweep.stopped})"
         return f"{count}, fewer than {_FEWEST} points: start lower or take more steps"
-    lowest = min(range(len(smooth)), key=smooth.__getitem__)
+    lowest = lowest_point(smooth)
     fall = smooth[0] - smooth[lowest]
     if max(smooth) - smooth[lowest] <= _CLEAR * _noise(sweep, len(smooth) - 1):
         return "the curve is flat within its noise; take more steps or a wider range"

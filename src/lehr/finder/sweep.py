@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lehr.finder.suggest import Suggestion
 
 SPACINGS = ("exponential", "linear")
+OBJECTIVES = ("training", "validation")
 _VERSION = 1
 
 
@@ -26,10 +27,12 @@ class Sweep:
 
     Attributes:
         rates: learning rate really used in each update, rising.
-        losses: training loss of each batch, before its update; may end in NaN or infinity.
+        losses: what was measured at each rate; may end in NaN or infinity.
         spacing: "exponential" or "linear".
         steps: updates that were planned; fewer were made if the loss diverged.
         stopped: why it ended: "end", "diverged" or "not finite".
+        objective: what the losses are: "training", of each batch before its update, or
+            "validation", after it.
 
     >>> sweep = Sweep((0.1, 1.0), (2.0, 1.5), "exponential", 2, "end")
     >>> Sweep.from_json(sweep.to_json()) == sweep
@@ -41,11 +44,13 @@ class Sweep:
     spacing: str
     steps: int
     stopped: str
+    objective: str = "training"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rates", tuple(self.rates))
         object.__setattr__(self, "losses", tuple(self.losses))
         one_of("spacing", self.spacing, SPACINGS)
+        one_of("objective", self.objective, OBJECTIVES)
         if len(self.rates) != len(self.losses):
             fail("losses", f"as many as the {len(self.rates)} rates", len(self.losses))
         if any(not a < b for a, b in itertools.pairwise(self.rates)):
@@ -74,6 +79,7 @@ class Sweep:
         names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(data, dict) or data.pop("lehr_sweep", None) != _VERSION:
             fail("text", f"a sweep of format version {_VERSION}", text)
+        data.setdefault("objective", "training")  # as the first sweeps were
         if data.keys() != names:
             fail("fields of a sweep", ", ".join(sorted(names)), sorted(data))
         return cls(**data | {"losses": tuple(float(loss) for loss in data["losses"])})

@@ -167,17 +167,24 @@ def text_drawing(schedule: Schedule, steps: int, width: int = 64, height: int = 
     for t in _looked_at(schedule, steps) if steps > width else ():
         column = t * width // steps
         values[column] = max(values[column], schedule(t))
-    low, high = min(*values, 0.0), max(values)
+    lines = block_rows(values, min(*values, 0.0), max(values), height)
+    side = len(lines[0]) - width - 1
+    lines.append(f"{'':>{side}}└{'0':─<{width - len(str(steps))}}{steps}")
+    return "\n".join(lines)
+
+
+def block_rows(values: list[float], low: float, high: float, height: int) -> list[str]:
+    """Return values as columns of block characters, with the ends of the scale at the side."""
     span = (high - low) or 1.0
     eighths = [round((value - low) / span * height * 8) for value in values]
-    label = max(len(f"{high:g}"), len(f"{low:g}"))
+    top, bottom = f"{high:.4g}", f"{low:.4g}"
+    label = max(len(top), len(bottom))
     lines = []
     for row in reversed(range(height)):
         cells = "".join(_BLOCKS[min(8, max(0, level - 8 * row))] for level in eighths)
-        side = f"{high:g}" if row == height - 1 else f"{low:g}" if row == 0 else ""
+        side = top if row == height - 1 else bottom if row == 0 else ""
         lines.append(f"{side:>{label}} │{cells}")
-    lines.append(f"{'':>{label}} └{'0':─<{width - len(str(steps))}}{steps}")
-    return "\n".join(lines)
+    return lines
 
 
 def _looked_at(schedule: Schedule, steps: int) -> list[int]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lehr.finder import Sweep
+from lehr.finder import Sweep, agree
 from lehr.schedule.check import fail
 from lehr.study.definition import Job, Study
 from lehr.study.engine import run_jobs
@@ -39,12 +38,11 @@ def choose_peaks(study: Study, sweeps: list[Sweep]) -> dict[str, float | None]:
         if arm.tune is None:
             peaks[name] = None
             continue
-        suggestions = [sweep.suggest(arm.tune) for sweep in sweeps]
-        rates = [s.lr for s in suggestions if s.lr is not None]
-        if not rates:
+        suggestion = agree(sweeps, arm.tune)
+        if suggestion.lr is None:
             way_out = "give the arm its own rate with tune=None"
-            fail(f"peak of {name}", "suggested by a range test", suggestions[0].reason, way_out)
-        peaks[name] = float(f"{statistics.median(rates):.3g}")
+            fail(f"peak of {name}", "suggested by a range test", suggestion.reason, way_out)
+        peaks[name] = float(f"{suggestion.lr:.3g}")
     return peaks
 
 

@@ -6,5 +6,6 @@ try:
 except ImportError as error:
     raise ImportError("lehr.torch needs PyTorch and NumPy: pip install 'lehr[torch]'") from error
 
+from lehr.torch.finder import range_test as range_test
 from lehr.torch.learner import Learner as Learner
 from lehr.torch.scheduler import Scheduler as Scheduler

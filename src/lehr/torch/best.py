@@ -6,7 +6,7 @@ import copy
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import Tensor, distributed
 
 from lehr.control import State, is_best, reduced
 
@@ -31,14 +31,18 @@ class Best:
 
 def agreed(metric: float) -> float:
     """Return the mean of a metric over all processes, so that they decide alike."""
-    metric = float(metric)
+    return float(agreed_all(torch.tensor(float(metric), dtype=torch.float64)))
+
+
+def agreed_all(values: Tensor) -> Tensor:
+    """Return the means of some values over all processes."""
     if not (distributed.is_available() and distributed.is_initialized()):
-        return metric
+        return values
     processes = distributed.get_world_size()
     if processes == 1:
-        return metric
+        return values
     cpu = "gloo" in str(distributed.get_backend())
     device = torch.device("cpu") if cpu else torch.device("cuda", torch.cuda.current_device())
-    total = torch.tensor(metric, dtype=torch.float64, device=device)
+    total = values.detach().to(device, copy=True)
     distributed.all_reduce(total)
-    return float(total) / processes
+    return total / processes

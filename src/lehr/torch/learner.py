@@ -89,7 +89,7 @@ class Learner(port.Learner):
         targets, trace, last = policy.targets, Trace(), first + steps
         groups = self.optimizer.param_groups
         check_values(groups, targets)
-        with _mode(self.model, training=True):
+        with mode(self.model, training=True):
             for begin in range(first, last, 16):  # blocks: one transfer and one `until` for each
                 losses, rates = [], []
                 for values in scheduled(policy, begin, min(16, last - begin), factor):
@@ -109,7 +109,7 @@ class Learner(port.Learner):
         rows, size = len(self._splits[split][1]), self._batches.size
         totals = dict.fromkeys(self.metrics, 0.0)
         draws = torch.random.fork_rng(range(torch.cuda.device_count()))  # a loss may draw
-        with _mode(self.model, training=False), torch.no_grad(), draws:
+        with mode(self.model, training=False), torch.no_grad(), draws:
             for begin in range(0, rows, size):
                 x, y = self._rows(split, slice(begin, begin + size))
                 output = self.model(x)
@@ -209,7 +209,7 @@ def _pair(name: str, split: Any) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
+def mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
     """Train or evaluate; every part of the model is put back as it was."""
     before = [(module, module.training) for module in model.modules()]
     model.train(training)

@@ -1,0 +1,147 @@
+"""Rules that others publish, as they publish them, for comparison with what `suggest` gives.
+
+How good each is: docs/suggestions.md.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+
+from lehr.finder.suggest import Suggestion, lowest_point, none_because, smoothed
+from lehr.finder.sweep import Sweep
+
+_FASTAI_BETA = 0.98
+_FASTAI_WINDOW = 15
+_FASTAI_CHANGE = 0.005
+
+
+def steepest(sweep: Sweep) -> Suggestion:
+    """Return the rate where the loss, smoothed without lag, falls fastest per decade.
+
+    The idea of torch-lr-finder, ignite and, until 2.5.2, Lightning; it fails where the loss is
+    noisy.
+    """
+    if why := none_because(sweep):
+        return _none("steepest", why)
+    rates, line = smoothed(sweep)
+    last = lowest_point(line)
+
+    def slope(i: int) -> float:
+        return (line[i + 1] - line[i - 1]) / math.log10(rates[i + 1] / rates[i - 1])
+
+    lr = rates[min(range(1, max(2, last)), key=slope)]
+    return Suggestion("steepest", lr, lr / 3, lr * 3, f"the loss falls fastest at {lr:.2g}")
+
+
+def halfway(sweep: Sweep) -> Suggestion:
+    """Return the rate where the smoothed loss has fallen half of its way down."""
+    if why := none_because(sweep):
+        return _none("halfway", why)
+    lr = _fallen(sweep, 0.5)
+    return Suggestion("halfway", lr, lr / 3, lr * 3, f"half of the fall is done at {lr:.2g}")
+
+
+def smith(sweep: Sweep) -> Suggestion:
+    """Return Smith's bounds for cyclical rates, read off the loss.
+
+    ``low`` is where the loss begins to fall (a tenth of the way), ``lr`` and ``high`` where it
+    stops. Source: Smith, arXiv 1506.01186, section 3.3, who reads validation accuracy.
+    """
+    if why := none_because(sweep):
+        return _none("smith", why)
+    rates, line = smoothed(sweep)
+    low, high = _fallen(sweep, 0.1), rates[lowest_point(line)]
+    why = f"the loss begins to fall at {low:.2g} and stops at {high:.2g}"
+    return Suggestion("smith", high, low, high, why)
+
+
+def book(sweep: Sweep) -> Suggestion:
+    """Return a tenth of the rate at which the loss turns up.
+
+    Source: Géron, Hands-On Machine Learning, chapter 11.
+    """
+    if why := none_because(sweep):
+        return _none("book", why)
+    rates, line = smoothed(sweep)
+    turn = rates[lowest_point(line)]
+    why = f"the loss turns up at {turn:.2g}; a tenth of it"
+    return Suggestion("book", turn / 10, turn / 30, turn, why)
+
+
+def minimum_tenth(sweep: Sweep) -> Suggestion:
+    """Return a tenth of the rate of the lowest running mean: fastai's ``minimum``."""
+    if why := none_because(sweep):
+        return _none("minimum_tenth", why)
+    rates, means = _as_fastai(sweep)
+    low = rates[lowest_point(means)]
+    why = f"the running mean is lowest at {low:.2g}; a tenth of it"
+    return Suggestion("minimum_tenth", low / 10, low / 30, low, why)
+
+
+def valley(sweep: Sweep) -> Suggestion:
+    """Return the middle of the longest decreasing stretch of the running mean: fastai's default."""
+    if why := none_because(sweep):
+        return _none("valley", why)
+    rates, means = _as_fastai(sweep)
+    lengths = [1] * len(means)  # of the longest decreasing subsequence that ends here
+    for i, mean in enumerate(means):
+        for j in range(i):
+            if mean < means[j] and lengths[i] < lengths[j] + 1:
+                lengths[i] = lengths[j] + 1
+    end = lengths.index(max(lengths))
+    third = (end - (start := end - lengths[end])) / 3
+    at = max(0, start + int(third) + int(third / 2))
+    lr = rates[at]
+    return Suggestion("valley", lr, lr / 3, lr * 3, f"the middle of the longest fall is {lr:.2g}")
+
+
+def slide(sweep: Sweep) -> Suggestion:
+    """Return fastai's ``slide``: from the right, the first rate where slopes stop changing.
+
+    Two slopes, 15 points apart, count as equal within 0.005, whatever the scale of the loss.
+    """
+    if why := none_because(sweep):
+        return _none("slide", why)
+    rates, means = _as_fastai(sweep)
+    if len(means) <= _FASTAI_WINDOW + 1:
+        return _none("slide", f"only {len(means)} points; take more steps")
+    inner = [(b - a) / 2 for a, b in zip(means, means[2:], strict=False)]
+    slopes = [means[1] - means[0], *inner, means[-1] - means[-2]]
+    right, left = len(slopes) - 1, len(slopes) - 1 - _FASTAI_WINDOW
+    found = left
+    while left >= 0 and abs(slopes[right] - slopes[left]) > _FASTAI_CHANGE:
+        found = left
+        right, left = right - 1, left - 1
+    lr = rates[found]
+    return Suggestion("slide", lr, lr / 3, lr * 3, f"left of {lr:.2g} the slope changes little")
+
+
+RULES: dict[str, Callable[[Sweep], Suggestion]] = {
+    rule.__name__: rule for rule in (steepest, halfway, smith, book, minimum_tenth, valley, slide)
+}
+
+
+def _none(rule: str, why: str) -> Suggestion:
+    return Suggestion(rule, None, None, None, why)
+
+
+def _fallen(sweep: Sweep, share: float) -> float:
+    """Return the first rate where the smoothed loss has fallen a share of its way down."""
+    rates, line = smoothed(sweep)
+    last = lowest_point(line)
+    top = max(line[: last + 1])
+    level = top - share * (top - line[last])
+    begin = line.index(top)
+    return next(r for r, x in zip(rates[begin:], line[begin:], strict=True) if x <= level)
+
+
+def _as_fastai(sweep: Sweep) -> tuple[list[float], list[float]]:
+    """Return rates and running means as fastai's rules see them, cut at both ends."""
+    means, mean = [], 0.0
+    for i, loss in enumerate(itertools.takewhile(math.isfinite, sweep.losses), 1):
+        mean = _FASTAI_BETA * mean + (1 - _FASTAI_BETA) * loss
+        means.append(mean / (1 - _FASTAI_BETA**i))
+    first, last = sweep.steps // 10, len(means) - 5
+    return list(sweep.rates[first:last]), means[first:last]
