@@ -105,7 +105,6 @@ def test_random_generators_gradients_and_modes_come_back():
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("on_disk", [False, True])
 def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     model, loader = net(), batches()
     optimizer = OPTIMIZERS["AdamW"](model.parameters())
     epoch(model, optimizer, loader)
@@ -118,6 +117,7 @@ def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path,
             raise error("stop")
         return F.cross_entropy(output, y)
 
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(error, match="stop"):
         lehr.torch.range_test(model, optimizer, failing, loader, on_disk=on_disk)
     assert all(torch.equal(t, weights[name]) for name, t in model.state_dict().items())
