@@ -9,7 +9,7 @@ from collections import defaultdict
 from functools import cache
 from typing import Any
 
-from measure import MODES, RESULTS, SEEDS
+from measure import MODES, RATES, RESULTS, SEEDS
 from tasks import TASKS
 
 from lehr.finder import Sweep
@@ -46,8 +46,8 @@ def score_at(task: str, mode: str, rate: float) -> float:
 
 
 def regret(task: str, mode: str, rate: float | None) -> float:
-    """Return the points lost; no suggestion counts as the optimizer's default rate."""
-    rate = TASKS[task].default if rate is None else rate
+    """Return the points lost; no suggestion counts as what the smallest rate of the grid gives."""
+    rate = RATES[0] if rate is None or rate <= 0 else rate
     return max(truth(task, mode)[1]) - score_at(task, mode, rate)
 
 
@@ -70,4 +70,4 @@ def sweeps(task: str, steps: int = 100) -> list[Sweep]:
 
 def measured() -> list[str]:
     """Return the tasks whose truth is complete."""
-    return [t for t in TASKS if all(len(truth(t, mode)[0]) == 19 for mode in MODES)]
+    return [t for t in TASKS if all(len(truth(t, mode)[0]) == len(RATES) for mode in MODES)]
