@@ -1,6 +1,5 @@
 """Every adapter resumes exactly: cut at every step of a short run, each time in a new process."""
 
-import re
 from pathlib import Path
 
 import pytest

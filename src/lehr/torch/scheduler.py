@@ -16,7 +16,7 @@ from lehr.resume import read_state, saved_state
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail
 from lehr.torch.best import Best, agreed
-from lehr.torch.groups import Group, check_values, keep_bases, read_value, write_values
+from lehr.torch.groups import all_groups, check_values, keep_bases, read_value, write_values
 
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
     weakref.WeakKeyDictionary()
@@ -84,13 +84,13 @@ class Scheduler(LRScheduler):
         self.optimizer = self.optimizers[0]  # read by trainers
         self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
         self.relative, self.later, self.on_change = relative, tuple(later), on_change
-        groups = self._groups()
-        check_values(groups, self.policy.targets, self.later)
+        check_values(self.optimizers, self.policy.targets, self.later)
         if not shared:
             self._check_alone()
         self.control = self.policy.control.init() if self.policy.control else None
-        self._known = len(groups)
         self._best = Best()
+        groups = all_groups(self.optimizers)
+        self._known = len(groups)
         keep_bases(groups, self.policy.targets)
         self.base_lrs = [group["initial_lr"] for group in groups]
         self.last_epoch = 0  # the clock: torch's composed schedulers set it
@@ -120,18 +120,19 @@ class Scheduler(LRScheduler):
         if self.policy.control is None or self.control is None:
             way_out = "Policy(..., control=lehr.Plateau()) has"
             fail("control", "a controller to observe a metric", None, way_out)
+        restores = getattr(self.policy.control, "restore_best", False)
+        if restores and model is None:
+            way_out = "call observe(metric, model)"
+            fail("model", "given to a controller with restore_best", None, way_out)
         before = self.control
         self.control = self.policy.control.update(before, agreed(metric))
-        if getattr(self.policy.control, "restore_best", False):
-            if model is None:
-                way_out = "call observe(metric, model)"
-                fail("model", "given to a controller with restore_best", None, way_out)
+        if restores and model is not None:
             self._best.follow(before, self.control, model)
         self._write()
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return copies of the rates that the next update uses, one per parameter group."""
-        return [read_value(group, "lr") for group in self._groups()]
+        return [read_value(group, "lr") for group in all_groups(self.optimizers)]
 
     _last_lr = property(get_last_lr)  # read by code that looks inside torch schedulers
 
@@ -154,9 +155,6 @@ class Scheduler(LRScheduler):
         self._best = Best(state_dict.get("best"))
         self._write()
 
-    def _groups(self) -> list[Group]:
-        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
-
     def _update_lr(self, epoch: int | None = None) -> None:  # SequentialLR calls it at a milestone
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._write()
@@ -164,11 +162,13 @@ class Scheduler(LRScheduler):
     def _write(self) -> None:
         if self.last_epoch < 0:  # a part of a SequentialLR that has not begun
             return
-        groups = self._groups()
-        if len(groups) != self._known:
-            check_values(groups, self.policy.targets, self.later)
-            keep_bases(groups, self.policy.targets)
+        groups = all_groups(self.optimizers)
+        changed = len(groups) != self._known
+        if changed:
+            check_values(self.optimizers, self.policy.targets, self.later)
             self._known = len(groups)
+        if changed or self.relative:  # a loaded optimizer may have none
+            keep_bases(groups, self.policy.targets)
         factor = 1.0 if self.control is None else self.control.factor
         write_values(groups, self.policy.values(self.last_epoch, factor), self.relative)
 
@@ -177,7 +177,8 @@ class Scheduler(LRScheduler):
             known = _attached.get(optimizer, lambda: None)()
             if known is not None or hasattr(optimizer.step, "_wrapped_by_lr_sched"):
                 way_out = "make a new optimizer, or pass shared=True to be one of several"
-                fail("optimizer", "one that no scheduler drives yet", optimizer, way_out)
+                driven = f"{type(optimizer).__name__} with one attached"
+                fail("optimizer", "one that no scheduler drives yet", driven, way_out)
 
     def _attach(self) -> None:
         """Let each optimizer's own hook tell of groups that were added before an update."""
@@ -187,7 +188,7 @@ class Scheduler(LRScheduler):
             if torch.compiler.is_compiling():  # what changes here would be compiled again
                 return
             scheduler = ref()
-            if scheduler is not None and len(scheduler._groups()) != scheduler._known:
+            if scheduler is not None and len(all_groups(scheduler.optimizers)) != scheduler._known:
                 scheduler._write()
 
         for optimizer in self.optimizers:
