@@ -365,7 +365,7 @@ def test_lengths_are_resolved_or_refused():
             lambda: torch.optim.Adagrad(weights(), lr=3.0),
             CYCLE,
             ValueError,
-            "momentum must be None for Adagrad, which has no momentum, .* it has lr, lr_decay, weight_",
+            "momentum must be None for Adagrad, which has no momentum, .* it has lr, lr_decay, eps",
         ),
         (
             lambda: torch.optim.Rprop(weights(), lr=3.0),

@@ -37,6 +37,6 @@ def close(used, wanted, rel=1e-12):
     assert np.abs(np.subtract(used, wanted)).max() <= rel * np.max(np.abs(wanted))
 
 
-def named(n=2, lr=1.0, cls=SGD, **options):
-    groups = [{"params": weights(), "name": f"g{i}"} for i in range(n)]
+def named(n=2, lr=1.0, cls=SGD, dtype=None, **options):
+    groups = [{"params": weights(dtype=dtype), "name": f"g{i}"} for i in range(n)]
     return cls(groups, lr=lr, **options)
