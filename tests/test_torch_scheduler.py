@@ -1,9 +1,5 @@
 """lehr.torch.Scheduler: real training; what each update really used."""
 
-import copy
-import io
-import json
-
 import pytest
 import torch
 from torch.optim import SGD, Adam, AdamW, RMSprop
@@ -260,92 +256,6 @@ def test_observe_without_a_controller_is_refused():
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
     with pytest.raises(ValueError, match=r"control must be a controller to observe.*Plateau\(\)"):
         scheduler.observe(1.0)
-
-
-@pytest.mark.parametrize("cut", [0, 1, 7, 19, 25])
-def test_resuming_goes_on_exactly(cut):
-    policy = lehr.Policy(lr=CYCLE.lr, momentum=CYCLE.momentum, control=PLATEAU)
-    metric = [1.0, 0.5, 0.7, 0.7, 0.6, 0.1] * 5
-
-    def run(optimizer, scheduler, metrics):
-        used = []
-        for value in metrics:
-            used += drive(optimizer, scheduler, 1)
-            used.append(momentum(optimizer.param_groups[0]))
-            scheduler.observe(value)
-        return used
-
-    def fresh():
-        optimizer = SGD(weights(), lr=1.0)
-        return optimizer, lehr.torch.Scheduler(optimizer, policy)
-
-    whole = run(*fresh(), metric)
-    optimizer, scheduler = fresh()
-    used = run(optimizer, scheduler, metric[:cut])
-    file = io.BytesIO()
-    torch.save(scheduler.state_dict(), file)
-    file.seek(0)
-    state = torch.load(file, weights_only=True)
-    assert state == json.loads(json.dumps(state))
-    assert state.keys() == {"step", "control", "policy"}
-    assert state["step"] == cut
-    assert lehr.loads(json.dumps(state["policy"])) == policy
-    optimizer, scheduler = fresh()
-    scheduler.load_state_dict(state)
-    assert used + run(optimizer, scheduler, metric[cut:]) == whole
-
-
-def test_the_state_without_a_controller():
-    scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), 0.1)
-    policy = json.loads(lehr.Policy(lr=0.1).dumps())
-    assert scheduler.state_dict() == {"step": 0, "control": None, "policy": policy}
-
-
-def test_a_copied_scheduler_goes_on_alike():
-    optimizer = SGD(weights(), lr=1.0)
-    twin = copy.deepcopy(lehr.torch.Scheduler(optimizer, CYCLE))
-    assert drive(twin.optimizer, twin, STEPS) == [CYCLE.lr(t) for t in range(STEPS)]
-
-
-@pytest.mark.parametrize(
-    ("new", "match"),
-    [
-        (
-            lehr.linear(1.0, 0.0, 20),
-            r"policy.lr.steps must be the saved 10, got 20: lr at step 5 would jump from "
-            r"0.5 to 0.75; to go on under the new policy say on_change='continue'",
-        ),
-        (lehr.constant(0.5), "policy.lr.kind must be the saved 'ramp', got 'constant': no value"),
-        (
-            lehr.Policy(lr=lehr.linear(1.0, 0.0, 10), momentum=0.9),
-            "policy.momentum.kind must be the saved None, got 'constant': no value jumps; to go on",
-        ),
-    ],
-)
-def test_resuming_another_policy_is_refused(new, match):
-    old = lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.linear(1.0, 0.0, 10))
-    old.step(5)
-    optimizer = SGD(weights(), lr=1.0)
-    scheduler = lehr.torch.Scheduler(optimizer, new)
-    with pytest.raises(ValueError, match=match):
-        scheduler.load_state_dict(old.state_dict())
-    scheduler.step(5)  # the way out
-    assert drive(optimizer, scheduler, 1) == [lehr.policy.as_policy(new).lr(5)]
-
-
-def test_the_jump_of_each_group_is_named():
-    old = lehr.torch.Scheduler(named(), lehr.Policy(lr={"g0": 1.0, "g1": 0.1}))
-    new = lehr.torch.Scheduler(named(), lehr.Policy(lr={"g0": 1.0, "g1": 0.2}))
-    jump = "lr.groups.g1.value must be .* 0.1, got 0.2: lr.g1 at step 0 would jump from 0.1 to 0.2"
-    with pytest.raises(ValueError, match=jump):
-        new.load_state_dict(old.state_dict())
-
-
-def test_the_state_of_another_scheduler_is_refused():
-    other = LambdaLR(SGD(weights(), lr=1.0), CYCLE.lr).state_dict()
-    optimizer = SGD(weights(), lr=1.0)
-    with pytest.raises(ValueError, match="state must be a lehr driver's, with step, control"):
-        lehr.torch.Scheduler(optimizer, CYCLE).load_state_dict(other)
 
 
 def test_lengths_are_resolved_or_refused():

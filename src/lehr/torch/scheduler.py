@@ -12,9 +12,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lehr.policy import Policy, resolved_policy
-from lehr.resume import read_state, saved_state
+from lehr.resume import ON_CHANGE, read_state, saved_state
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail
+from lehr.schedule.check import fail, one_of
 from lehr.torch.best import Best, agreed
 from lehr.torch.groups import all_groups, check_values, keep_bases, read_value, write_values
 
@@ -85,8 +85,11 @@ class Scheduler(LRScheduler):
         self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
         self.relative, self.later, self.on_change = relative, tuple(later), on_change
         check_values(self.optimizers, self.policy.targets, self.later)
-        if not shared:
-            self._check_alone()
+        for driven in self.optimizers:
+            if not shared and self._others_drive(driven):
+                rule, way_out = "one that no scheduler drives yet", "pass shared=True to be another"
+                fail("optimizer", rule, f"{type(driven).__name__} with one attached", way_out)
+        one_of("on_change", on_change, ON_CHANGE)
         self.control = self.policy.control.init() if self.policy.control else None
         self._best = Best()
         groups = all_groups(self.optimizers)
@@ -172,16 +175,12 @@ class Scheduler(LRScheduler):
         factor = 1.0 if self.control is None else self.control.factor
         write_values(groups, self.policy.values(self.last_epoch, factor), self.relative)
 
-    def _check_alone(self) -> None:
-        for optimizer in self.optimizers:
-            known = _attached.get(optimizer, lambda: None)()
-            if known is not None or hasattr(optimizer.step, "_wrapped_by_lr_sched"):
-                way_out = "make a new optimizer, or pass shared=True to be one of several"
-                driven = f"{type(optimizer).__name__} with one attached"
-                fail("optimizer", "one that no scheduler drives yet", driven, way_out)
+    def _others_drive(self, optimizer: Optimizer) -> bool:
+        known = _attached.get(optimizer, lambda: None)()
+        return known not in (None, self) or hasattr(optimizer.step, "_wrapped_by_lr_sched")
 
     def _attach(self) -> None:
-        """Let each optimizer's own hook tell of groups that were added before an update."""
+        """Let the optimizers' own hooks tell of groups that were added, and of a loaded state."""
         ref = weakref.ref(self)
 
         def join(*_: Any) -> None:
@@ -191,9 +190,15 @@ class Scheduler(LRScheduler):
             if scheduler is not None and len(all_groups(scheduler.optimizers)) != scheduler._known:
                 scheduler._write()
 
+        def rewrite(optimizer: Optimizer) -> None:
+            scheduler = ref()
+            if scheduler is not None and not scheduler._others_drive(optimizer):
+                scheduler._write()
+
         for optimizer in self.optimizers:
             _attached[optimizer] = ref
             optimizer.register_step_pre_hook(join)
+            optimizer.register_load_state_dict_post_hook(rewrite)
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
