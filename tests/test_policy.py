@@ -70,6 +70,102 @@ def test_drivers_refuse_what_is_unresolved_and_say_so():
     assert resolved_policy(p, 10).momentum.length == 10
 
 
+# Other hyperparameters, groups by index.
+
+
+def test_others_are_targets_by_the_optimizers_names():
+    damp = lehr.linear(0.5, 0.0, 4)
+    p = Policy(lr=0.1, others={"dampening": damp, "beta2": {"head": 0.99}})
+    assert list(p.targets) == ["lr", "dampening", "beta2"]
+    assert p.values(2, factor=0.5) == {"lr": 0.05, "dampening": 0.25, "beta2": {"head": 0.99}}
+    assert lehr.loads(p.dumps()) == p
+    assert Policy(lr=0.1, others={}) == Policy(lr=0.1)
+    unresolved = Policy(lr=0.1, others={"eps": lehr.linear(1.0, 0.0)})
+    assert unresolved.resolve(10).others == {"eps": lehr.linear(1.0, 0.0, 10)}
+
+
+def test_groups_by_index_are_groups_by_its_text():
+    p = Policy(lr={0: 0.1, "head": 0.2}, others={"eps": {1: 0.5}})
+    assert p == Policy(lr={"0": 0.1, "head": 0.2}, others={"eps": {"1": 0.5}})
+    assert p.values(0) == {"lr": {"0": 0.1, "head": 0.2}, "eps": {"1": 0.5}}
+    assert lehr.loads(p.dumps()) == p
+
+
+@pytest.mark.parametrize(
+    ("others", "error", "match"),
+    [
+        ({"lr": 0.1}, ValueError, r"others must be without lr, got \['lr'\]; give it as lr="),
+        ({"momentum": 0.9}, ValueError, "others must be without momentum, .* give it as momentum="),
+        ({1: 0.9}, TypeError, "others must be a dict from hyperparameters' names to schedules"),
+        (0.9, TypeError, "others must be a dict from hyperparameters' names to schedules, got 0.9"),
+        ({"eps": "fast"}, TypeError, "eps must be a schedule or a number, got 'fast'"),
+        ({"eps": {}}, ValueError, "eps must be a schedule, or a dict from parameter groups' names"),
+        ({"eps": {1.5: 0.1}}, ValueError, "eps must be .* names or indices to schedules, got"),
+        ({"eps": -1}, ValueError, "eps must be a number at least 0, got -1"),
+    ],
+)
+def test_other_hyperparameters_that_cannot_be_are_refused(others, error, match):
+    with pytest.raises(error, match=match):
+        Policy(lr=0.1, others=others)
+
+
+# Decay from here.
+
+decays = st.fixed_dictionaries(
+    {
+        "step": st.integers(0, 300),
+        "steps": st.integers(1, 100),
+        "curve": st.sampled_from(["1-sqrt", "linear", "cosine"]),
+        "floor": st.sampled_from([0.0, 1e-3]),
+    }
+)
+
+
+@given(policies, decays)
+def test_decay_from_falls_from_where_the_policy_stands(p, decay):
+    trunk = p.resolve(**RUN)
+    branch = trunk.decay_from(**decay)
+    step, end = decay["step"], decay["step"] + decay["steps"]
+    for t in {0, step // 2, max(step - 1, 0)} - {step}:
+        assert branch.values(t) == trunk.values(t)
+    groups = trunk.lr if isinstance(trunk.lr, dict) else {None: trunk.lr}
+    for group, schedule in groups.items():
+        branched = branch.lr if group is None else branch.lr[group]
+        assert branched(step) == schedule(step)  # no jump
+        assert branched(end) == branched(end + 10**6) == decay["floor"]
+    for t in (step, end, end + 7):  # whatever else moves goes on
+        for name in trunk.targets.keys() - {"lr"}:
+            assert branch.values(t)[name] == trunk.values(t)[name]
+    assert branch.control == trunk.control
+    assert lehr.loads(branch.dumps()) == branch
+
+
+def test_decay_from_by_hand():
+    trunk = Policy(lr={"body": lehr.warmup(0.4, 4).then(lehr.constant(0.4)), 1: 0.2})
+    p = trunk.decay_from(2, steps=2, curve="linear", floor=0.1)
+    assert [p.lr["body"](t) for t in range(6)] == pytest.approx([0, 0.1, 0.2, 0.15, 0.1, 0.1])
+    assert [p.lr["1"](t) for t in range(6)] == pytest.approx([0.2, 0.2, 0.2, 0.15, 0.1, 0.1])
+    root = Policy(lr=0.4).decay_from(0, 4).lr
+    assert [root(t) for t in range(5)] == pytest.approx(
+        [0.4, 0.2, 0.4 * (1 - 0.5**0.5), 0.4 * (1 - 0.75**0.5), 0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "match"),
+    [
+        ((-1, 5), ValueError, "step must be a whole number >= 0, got -1"),
+        ((2.5, 5), TypeError, "step must be a whole number >= 0, got 2.5"),
+        ((1, 0), ValueError, "steps must be a whole number of steps >= 1, got 0"),
+    ],
+)
+def test_decays_that_cannot_be_are_refused(arguments, error, match):
+    with pytest.raises(error, match=match):
+        Policy(lr=0.1).decay_from(*arguments)
+    with pytest.raises(ValueError, match=r"policy must be in whole steps to decay from"):
+        Policy(lr=lehr.cosine(0.1)).decay_from(5, 5)
+
+
 # One cycle.
 
 

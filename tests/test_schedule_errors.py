@@ -595,7 +595,7 @@ OTHERS = {
     ),
     "policy with another controller": (
         T,
-        "control must be a controller, Plateau(), or None, got 'plateau'",
+        "control must be a controller, Plateau() or Greedy(), or None, got 'plateau'",
         lambda: Policy(lr=0.1, control="plateau"),
     ),
     "plateau factor of 1": (
