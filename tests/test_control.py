@@ -94,7 +94,23 @@ def test_metrics_are_rounded_to_float32(cast):
     assert factors(plateau, map(cast, [1.0, 1.0 - 1e-9])) == [1, 0.5]  # a tie there
     assert factors(plateau, map(cast, [1.0, 1.0 - 1e-7])) == [1, 1]
     assert states(plateau, [cast(0.1)])[0].best == float(np.float32(0.1))
+    halfway = 2.0**-24 * (1 + 2.0**-25)  # rounded after the sum it would not vanish
+    assert states(replace(plateau, average=2), map(cast, [1.0, halfway]))[1].best == 0.5
     assert states(plateau, [1e39])[0] == State(waited=0, factor=0.5)  # infinite in float32
+
+
+def test_a_metric_at_the_threshold_is_judged_in_float32():
+    """By NumPy's float32, as every framework can: in float64 some would be judged otherwise."""
+    plateau = Plateau(factor=0.5, patience=1, threshold=math.pi / 10)
+    best = np.random.default_rng(1).random(500, np.float32)[:, None]
+    near = best * np.float32(1 - math.pi / 10) + best * np.arange(-3, 4, dtype=np.float32) * 2**-24
+    better = best - near > np.float32(math.pi / 10) * best
+    assert np.any(better != (best.astype(float) - near > math.pi / 10 * best.astype(float)))
+    ours = [
+        [factors(plateau, [b, m])[1] == 1 for m in row]
+        for (b,), row in zip(best, near, strict=True)
+    ]
+    np.testing.assert_array_equal(ours, better)
 
 
 def test_the_mean_of_several_metrics_counts_as_one():

@@ -153,10 +153,20 @@ def test_groups_that_share_a_tensor_get_their_own():
     assert all(a is g["lr"] for a, g in zip(first, optimizer.param_groups, strict=True))
 
 
-def test_tensor_betas_are_written_as_tensors():
-    optimizer = Adam(weights(), betas=(torch.tensor(0.9), torch.tensor(0.999)))
+def test_tensor_betas_are_filled_never_replaced():
+    betas = torch.tensor(0.9), torch.tensor(0.999)
+    optimizer = Adam(weights(), betas=betas)
     lehr.torch.Scheduler(optimizer, lehr.Policy(lr=0.1, momentum=0.5))
-    assert torch.equal(beta1(optimizer.param_groups[0]), torch.tensor(0.5))
+    assert optimizer.param_groups[0]["betas"][0] is betas[0]
+    assert [float(beta) for beta in betas] == [0.5, float(torch.tensor(0.999))]
+
+
+def test_groups_that_share_betas_get_their_own():
+    betas = torch.tensor(0.9), torch.tensor(0.999)
+    optimizer = named(cls=Adam, betas=betas)
+    own = {"g0": lehr.constant(0.5), "g1": lehr.constant(0.25)}
+    lehr.torch.Scheduler(optimizer, lehr.Policy(lr=0.1, momentum=own))
+    assert [float(beta1(group)) for group in optimizer.param_groups] == [0.5, 0.25]
 
 
 def test_it_is_a_torch_scheduler_and_patches_nothing():

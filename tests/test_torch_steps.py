@@ -133,7 +133,7 @@ def test_compiled_updates_use_the_policys_rate_and_few_graphs(make, extra):
 
 @torch_warns
 def test_momentum_in_tensor_betas_needs_one_graph():
-    """It is written where it stands; torch's OneCycleLR puts numbers there, and needs nine."""
+    """With numbers for betas it needs nine, torch's OneCycleLR or ours."""
 
     def make(p):
         betas = (tensor(0.9), tensor(0.999))
