@@ -27,21 +27,25 @@ def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
 def write_values(groups: Sequence[Group], values: dict[str, Any], relative: bool = False) -> None:
     """Write the values of one step: into the tensor that stands there, else as a number."""
     for name, value in values.items():
-        named = isinstance(value, dict)
-        if named:
-            _part(groups, name)
+        if not isinstance(value, dict):
+            for group in groups:
+                _write(group, name, value, relative)
+            continue
+        _part(groups, name)
         for i, group in enumerate(groups):
-            key = group_name(i, group)
-            if named and key not in value:
-                continue
-            new = value[key] if named else value
-            if relative:
-                new = new * group[f"initial_{name}"]
-            old = _get(group, name)
-            if isinstance(old, Tensor):
-                old.fill_(new)
-            else:
-                _put(group, name, new)
+            if (key := group_name(i, group)) in value:
+                _write(group, name, value[key], relative)
+
+
+def _write(group: Group, name: str, new: Any, relative: bool) -> None:
+    if relative:
+        new = new * group[f"initial_{name}"]
+    if name in group and type(group[name]) is float:  # the usual case, by the quick way
+        group[name] = new
+    elif isinstance(old := _get(group, name), Tensor):
+        old.fill_(new)
+    else:
+        _put(group, name, new)
 
 
 def group_name(i: int, group: Group) -> str:

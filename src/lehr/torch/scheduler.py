@@ -166,12 +166,10 @@ class Scheduler(LRScheduler):
         if self.last_epoch < 0:  # a part of a SequentialLR that has not begun
             return
         groups = all_groups(self.optimizers)
-        changed = len(groups) != self._known
-        if changed:
+        if len(groups) != self._known:
             check_values(self.optimizers, self.policy.targets, self.later)
-            self._known = len(groups)
-        if changed or self.relative:  # a loaded optimizer may have none
             keep_bases(groups, self.policy.targets)
+            self._known = len(groups)
         factor = 1.0 if self.control is None else self.control.factor
         write_values(groups, self.policy.values(self.last_epoch, factor), self.relative)
 
@@ -192,8 +190,10 @@ class Scheduler(LRScheduler):
 
         def rewrite(optimizer: Optimizer) -> None:
             scheduler = ref()
-            if scheduler is not None and not scheduler._others_drive(optimizer):
-                scheduler._write()
+            if scheduler is not None:
+                keep_bases(optimizer.param_groups, scheduler.policy.targets)
+                if not scheduler._others_drive(optimizer):
+                    scheduler._write()
 
         for optimizer in self.optimizers:
             _attached[optimizer] = ref
