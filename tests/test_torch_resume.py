@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch.optim import SGD
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, SequentialLR
 
 import lehr
 import lehr.torch
@@ -63,6 +63,29 @@ def test_the_state_alone_goes_on_exactly(control, cut):
 def test_the_state_without_a_controller():
     policy = json.loads(lehr.Policy(lr=0.1).dumps())
     assert fresh(0.1)[1].state_dict() == {"step": 0, "control": None, "policy": policy}
+
+
+@pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
+@pytest.mark.parametrize("ours_first", [True, False])
+@pytest.mark.parametrize("cut", range(1, 8))
+def test_a_part_of_torchs_sequence_leaves_the_other_parts_rate_alone(cut, ours_first, order):
+    def run():
+        optimizer = SGD(weights(), lr=1.0)
+        makers = [
+            lambda: lehr.torch.Scheduler(optimizer, FALL, shared=True),
+            lambda: ExponentialLR(optimizer, 0.5),  # goes on from the rate that it finds
+        ]
+        parts = [make() for make in (makers if ours_first else reversed(makers))]
+        return optimizer, SequentialLR(optimizer, parts, milestones=[4])
+
+    whole = drive(*run(), 8)
+    optimizer, sequence = run()
+    used = drive(optimizer, sequence, cut)
+    again, resumed = run()
+    parts = [(again, optimizer), (resumed, sequence)]
+    for part, saved in parts if order == "optimizer first" else reversed(parts):
+        part.load_state_dict(saved.state_dict())
+    assert used + drive(again, resumed, 8 - cut) == whole
 
 
 # Another policy.

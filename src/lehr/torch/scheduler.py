@@ -34,7 +34,8 @@ class Scheduler(LRScheduler):
     Momentum means ``momentum`` where a group has it, else the first of its ``betas``; "beta2" is
     the second. A group goes by its name, or by its index among all groups. Groups that are added
     later are driven from their first update on (compiled updates: from the next `step()`).
-    Nothing is patched.
+    Nothing is patched. Rates and betas that are tensors are written in place: so compiled updates
+    need one graph, and captured ones see each value.
 
     Args:
         optimizer: any of torch's kind, or a list of them, such as Muon and AdamW.
@@ -149,6 +150,8 @@ class Scheduler(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a saved scheduler of the same policy stood.
 
+        This state alone is enough; beside torch's own schedulers, load the optimizer's too.
+
         Raises:
             ValueError: if the state is not a lehr scheduler's, or its policy is another one and
                 the scheduler was not made with ``on_change="continue"``.
@@ -156,7 +159,8 @@ class Scheduler(LRScheduler):
         state = {key: value for key, value in state_dict.items() if key != "best"}
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
         self._best = Best(state_dict.get("best"))
-        self._write()
+        if not any(_torch_drives(optimizer) for optimizer in self.optimizers):
+            self._write()  # else the rate may be that of another part
 
     def _update_lr(self, epoch: int | None = None) -> None:  # SequentialLR calls it at a milestone
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
@@ -175,7 +179,7 @@ class Scheduler(LRScheduler):
 
     def _others_drive(self, optimizer: Optimizer) -> bool:
         known = _attached.get(optimizer, lambda: None)()
-        return known not in (None, self) or hasattr(optimizer.step, "_wrapped_by_lr_sched")
+        return known not in (None, self) or _torch_drives(optimizer)
 
     def _attach(self) -> None:
         """Let the optimizers' own hooks tell of groups that were added, and of a loaded state."""
@@ -203,3 +207,8 @@ class Scheduler(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
         self._attach()
+
+
+def _torch_drives(optimizer: Optimizer) -> bool:
+    """Return whether one of torch's own schedulers was attached."""
+    return hasattr(optimizer.step, "_wrapped_by_lr_sched")
