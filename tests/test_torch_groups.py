@@ -196,9 +196,7 @@ def test_names_that_torch_keeps_for_parameters_do_no_harm():
     optimizer = SGD(model.named_parameters(), lr=1.0)
     assert drive(optimizer, lehr.torch.Scheduler(optimizer, lehr.Policy({0: FALL})), 8) == FALLS
     with pytest.raises(ValueError, match=r"; it has lr, momentum, dampening, weight_decay$"):
-        lehr.torch.Scheduler(
-            SGD(model.named_parameters(), lr=1.0), lehr.Policy(lr=1.0, others={"nesterov": 1.0})
-        )
+        lehr.torch.Scheduler(optimizer, lehr.Policy(lr=1.0, others={"nesterov": 1.0}))
 
 
 def thawed(policy, **options):
@@ -256,6 +254,19 @@ def test_a_name_to_come_is_told_or_refused():
     with pytest.raises(ValueError, match=r"got \['g0', 'head'\]; .* name those to come in later="):
         lehr.torch.Scheduler(named(1), policy)
     lehr.torch.Scheduler(named(1), policy, later=["head"])
+
+
+def test_a_group_to_come_may_go_by_its_index():
+    optimizer = SGD(weights(), lr=1.0)
+    scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy({0: FALL, 1: FALL * 0.5}), later=[1])
+    drive(optimizer, scheduler, 2)
+    optimizer.add_param_group({"params": weights()})
+    drive(optimizer, scheduler, 2)
+    assert scheduler.get_last_lr() == [FALL(4), 0.5 * FALL(4)]
+    with pytest.raises(ValueError, match=r"later must be names with several .*got \[2\]; give the"):
+        lehr.torch.Scheduler([SGD(weights()), SGD(weights())], FALL, later=[2])
+    with pytest.raises(TypeError, match="later must be a list of groups, got 'head'"):
+        lehr.torch.Scheduler(SGD(weights()), FALL, later="head")
 
 
 def test_an_unknown_late_group_is_refused_at_its_first_update():

@@ -262,6 +262,16 @@ def test_a_plateau_acts_on_every_group():
     assert scheduler.get_last_lr() == [0.5, 0.05]
 
 
+@pytest.mark.parametrize(
+    ("epoch", "error"), [(0.53, TypeError), (1.0, TypeError), (-1, ValueError)]
+)
+def test_a_metric_is_no_step(epoch, error):
+    scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
+    with pytest.raises(error, match=f"epoch must be a whole number >= 0, got {epoch}"):
+        scheduler.step(epoch)
+    assert scheduler.last_epoch == 0
+
+
 def test_observe_without_a_controller_is_refused():
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
     with pytest.raises(ValueError, match=r"control must be a controller to observe.*Plateau\(\)"):

@@ -14,7 +14,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from lehr.policy import Policy, resolved_policy
 from lehr.resume import ON_CHANGE, read_state, saved_state
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail, one_of
+from lehr.schedule.check import fail, one_of, whole
 from lehr.torch.best import Best, agreed
 from lehr.torch.groups import all_groups, check_values, keep_bases, read_value, write_values
 
@@ -43,7 +43,8 @@ class Scheduler(LRScheduler):
         steps: updates in the whole run, for lengths that are a share or the rest of it.
         steps_per_epoch: updates in an epoch, for lengths in epochs.
         relative: multiply each group's own values by the policy's, instead of replacing them.
-        later: names of groups in the policy that are still to be added.
+        later: groups in the policy that are still to be added, by name; with one optimizer also
+            by index.
         shared: for a part of torch's SequentialLR or ChainedScheduler, or to take the place of
             another scheduler; else an optimizer that is driven already is refused.
         on_change: "refuse" to load the state of another policy, or "continue" under this one.
@@ -73,7 +74,7 @@ class Scheduler(LRScheduler):
         *,
         steps_per_epoch: int | None = None,
         relative: bool = False,
-        later: Sequence[str] = (),
+        later: Sequence[str | int] = (),
         shared: bool = False,
         on_change: str = "refuse",
     ) -> None:
@@ -84,13 +85,13 @@ class Scheduler(LRScheduler):
             fail("optimizer", rule, optimizer, error=TypeError)
         self.optimizer = self.optimizers[0]  # read by trainers
         self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
-        self.relative, self.later, self.on_change = relative, tuple(later), on_change
+        self.relative, self.on_change = relative, one_of("on_change", on_change, ON_CHANGE)
+        self.later = self._checked_later(later)
         check_values(self.optimizers, self.policy.targets, self.later)
         for driven in self.optimizers:
             if not shared and self._others_drive(driven):
                 rule, way_out = "one that no scheduler drives yet", "pass shared=True to be another"
                 fail("optimizer", rule, f"{type(driven).__name__} with one attached", way_out)
-        one_of("on_change", on_change, ON_CHANGE)
         self.control = self.policy.control.init() if self.policy.control else None
         self._best = Best()
         groups = all_groups(self.optimizers)
@@ -104,6 +105,8 @@ class Scheduler(LRScheduler):
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next step, or to step ``epoch``, and write its values."""
+        if epoch is not None:  # a metric goes to `observe`
+            epoch = whole("epoch", epoch, at_least=0)
         self._step_count += 1
         self._update_lr(epoch)
 
@@ -176,6 +179,15 @@ class Scheduler(LRScheduler):
             self._known = len(groups)
         factor = 1.0 if self.control is None else self.control.factor
         write_values(groups, self.policy.values(self.last_epoch, factor), self.relative)
+
+    def _checked_later(self, later: Sequence[str | int]) -> tuple[str, ...]:
+        if isinstance(later, str):
+            fail("later", "a list of groups", later, error=TypeError)
+        names = tuple(map(str, later))
+        if len(self.optimizers) > 1 and any(name.isdigit() for name in names):
+            rule = "names with several optimizers, where a new group shifts the indices"
+            fail("later", rule, list(later), "give the group a 'name'")
+        return names
 
     def _others_drive(self, optimizer: Optimizer) -> bool:
         known = _attached.get(optimizer, lambda: None)()
