@@ -22,6 +22,7 @@ lint: $(VENV)/installed-test
 benchmark: $(VENV)/installed-test
 	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/schedules.py
+	$(BIN)/python benchmarks/driving.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -17,7 +17,6 @@ os.environ.setdefault("KERAS_BACKEND", "jax")
 import keras
 import numpy as np
 import rich
-import torch
 from table import TABLE, Row, measure, timed
 
 import lehr
@@ -67,32 +66,6 @@ def schedules() -> None:
         ],
         rounds=25,
     )
-
-
-def schedulers() -> None:
-    def groups(count: int) -> torch.optim.SGD:
-        parameters = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(count)]
-        optimizer = torch.optim.SGD(parameters, lr=0.1, momentum=0.9)
-        optimizer.step()
-        return optimizer
-
-    torch_schedulers = torch.optim.lr_scheduler
-    for count in (1, 10):
-        makers = {
-            "torch CosineAnnealingLR": lambda o: torch_schedulers.CosineAnnealingLR(o, STEPS),
-            "lehr cosine": lambda o: lehr.torch.Scheduler(o, lehr.cosine(0.1, STEPS)),
-            "torch OneCycleLR (rate, momentum)": lambda o: torch_schedulers.OneCycleLR(
-                o, 0.1, total_steps=STEPS
-            ),
-            "lehr one_cycle (rate, momentum)": lambda o: lehr.torch.Scheduler(
-                o, lehr.one_cycle(0.1, STEPS)
-            ),
-        }
-        rows: list[Row] = []
-        for name, make in makers.items():
-            scheduler = make(groups(count))
-            rows.append((name, lambda s=scheduler: timed(s.step, 2000)))  # type: ignore[misc]
-        measure(f"Scheduler.step(), {count} parameter group(s)", "µs", 1e6, rows, rounds=15)
 
 
 def imports() -> None:
@@ -168,7 +141,6 @@ def training() -> None:
 
 if __name__ == "__main__":
     schedules()
-    schedulers()
     imports()
     training()
     rich.print(TABLE)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from lehr import Plateau, Policy, Schedule
+from lehr import Greedy, Plateau, Policy, Schedule
 from lehr.schedule import (
     Chain,
     Constant,
@@ -264,15 +264,20 @@ def probe(schedule: Schedule, last: int = 2**31 - 1) -> np.ndarray:
     return np.array(sorted(t for t in {0, 1, 2} | near | spread | far if 0 <= t <= last))
 
 
-plateaus = st.builds(
-    Plateau,
-    monitor=st.sampled_from(["val_loss", "accuracy"]),
-    factor=st.floats(0.01, 0.99),
-    patience=st.integers(1, 10),
-    threshold=st.floats(0, 0.1),
-    mode=st.sampled_from(["min", "max"]),
-    cooldown=st.integers(0, 5),
-    floor=st.floats(0, 1),
+_judging = {
+    "monitor": st.sampled_from(["val_loss", "accuracy"]),
+    "factor": st.floats(0.01, 0.99),
+    "patience": st.integers(1, 10),
+    "threshold": st.floats(0, 0.1),
+    "mode": st.sampled_from(["min", "max"]),
+    "cooldown": st.integers(0, 5),
+    "floor": st.floats(0, 1),
+    "threshold_mode": st.sampled_from(["relative", "absolute"]),
+    "average": st.integers(1, 4),
+}
+controllers = st.one_of(
+    st.builds(Plateau, restore_best=st.booleans(), **_judging),
+    st.builds(Greedy, ceiling=st.floats(1, 100), **_judging),
 )
 targets = st.one_of(
     schedules(any_lengths, depth=2),
@@ -292,5 +297,6 @@ policies = st.builds(
         st.builds(Ramp, st.floats(0, 0.99), st.floats(0, 0.99), any_lengths),
     ),
     weight_decay=st.one_of(st.none(), targets),
-    control=st.one_of(st.none(), plateaus),
+    control=st.one_of(st.none(), controllers),
+    others=st.one_of(st.none(), st.dictionaries(st.sampled_from(["eps", "beta2"]), targets)),
 )

@@ -7,9 +7,44 @@ import pytest
 from lehr.testing import conformance
 
 RUNS = Path(__file__).parent / "conformance"
+TORCH = ("TorchLoop", "Closed", "Two", "Relative", "Late", "Scaled")
 
 
-@pytest.mark.parametrize("run", ["torch_loop:TorchLoop"])
+@pytest.mark.parametrize("run", [f"torch_loop:{name}" for name in TORCH])
 def test_resumes_exactly(run, monkeypatch):
     monkeypatch.chdir(RUNS)
     conformance(run)
+
+
+@pytest.mark.parametrize(
+    ("run", "match"),
+    [
+        ("ForgetsASlot", "cut before update 1: other weights at the end"),
+        ("ForgetsTheStep", "cut before update 1: update 1 used .*, the uninterrupted run {"),
+        ("OneStepLate", r"update 1 used lr 0.5, the policy says 0.4375"),
+        ("IgnoresTheFactor", r"update 4 used lr 0.25, the policy says 0.125"),
+        ("KeepsSilent", "update 0 told of lr, the policy moves lr, momentum"),
+        ("StopsEarly", "told of 5 updates, not of 6"),
+    ],
+)
+def test_what_a_run_does_wrong_is_found(run, match, monkeypatch):
+    monkeypatch.chdir(RUNS)
+    with pytest.raises(AssertionError, match=f"bad:{run}.*{match}"):
+        conformance(f"bad:{run}")
+
+
+def test_a_run_without_a_framework(monkeypatch):
+    monkeypatch.chdir(RUNS)
+    conformance("bad:Right", steps=4)
+
+
+def test_what_cannot_run_says_so(monkeypatch):
+    monkeypatch.chdir(RUNS)
+    with pytest.raises(RuntimeError, match=r"(?s)bad:Crashes, resume: .*the disk is gone"):
+        conformance("bad:Crashes")
+    with pytest.raises(RuntimeError, match=r"(?s)bad:Nobody, save: .*no attribute 'Nobody'"):
+        conformance("bad:Nobody")
+    with pytest.raises(ValueError, match="factory must be 'module:function', got 'bad'"):
+        conformance("bad")
+    with pytest.raises(ValueError, match="steps must be a whole number >= 2, got 1"):
+        conformance("bad:Right", steps=1)

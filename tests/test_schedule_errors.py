@@ -585,17 +585,19 @@ OTHERS = {
     ),
     "policy of no groups": (
         V,
-        "lr must be a schedule, or a dict from parameter group names to schedules, got {}",
+        "lr must be a schedule, or a dict from parameter groups' names or indices to schedules, "
+        "got {}",
         lambda: Policy(lr={}),
     ),
-    "policy of numbered groups": (
+    "policy of groups by halves": (
         V,
-        "lr must be a schedule, or a dict from parameter group names to schedules, got {0: 0.1}",
-        lambda: Policy(lr={0: 0.1}),
+        "lr must be a schedule, or a dict from parameter groups' names or indices to schedules, "
+        "got {1.5: 0.1}",
+        lambda: Policy(lr={1.5: 0.1}),
     ),
     "policy with another controller": (
         T,
-        "control must be a controller, Plateau(), or None, got 'plateau'",
+        "control must be a controller, Plateau() or Greedy(), or None, got 'plateau'",
         lambda: Policy(lr=0.1, control="plateau"),
     ),
     "plateau factor of 1": (

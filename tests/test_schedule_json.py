@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import lehr
 from lehr.schedule import Chain, Ramp
-from strategies import RUN, any_lengths, plateaus, policies, probe, schedules
+from strategies import RUN, any_lengths, controllers, policies, probe, schedules
 
 
 @given(schedules(any_lengths))
@@ -40,9 +40,9 @@ def test_policies_come_back_equal(p):
     assert lehr.loads(back.resolve(**RUN).dumps()) == p.resolve(**RUN)
 
 
-@given(plateaus)
-def test_controllers_come_back_equal(plateau):
-    assert lehr.loads(plateau.dumps()) == plateau
+@given(controllers)
+def test_controllers_come_back_equal(control):
+    assert lehr.loads(control.dumps()) == control
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

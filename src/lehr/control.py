@@ -94,7 +94,9 @@ class Controller(Definition):
         gain = xp.float32(state.best - metric if self.mode == "min" else metric - state.best)
         size = abs(state.best) if self.threshold_mode == "relative" else 1.0
         finite = xp.isfinite(metric)
-        better = finite & ((state.seen == 0) | (gain > xp.float32(self.threshold * size)))
+        better = finite & (
+            (state.seen == 0) | (gain > xp.float32(xp.float32(self.threshold) * size))
+        )
         awake = state.resting == 0
         judged = replace(
             state,

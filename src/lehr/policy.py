@@ -107,7 +107,7 @@ class Policy(Definition, kind="policy"):
         return Policy(**named, control=self.control, others=others)
 
     def decay_from(
-        self, step: int, steps: int, *, curve: str = "1-sqrt", floor: float = 0.0
+        self, step: int, steps: Length = None, *, curve: str = "1-sqrt", floor: float = 0.0
     ) -> Policy:
         """Return the policy whose learning rate, from ``step`` on, decays to ``floor``.
 
@@ -116,7 +116,7 @@ class Policy(Definition, kind="policy"):
 
         Args:
             step: first step of the decay.
-            steps: its length in whole steps.
+            steps: its length; None for the rest of the run.
             curve: of the decay: "1-sqrt", "linear", "cosine", ...
             floor: rate at the end.
 

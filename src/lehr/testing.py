@@ -30,7 +30,11 @@ class Run(Protocol):
     policy: Policy
 
     def train(self, steps: int) -> list[dict[str, float]]:
-        """Make some updates; return the values that each really used, read from the optimizer."""
+        """Make some updates; return the values that each really used, read from the optimizer.
+
+        By name: "lr", or "lr/head" for a parameter group; under "factor" the controller's, if
+        the policy has one. Those of a relative policy: divided by the base.
+        """
 
     def save(self, folder: Path) -> None:
         """Write everything that the next update depends on into an empty folder."""
@@ -68,6 +72,10 @@ def conformance(factory: str, steps: int = 6) -> None:
                 raise RuntimeError(f"{factory}, {part}: {done.stderr or done.stdout}")
         report = json.loads(Path(folder, "report.json").read_text())
     uninterrupted = report["0"]
+    for cut in range(steps):
+        told, made = len(report[str(cut)]["values"]), steps - cut
+        if told != made:
+            raise AssertionError(f"{factory}: told of {told} updates, not of {made}")
     _check_policy(factory, uninterrupted["values"], report["policy"])
     for cut in range(1, steps):
         resumed, expected = report[str(cut)], uninterrupted["values"][cut:]
@@ -82,13 +90,19 @@ def conformance(factory: str, steps: int = 6) -> None:
 
 
 def _check_policy(factory: str, values: list[dict[str, float]], policy: list[Any]) -> None:
-    for name in policy[0]:
-        peak = max(abs(wanted[name]) for wanted in policy)
-        for step, (used, wanted) in enumerate(zip(values, policy, strict=True)):
-            if abs(used[name] - wanted[name]) > TOLERANCE * peak:
+    peaks = {name: max(abs(wanted[name]) for wanted in policy) for name in policy[0]}
+    for step, (used, wanted) in enumerate(zip(values, policy, strict=True)):
+        if wanted.keys() - used.keys():
+            told, moves = ", ".join(used), ", ".join(wanted)
+            raise AssertionError(
+                f"{factory}: update {step} told of {told}, the policy moves {moves}"
+            )
+        for name, value in wanted.items():
+            factor = used.get("factor", 1.0) if name.split("/")[0] == "lr" else 1.0
+            if abs(used[name] - value * factor) > TOLERANCE * peaks[name]:
                 raise AssertionError(
                     f"{factory}: update {step} used {name} {used[name]!r}, the policy says "
-                    f"{wanted[name]!r}"
+                    f"{value * factor!r}"
                 )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from torch import Tensor, full_like
+from torch import Tensor
+from torch.optim import Optimizer, RMSprop
 
 from lehr.policy import Target
 from lehr.schedule import Constant, Schedule
@@ -18,42 +19,82 @@ Group = dict[str, Any]
 _BETAS = {"momentum": 0, "beta1": 0, "beta2": 1}  # where the group has no such name of its own
 
 
+def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
+    """Return the parameter groups that several optimizers have now."""
+    return [group for optimizer in optimizers for group in optimizer.param_groups]
+
+
 def write_values(groups: Sequence[Group], values: dict[str, Any], relative: bool = False) -> None:
     """Write the values of one step: into the tensor that stands there, else as a number."""
     for name, value in values.items():
-        named = isinstance(value, dict)
-        if named:
-            _part(groups, name)
+        if not isinstance(value, dict):
+            for group in groups:
+                _write(group, name, value, relative)
+            continue
+        _part(groups, name)
         for i, group in enumerate(groups):
-            new = value[group.get("name", str(i))] if named else value
-            if relative:
-                new = new * group[f"initial_{name}"]
-            if name not in group:
-                _write_beta(group, _BETAS[name], new)
-            elif isinstance(group[name], Tensor):
-                group[name].fill_(new)
-            else:
-                group[name] = new
+            if (key := group_name(i, group)) in value:
+                _write(group, name, value[key], relative)
 
 
-def _write_beta(group: Group, place: int, new: Any) -> None:
-    betas = list(group["betas"])
-    betas[place] = full_like(betas[place], new) if isinstance(betas[place], Tensor) else new
-    group["betas"] = tuple(betas)
+def _write(group: Group, name: str, new: Any, relative: bool) -> None:
+    if relative:
+        new = new * group[f"initial_{name}"]
+    if name in group and type(group[name]) is float:  # the usual case, by the quick way
+        group[name] = new
+    elif isinstance(old := _get(group, name), Tensor):
+        old.fill_(new)
+    else:
+        _put(group, name, new)
+
+
+def group_name(i: int, group: Group) -> str:
+    """Return what a group goes by."""
+    return str(group.get("name", i))
+
+
+def _get(group: Group, name: str) -> Any:
+    return group[name] if name in group else group["betas"][_BETAS[name]]
+
+
+def _put(group: Group, name: str, new: Any) -> None:
+    if name in group:
+        group[name] = new
+    else:
+        betas = list(group["betas"])
+        betas[_BETAS[name]] = new
+        group["betas"] = tuple(betas)
+
+
+def _has(group: Group, name: str) -> bool:
+    return name in _numbers(group) or (name in _BETAS and "betas" in group)
+
+
+def _numbers(group: Group) -> list[str]:
+    """Return the names of the hyperparameters that are numbers."""
+    return [
+        name
+        for name, value in group.items()
+        if isinstance(value, int | float | Tensor)
+        and not isinstance(value, bool)
+        and not name.startswith("initial_")
+    ]
 
 
 def _part(groups: Sequence[Group], name: str) -> None:
     """Give each group a tensor of its own: groups made from one default share it."""
     seen = set()
     for group in groups:
-        if isinstance(group.get(name), Tensor) and id(group[name]) in seen:
-            group[name] = group[name].clone()
-        seen.add(id(group.get(name)))
+        if not _has(group, name):
+            continue
+        if isinstance(value := _get(group, name), Tensor) and id(value) in seen:
+            _put(group, name, value := value.clone())
+        seen.add(id(value))
 
 
 def read_value(group: Group, name: str) -> Any:
     """Return what stands in a group now; a tensor as a copy."""
-    value = group[name] if name in group else group["betas"][_BETAS[name]]
+    value = _get(group, name)
     return value.clone() if isinstance(value, Tensor) else value
 
 
@@ -62,41 +103,67 @@ def read_values(groups: Sequence[Group], targets: dict[str, Target]) -> dict[str
     found = {}
     for name, target in targets.items():
         for i, group in enumerate(groups):
-            key = f"{name}/{group.get('name', i)}" if isinstance(target, dict) else name
-            found[key] = read_value(group, name)
+            key = group_name(i, group)
+            if not isinstance(target, dict):
+                found[name] = read_value(group, name)
+            elif key in target:
+                found[f"{name}/{key}"] = read_value(group, name)
     return found
 
 
 def keep_bases(groups: Sequence[Group], targets: dict[str, Target]) -> None:
-    """Keep the values that each group began with, as torch's schedulers do, and save them."""
-    for group in groups:
-        for name in {"lr", *targets}:
-            group.setdefault(f"initial_{name}", read_value(group, name))
+    """Keep the values that each group began with, as torch's schedulers do, and save them.
+
+    A late group may share a default's tensor, which by then holds a value of the policy's: it
+    shares the base too.
+    """
+    for name in {"lr", *targets}:
+        bases: dict[int, Any] = {}  # by the tensor that they were read from
+        for group in groups:
+            if not _has(group, name):
+                continue
+            base = bases.get(id(_get(group, name)), read_value(group, name))
+            group.setdefault(f"initial_{name}", base)
+            if isinstance(_get(group, name), Tensor):
+                bases[id(_get(group, name))] = group[f"initial_{name}"]
 
 
 def check_values(
-    groups: Sequence[Group], targets: dict[str, Any], later: Sequence[str] = ()
+    optimizers: Sequence[Optimizer], targets: dict[str, Target], later: Sequence[str] = ()
 ) -> None:
-    """Raise unless the groups have what the targets move, and are those that they name."""
+    """Raise unless the optimizers have what the targets move, and the groups that they name.
+
+    A dict may leave out the groups that do not have the hyperparameter.
+    """
+    members = [(optimizer, group) for optimizer in optimizers for group in optimizer.param_groups]
+    names = [group_name(i, group) for i, (_, group) in enumerate(members)]
     for name, target in targets.items():
-        for group in groups:
-            if name not in group and not (name in _BETAS and "betas" in group):
-                rule = "left alone where the optimizer has no such hyperparameter"
-                has = ", ".join(sorted(key for key in group if key not in ("params", "name")))
-                fail(name, rule, target, f"leave it out of the policy; the optimizer has {has}")
-            if name == "momentum" and _begins_at_zero(target) and group.keys() >= _RMSPROP:
-                fail(name, "above 0 at step 0 for RMSprop, which makes its buffers there", target)
-        if isinstance(target, dict):
-            names = [group.get("name", str(i)) for i, group in enumerate(groups)]
-            if set(names) - set(target) or set(target) - set(names) - set(later):
-                way_out = "a group goes by its 'name' or its index; name those to come in later="
-                fail(f"groups of {name}", f"the optimizer's {names}", list(target), way_out)
+        schedules = target if isinstance(target, dict) else dict.fromkeys(names, target)
+        having = [key for key, (_, g) in zip(names, members, strict=True) if _has(g, name)]
+        if set(having) - set(schedules) or set(schedules) - set(names) - set(later):
+            way_out = "a group goes by its 'name' or its index; name those to come in later="
+            fail(f"groups of {name}", f"the optimizer's {having}", list(schedules), way_out)
+        for key, (optimizer, group) in zip(names, members, strict=True):
+            if key in schedules:
+                _check_group(optimizer, group, name, schedules[key])
 
 
-_RMSPROP = {"alpha", "centered", "momentum"}
+def _check_group(optimizer: Optimizer, group: Group, name: str, schedule: Schedule) -> None:
+    if not _has(group, name):
+        has = [*_numbers(group), *(["momentum", "beta2"] if "betas" in group else [])]
+        rule = f"None for {type(optimizer).__name__}, which has no {name}"
+        fail(name, rule, schedule, f"leave it out; it has {', '.join(has)}")
+    if name == "momentum" and isinstance(optimizer, RMSprop):
+        _check_buffers(optimizer, group, schedule)
 
 
-def _begins_at_zero(target: Any) -> bool:
-    schedules = target.values() if isinstance(target, dict) else [target]
-    moves = (s for s in schedules if isinstance(s, Schedule) and not isinstance(s, Constant))
-    return any(s(0) == 0 for s in moves)
+def _check_buffers(optimizer: RMSprop, group: Group, momentum: Schedule) -> None:
+    """RMSprop makes its momentum buffers in its first update, if momentum is above 0 there."""
+    if momentum == Constant(0.0):
+        return
+    if momentum(0) == 0:
+        fail("momentum", "above 0 at step 0 for RMSprop, which makes its buffers there", momentum)
+    states = [state for p in group["params"] if (state := optimizer.state.get(p))]
+    if not all("momentum_buffer" in state for state in states):
+        rule = "None for an RMSprop that has trained without momentum: it has no buffers"
+        fail("momentum", rule, momentum, "make a new one")

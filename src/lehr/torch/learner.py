@@ -88,7 +88,7 @@ class Learner(port.Learner):
         policy = resolved_policy(policy)
         targets, trace, last = policy.targets, Trace(), first + steps
         groups = self.optimizer.param_groups
-        check_values(groups, targets)
+        check_values([self.optimizer], targets)
         with mode(self.model, training=True):
             for begin in range(first, last, 16):  # blocks: one transfer and one `until` for each
                 losses, rates = [], []

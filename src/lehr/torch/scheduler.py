@@ -12,11 +12,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from lehr.policy import Policy, resolved_policy
-from lehr.resume import read_state, saved_state
+from lehr.resume import ON_CHANGE, read_state, saved_state
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail
+from lehr.schedule.check import fail, one_of, whole
 from lehr.torch.best import Best, agreed
-from lehr.torch.groups import Group, check_values, keep_bases, read_value, write_values
+from lehr.torch.groups import all_groups, check_values, keep_bases, read_value, write_values
 
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
     weakref.WeakKeyDictionary()
@@ -34,7 +34,8 @@ class Scheduler(LRScheduler):
     Momentum means ``momentum`` where a group has it, else the first of its ``betas``; "beta2" is
     the second. A group goes by its name, or by its index among all groups. Groups that are added
     later are driven from their first update on (compiled updates: from the next `step()`).
-    Nothing is patched.
+    Nothing is patched. Rates and betas that are tensors are written in place: so compiled updates
+    need one graph, and captured ones see each value.
 
     Args:
         optimizer: any of torch's kind, or a list of them, such as Muon and AdamW.
@@ -42,7 +43,8 @@ class Scheduler(LRScheduler):
         steps: updates in the whole run, for lengths that are a share or the rest of it.
         steps_per_epoch: updates in an epoch, for lengths in epochs.
         relative: multiply each group's own values by the policy's, instead of replacing them.
-        later: names of groups in the policy that are still to be added.
+        later: groups in the policy that are still to be added, by name; with one optimizer also
+            by index.
         shared: for a part of torch's SequentialLR or ChainedScheduler, or to take the place of
             another scheduler; else an optimizer that is driven already is refused.
         on_change: "refuse" to load the state of another policy, or "continue" under this one.
@@ -72,7 +74,7 @@ class Scheduler(LRScheduler):
         *,
         steps_per_epoch: int | None = None,
         relative: bool = False,
-        later: Sequence[str] = (),
+        later: Sequence[str | int] = (),
         shared: bool = False,
         on_change: str = "refuse",
     ) -> None:
@@ -83,14 +85,17 @@ class Scheduler(LRScheduler):
             fail("optimizer", rule, optimizer, error=TypeError)
         self.optimizer = self.optimizers[0]  # read by trainers
         self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
-        self.relative, self.later, self.on_change = relative, tuple(later), on_change
-        groups = self._groups()
-        check_values(groups, self.policy.targets, self.later)
-        if not shared:
-            self._check_alone()
+        self.relative, self.on_change = relative, one_of("on_change", on_change, ON_CHANGE)
+        self.later = self._checked_later(later)
+        check_values(self.optimizers, self.policy.targets, self.later)
+        for driven in self.optimizers:
+            if not shared and self._others_drive(driven):
+                rule, way_out = "one that no scheduler drives yet", "pass shared=True to be another"
+                fail("optimizer", rule, f"{type(driven).__name__} with one attached", way_out)
         self.control = self.policy.control.init() if self.policy.control else None
-        self._known = len(groups)
         self._best = Best()
+        groups = all_groups(self.optimizers)
+        self._known = len(groups)
         keep_bases(groups, self.policy.targets)
         self.base_lrs = [group["initial_lr"] for group in groups]
         self.last_epoch = 0  # the clock: torch's composed schedulers set it
@@ -100,6 +105,8 @@ class Scheduler(LRScheduler):
 
     def step(self, epoch: int | None = None) -> None:
         """Go on to the next step, or to step ``epoch``, and write its values."""
+        if epoch is not None:  # a metric goes to `observe`
+            epoch = whole("epoch", epoch, at_least=0)
         self._step_count += 1
         self._update_lr(epoch)
 
@@ -120,18 +127,19 @@ class Scheduler(LRScheduler):
         if self.policy.control is None or self.control is None:
             way_out = "Policy(..., control=lehr.Plateau()) has"
             fail("control", "a controller to observe a metric", None, way_out)
+        restores = getattr(self.policy.control, "restore_best", False)
+        if restores and model is None:
+            way_out = "call observe(metric, model)"
+            fail("model", "given to a controller with restore_best", None, way_out)
         before = self.control
         self.control = self.policy.control.update(before, agreed(metric))
-        if getattr(self.policy.control, "restore_best", False):
-            if model is None:
-                way_out = "call observe(metric, model)"
-                fail("model", "given to a controller with restore_best", None, way_out)
+        if restores and model is not None:
             self._best.follow(before, self.control, model)
         self._write()
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return copies of the rates that the next update uses, one per parameter group."""
-        return [read_value(group, "lr") for group in self._groups()]
+        return [read_value(group, "lr") for group in all_groups(self.optimizers)]
 
     _last_lr = property(get_last_lr)  # read by code that looks inside torch schedulers
 
@@ -145,6 +153,8 @@ class Scheduler(LRScheduler):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on where a saved scheduler of the same policy stood.
 
+        This state alone is enough; beside torch's own schedulers, load the optimizer's too.
+
         Raises:
             ValueError: if the state is not a lehr scheduler's, or its policy is another one and
                 the scheduler was not made with ``on_change="continue"``.
@@ -152,10 +162,8 @@ class Scheduler(LRScheduler):
         state = {key: value for key, value in state_dict.items() if key != "best"}
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
         self._best = Best(state_dict.get("best"))
-        self._write()
-
-    def _groups(self) -> list[Group]:
-        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        if not any(_torch_drives(optimizer) for optimizer in self.optimizers):
+            self._write()  # else the rate may be that of another part
 
     def _update_lr(self, epoch: int | None = None) -> None:  # SequentialLR calls it at a milestone
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
@@ -164,36 +172,55 @@ class Scheduler(LRScheduler):
     def _write(self) -> None:
         if self.last_epoch < 0:  # a part of a SequentialLR that has not begun
             return
-        groups = self._groups()
+        groups = all_groups(self.optimizers)
         if len(groups) != self._known:
-            check_values(groups, self.policy.targets, self.later)
+            check_values(self.optimizers, self.policy.targets, self.later)
             keep_bases(groups, self.policy.targets)
             self._known = len(groups)
         factor = 1.0 if self.control is None else self.control.factor
         write_values(groups, self.policy.values(self.last_epoch, factor), self.relative)
 
-    def _check_alone(self) -> None:
-        for optimizer in self.optimizers:
-            known = _attached.get(optimizer, lambda: None)()
-            if known is not None or hasattr(optimizer.step, "_wrapped_by_lr_sched"):
-                way_out = "make a new optimizer, or pass shared=True to be one of several"
-                fail("optimizer", "one that no scheduler drives yet", optimizer, way_out)
+    def _checked_later(self, later: Sequence[str | int]) -> tuple[str, ...]:
+        if isinstance(later, str):
+            fail("later", "a list of groups", later, error=TypeError)
+        names = tuple(map(str, later))
+        if len(self.optimizers) > 1 and any(name.isdigit() for name in names):
+            rule = "names with several optimizers, where a new group shifts the indices"
+            fail("later", rule, list(later), "give the group a 'name'")
+        return names
+
+    def _others_drive(self, optimizer: Optimizer) -> bool:
+        known = _attached.get(optimizer, lambda: None)()
+        return known not in (None, self) or _torch_drives(optimizer)
 
     def _attach(self) -> None:
-        """Let each optimizer's own hook tell of groups that were added before an update."""
+        """Let the optimizers' own hooks tell of groups that were added, and of a loaded state."""
         ref = weakref.ref(self)
 
         def join(*_: Any) -> None:
             if torch.compiler.is_compiling():  # what changes here would be compiled again
                 return
             scheduler = ref()
-            if scheduler is not None and len(scheduler._groups()) != scheduler._known:
+            if scheduler is not None and len(all_groups(scheduler.optimizers)) != scheduler._known:
                 scheduler._write()
+
+        def rewrite(optimizer: Optimizer) -> None:
+            scheduler = ref()
+            if scheduler is not None:
+                keep_bases(optimizer.param_groups, scheduler.policy.targets)
+                if not scheduler._others_drive(optimizer):
+                    scheduler._write()
 
         for optimizer in self.optimizers:
             _attached[optimizer] = ref
             optimizer.register_step_pre_hook(join)
+            optimizer.register_load_state_dict_post_hook(rewrite)
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
         self._attach()
+
+
+def _torch_drives(optimizer: Optimizer) -> bool:
+    """Return whether one of torch's own schedulers was attached."""
+    return hasattr(optimizer.step, "_wrapped_by_lr_sched")

@@ -1,0 +1,73 @@
+"""Runs for the conformance suite without a framework: one that is right, and wrong ones."""
+
+import json
+
+import numpy as np
+
+import lehr
+
+
+class Right:
+    """Gradient descent with momentum on a bowl."""
+
+    policy = lehr.Policy(lr=lehr.linear(0.5, 0.0, 8), momentum=0.9)
+    saved = ("step", "weight", "velocity")
+
+    def __init__(self):
+        self.step, self.weight, self.velocity = 0, 1.0, 0.0
+
+    def values(self):
+        return self.policy.values(self.step)
+
+    def train(self, steps):
+        told = []
+        for _ in range(steps):
+            told.append(self.values())
+            momentum = told[-1].get("momentum", 0.9)
+            self.velocity = momentum * self.velocity - told[-1]["lr"] * self.weight
+            self.weight += self.velocity
+            self.step += 1
+        return told
+
+    def save(self, folder):
+        state = {name: getattr(self, name) for name in self.saved}
+        (folder / "state.json").write_text(json.dumps(state))
+
+    def load(self, folder):
+        vars(self).update(json.loads((folder / "state.json").read_text()))
+
+    def weights(self):
+        return [np.array(self.weight)]
+
+
+class ForgetsASlot(Right):
+    saved = ("step", "weight")
+
+
+class ForgetsTheStep(Right):
+    saved = ("weight", "velocity")
+
+
+class OneStepLate(Right):
+    def values(self):
+        return self.policy.values(max(self.step - 1, 0))
+
+
+class IgnoresTheFactor(Right):
+    def values(self):
+        return super().values() | {"factor": 0.5 if self.step > 3 else 1.0}
+
+
+class KeepsSilent(Right):
+    def values(self):
+        return {"lr": super().values()["lr"]}
+
+
+class StopsEarly(Right):
+    def train(self, steps):
+        return super().train(steps)[: 6 - self.step]
+
+
+class Crashes(Right):
+    def load(self, folder):
+        raise RuntimeError("the disk is gone")
