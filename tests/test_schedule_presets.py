@@ -91,8 +91,6 @@ def test_restarts_in_epochs_and_with_a_warmup():
     near(values(s, 10)[:7], [0.25, 0.625, 1, 0.8902, 0.625, 0.3598, 0.25], 1e-4)
     assert s(8) == 0.625
     assert s(6 * 10**6) == 0.25
-    with pytest.raises(ValueError, match="period must be a number of steps"):
-        lehr.cosine_restarts(1.0, "2 epochs", warmup=3)
 
 
 # Cycles.
@@ -417,6 +415,16 @@ TINY = {
         0.0,
         1.0,
     ),
+    "warmup_untuned, exponential": lambda n, f, e: (
+        lehr.warmup_untuned(1.0, (0.0, 0.5, 1 - 1 / n / 2)[e], "exponential"),
+        0.0,
+        None,
+    ),
+    "warmup_radam": lambda n, f, e: (
+        lehr.warmup_radam(1.0, (0.6 + 0.3 / n, 0.9, 1 - 1e-4 / n)[e]),
+        0.0,
+        None,
+    ),
     "triangular": lambda n, f, e: (lehr.triangular(f, 1.0, n), f, None),
     "triangular2": lambda n, f, e: (lehr.triangular2(f, 1.0, n), f, None),
     "exp_range": lambda n, f, e: (lehr.exp_range(f, 1.0, n, (1e-300, 0.9, 1)[e]), f, None),
@@ -434,8 +442,11 @@ TINY = {
 }
 
 
+PRESET_MODULES = ("cycles", "plans", "presets", "restarts", "warmups")
+
+
 def test_every_preset_is_in_the_tiny_runs():
-    presets = {n for m in ("cycles", "plans", "presets") for n in lehr._NAMES[f"lehr.schedule.{m}"]}
+    presets = {n for m in PRESET_MODULES for n in lehr._NAMES[f"lehr.schedule.{m}"]}
     here = {name.partition(",")[0].partition(" ")[0] for name in TINY}
     assert here == presets - {"constant", "from_function"} | {"one_cycle"}
 
