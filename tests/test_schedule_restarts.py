@@ -46,6 +46,21 @@ def test_no_restart_is_missed_in_a_graph(first, growth):
     near(jax.jit(s)(around.astype(np.int32)), [s(int(t)) for t in around], FLOAT32)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("growth", GROWTHS)
+def test_no_restart_of_all_is_missed_in_a_graph(growth):
+    """Each first period is compiled: the trees differ, so this takes minutes."""
+    jax = pytest.importorskip("jax")
+    wrong = {}
+    for first in range(1, 111):
+        s, starts = lehr.cosine_restarts(1.0, first, growth), restarts(first, growth)
+        got = np.asarray(jax.jit(s)(np.array(starts, np.int32)))
+        missed = [t for t, value in zip(starts, got.tolist(), strict=True) if value != 1.0]
+        if missed:
+            wrong[first] = missed
+    assert wrong == {}
+
+
 @pytest.mark.parametrize("period", [10, 2.5, 7.3])
 @pytest.mark.parametrize("growth", [1.5, 1.1, 0.8, 2.25])
 def test_restarts_of_real_length_by_fractions(period, growth):
