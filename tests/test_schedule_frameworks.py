@@ -88,6 +88,19 @@ def test_tensorflow_function(name):
         agree(got.numpy(), plain(s, at), FLOAT32)
 
 
+def test_an_own_function_gets_the_tensor_of_tensorflow():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        tf = pytest.importorskip("tensorflow")
+    at = tf.range(9)
+    product = lehr.from_function(lambda step: 0.1 * (step < 5))
+    assert product(np.arange(9)).tolist() == [0.1] * 5 + [0.0] * 4
+    with pytest.raises(TypeError, match="bool"):
+        tf.function(lambda t: product(t))(at)
+    chosen = lehr.from_function(lambda step: tf.where(step < 5, 0.1, 0.0))
+    agree(tf.function(lambda t: chosen(t))(at), np.array([0.1] * 5 + [0.0] * 4), FLOAT32)
+
+
 # Keras chooses its backend at import: each has its own process, which prints its values.
 KERAS = """
 import json
