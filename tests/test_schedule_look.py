@@ -19,6 +19,7 @@ GOOD = {
     "one cycle": lehr.one_cycle(0.1).lr,
     "wsd": lehr.wsd(0.1, 50, 200, steps=RUN),
     "restarts": lehr.cosine_restarts(0.1, 100, growth=2.0, cycles=3).take(RUN),
+    "growing restarts": lehr.cosine_restarts(0.1, 100, growth=2.0),
     "equal restarts": lehr.cosine_restarts(0.1, 100),
     "triangular": lehr.triangular(0.01, 0.1, "4 epochs"),
     "step decay": lehr.step_decay(0.1, 0.1, "3 epochs"),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lehr.schedule.check import fail, whole
+from lehr.schedule.length import LAST
 
 if TYPE_CHECKING:
     from lehr.schedule.base import Schedule
@@ -93,7 +94,7 @@ def _length_findings(
     schedule: Schedule, steps: int, steps_per_epoch: int | None
 ) -> Iterator[Finding]:
     length = schedule.length
-    if not isinstance(length, int) or length == steps:
+    if not isinstance(length, int) or length == steps or length >= LAST:  # as far as steps count
         return
     if steps_per_epoch and steps_per_epoch > 1 and length * steps_per_epoch == steps:
         yield Finding(
