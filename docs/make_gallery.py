@@ -56,7 +56,6 @@ EXAMPLES = {
     "polynomial": ["polynomial(0.1, power=2)", "polynomial(0.1, power=0.5, floor=0.02)"],
     "rex": ["rex(0.1)"],
     "polynomial_cycles": ["polynomial_cycles(0.1, 30, cycles=4)"],
-    "warmup_untuned": ["warmup_untuned(0.1, beta2=0.95)"],
     "slanted_triangular": ["slanted_triangular(0.1, 100)"],
     "step_decay": ["step_decay(0.1, 0.5, every=25)"],
     "table": ["table([0.02, 0.1, 0.06, 0.08, 0.03]).every(20)"],
@@ -64,6 +63,11 @@ EXAMPLES = {
     "triangular": ["triangular(0.01, 0.1, half_cycle=10)"],
     "triangular2": ["triangular2(0.01, 0.1, half_cycle=10)"],
     "warmup": ["warmup(0.1, 10).then(cosine(0.1))", 'warmup(0.1, 30, curve="cosine")'],
+    "warmup_radam": ["warmup_radam(0.1, beta2=0.9)", "cosine(0.1) * warmup_radam(1.0, beta2=0.95)"],
+    "warmup_untuned": [
+        "warmup_untuned(0.1, beta2=0.95)",
+        'warmup_untuned(0.1, beta2=0.95, curve="exponential")',
+    ],
     "wsd": [
         'wsd(0.1, "10%", "20%")',
         'wsd(0.1, "10%", "40%", curve="cosine")',

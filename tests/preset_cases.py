@@ -81,8 +81,12 @@ CASES: dict[str, Schedule] = {
     "warmup": lehr.warmup(0.1, 20),
     "warmup: cosine": lehr.warmup(0.1, 20, start=0.01, curve="cosine"),
     "warmup: exponential": lehr.warmup(0.1, 20, start=1e-4, curve="exponential"),
+    "warmup_radam": lehr.warmup_radam(0.1, 0.9),
+    "warmup_radam: 0.999": lehr.warmup_radam(0.1),
+    "warmup_radam: 0.7": lehr.warmup_radam(1.0, 0.7) * lehr.cosine(0.1, 45, floor=1e-3),
     "warmup_untuned": lehr.warmup_untuned(0.1, 0.95).then(lehr.cosine(0.1, 15)),
     "warmup_untuned: real": lehr.warmup_untuned(0.1, beta2=0.93),
+    "warmup_untuned: exponential": lehr.warmup_untuned(0.1, 0.95, "exponential"),
     "wsd": lehr.wsd(0.1, "10%", "20%").resolve(50),
     "wsd: stable": lehr.wsd(
         0.1, 5, 12, 50, "cosine", floor=1e-3, power=1.5, stable=lehr.inverse_sqrt(0.1, 20, 0.09)

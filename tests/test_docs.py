@@ -78,8 +78,27 @@ def plateau(metric):
         rates.append(float(model.optimizer.learning_rate))
     return rates
 
+def f(t):
+    return 1 / (1 + t)
+
+def callback(code, metrics):
+    model = keras.Sequential([keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(1.0), loss="mse")
+    callback = eval(code, vars(keras.callbacks) | {"f": f})
+    callback.set_model(model)
+    callback.on_train_begin()
+    rates = []
+    for i, metric in enumerate(metrics):
+        callback.on_epoch_begin(i)
+        before = float(model.optimizer.learning_rate)
+        callback.on_epoch_end(i, {"val_loss": metric})
+        rates.append([before, float(model.optimizer.learning_rate)])
+    return rates
+
 asked = json.loads(sys.stdin.read())
 answer = {"plateau": [plateau(1.0), plateau(-100.0)]}
+metrics = asked.pop("metrics")
+answer |= {code: callback(code, metrics) for code in asked.pop("callbacks")}
 json.dump(answer | {code: values(code, n) for code, n in asked.items()}, sys.stdout)
 """
 
@@ -87,7 +106,9 @@ json.dump(answer | {code: values(code, n) for code, n in asked.items()}, sys.std
 def keras_schedules() -> dict[str, int]:
     """Return every Keras schedule that a page shows, and how many values are compared."""
     shown = {"PiecewiseConstantDecay([2, 4], [1.0, 0.1, 0.01])": 6, "CosineDecay(1.0, 10)": 21}
-    sheet = [theirs for library, theirs, _ in ROWS if library == "Keras" and theirs not in UNRUN]
+    sheet = [
+        theirs for library, theirs, _ in ROWS if library == "Keras" and theirs not in CALLBACKS
+    ]
     return shown | {theirs: UNTIL.get(theirs, N) for theirs in sheet}
 
 
@@ -96,7 +117,9 @@ def keras() -> dict[str, list]:
     pytest.importorskip("keras")
     done = subprocess.run(
         [sys.executable, "-c", KERAS],
-        input=json.dumps(keras_schedules()),
+        input=json.dumps(
+            keras_schedules() | {"metrics": metrics(), "callbacks": sorted(CALLBACKS)}
+        ),
         env=os.environ | {"KERAS_BACKEND": "jax"},
         capture_output=True,
         text=True,
@@ -328,16 +351,21 @@ UNTIL = {  # where what the note says begins
     "get_cosine_with_min_lr_schedule_with_warmup(optimizer, 5, 100, min_lr=0.001)": 101,
     "SequentialLR(optimizer, [LinearLR(optimizer, 0.25, total_iters=4), "
     "CosineAnnealingLR(optimizer, 96)], [4])": 101,
+    "TanhLRScheduler(optimizer, 100)": 100,
+    "ConstantScheduler(0.5)": 100,
+    "create_lr_scheduler_with_warmup(a, 0.01, 5)": 104,
+    'ParamGroupScheduler([a, b], ["lr (head)", "lr (body)"])': 100,
     "CosineDecay(0.0, 95, warmup_target=0.1, warmup_steps=5)": 12,  # Keras takes 50 ms a value
 }
 EXCEPT = {"PolynomialDecay(0.1, 50, 0.0, cycle=True)": (50, 100)}
-UNRUN = {"LearningRateScheduler(f)", "ReduceLROnPlateau()"}  # Keras's callbacks
+CALLBACKS = {"LearningRateScheduler(f)", "ReduceLROnPlateau()"}  # Keras's
 LIBRARIES = (
     "PyTorch",
     "Keras",
     "TensorFlow Addons",
     "optax",
     "timm",
+    "pytorch-warmup",
     "ignite",
     "fastai",
     "transformers",
@@ -360,7 +388,7 @@ def test_the_sheet_has_a_table_for_each_library() -> None:
     assert tuple(SHEET) == LIBRARIES
     calls = [row[:2] for row in ROWS]
     assert len(calls) == len(set(calls))
-    for known in (UNTIL, EXCEPT, UNRUN):
+    for known in (UNTIL, EXCEPT, CALLBACKS):
         assert set(known) <= {theirs for _, theirs, _ in ROWS}
 
 
@@ -407,7 +435,7 @@ def test_pytorch_agrees(theirs: str, code: str) -> None:
     torch = pytest.importorskip("torch")
     if theirs.startswith("ReduceLROnPlateau"):
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-        scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer)
+        scheduler = eval(theirs, vars(torch.optim.lr_scheduler) | {"optimizer": optimizer})
         seen = []
         for metric in metrics():
             scheduler.step(metric)
@@ -447,8 +475,50 @@ def test_optax_agrees(theirs: str, code: str) -> None:
 
 @rows("Keras")
 def test_keras_agrees(theirs: str, code: str, keras) -> None:
-    if theirs not in UNRUN:
+    if theirs == "ReduceLROnPlateau()":
+        seen = [after for _, after in keras[theirs]]
+        assert seen[-1] < 0.1
+        near(seen, factors(ours(code)), FLOAT32)
+    elif theirs in CALLBACKS:
+        assert_same(theirs, code, [before for before, _ in keras[theirs]], FLOAT32)
+    else:
         assert_same(theirs, code, keras[theirs], FLOAT32)
+
+
+@rows("ignite")
+def test_ignite_agrees(theirs: str, code: str) -> None:
+    torch, handlers = pytest.importorskip("torch"), pytest.importorskip("ignite.handlers")
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)]
+    plateau = theirs.startswith("ReduceLROnPlateau")
+    optimizer = torch.optim.SGD(groups, lr=1.0 if plateau else 0.1, momentum=0.9)
+    if plateau:
+        engine = pytest.importorskip("ignite.engine").Engine(lambda engine, batch: None)
+        handler, seen = eval(theirs, vars(handlers) | {"optimizer": optimizer}), []
+        for metric in metrics():
+            engine.state.metrics = {"loss": metric}
+            handler(engine)
+            seen.append(optimizer.param_groups[0]["lr"])
+        wanted = factors(ours(code))
+        assert wanted[-1] < 0.1
+        first = next(i for i, rate in enumerate(seen) if rate < 1.5e-8)  # PyTorch stops there
+        near(seen[:first], wanted[:first], FLOAT64)
+        return
+    # what `a` and `b` are, as ignite writes them: each on its group where there are two
+    each = [{"param_group_index": i} if "Group" in theirs else {} for i in range(2)]
+    a = handlers.CosineAnnealingScheduler(optimizer, "lr", 0.1, 0.0, 100, **each[0])
+    b = handlers.LinearCyclicalScheduler(optimizer, "lr", 0.01, 0.01, 10, **each[1])
+    scheduler = eval(theirs, vars(handlers) | {"optimizer": optimizer, "a": a, "b": b})
+    name = "momentum" if "momentum" in theirs else "lr"
+    seen = []
+    for _ in range(UNTIL.get(theirs, N)):
+        scheduler(None)
+        seen.append([group[name] for group in optimizer.param_groups])
+    if "Group" in theirs:
+        for i, group in enumerate(("head", "body")):
+            s = ours(code).lr[group]
+            near([s(t) for t in range(len(seen))], [rates[i] for rates in seen], FLOAT64)
+    else:
+        assert_same(theirs, code, [rates[0] for rates in seen], FLOAT64, name)
 
 
 # Formulas from the sources of what is not installed (SCHEDULES.md 2).
@@ -557,7 +627,137 @@ FASTAI = {
     ),
     "fit_sgdr": fit_sgdr,
 }
-FORMULAS = {"TensorFlow Addons": ADDONS, "transformers": TRANSFORMERS, "fastai": FASTAI}
+# timm 1.0.31: `_get_lr(t)` of its schedulers.
+
+
+def timm_cycles(shape):
+    """Return a scheduler of cycles, found with a logarithm; ``shape(share, k)`` is one cycle."""
+
+    def make(optimizer, t_initial, lr_min=0.0, cycle_mul=1, cycle_decay=1.0, cycle_limit=1, **more):
+        warmup, prefix = more.get("warmup_t", 0), more.get("warmup_prefix", False)
+
+        def value(t):
+            if t < warmup:
+                return t * 0.1 / warmup
+            t -= warmup if prefix else 0
+            if cycle_mul == 1:
+                i, size = t // t_initial, t_initial
+                gone = t - t_initial * i
+            else:
+                i = math.floor(math.log(1 - t / t_initial * (1 - cycle_mul), cycle_mul))
+                size = cycle_mul**i * t_initial
+                gone = t - (1 - cycle_mul**i) / (1 - cycle_mul) * t_initial
+            if i >= cycle_limit:
+                return lr_min
+            return lr_min + (0.1 * cycle_decay**i - lr_min) * shape(gone, size, **more)
+
+        return value
+
+    return make
+
+
+TIMM = {
+    "optimizer": None,
+    "StepLRScheduler": lambda o, every, rate: lambda t: 0.1 * rate ** (t // every),
+    "MultiStepLRScheduler": lambda o, at, rate: lambda t: 0.1 * rate ** bisect.bisect(at, t + 1),
+    "CosineLRScheduler": timm_cycles(
+        lambda t, n, k_decay=1.0, **more: cosine(t**k_decay / n**k_decay)
+    ),
+    "PolyLRScheduler": timm_cycles(lambda t, n, power=0.5: (1 - t / n) ** power),
+    "TanhLRScheduler": timm_cycles(
+        lambda t, n: 0.5 * (1 - math.tanh(-7.0 * (1 - t / n) + 3.0 * t / n))
+    ),
+}
+
+# pytorch-warmup 0.2.0, with beta2 = 0.9: factors on update t + 1.
+
+
+def radam(beta2=0.9):
+    last = 2 / (1 - beta2) - 1
+
+    def rho(n):
+        return last - 2 * n * beta2**n / (1 - beta2**n)
+
+    offset = next(n for n in range(1, 99) if rho(n) > 4)
+
+    def value(t):
+        now = rho(t + offset)
+        return math.sqrt((now - 4) * (now - 2) * last / ((last - 4) * (last - 2) * now))
+
+    return value
+
+
+def straight(period):
+    return lambda t: min(1.0, (t + 1) / period)
+
+
+def saturating(period):
+    return lambda t: 1.0 - math.exp(-(t + 1) / period)
+
+
+WARMUPS = {
+    "optimizer": None,
+    "LinearWarmup": lambda o, period: straight(period),
+    "ExponentialWarmup": lambda o, period: saturating(period),
+    "UntunedLinearWarmup": lambda o, beta2=0.9: straight(int(2.0 / (1.0 - beta2))),
+    "UntunedExponentialWarmup": lambda o, beta2=0.9: saturating(int(1.0 / (1.0 - beta2))),
+    "RAdamWarmup": lambda o: radam(),
+}
+
+# composer 0.32.1, 100 batches that are epochs of one: factors on the optimizer's rate.
+
+
+def batches(time):
+    """Return how many batches a time of composer's is, cut as it cuts."""
+    amount, unit = (
+        float(time[:-3] if time.endswith("dur") else time[:-2]),
+        time.lstrip("0.123456789"),
+    )
+    return int(amount * 100) if unit == "dur" else int(amount)
+
+
+def composer(factor, warmup="0ba"):
+    w = batches(warmup)
+    return lambda t: 0.1 * (t / w if t < w else factor(t, min(1.0, (t - w) / (100 - w))))
+
+
+def composer_restarts(first, t_mult):
+    def factor(t, _):
+        start, size = 0, batches(first)
+        while t >= start + size:
+            start, size = start + size, int(t_mult * size)
+        return cosine((t - start) / size)
+
+    return composer(factor)
+
+
+def composer_steps(warmup, milestones, gamma):
+    return composer(lambda t, _: gamma ** sum(t >= batches(m) for m in milestones), warmup)
+
+
+COMPOSER = {
+    "ConstantScheduler": lambda alpha: composer(lambda t, p: alpha if t < 100 else 1.0),
+    "StepScheduler": lambda every, gamma: composer(lambda t, p: gamma ** (t // batches(every))),
+    "MultiStepScheduler": lambda at, gamma: composer_steps("0ba", at, gamma),
+    "ExponentialScheduler": lambda gamma, of: composer(lambda t, p: gamma ** (t / batches(of))),
+    "LinearScheduler": lambda a, b: composer(lambda t, p: a + p * (b - a)),
+    "CosineAnnealingScheduler": lambda alpha_f: composer(
+        lambda t, p: alpha_f + (1 - alpha_f) * cosine(p)
+    ),
+    "PolynomialScheduler": lambda power: composer(lambda t, p: (1 - p) ** power),
+    "CosineAnnealingWarmRestartsScheduler": composer_restarts,
+    "LinearWithWarmupScheduler": lambda warmup: composer(lambda t, p: 1 - p, warmup),
+    "CosineAnnealingWithWarmupScheduler": lambda warmup: composer(lambda t, p: cosine(p), warmup),
+    "MultiStepWithWarmupScheduler": composer_steps,
+}
+FORMULAS = {
+    "TensorFlow Addons": ADDONS,
+    "transformers": TRANSFORMERS,
+    "fastai": FASTAI,
+    "timm": TIMM,
+    "pytorch-warmup": WARMUPS,
+    "composer": COMPOSER,
+}
 
 
 @pytest.mark.parametrize(
@@ -565,8 +765,21 @@ FORMULAS = {"TensorFlow Addons": ADDONS, "transformers": TRANSFORMERS, "fastai":
 )
 def test_a_transcribed_formula_agrees(row) -> None:
     library, theirs, code = row
+    if theirs.startswith("PlateauLRScheduler"):  # it holds PyTorch's
+        test_pytorch_agrees("ReduceLROnPlateau(optimizer, factor=0.1, patience=10)", code)
+        return
+    if theirs == "scale_schedule_ratio=0.5":  # alpha(t / ratio), here of a cosine
+        assert_same(
+            theirs, code, [0.1 * cosine(min(1.0, t / 0.5 / 100)) for t in range(N)], FLOAT64
+        )
+        return
     peer = eval(theirs, FORMULAS[library].copy())
     assert_same(theirs, code, [peer(t) for t in range(UNTIL.get(theirs, N))], FLOAT64)
+
+
+def test_pytorch_warmup_cuts_its_lengths_and_ours_does_not() -> None:
+    assert (int(1.0 / (1.0 - 0.999)), int(2.0 / (1.0 - 0.999))) == (999, 1999)  # their fault
+    assert lehr.warmup_untuned(1.0, 0.999)(1999) == 1.0 > lehr.warmup_untuned(1.0, 0.999)(1998)
 
 
 # The gallery.

@@ -389,15 +389,16 @@ OTHERS = {
         "warmup must be below the period (5), got 5",
         lambda: lehr.cosine_restarts(1.0, 5, warmup=5),
     ),
-    "restarts in epochs that grow": (
+    "restarts in epochs that shrink": (
         V,
-        "period must be a number of steps with a growth or a warm-up, got '1 epoch'",
-        lambda: lehr.cosine_restarts(1.0, "1 epoch", growth=2),
+        "cycles must be given, at most 200, where cycles of these lengths never end the longest "
+        "run, got None",
+        lambda: lehr.cosine_restarts(1.0, "1 epoch", growth=0.5),
     ),
     "restarts that are too many": (
         V,
-        "cycles must be given, at most 200, where cycles of these lengths do not reach step 2**31, "
-        "got None",
+        "cycles must be given, at most 200, where cycles of these lengths never end the longest "
+        "run, got None",
         lambda: lehr.cosine_restarts(1.0, 5, growth=1.001),
     ),
     "cycles that are whole steps together too late": (

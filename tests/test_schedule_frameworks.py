@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import warnings
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +86,19 @@ def test_tensorflow_function(name):
     for dtype in (tf.int32, tf.int64):
         got = tf.function(lambda t: tf.cast(s(t), tf.float32))(tf.constant(at, dtype))
         agree(got.numpy(), plain(s, at), FLOAT32)
+
+
+def test_an_own_function_gets_the_tensor_of_tensorflow():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        tf = pytest.importorskip("tensorflow")
+    at = tf.range(9)
+    product = lehr.from_function(lambda step: 0.1 * (step < 5))
+    assert product(np.arange(9)).tolist() == [0.1] * 5 + [0.0] * 4
+    with pytest.raises(TypeError, match="bool"):
+        tf.function(lambda t: product(t))(at)
+    chosen = lehr.from_function(lambda step: tf.where(step < 5, 0.1, 0.0))
+    agree(tf.function(lambda t: chosen(t))(at), np.array([0.1] * 5 + [0.0] * 4), FLOAT32)
 
 
 # Keras chooses its backend at import: each has its own process, which prints its values.
@@ -210,24 +222,3 @@ def test_lambda_lr_saves_and_loads_a_schedule():
     again.step()
     resumed.step()
     assert again.param_groups[0]["lr"] == s(10)
-
-
-# The untuned warm-up by its paper's formula, with Adam's count of updates from 1.
-
-
-@pytest.mark.parametrize("beta2", [0.0, 0.5, 0.9, 0.95, 0.98, 0.987, 0.99, 0.999, 0.9999])
-def test_the_untuned_warmup_is_its_papers(beta2):
-    s = lehr.warmup_untuned(0.3, beta2)
-    updates = 2 / (1 - Fraction(repr(beta2)))
-    at = range(int(updates) + 20)
-    wanted = [float(Fraction(0.3) * min(Fraction(1), (t + 1) / updates)) for t in at]
-    agree(s(np.arange(len(at))), np.array(wanted), 4 * ULP)
-    assert s.length == next(t for t in at if t + 1 >= updates)
-    assert s(s.length) == 0.3 > s(s.length - 1)
-    assert lehr.loads(s.dumps()) == s
-
-
-@pytest.mark.parametrize("beta2", [1.0, 1.5, -0.1, float("nan")])
-def test_the_untuned_warmup_refuses_a_beta2_that_no_optimizer_has(beta2):
-    with pytest.raises(ValueError, match="beta2 must be a number at least 0 and below 1"):
-        lehr.warmup_untuned(0.3, beta2)

@@ -19,6 +19,7 @@ GOOD = {
     "one cycle": lehr.one_cycle(0.1).lr,
     "wsd": lehr.wsd(0.1, 50, 200, steps=RUN),
     "restarts": lehr.cosine_restarts(0.1, 100, growth=2.0, cycles=3).take(RUN),
+    "growing restarts": lehr.cosine_restarts(0.1, 100, growth=2.0),
     "equal restarts": lehr.cosine_restarts(0.1, 100),
     "triangular": lehr.triangular(0.01, 0.1, "4 epochs"),
     "step decay": lehr.step_decay(0.1, 0.1, "3 epochs"),
@@ -111,3 +112,52 @@ def test_several_schedules_in_one_figure() -> None:
     (axes,) = figure.axes
     assert [line.get_label() for line in axes.lines] == ["schedule", "linear"]
     assert list(axes.lines[0].get_ydata()) == [cosine(t) for t in axes.lines[0].get_xdata()]
+
+
+LONG_RUNS = {  # (schedule, its peak, where), none of them at a step that is looked at anyway
+    "chain": (lehr.warmup(1.0, 333_333).then(lehr.linear(1.0, 0.0, 700_001)), 1.0, 333_333),
+    "cycles that fade": (lehr.triangular2(0.1, 1.0, 77_777), 1.0, 77_777),
+    "cycles of a slow clock": (lehr.triangular(0.1, 1.0, 777).every(1001), 1.0, 777_777),
+    "a later cycle": (
+        lehr.triangular(0.1, 1.0, 77_777) * lehr.table([0.5, 1.0]).every(155_554),
+        1.0,
+        233_331,
+    ),
+    "a spike in stairs": (lehr.table([0.5, 0.5, 4.0, 0.5]).every(3), 4.0, 6),
+    "milestones": (lehr.piecewise([70_001, 70_003], [0.1, 3.0, 0.2]), 3.0, 70_001),
+    "earlier": (lehr.warmup(1.0, 99_999).then(lehr.cosine(1.0, 10**6)).shift(-7), 1.0, 99_992),
+    "backwards": (
+        lehr.linear(1.0, 0.5, 77_777).then(lehr.cosine(2.0, 88_888)).reverse(),
+        2.0,
+        88_888,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LONG_RUNS)
+def test_a_drawing_has_the_peak_of_a_long_run_on_top(name: str) -> None:
+    s, peak, step = LONG_RUNS[name]
+    assert s(step) == pytest.approx(peak, rel=1e-6)
+    summary = s.summary(10**7)
+    assert (summary.peak, summary.peak_step) == (s(step), step)
+    top, *_ = s.draw(10**7).splitlines()
+    assert top.startswith(f"{s(step):g} │")
+    assert "█" in top
+
+
+@pytest.mark.parametrize("steps", [65, 100, 1000, 12_345, 99_999])
+def test_a_drawing_has_the_peak_between_its_columns_on_top(steps: int) -> None:
+    for at in (1, steps // 2, steps - 2):
+        s = lehr.piecewise([at, at + 1], [0.25, 7.0, 0.5])  # one step wide
+        top, *_ = s.draw(steps).splitlines()
+        assert top.startswith("7 │")
+        assert top.partition("│")[2].index("█") == at * 64 // steps
+        assert top.count("█") == 1
+
+
+def test_a_figure_draws_stairs_with_upright_edges() -> None:
+    s = lehr.piecewise([3, 5], [1.0, 4.0, 2.0])
+    (line,) = s.plot(8).axes[0].lines
+    assert line.get_drawstyle() == "steps-post"
+    assert line.get_xdata().tolist() == list(range(9))
+    assert line.get_ydata().tolist() == [1, 1, 1, 4, 4, 2, 2, 2, 2]

@@ -1,4 +1,4 @@
-"""Presets against integers, the papers' formulas, peers with random arguments, and tiny runs."""
+"""Presets against fractions, the papers' formulas, peers with random arguments, and tiny runs."""
 
 import itertools
 import math
@@ -13,86 +13,6 @@ from lehr.schedule import Exponential, Ramp
 from oracles import FLOAT32, FLOAT64, near, torch_rates, values
 
 SEEDS = range(5)
-
-
-# Restarts: the peak stands at every restart, whatever the period and the growth.
-
-GROWTHS = [2, 3, 4, 5, 10]
-LAST = 2_000_000
-
-
-def restarts(first: int, growth: int) -> list[int]:
-    starts = [0]
-    while starts[-1] < LAST:
-        starts.append(starts[-1] + first * growth ** (len(starts) - 1))
-    return starts[:-1]
-
-
-@pytest.mark.parametrize("growth", GROWTHS)
-def test_no_restart_is_missed(growth):
-    jnp = pytest.importorskip("jax.numpy")
-    for first in range(1, 111):
-        s, starts = lehr.cosine_restarts(1.0, first, growth), restarts(first, growth)
-        assert [s(t) for t in starts] == [1.0] * len(starts)
-        at = np.array(starts + [0] * (22 - len(starts)))  # of one shape, to be compiled once
-        assert (s(at) == 1.0).all()
-        assert (np.asarray(s(jnp.asarray(at, jnp.int32))) == 1.0).all()
-        before = np.array([t - 1 for t in starts[1:]])  # the last step of each cycle
-        lengths = first * growth ** np.arange(len(before))
-        near(s(before), 0.5 + 0.5 * np.cos(math.pi * (1 - 1 / lengths)), FLOAT64)
-
-
-@pytest.mark.parametrize("growth", GROWTHS)
-@pytest.mark.parametrize("first", [1, 7, 10, 100])
-def test_no_restart_is_missed_in_a_graph(first, growth):
-    jax = pytest.importorskip("jax")
-    s, starts = lehr.cosine_restarts(1.0, first, growth), np.array(restarts(first, growth))
-    assert jax.jit(s)(starts.astype(np.int32)).tolist() == [1.0] * len(starts)
-    around = np.unique(np.clip(np.r_[starts - 1, starts + 1], 0, None))
-    near(jax.jit(s)(around.astype(np.int32)), [s(int(t)) for t in around], FLOAT32)
-
-
-@pytest.mark.parametrize("period", [10, 2.5, 7.3])
-@pytest.mark.parametrize("growth", [1.5, 1.1, 0.8, 2.25])
-def test_restarts_of_real_length_by_fractions(period, growth):
-    cycles, start = [], Fraction(0)
-    for i in range(12):
-        length = Fraction(str(period)) * Fraction(str(growth)) ** i
-        cycles.append((start, length))
-        start += length
-    s = lehr.cosine_restarts(2.0, period, growth, decay=0.75, floor=0.5, cycles=12)
-    joints = [math.ceil(a) for a, _ in cycles]
-    for t in sorted({*range(400), *joints, math.ceil(start) - 1, math.ceil(start)}):
-        inside = [(i, t - a, n) for i, (a, n) in enumerate(cycles) if a <= t < a + n]
-        wanted = 0.5
-        for i, gone, length in inside:
-            wanted += 1.5 * 0.75**i * (0.5 + 0.5 * math.cos(math.pi * gone / length))
-        assert s(t) == pytest.approx(wanted, rel=FLOAT64)
-        if inside and inside[0][1] == 0:
-            assert s(t) == 0.5 + 1.5 * 0.75 ** inside[0][0]
-    assert s.length == math.ceil(start)
-
-
-def test_equal_restarts_of_a_real_period():
-    s = lehr.cosine_restarts(1.0, 2.5, decay=0.5)
-    for t in range(100):
-        i = math.floor(t / 2.5)
-        wanted = 0.5**i * (0.5 + 0.5 * math.cos(math.pi * (t - 2.5 * i) / 2.5))
-        assert s(t) == pytest.approx(wanted, rel=FLOAT64)
-    counted = lehr.cosine_restarts(1.0, 2.5, cycles=3)
-    assert counted.length == 8
-    assert [counted(t) for t in (0, 5, 8, 9, 99)] == [1.0, 1.0, 0.0, 0.0, 0.0]
-
-
-def test_restarts_in_epochs_and_with_a_warmup():
-    s = lehr.cosine_restarts(1.0, "2 epochs", decay=0.5, cycles=2).resolve(steps_per_epoch=5)
-    assert [s(t) for t in (0, 5, 10, 15, 20, 99)] == [1.0, 0.5, 0.5, 0.25, 0.0, 0.0]
-    s = lehr.cosine_restarts(1.0, 6, decay=0.5, floor=0.25, warmup=2)
-    near(values(s, 10)[:7], [0.25, 0.625, 1, 0.8902, 0.625, 0.3598, 0.25], 1e-4)
-    assert s(8) == 0.625
-    assert s(6 * 10**6) == 0.25
-    with pytest.raises(ValueError, match="period must be a number of steps"):
-        lehr.cosine_restarts(1.0, "2 epochs", warmup=3)
 
 
 # Cycles.
@@ -417,6 +337,16 @@ TINY = {
         0.0,
         1.0,
     ),
+    "warmup_untuned, exponential": lambda n, f, e: (
+        lehr.warmup_untuned(1.0, (0.0, 0.5, 1 - 1 / n / 2)[e], "exponential"),
+        0.0,
+        None,
+    ),
+    "warmup_radam": lambda n, f, e: (
+        lehr.warmup_radam(1.0, (0.6 + 0.3 / n, 0.9, 1 - 1e-4 / n)[e]),
+        0.0,
+        None,
+    ),
     "triangular": lambda n, f, e: (lehr.triangular(f, 1.0, n), f, None),
     "triangular2": lambda n, f, e: (lehr.triangular2(f, 1.0, n), f, None),
     "exp_range": lambda n, f, e: (lehr.exp_range(f, 1.0, n, (1e-300, 0.9, 1)[e]), f, None),
@@ -434,8 +364,11 @@ TINY = {
 }
 
 
+PRESET_MODULES = ("cycles", "plans", "presets", "restarts", "warmups")
+
+
 def test_every_preset_is_in_the_tiny_runs():
-    presets = {n for m in ("cycles", "plans", "presets") for n in lehr._NAMES[f"lehr.schedule.{m}"]}
+    presets = {n for m in PRESET_MODULES for n in lehr._NAMES[f"lehr.schedule.{m}"]}
     here = {name.partition(",")[0].partition(" ")[0] for name in TINY}
     assert here == presets - {"constant", "from_function"} | {"one_cycle"}
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lehr.schedule.check import fail, whole
+from lehr.schedule.length import LAST
 
 if TYPE_CHECKING:
     from lehr.schedule.base import Schedule
 
 _MOST_EVALUATED = 100_000
+_MOST_CYCLES = 1000
 _JUMP = 0.1  # of the largest value
 _HALF_CYCLE = (2, 8)  # epochs: Smith, arXiv 1506.01186, section 3.2
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -91,7 +94,7 @@ def _length_findings(
     schedule: Schedule, steps: int, steps_per_epoch: int | None
 ) -> Iterator[Finding]:
     length = schedule.length
-    if not isinstance(length, int) or length == steps:
+    if not isinstance(length, int) or length == steps or length >= LAST:  # as far as steps count
         return
     if steps_per_epoch and steps_per_epoch > 1 and length * steps_per_epoch == steps:
         yield Finding(
@@ -163,10 +166,13 @@ def _cycle_findings(schedule: Schedule, steps_per_epoch: int) -> Iterator[Findin
 
 def text_drawing(schedule: Schedule, steps: int, width: int = 64, height: int = 8) -> str:
     """Return a drawing of ``steps`` steps in block characters, its largest value on top."""
-    values = [schedule(column * steps // width) for column in range(width)]
-    for t in _looked_at(schedule, steps) if steps > width else ():
-        column = t * width // steps
-        values[column] = max(values[column], schedule(t))
+    if steps <= width:
+        values = [schedule(column * steps // width) for column in range(width)]
+    else:
+        values = [-math.inf] * width
+        for t in _looked_at(schedule, steps):
+            column = t * width // steps
+            values[column] = max(values[column], schedule(t))
     lines = block_rows(values, min(*values, 0.0), max(values), height)
     side = len(lines[0]) - width - 1
     lines.append(f"{'':>{side}}└{'0':─<{width - len(str(steps))}}{steps}")
@@ -192,12 +198,35 @@ def _looked_at(schedule: Schedule, steps: int) -> list[int]:
     if steps <= _MOST_EVALUATED:
         return list(range(steps))
     spread = {i * (steps - 1) // (_MOST_EVALUATED - 1) for i in range(_MOST_EVALUATED)}
-    joints = set()
-    for chain, first in _chains(schedule, 0):
-        for part in chain:
-            joints.add(first)
-            first += part.length if isinstance(part.length, int) else 0
-    return sorted(spread | {t for t in joints if t < steps})
+    return sorted(spread | {t for t in _joints(schedule, steps) if 0 <= t < steps})
+
+
+def _joints(schedule: Schedule, steps: int) -> set[int]:
+    """Return the steps at which a part of a tree begins."""
+    from lehr.schedule.clock import Every, Reverse, Shift
+    from lehr.schedule.combine import Chain, Repeat
+    from lehr.schedule.shapes import Piecewise, Table
+
+    found, first = {0}, 0
+    if isinstance(schedule, Piecewise):
+        return found.union(schedule.boundaries)  # type: ignore[arg-type]
+    if isinstance(schedule, Table):
+        return set(range(min(steps, len(schedule.values))))
+    for part in (*getattr(schedule, "parts", ()), *filter(None, [getattr(schedule, "part", None)])):
+        found |= {first + t for t in _joints(part, steps)}
+        if isinstance(schedule, Chain) and isinstance(part.length, int):
+            first += part.length
+    if isinstance(schedule, Shift):
+        return {t + schedule.steps for t in found}
+    if isinstance(schedule, Every):
+        return {-(-t * schedule.steps // schedule.ticks) for t in found}  # type: ignore
+    if isinstance(schedule, Reverse):
+        return {schedule.length - t for t in found}  # type: ignore
+    if isinstance(schedule, Repeat):
+        length: int = schedule.part.length  # type: ignore[assignment]
+        cycles = range(min(steps // length + 1, _MOST_CYCLES))
+        return {cycle * length + t for cycle in cycles for t in found}
+    return found
 
 
 def _ends(part: Schedule) -> tuple[float, float]:

@@ -197,7 +197,9 @@ def table(values: Sequence[float]) -> Table:
 def from_function(f: Callable[[Any], Any], name: str | None = None) -> Function:
     """Return a user's own function of the step as a schedule, endless.
 
-    To be called with arrays, or in a graph, the function must take them. With a name it can be
+    To be called with arrays, or in a graph, the function must take them, and gets them as they are:
+    it may use what that kind of array knows. TensorFlow multiplies no float with a bool, so
+    ``0.1 * (step < 5)`` fails there; write ``tf.where(step < 5, 0.1, 0.0)``. With a name it can be
     written as JSON, and read where the same name has been given to the function before.
 
     >>> from_function(lambda step: 0.1 / (1 + step))(4)

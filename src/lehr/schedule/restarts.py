@@ -21,7 +21,7 @@ from lehr.schedule.length import (
 from lehr.schedule.shapes import Ramp
 
 MOST_PARTS = 200
-_LONGEST = {"%": 100, "epochs": LAST, "samples": 10**17, "tokens": 10**17}  # runs
+_LONGEST = {"%": 100, "epochs": LAST, "samples": 10**15, "tokens": 10**15}  # runs
 
 
 def cosine_restarts(

@@ -115,12 +115,16 @@ class Ramp(Schedule, kind="ramp"):
     def at(self, t: Any, xp: Any) -> Any:
         steps: Any = self.steps
         if steps > LAST and scalar.narrow(t):
-            t, steps = t / 1, float(steps)
-        gone = (t if t < steps else steps) if xp is scalar else xp.where(t < steps, t, steps)
-        if self.span is None:
-            u = gone / steps if xp is scalar else share(gone, steps, xp)
+            gone = t  # never at the end
         else:
-            reached = gone / 1 + self.offset  # TensorFlow adds no floats to integers
+            gone = (t if t < steps else steps) if xp is scalar else xp.where(t < steps, t, steps)
+        if self.span is None:
+            if xp is scalar:
+                u = gone / steps
+            else:  # TensorFlow divides no integers by floats
+                u = share(gone if steps <= LAST else gone / 1, self._span, xp)
+        else:
+            reached = gone / 1 + self.offset  # nor adds them
             u = share(xp.where(reached < self.span, reached, self.span), self.span, xp)
         if not self._simple:
             return self._precise(u, gone, xp)

@@ -72,7 +72,8 @@ class RAdam(Schedule, kind="radam"):
             length=ENDLESS,
             resolved=True,
         )
-        self._derive(_first=next(n for n in itertools.count(1) if self._beyond_4(n, scalar) > 0))
+        # rho of update n is below n
+        self._derive(_first=next(n for n in itertools.count(5) if self._beyond_4(n, scalar) > 0))
 
     def at(self, t: Any, xp: Any) -> Any:
         n = t / 1 + self._first  # beyond the last int32 there are floats
