@@ -92,7 +92,6 @@ LEARNERS = {
         lambda: learner(SGD(gradient_accumulation_steps=2)),
         "gradient_accumulation_steps must be None for a Learner, got 2.*larger batch_size",
     ),
-    "driven": (lambda: learner(lehr.keras.attach(SGD(), 0.1)), "not driven yet"),
     "scaled": (
         lambda: learner(keras.optimizers.LossScaleOptimizer(SGD())),
         "optimizer must be an inner one",
