@@ -6,7 +6,7 @@ import common
 import keras
 import numpy as np
 import pytest
-from common import BLOCKS
+from common import ALL_BLOCKS, JITS
 
 import lehr
 import lehr.keras
@@ -69,26 +69,31 @@ def test_each_beside_its_float_written_by_hand(name):
         assert max(far) > 5e-6, pair
 
 
-@pytest.mark.parametrize("accumulation", [None, 2])
-@pytest.mark.parametrize("block", BLOCKS)
-def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation):
-    """One weight with gradient one: Adam's two averages in closed arithmetic."""
+@pytest.mark.parametrize("jit", JITS)
+@pytest.mark.parametrize("accumulation", [None, 4])
+@pytest.mark.parametrize("block", ALL_BLOCKS)
+def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit):
+    """One weight with gradient one: Adam in closed arithmetic, all that it has moving."""
     policy = lehr.Policy(
-        lr=0.1, momentum=lehr.linear(0.9, 0.5, 32), others={"beta2": lehr.linear(0.99, 0.5, 32)}
+        lr=lehr.warmup(0.1, 4).then(lehr.cosine(0.1, 28)),
+        momentum=lehr.linear(0.9, 0.5, 32),
+        weight_decay=lehr.linear(0.5, 0.1, 32),
+        others={"beta2": lehr.linear(0.99, 0.5, 32)},
     )
-    stock = keras.optimizers.Adam(gradient_accumulation_steps=accumulation)
+    stock = keras.optimizers.AdamW(gradient_accumulation_steps=accumulation)
     driven = lehr.keras.attach(stock, policy, record=32)
-    model = common.one_weight(driven, steps_per_execution=block)
+    model = common.one_weight(driven, steps_per_execution=block, jit_compile=jit)
     common.fit_one_weight(model, 32, accumulation or 1)
     common.assert_recorded(model, policy, 32)
     first = second = weight = 0.0
     for step in range(32):
-        one, two = policy.values(step)["momentum"], policy.values(step)["beta2"]
+        rate, one, decay, two = policy.values(step).values()
+        weight -= weight * decay * rate
         first += (1 - first) * (1 - one)
         second += (1 - second) * (1 - two)
         n = step + 1
-        rate = 0.1 * np.sqrt(1 - two**n) / (1 - one**n)
-        weight -= rate * first / (np.sqrt(second) + 1e-7)
+        corrected = rate * np.sqrt(1 - two**n) / (1 - one**n)
+        weight -= corrected * first / (np.sqrt(second) + 1e-7)
     assert common.number(model.weights[0]) == pytest.approx(weight, rel=5e-6)
 
 
