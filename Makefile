@@ -21,6 +21,7 @@ lint: $(VENV)/installed-test
 
 benchmark: $(VENV)/installed-test
 	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/keras_driving.py
 	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/driving.py
 

@@ -7,21 +7,16 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 
 from lehr.study.engine import ONE_THREAD
 
 os.environ |= ONE_THREAD  # as the trials of a study run; frameworks read it when imported
-os.environ.setdefault("KERAS_BACKEND", "jax")
 
-import keras
 import numpy as np
 import rich
 from table import TABLE, Row, measure, timed
 
 import lehr
-from lehr.recipes.data import digits, ensure_fashion_mnist, fashion_mnist
-from lehr.recipes.mlp import digits_mlp, fashion_mnist_mlp
 
 STEPS = 100_000
 
@@ -83,64 +78,7 @@ def imports() -> None:
     measure("import, in a fresh process", "ms", 1e3, rows, rounds=7)
 
 
-class PerBatch(keras.callbacks.Callback):
-    """The callback people paste: sets the rate before each batch."""
-
-    def __init__(self, schedule: lehr.Schedule) -> None:
-        super().__init__()
-        self.schedule = schedule
-        self.step = 0
-
-    def on_train_batch_begin(self, batch: int, logs: object = None) -> None:
-        self.model.optimizer.learning_rate = self.schedule(self.step)
-        self.step += 1
-
-
-def training() -> None:
-    """Seconds an epoch of the task's network, after one epoch to compile."""
-    on_fashion = ensure_fashion_mnist(print) == ""
-    task, data, size = (
-        (fashion_mnist_mlp, fashion_mnist(), 128) if on_fashion else (digits_mlp, digits(), 32)
-    )
-    x, y = data["train"]
-    rate = lehr.cosine(0.05, 1_000_000)
-
-    def fitting(drive: Callable, in_one: int, callbacks: list) -> Callable[[], float]:
-        model = keras.models.clone_model(task(0).model)
-        model.compile(
-            drive(keras.optimizers.SGD(0.05, momentum=0.9)),
-            loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-            metrics=["accuracy"],
-            steps_per_execution=in_one,
-        )
-
-        def epoch() -> float:
-            return timed(lambda: model.fit(x, y, batch_size=size, verbose=0, callbacks=callbacks))
-
-        epoch()
-        return epoch
-
-    learner = task(0)
-    policy = lehr.Policy(lr=rate)
-    whole_epoch = lambda: learner.train(policy, learner.steps_per_epoch)  # noqa: E731
-    whole_epoch()
-    attached = lambda optimizer: lehr.keras.attach(optimizer, rate)  # noqa: E731
-    plain = lambda optimizer: optimizer  # noqa: E731
-    rows: list[Row] = [
-        ("Keras fit, constant rate", fitting(plain, 1, [])),
-        ("Keras fit, callback for each batch", fitting(plain, 1, [PerBatch(rate)])),
-        ("lehr.keras.attach in fit", fitting(attached, 1, [])),
-        ("lehr.keras.attach in fit, steps_per_execution=64", fitting(attached, 64, [])),
-        ("lehr.keras.Learner.train", lambda: timed(whole_epoch)),
-    ]
-    name = "fashion-mnist-mlp" if on_fashion else "digits-mlp"
-    backend = keras.config.backend()
-    title = f"an epoch of {name}, Keras on {backend}, one thread"
-    measure(title, "seconds", 1, rows, rounds=5)
-
-
 if __name__ == "__main__":
     schedules()
     imports()
-    training()
     rich.print(TABLE)

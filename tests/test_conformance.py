@@ -1,5 +1,6 @@
 """Every adapter resumes exactly: cut at every step of a short run, each time in a new process."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,14 @@ def test_what_cannot_run_says_so(monkeypatch):
         conformance("bad")
     with pytest.raises(ValueError, match="steps must be a whole number >= 2, got 1"):
         conformance("bad:Right", steps=1)
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
+@pytest.mark.parametrize("run", ["KerasLoop", "KerasFit"])
+def test_keras_resumes_exactly(run, backend, monkeypatch):
+    for needed in ("keras", backend):
+        if importlib.util.find_spec(needed) is None:
+            pytest.skip(f"{needed} is not installed")
+    monkeypatch.chdir(RUNS)
+    monkeypatch.setenv("KERAS_BACKEND", backend)  # child processes read it
+    conformance(f"keras_fit:{run}")

@@ -46,7 +46,7 @@ def test_a_plateau_lowers_the_rate_from_the_next_update_on(block, accumulation, 
     shown = history.history["learning_rate"]
     np.testing.assert_allclose(shown, rates[15::16], rtol=0, atol=4e-8)
     assert inner(model).control_state == lehr.control.State(
-        factor=pytest.approx(0.09), best=2.0, waited=0, resting=0
+        factor=pytest.approx(0.09), best=2.0, seen=3
     )
 
 
@@ -83,7 +83,11 @@ def test_a_controller_goes_on_from_the_factor_that_a_person_set():
 def test_what_the_controller_remembers_is_exact():
     driven = lehr.keras.attach(keras.optimizers.SGD(), lehr.Policy(lr=0.1))
     assert driven.control_state == lehr.control.State()
-    for state in (lehr.control.State(0.5, 0.1, 3, 2), lehr.control.State(0.25, None, 1, 0)):
+    states = [
+        lehr.control.State(0.5, 0.25, 7, 3, 0, 2),
+        lehr.control.State(1.5, -4, 1, 0, 2, 0, 9, 4),
+    ]
+    for state in states:
         driven.control_state = state
         assert driven.control_state == state
 
@@ -115,7 +119,7 @@ def test_control_beside_the_callbacks_of_keras(tmp_path):
     assert history.history["learning_rate"] == [0.0] * 4
     loaded = keras.models.load_model(tmp_path / "3.keras").optimizer
     best = history.history["val_loss"][0]
-    assert loaded.control_state == lehr.control.State(factor=0.25, best=best)
+    assert loaded.control_state == lehr.control.State(factor=0.25, best=np.float32(best), seen=3)
 
 
 def test_control_says_what_is_missing():
@@ -141,7 +145,7 @@ SAVED = {
 def test_a_saved_model_goes_on_bit_identically(name, tmp_path):
     decay = {"weight_decay": lehr.linear(0.1, 0.0, 64)} if name == "AdamW" else {}
     policy = lehr.Policy(
-        lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, control=lehr.Plateau(), **decay
+        lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, control=lehr.Plateau("loss"), **decay
     )
     optimizer = lehr.keras.attach(SAVED[name](), policy, record=16)
     if name == "scaled":
@@ -150,10 +154,11 @@ def test_a_saved_model_goes_on_bit_identically(name, tmp_path):
     inputs, targets = common.data()
 
     def epoch(model):
-        model.fit(inputs, targets, batch_size=8, shuffle=False, verbose=0)
+        callbacks = [lehr.keras.Control()]
+        model.fit(inputs, targets, batch_size=8, shuffle=False, verbose=0, callbacks=callbacks)
 
     epoch(model)
-    state = lehr.control.State(0.5, 0.1, 2, 1)
+    state = lehr.control.State(0.5, 0.125, 2, 1)
     inner(model).control_state = state
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")

@@ -6,18 +6,16 @@ import common
 import keras
 import numpy as np
 import pytest
-from common import BACKEND, BLOCKS, ONE_CYCLE, inner, number
+from common import ALL_BLOCKS, BACKEND, BLOCKS, JITS, ONE_CYCLE, inner, number
 from keras import ops
 
 import lehr
 import lehr.keras
 
-JITS = ["auto", False] if BACKEND == "tensorflow" else ["auto"]
-
 
 @pytest.mark.parametrize("jit", JITS)
 @pytest.mark.parametrize("accumulation", [None, 4])
-@pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.parametrize("block", ALL_BLOCKS)
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
 def test_every_update_equals_the_policy(momentum, block, accumulation, jit):
     policy = ONE_CYCLE if momentum else lehr.Policy(lr=ONE_CYCLE.lr)
@@ -33,12 +31,14 @@ def test_every_update_equals_the_policy(momentum, block, accumulation, jit):
     assert int(model.optimizer.iterations) == 64
 
 
-def test_the_other_way_to_compile(monkeypatch):
+@pytest.mark.parametrize("block", ALL_BLOCKS[:2])
+def test_the_other_way_to_compile(block, monkeypatch):
     """Accumulating, not compiled on JAX (slow) and compiled on PyTorch."""
     policy = lehr.one_cycle(0.1, steps=4)
     stock = keras.optimizers.SGD(momentum=0.9, gradient_accumulation_steps=2)
     driven = lehr.keras.attach(stock, policy, record=4)
-    model = common.one_weight(driven, jit_compile=BACKEND == "torch")
+    jit = BACKEND == "torch"
+    model = common.one_weight(driven, jit_compile=jit, steps_per_execution=block)
     if BACKEND == "torch":
         import torch
 

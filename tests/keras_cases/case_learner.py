@@ -186,3 +186,23 @@ def test_the_model_still_fits_after_its_learner():
     run.model.optimizer.learning_rate = 0.01
     run.model.fit(*common.data(), epochs=1, verbose=0)
     assert not common.same(before, run.model.get_weights())
+
+
+def test_a_range_test_of_a_model_with_an_attached_optimizer():
+    """The policy sets the rate again afterwards, as if there had been no test."""
+
+    def attached():
+        return common.network(lehr.keras.attach(OPTIMIZERS["SGD"](), ONE_CYCLE, record=12))
+
+    tested, untouched = attached(), attached()
+    driven = tested.optimizer
+    run = lehr.keras.Learner(tested, common.data(), batch_size=8)
+    sweep = lehr.range_test(run, low=1e-4, high=10.0, steps=40)
+    np.testing.assert_allclose(sweep.rates, np.geomspace(1e-4, 10, 40)[: len(sweep.rates)], 4e-7)
+    assert tested.optimizer is driven
+    untouched.test_on_batch(*common.data(8))  # as it was: building it draws random numbers
+    for model in (tested, untouched):
+        keras.utils.set_random_seed(3)
+        model.fit(*common.data(), batch_size=8, shuffle=False, verbose=0)
+    assert common.same(common.arrays(tested), common.arrays(untouched))
+    common.assert_recorded(tested, ONE_CYCLE, 12)

@@ -64,6 +64,8 @@ def test_other_arguments_are_refused():
         lehr.keras.attach(SGD(), 0.1, record=-1)
     with pytest.raises(ValueError, match=r"record must be above 0 to keep values.*attach"):
         lehr.keras.attach(SGD(), 0.1).recorded()
+    with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
+        lehr.keras.attach(SGD(), 0.1, on_change="go")
     with pytest.raises(ValueError, match=r"in whole steps.*pass steps="):
         lehr.keras.schedule(lehr.cosine(0.1))
     with pytest.raises(ValueError, match="accumulation must be a whole number >= 1, got 0"):
@@ -75,9 +77,19 @@ def test_other_arguments_are_refused():
 def test_lengths_are_resolved():
     driven = lehr.keras.attach(SGD(), lehr.warmup(0.1, "2 epochs"), steps_per_epoch=10)
     assert driven.policy.lr == lehr.warmup(0.1, 20)
+    fixed = lehr.keras.schedule(lehr.warmup(0.1, "2 epochs"), steps_per_epoch=10)
+    assert fixed.get_config()["definition"] == lehr.warmup(0.1, 20).dumps()
     assert lehr.keras.schedule(lehr.cosine(0.1), steps=50).get_config()["definition"] == (
         lehr.cosine(0.1, steps=50).dumps()
     )
+
+
+@pytest.mark.skipif(common.BACKEND != "torch", reason="JAX and TensorFlow have it")
+def test_steps_per_execution_is_refused_on_torch():
+    """By Keras itself, which says what to write."""
+    model = common.one_weight(lehr.keras.attach(SGD(), 0.1), steps_per_execution=2)
+    with pytest.raises(ValueError, match=r"must be 1 with the PyTorch backend.*=2"):
+        common.fit_one_weight(model, 4)
 
 
 def learner(optimizer=None, rows=16, targets=None, **settings):
@@ -92,7 +104,6 @@ LEARNERS = {
         lambda: learner(SGD(gradient_accumulation_steps=2)),
         "gradient_accumulation_steps must be None for a Learner, got 2.*larger batch_size",
     ),
-    "driven": (lambda: learner(lehr.keras.attach(SGD(), 0.1)), "not driven yet"),
     "scaled": (
         lambda: learner(keras.optimizers.LossScaleOptimizer(SGD())),
         "optimizer must be an inner one",

@@ -7,7 +7,9 @@ from keras import ops
 import lehr
 
 BACKEND = keras.backend.backend()
+JITS = ["auto", False] if BACKEND == "tensorflow" else ["auto"]  # the others: see case_driver
 BLOCKS = [1] if BACKEND == "torch" else [1, 16]  # Keras has no steps_per_execution for torch
+ALL_BLOCKS = [1] if BACKEND == "torch" else [1, 4, 16]
 
 
 def number(variable):

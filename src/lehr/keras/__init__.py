@@ -10,8 +10,8 @@ except ImportError as error:
         f"lehr.keras needs Keras 3 and a backend ({error}); pip install 'lehr[keras]'"
     ) from error
 
-from lehr.keras.driver import Control as Control
-from lehr.keras.driver import Schedule as Schedule
+from lehr.keras.control import Control as Control
 from lehr.keras.driver import attach as attach
-from lehr.keras.driver import schedule as schedule
+from lehr.keras.fixed import Schedule as Schedule
+from lehr.keras.fixed import schedule as schedule
 from lehr.keras.learner import Learner as Learner

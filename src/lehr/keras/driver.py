@@ -1,7 +1,8 @@
-"""Drivers for Keras optimizers: `attach` for whole policies, `schedule` for a fixed rate."""
+"""The driver for Keras optimizers: `attach`."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import astuple, fields
 from typing import Any
 
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from lehr.control import State
+from lehr.control import State, is_best, reduced
 from lehr.keras.movable import (
     WRAPPERS,
     Movable,
@@ -19,81 +20,55 @@ from lehr.keras.movable import (
     plain_variable,
     remade,
 )
+from lehr.keras.saved import Saved
 from lehr.policy import Policy, loads, resolved_policy
-from lehr.schedule.base import Schedule as LehrSchedule
-from lehr.schedule.base import as_schedule
-from lehr.schedule.check import fail, number, whole
+from lehr.resume import ON_CHANGE
+from lehr.schedule.base import Schedule
+from lehr.schedule.check import fail, number, one_of, whole
 
 
 def _float32(value: Any) -> Any:
     return ops.cast(value, "float32")
 
 
-@keras.saving.register_keras_serializable("lehr")
-class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A lehr schedule as a Keras ``LearningRateSchedule``; made by `schedule`."""
-
-    def __init__(self, definition: str, accumulation: int = 1) -> None:
-        self.definition = definition
-        self.accumulation = whole("accumulation", accumulation)
-        self._schedule: LehrSchedule = loads(definition)
-
-    def __call__(self, step: Any) -> Any:
-        """Return the rate for a step that Keras counts in micro-batches."""
-        step = ops.convert_to_tensor(step)
-        if self.accumulation > 1:
-            step = ops.floor_divide(step, self.accumulation)
-        return _float32(self._schedule(step))
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what Keras saves."""
-        return {"definition": self.definition, "accumulation": self.accumulation}
-
-
-def schedule(
-    value: LehrSchedule | float, steps: int | None = None, *, accumulation: int = 1
-) -> Schedule:
-    """Return a schedule in the plain, fixed form that every Keras optimizer takes.
-
-    Use `attach` instead for momentum, weight decay, controllers, or a rate that can be set.
-
-    Args:
-        value: a schedule or a number.
-        steps: updates in the run, if a length needs it.
-        accumulation: the optimizer's ``gradient_accumulation_steps``: Keras calls a schedule
-            with the count of micro-batches, not of updates.
-
-    Raises:
-        ValueError: if a length is not known in whole steps.
-
-    >>> import keras, lehr
-    >>> optimizer = keras.optimizers.SGD(schedule(lehr.cosine(0.1), steps=100))
-    >>> round(float(optimizer.learning_rate), 6)
-    0.1
-    """
-    rate = as_schedule("schedule", value)
-    resolved = resolved_policy(rate, steps).lr
-    assert isinstance(resolved, LehrSchedule)  # a schedule in is a schedule out
-    return Schedule(resolved.dumps(), accumulation)
-
-
-class Driven(Movable):
+class Driven(Saved, Movable):
     """Mixed into an optimizer's own class: writes the policy's values in the graph."""
 
-    def __init__(self, *args: Any, policy: Policy | str, record: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        policy: Policy | str,
+        record: int = 0,
+        on_change: str = "refuse",
+        **kwargs: Any,
+    ) -> None:
         definition: Policy = loads(policy) if isinstance(policy, str) else policy
         super().__init__(*args, moves=tuple(definition.targets), **kwargs)
         self.policy = definition
         self.record = record
+        self.on_change = on_change
+        self.observed = False  # whether anything feeds the controller
+        self.best_weights: list[Any] | None = None  # kept for a controller that restores them
         self._factor = plain_variable(1.0, "factor")
         self._control = plain_variable(np.zeros(7), "control")
-        self.control_state = State()
         if record:
             nothing_yet = ops.full((record, len(self.moves)), float("nan"))
             self.ledger = plain_variable(nothing_yet, "ledger")
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Write the values of update n, then make update n."""
+        if not self.held:
+            self._write()
+        super().apply(grads, trainable_variables)  # type: ignore[misc]
+
+    def _write(self) -> None:
+        if self.policy.control is not None and not self.observed:
+            self.observed = True  # told once
+            warnings.warn(
+                "the policy has a controller that nothing feeds: add lehr.keras.Control() to the "
+                "callbacks of fit, or call optimizer.observe(metric) in a loop of your own",
+                stacklevel=2,
+            )
         n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
         values = {name: _float32(s(n)) for name, s in self.policy.targets.items()}  # type: ignore[operator]
         values["lr"] = values["lr"] * self._factor
@@ -106,7 +81,43 @@ class Driven(Movable):
             start = ops.stack([place, ops.zeros_like(place)])
             ledger = ops.convert_to_tensor(self.ledger)
             self.ledger.assign(ops.slice_update(ledger, start, row))
-        super().apply(grads, trainable_variables)  # type: ignore[misc]
+
+    def observe(self, metric: Any, model: keras.Model | None = None) -> None:
+        """Show the policy's controller a metric; the next update uses its factor.
+
+        In ``fit`` the callback `Control` does it.
+
+        Args:
+            metric: the value of what the controller monitors.
+            model: its weights are kept when the metric is the best, and brought back when the
+                controller reduces, if it was made with ``restore_best``.
+
+        Raises:
+            ValueError: if the policy has no controller, or it restores and there is no model.
+        """
+        control = self.policy.control
+        if control is None:
+            way_out = "Policy(..., control=lehr.Plateau()) has"
+            fail("control", "a controller to observe a metric", None, way_out)
+        restores = getattr(control, "restore_best", False)
+        if restores and model is None:
+            way_out = "call observe(metric, model)"
+            fail("model", "given to a controller with restore_best", None, way_out)
+        self.observed = True
+        before = self.control_state
+        self.control_state = after = control.update(before, metric)
+        if not restores or model is None:
+            return
+        if is_best(before, after):
+            self.best_weights = [np.array(array) for array in model.get_weights()]
+        elif reduced(before, after) and self.best_weights is not None:
+            model.set_weights(self.best_weights)
+
+    def own_variables(self) -> dict[str, Any]:
+        """Return the variables that Keras's optimizer has not, by name; the controller's aside."""
+        moved = {attribute_of(self, name): self.variable_of(name) for name in self.moves[1:]}
+        ledger = {"ledger": self.ledger} if self.record else {}
+        return moved | {"factor": self._factor} | ledger
 
     @property
     def factor(self) -> Any:
@@ -157,11 +168,12 @@ class Driven(Movable):
 
 def attach(
     optimizer: keras.optimizers.Optimizer,
-    policy: Policy | LehrSchedule | float,
+    policy: Policy | Schedule | float,
     steps: int | None = None,
     *,
     steps_per_epoch: int | None = None,
     record: int = 0,
+    on_change: str = "refuse",
 ) -> keras.optimizers.Optimizer:
     """Return an optimizer like the given one that follows a policy in its graph.
 
@@ -177,6 +189,8 @@ def attach(
         steps_per_epoch: updates in an epoch, if a length needs it.
         record: how many of the last updates' values to keep; read them with ``recorded()``
             between epochs.
+        on_change: "refuse" to load the state of an optimizer that followed another policy, or
+            "continue" under this one.
 
     Raises:
         TypeError: if it is no Keras optimizer.
@@ -193,41 +207,9 @@ def attach(
     for name in resolved.targets:
         attribute_of(optimizer, name)
     record = whole("record", record, at_least=0)
-    return remade(_driven(type(optimizer)), optimizer, policy=resolved, record=record)
-
-
-class Control(keras.callbacks.Callback):  # type: ignore[misc]
-    """Show the rate in Keras's logs; feed the policy's controller after each epoch.
-
-    Put it before callbacks that save the model or read the logs.
-
-    Raises:
-        ValueError: if the model's optimizer is not driven, or the monitored metric is missing.
-    """
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Refuse an optimizer that is not driven."""
-        self._optimizer()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Give the epoch's metric to the controller and its factor to the optimizer."""
-        optimizer = self._optimizer()
-        logs = {} if logs is None else logs
-        logs["learning_rate"] = float(ops.convert_to_numpy(optimizer.learning_rate))
-        control = optimizer.policy.control
-        if control is None:
-            return
-        if control.monitor not in logs:
-            fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor)
-        optimizer.control_state = control.update(optimizer.control_state, logs[control.monitor])
-
-    def _optimizer(self) -> Any:
-        # through the property: on JAX it brings the traced state back into the variables
-        optimizer = self.model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        if not isinstance(optimizer, Driven):
-            fail("optimizer", "driven", optimizer, "compile with lehr.keras.attach(...)")
-        return optimizer
+    one_of("on_change", on_change, ON_CHANGE)
+    own = {"policy": resolved, "record": record, "on_change": on_change}
+    return remade(_driven(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
 
 
 def _driven(base: Any) -> Any:

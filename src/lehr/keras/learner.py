@@ -12,7 +12,7 @@ import numpy as np
 from lehr import learner as port
 from lehr.keras.blocks import BLOCK, BLOCKS
 from lehr.keras.generators import generators, set_generators
-from lehr.keras.movable import check_fresh, check_groups, movable
+from lehr.keras.movable import Movable, check_fresh, check_groups, movable
 from lehr.learner import Batches, Snapshot, Trace, scheduled
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.check import fail, whole
@@ -25,7 +25,9 @@ class Learner(port.Learner):
     """A training run of a compiled Keras model on arrays.
 
     The model's optimizer is replaced by one like it whose hyperparameters can be written, so
-    that any policy runs through one compiled graph. A Learner's update is one batch.
+    that any policy runs through one compiled graph. One that `attach` made stays: the Learner
+    writes what its policy moves, and ``fit`` follows that policy again. A Learner's update is
+    one batch.
 
     Args:
         model: compiled, its optimizer not trained yet.
@@ -51,9 +53,9 @@ class Learner(port.Learner):
     ) -> None:
         if getattr(model, "optimizer", None) is None:
             fail("model", "compiled with an optimizer", model, "call model.compile(...) first")
-        check_fresh(model.optimizer)
-        if model.optimizer.gradient_accumulation_steps:
-            steps = model.optimizer.gradient_accumulation_steps
+        optimizer: Any = model.optimizer
+        check_fresh(optimizer, driven=True)
+        if steps := optimizer.gradient_accumulation_steps:
             way_out = "compile without it and use a larger batch_size"
             fail("gradient_accumulation_steps", "None for a Learner", steps, way_out)
         if len(train[0]) != len(train[1]):
@@ -64,12 +66,13 @@ class Learner(port.Learner):
         self._batches = Batches(len(train[0]), whole("batch_size", batch_size), seed)
         self.steps_per_epoch = self._batches.per_epoch
         self.step = 0
-        model.optimizer = movable(model.optimizer)
+        if not isinstance(optimizer, Movable):
+            model.optimizer = optimizer = movable(optimizer)
         model.train_function = None
         # builds metrics with the shapes that evaluate() will use, so nothing compiles twice
         rows = min(len(train[0]), _EVALUATION_BATCH)
         model.test_on_batch(train[0][:rows], train[1][:rows])
-        model.optimizer.build(model.trainable_variables)
+        optimizer.build(model.trainable_variables)
         self._data = tuple(keras.ops.convert_to_tensor(array) for array in train)
         self._block = BLOCKS[keras.backend.backend()](model)
         self._generators = generators()
@@ -102,7 +105,7 @@ class Learner(port.Learner):
             for column, name in enumerate(optimizer.moves):
                 held = float(keras.ops.convert_to_numpy(optimizer.variable_of(name)))
                 values[:, column] = [value.get(name, held) for value in wanted]
-            with self._own_generators():
+            with self._own_generators(), optimizer.hold():
                 losses, used = self._block(self._data, rows, values)
             self.step += size
             columns = {name: used[:, i].tolist() for i, name in enumerate(optimizer.moves)}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -15,6 +16,12 @@ _ONLY_LR = {
     "Muon": "it has two of each, for different layers",
     "ScheduleFreeAdamW": "its average of the weights assumes that they stay",
 }
+_FIXED = {
+    "initial_accumulator_value": "it counts only when the optimizer is built",
+    "loss_scale_factor": "the loss is scaled before an update begins",
+    "clipvalue": "Keras takes only a number there",  # on JAX; so for all
+    "l1_regularization_strength": "Keras takes only a number there",
+}
 
 
 def plain_variable(value: Any, name: str, dtype: str = "float32") -> Any:
@@ -25,7 +32,8 @@ def plain_variable(value: Any, name: str, dtype: str = "float32") -> Any:
 class _Hyper(keras.Variable):  # type: ignore[misc]
     """A hyperparameter that can change in the graph where Keras bakes in a Python float.
 
-    Keras asks ``momentum != 0`` while it traces; truth tests answer for the constant.
+    Keras asks ``momentum != 0`` or ``if clipnorm`` while it traces; truth tests answer for the
+    constant.
     """
 
     def __init__(self, value: float, name: str) -> None:
@@ -41,6 +49,9 @@ class _Hyper(keras.Variable):  # type: ignore[misc]
     def __gt__(self, other: Any) -> bool:
         return bool(self._constant > other)
 
+    def __bool__(self) -> bool:
+        return self._constant != 0
+
     __hash__ = object.__hash__
 
 
@@ -50,17 +61,30 @@ class Movable:
     The variables belong to the optimizer, so they are traced, saved and restored with it.
     """
 
+    held = False  # whether someone else writes the values now
+
     def __init__(self, *args: Any, moves: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.moves = tuple(moves)
         for name in self.moves:
             attribute = attribute_of(self, name)
+            if isinstance(getattr(self, attribute), _Hyper):
+                fail("others", f"without {name}, which the policy moves already", name)
             if name != "lr":
                 setattr(self, attribute, _Hyper(getattr(self, attribute), attribute))
 
     def variable_of(self, name: str) -> Any:
-        """Return the variable that holds a hyperparameter: "lr", "momentum", "weight_decay"."""
+        """Return the variable that holds a hyperparameter, by its name in a policy."""
         return getattr(self, attribute_of(self, name))
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Leave the values to what is written from outside, in graphs traced meanwhile."""
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
 
     def get_config(self) -> dict[str, Any]:
         """Return the optimizer's own config with plain numbers."""
@@ -77,15 +101,13 @@ def movable(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer
         moves += ["weight_decay"] * (optimizer.weight_decay is not None)
     base = type(optimizer)
     cls = type(f"Movable{base.__name__}", (Movable, base), {})
-    made = remade(cls, optimizer, moves=moves)
-    made.variable_of("lr").assign(keras.ops.convert_to_numpy(optimizer.learning_rate))
-    return made
+    rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    return remade(cls, optimizer, rate, moves=moves)
 
 
-def remade(cls: Any, optimizer: keras.optimizers.Optimizer, **more: Any) -> Any:
-    """Return an optimizer of another class with the same settings."""
-    # the rate is a number, as it will be written before each update
-    config = dict(optimizer.get_config()) | {"learning_rate": 0.0}
+def remade(cls: Any, optimizer: keras.optimizers.Optimizer, rate: float, **more: Any) -> Any:
+    """Return an optimizer of another class with the same settings and a rate that is a number."""
+    config = dict(optimizer.get_config()) | {"learning_rate": rate}
     made = cls(**config, **more)
     # the one choice that Keras leaves out of the config: which weights do not decay
     for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
@@ -94,13 +116,13 @@ def remade(cls: Any, optimizer: keras.optimizers.Optimizer, **more: Any) -> Any:
     return made
 
 
-def check_fresh(optimizer: Any) -> None:
-    """Raise unless it is a plain Keras optimizer that has not trained yet."""
+def check_fresh(optimizer: Any, driven: bool = False) -> None:
+    """Raise unless it is a Keras optimizer that has not trained yet, plain or perhaps driven."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         fail("optimizer", "a Keras optimizer", optimizer, error=TypeError)
     if type(optimizer).__name__ in WRAPPERS:
         fail("optimizer", "an inner one", optimizer, "attach first, then wrap it in this")
-    if isinstance(optimizer, Movable):
+    if isinstance(optimizer, Movable) and not driven:
         fail("optimizer", "one that is not driven yet", optimizer, "build a new one")
     if optimizer.built:
         fail("optimizer", "one that has not trained yet", optimizer, "attach before compile")
@@ -126,6 +148,8 @@ def attribute_of(optimizer: Any, name: str) -> str:
             way_out = "build it with weight_decay=, any number"
             fail("optimizer", "one with weight decay to move", optimizer, way_out)
         return "weight_decay"
+    if name != "momentum":
+        return _other(optimizer, name)
     for attribute in ("momentum", "beta_1"):
         if hasattr(optimizer, attribute):
             if getattr(optimizer, attribute) == 0:
@@ -138,6 +162,23 @@ def attribute_of(optimizer: Any, name: str) -> str:
         optimizer,
         "give the policy momentum=None",
     )
+
+
+def _other(optimizer: Any, name: str) -> str:
+    """Return the attribute for a hyperparameter that a policy names among its ``others``."""
+    attribute = {"beta1": "beta_1", "beta2": "beta_2"}.get(name, name)
+    if reason := _FIXED.get(attribute):
+        fail("others", f"without {name}, as {reason}", name, "set it in the optimizer")
+    known = [key for key, value in vars(optimizer).items() if type(value) in (float, _Hyper)]
+    known = [key for key in known if key not in _FIXED and not key.startswith("_")]
+    if not optimizer.use_ema:
+        known.remove("ema_momentum")
+    if attribute not in known:
+        rule = f"hyperparameters of {optimizer.name}: {', '.join(sorted(known))}"
+        fail("others", rule, name, "one that is None needs a number when the optimizer is built")
+    if getattr(optimizer, attribute) == 0:
+        fail(name, "above 0 in the optimizer at the start", 0.0, "or Keras leaves it out")
+    return attribute
 
 
 def _only_lr(optimizer: Any) -> str | None:

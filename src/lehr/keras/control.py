@@ -1,0 +1,58 @@
+"""The callback that shows metrics to a policy's controller, and the rate to Keras's logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from lehr.keras.driver import Driven
+from lehr.schedule.check import fail, whole
+
+
+class Control(keras.callbacks.Callback):  # type: ignore[misc]
+    """Show the rate in Keras's logs; feed the policy's controller after each epoch.
+
+    Put it before callbacks that save the model (``ModelCheckpoint``, ``BackupAndRestore``) or
+    read the rate from the logs: what stands before it saves the state before its decision.
+
+    With ``Plateau(restore_best=True)`` the weights of the best epoch are kept, as copies in the
+    computer's memory, and brought back when the rate is reduced; the optimizer's momenta stay.
+    They are saved with the optimizer, so a run that is resumed can still go back to them.
+
+    Args:
+        validation_freq: as given to ``fit``: the controller is fed after every so many epochs.
+
+    Raises:
+        ValueError: if the model's optimizer is not driven, or the monitored metric is missing.
+    """
+
+    def __init__(self, validation_freq: int = 1) -> None:
+        super().__init__()
+        self.validation_freq = whole("validation_freq", validation_freq)
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Refuse an optimizer that is not driven."""
+        self._optimizer().observed = True
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Give the epoch's metric to the controller and its factor to the optimizer."""
+        optimizer = self._optimizer()
+        logs = {} if logs is None else logs
+        logs["learning_rate"] = float(ops.convert_to_numpy(optimizer.learning_rate))
+        control = optimizer.policy.control
+        if control is None or (epoch + 1) % self.validation_freq:
+            return
+        if control.monitor not in logs:
+            way_out = "give fit validation_data for a val_ metric, and Control its validation_freq"
+            fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor, way_out)
+        optimizer.observe(logs[control.monitor], self.model)
+
+    def _optimizer(self) -> Any:
+        # through the property: on JAX it brings the traced state back into the variables
+        optimizer = self.model.optimizer
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        if not isinstance(optimizer, Driven):
+            fail("optimizer", "driven", optimizer, "compile with lehr.keras.attach(...)")
+        return optimizer

@@ -1,0 +1,83 @@
+"""What a driven optimizer saves: Keras's variables as Keras does, and beside them lehr's state."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from lehr.control import State
+from lehr.policy import Policy
+from lehr.resume import read_state, saved_state
+from lehr.schedule.check import fail
+
+
+class Saved:
+    """Mixed into a driven optimizer: its policy is saved with it, and compared when it is loaded.
+
+    So ``model.save_weights``, ``ModelCheckpoint`` and ``BackupAndRestore`` hold the whole driver.
+    """
+
+    def save_own_variables(self: Any, store: Any) -> None:
+        """Write Keras's variables by number, as Keras does, and lehr's by name."""
+        for i, variable in enumerate(self._stock_variables()):
+            store[str(i)] = variable.numpy()
+        for name, variable in self.own_variables().items():
+            store[name] = variable.numpy()
+        for i, array in enumerate(self.best_weights or []):
+            store[f"best {i}"] = array
+        control = self.control_state if self.policy.control else None
+        state = json.dumps(saved_state(int(self.iterations), control, self.policy))
+        store["lehr"] = np.frombuffer(state.encode(), "uint8")
+
+    def load_own_variables(self: Any, store: Any) -> None:
+        """Go on where a saved optimizer stood.
+
+        Raises:
+            ValueError: if this optimizer is not built, the saved one is not like it, or it
+                followed another policy and this was not attached with ``on_change="continue"``.
+        """
+        keys = set(store.keys())
+        if not keys:  # weights alone: Keras says so
+            super().load_own_variables(store)  # type: ignore[misc]
+            return
+        state = self._saved_state(store, keys)
+        _, control = read_state(state, self.policy, self.on_change)
+        for i, variable in enumerate(self._stock_variables()):
+            if str(i) in keys:
+                variable.assign(store[str(i)])
+        for name, variable in self.own_variables().items():
+            if name in keys and variable.shape == store[name].shape:
+                variable.assign(store[name])
+        if control is not None:
+            self.control_state = control
+        elif state["control"] is not None:  # its factor went with it
+            self.control_state = State()
+        best = [f"best {i}" for i in range(len(keys)) if f"best {i}" in keys]
+        self.best_weights = [np.asarray(store[name]) for name in best] or None
+
+    def _saved_state(self: Any, store: Any, keys: set[str]) -> dict[str, Any]:
+        """Return the saved driver's state, or refuse an optimizer unlike this one."""
+        way_out = "call load_weights(..., skip_mismatch=True) for the model's weights alone"
+        if not self.built:
+            build = f"call model.optimizer.build(model.trainable_variables) first, or {way_out}"
+            fail("optimizer", "built before its state is loaded", self, build)
+        count, saved = len(self._stock_variables()), sum(key.isdigit() for key in keys)
+        micro = int(np.asarray(store["0"]))
+        never_built = saved == 2 and micro == 0  # iterations and the rate: no slots to bring back
+        if saved != count and not never_built:
+            fail("optimizer", f"like the saved one, of {saved} variables", count, way_out)
+        accumulation = self.gradient_accumulation_steps or 1
+        if "lehr" not in keys:  # a plain optimizer of Keras: a constant rate
+            rate = float(np.asarray(store["1"]))
+            return saved_state(micro // accumulation, None, Policy(lr=rate))
+        state: dict[str, Any] = json.loads(bytes(np.asarray(store["lehr"])))
+        if micro // accumulation != state["step"]:
+            field, rule = "gradient_accumulation_steps", "what they were in the saved optimizer"
+            fail(field, rule, self.gradient_accumulation_steps, way_out)
+        return state
+
+    def _stock_variables(self: Any) -> list[Any]:
+        own = {id(variable) for variable in [*self.own_variables().values(), self._control]}
+        return [variable for variable in self.variables if id(variable) not in own]

@@ -1,0 +1,130 @@
+"""Every other float hyperparameter that a policy can move, beside floats written by hand."""
+
+import re
+
+import common
+import keras
+import numpy as np
+import pytest
+from common import ALL_BLOCKS, JITS
+
+import lehr
+import lehr.keras
+
+STEPS = 6
+FTRL = {"beta": 0.1, "l2_regularization_strength": 0.1, "l2_shrinkage_regularization_strength": 0.1}
+KINDS = {
+    "RMSprop": ({"momentum": 0.9}, ["rho", "epsilon"]),
+    "RMSprop centered": ({"centered": True}, ["rho", "epsilon"]),
+    "Adam": ({}, ["beta_1", "beta2", "epsilon"]),
+    "Adam amsgrad": ({"amsgrad": True}, ["beta_2"]),
+    "AdamW": ({}, ["beta1", "beta_2", "epsilon"]),
+    "Nadam": ({}, ["beta_1", "beta_2", "epsilon"]),
+    "Adamax": ({}, ["beta_1", "beta_2", "epsilon"]),
+    "Lamb": ({}, ["beta_1", "beta_2", "epsilon"]),
+    "Lion": ({}, ["beta_1"]),
+    "Lion's memory": ({}, ["beta_2"]),
+    "Adagrad": ({}, ["epsilon"]),
+    "Adadelta": ({}, ["rho", "epsilon"]),
+    "Adafactor": ({}, ["epsilon_1", "epsilon_2", "clip_threshold"]),
+    "Ftrl": (FTRL, list(FTRL)),
+    "SGD clipped": ({"clipnorm": 1.0}, ["clipnorm"]),
+    "SGD clipped together": ({"global_clipnorm": 1.0}, ["global_clipnorm"]),
+    "SGD averaged": ({"use_ema": True, "ema_overwrite_frequency": 2}, ["ema_momentum"]),
+}
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_each_beside_its_float_written_by_hand(name):
+    """All of an optimizer's at once; each changes the weights, so none is left out."""
+    settings, names = KINDS[name]
+    kind = getattr(keras.optimizers, re.match(r"\w+", name)[0])
+    attributes = [re.sub(r"beta(\d)", r"beta_\1", name) for name in names]
+    starts = [getattr(kind(**settings), attribute) for attribute in attributes]
+    moves = {
+        name: lehr.linear(start / 2 if start > 1e-3 else 0.01, start, STEPS)
+        for name, start in zip(names, starts, strict=True)
+    }
+    policy = lehr.Policy(lr=0.02, others=moves)
+    inputs, targets = common.data()
+
+    def by_hand(moved):
+        model = common.regression(kind(0.02, **settings), run_eagerly=True)
+        for step in range(STEPS):
+            for name, attribute in moved:
+                setattr(model.optimizer, attribute, policy.values(step)[name])
+            model.train_on_batch(inputs[step * 8 :][:8], targets[step * 8 :][:8])
+        return model.get_weights()
+
+    driven = common.regression(lehr.keras.attach(kind(0.5, **settings), policy, record=STEPS))
+    for step in range(STEPS):
+        driven.train_on_batch(inputs[step * 8 :][:8], targets[step * 8 :][:8])
+    common.assert_recorded(driven, policy, STEPS)
+    pairs = list(zip(names, attributes, strict=True))
+    for ours, theirs in zip(driven.get_weights(), by_hand(pairs), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
+    for pair in pairs:
+        without = by_hand([other for other in pairs if other != pair])
+        far = [np.abs(a - b).max() for a, b in zip(driven.get_weights(), without, strict=True)]
+        assert max(far) > 5e-6, pair
+
+
+@pytest.mark.parametrize("jit", JITS)
+@pytest.mark.parametrize("accumulation", [None, 4])
+@pytest.mark.parametrize("block", ALL_BLOCKS)
+def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit):
+    """One weight with gradient one: Adam in closed arithmetic, all that it has moving."""
+    policy = lehr.Policy(
+        lr=lehr.warmup(0.1, 4).then(lehr.cosine(0.1, 28)),
+        momentum=lehr.linear(0.9, 0.5, 32),
+        weight_decay=lehr.linear(0.5, 0.1, 32),
+        others={"beta2": lehr.linear(0.99, 0.5, 32)},
+    )
+    stock = keras.optimizers.AdamW(gradient_accumulation_steps=accumulation)
+    driven = lehr.keras.attach(stock, policy, record=32)
+    model = common.one_weight(driven, steps_per_execution=block, jit_compile=jit)
+    common.fit_one_weight(model, 32, accumulation or 1)
+    common.assert_recorded(model, policy, 32)
+    first = second = weight = 0.0
+    for step in range(32):
+        rate, one, decay, two = policy.values(step).values()
+        weight -= weight * decay * rate
+        first += (1 - first) * (1 - one)
+        second += (1 - second) * (1 - two)
+        n = step + 1
+        corrected = rate * np.sqrt(1 - two**n) / (1 - one**n)
+        weight -= corrected * first / (np.sqrt(second) + 1e-7)
+    assert common.number(model.weights[0]) == pytest.approx(weight, rel=5e-6)
+
+
+SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
+REFUSED = {
+    "unknown": (Adam, {}, "beta_3", "hyperparameters of adam.*: beta_1, beta_2, epsilon, got"),
+    "no float": (Adam, {}, "amsgrad", "others must be hyperparameters of adam"),
+    "not there": (SGD, {}, "clipnorm", "one that is None needs a number"),
+    "not averaged": (SGD, {}, "ema_momentum", "others must be hyperparameters of sgd"),
+    "at zero": (keras.optimizers.Ftrl, {}, "beta", "beta must be above 0 in the optimizer"),
+    "at build": (
+        keras.optimizers.Adagrad,
+        {},
+        "initial_accumulator_value",
+        "it counts only when the optimizer is built.*set it in the optimizer",
+    ),
+    "before": (SGD, {"loss_scale_factor": 2.0}, "loss_scale_factor", "scaled before an update"),
+    "a number": (SGD, {"clipvalue": 1.0}, "clipvalue", "takes only a number there"),
+    "two layers": (keras.optimizers.Muon, {}, "muon_a", "muon_a must be left alone with Muon"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_move_is_refused(case):
+    kind, settings, name, message = REFUSED[case]
+    policy = lehr.Policy(lr=0.1, others={name: 0.5})
+    with pytest.raises(ValueError, match=message):
+        lehr.keras.attach(kind(**settings), policy)
+
+
+def test_one_hyperparameter_by_two_names_is_refused():
+    policy = lehr.Policy(lr=0.1, momentum=0.9, others={"beta_1": 0.8})
+    with pytest.raises(ValueError, match="others must be without beta_1, which the policy moves"):
+        lehr.keras.attach(Adam(), policy)
