@@ -93,8 +93,9 @@ class Controller(Definition):
     def _judge(self, state: State, metric: Any, xp: Any) -> State:
         gain = xp.float32(state.best - metric if self.mode == "min" else metric - state.best)
         size = abs(state.best) if self.threshold_mode == "relative" else 1.0
+        least = xp.float32(scalar.float32(self.threshold) * size)
         finite = xp.isfinite(metric)
-        better = finite & ((state.seen == 0) | (gain > xp.float32(self.threshold * size)))
+        better = finite & ((state.seen == 0) | (gain > least))
         awake = state.resting == 0
         judged = replace(
             state,
@@ -230,4 +231,4 @@ def reduced(before: State, after: State) -> bool:
 
 def is_best(before: State, after: State) -> bool:
     """Return whether the metric between two states is the best so far."""
-    return after.seen > before.seen and (before.seen == 0 or after.best != before.best)
+    return (after.seen > before.seen) & ((before.seen == 0) | (after.best != before.best))
