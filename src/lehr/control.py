@@ -93,9 +93,10 @@ class Controller(Definition):
     def _judge(self, state: State, metric: Any, xp: Any) -> State:
         gain = xp.float32(state.best - metric if self.mode == "min" else metric - state.best)
         size = abs(state.best) if self.threshold_mode == "relative" else 1.0
-        least = xp.float32(scalar.float32(self.threshold) * size)
         finite = xp.isfinite(metric)
-        better = finite & ((state.seen == 0) | (gain > least))
+        better = finite & (
+            (state.seen == 0) | (gain > xp.float32(xp.float32(self.threshold) * size))
+        )
         awake = state.resting == 0
         judged = replace(
             state,

@@ -47,7 +47,8 @@ def conformance(factory: str, steps: int = 6) -> None:
 
     One process makes all updates and saves before each; another makes a fresh run for every cut,
     loads, and makes the rest. The values used and the final weights must equal those of the
-    uninterrupted run bit for bit, and the values must be the policy's.
+    uninterrupted run bit for bit, and the values must be the policy's; the learning rate only if
+    no controller moves it.
 
     Args:
         factory: ``"module:function"``; the function takes nothing and returns a fresh `Run`.
@@ -109,6 +110,11 @@ def _main(part: str, factory: str, steps: int, folder: Path) -> None:
             values += run.train(1)
         told = {"values": values, "weights": _digest(run)}
         policy = [flat(run.policy.values(step)) for step in range(steps)]
+        if run.policy.control is not None:
+            policy = [
+                {name: v for name, v in values.items() if name.split("/")[0] != "lr"}
+                for values in policy
+            ]
         report.write_text(json.dumps({"policy": policy, "0": told}))
         return
     found = json.loads(report.read_text())
