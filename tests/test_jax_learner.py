@@ -1,6 +1,7 @@
 """lehr.jax.Learner: true losses, rates really used, exact restore."""
 
 from functools import partial
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 import lehr
 import lehr.jax
-from jax_toys import close
+from jax_toys import close, regression
 
 CYCLE = lehr.one_cycle(0.1, steps=40)
 WILD = lehr.Policy(lr=1.0, momentum=0.5)
@@ -225,6 +226,24 @@ def test_each_update_has_its_own_key_by_seed():
 
     assert losses(0) == losses(0) != losses(1)
     assert len(set(losses(0))) == 20
+
+
+def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
+    """Trials in processes of their own do what the learner does alone, ledger checked."""
+    monkeypatch.chdir(Path(__file__).parent)
+    plateau = lehr.Policy(lr=0.01, control=lehr.Plateau(patience=1, threshold=0.9))
+    arms = {"cycle": lehr.one_cycle(0.05), "plateau": plateau}
+    study = lehr.Study(
+        "jax_toys:regression", arms, epochs=3, seeds=2, metric="loss", mode="min", storage=tmp_path
+    )
+    trials = study.run().trials
+    alone = regression(1)
+    trace = alone.train(lehr.one_cycle(0.05).resolve(24), 24)
+    assert trials["cycle", 1]["losses"] == trace.losses
+    assert trials["cycle", 1]["rates"] == trace.rates
+    assert trials["cycle", 1]["test"] == alone.evaluate("test")
+    assert trials["cycle", 1]["pairing"] == trials["plateau", 1]["pairing"]
+    close(trials["plateau", 1]["rates"]["lr"], [0.01] * 16 + [0.005] * 8)
 
 
 @pytest.mark.parametrize(
