@@ -11,7 +11,10 @@ RUNS = Path(__file__).parent / "conformance"
 TORCH = ("TorchLoop", "Closed", "Two", "Relative", "Late", "Scaled")
 
 
-@pytest.mark.parametrize("run", [f"torch_loop:{name}" for name in TORCH])
+LOOPS = [*(f"torch_loop:{name}" for name in TORCH), "jax_loop:JaxLoop", "jax_loop:JaxPlateau"]
+
+
+@pytest.mark.parametrize("run", LOOPS)
 def test_resumes_exactly(run, monkeypatch):
     monkeypatch.chdir(RUNS)
     conformance(run)

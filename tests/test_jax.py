@@ -1,4 +1,4 @@
-"""lehr.jax: real training with optax; what each update really used."""
+"""lehr.jax.drive: real training with optax; what each update really used."""
 
 import subprocess
 import sys
@@ -11,16 +11,11 @@ import pytest
 
 import lehr
 import lehr.jax
+from jax_toys import close
 
 STEPS = 20
 CYCLE = lehr.one_cycle(0.1, steps=STEPS)
 TOTAL = sum(CYCLE.lr(t) for t in range(STEPS))
-
-
-def close(used, wanted):
-    """Float32 in a graph: within 4e-7 of the largest value."""
-    wanted = np.asarray(wanted)
-    assert np.abs(np.asarray(used, np.float64) - wanted).max() <= 4e-7 * wanted.max()
 
 
 def net(seed=0):
@@ -35,11 +30,11 @@ def loss(params, x):
 X = jax.random.normal(jax.random.PRNGKey(1), (STEPS, 16, 4))
 
 
-def step_of(tx):
+def step_of(tx, ledger=lehr.jax.hyperparams):
     def step(carry, x):
         params, state = carry
         updates, state = tx.update(jax.grad(loss)(params, x), state, params)
-        return (optax.apply_updates(params, updates), state), lehr.jax.hyperparams(state)
+        return (optax.apply_updates(params, updates), state), ledger(state)
 
     return step
 
@@ -149,52 +144,76 @@ def test_a_skipped_update_does_not_count():
     close(seen, [0.5, 0.0, 0.4])
 
 
-def test_a_controllers_factor_from_the_next_update_on():
-    plateau = lehr.Plateau(patience=2, factor=0.5)
-    policy = lehr.Policy(lr=lehr.linear(1.0, 0.0, 10), momentum=0.9)
-    tx = lehr.jax.drive(optax.sgd, policy)
-    update, control, state = jax.jit(tx.update), plateau.init(), tx.init(jnp.zeros(()))
-    used, momentum = [], []
-    for _ in range(6):
-        _, state = update(jnp.ones(()), state)
-        used.append(lehr.jax.hyperparams(state)["lr"])
-        momentum.append(lehr.jax.hyperparams(state)["momentum"])
-        control = plateau.update(control, 1.0)
-        state = lehr.jax.scaled(state, control.factor)
-    close(used, [1.0, 0.9, 0.8, 0.35, 0.3, 0.125])
-    close(momentum, [0.9] * 6)
-    assert update._cache_size() == 1  # a new factor is no new graph
+def both(params):
+    return {name: "head" if name == "b" else "body" for name in params}
 
 
-def test_a_controller_in_the_policy_is_refused():
-    policy = lehr.Policy(lr=0.1, control=lehr.Plateau())
-    with pytest.raises(ValueError, match=r"control must be None in the policy.*lehr\.jax\.scaled"):
-        lehr.jax.drive(optax.sgd, policy)
-
-
-def test_scaled_finds_the_driven_part_inside_another_state():
-    tx = optax.chain(optax.clip(1.0), lehr.jax.drive(optax.sgd, 0.5))
-    state = lehr.jax.scaled(tx.init(jnp.zeros(())), 0.1)
-    updates, state = tx.update(jnp.ones(()), state)
-    close(-updates, 0.05)
-    close(lehr.jax.hyperparams(state)["lr"], 0.05)
-
-
-def test_hyperparams_asks_for_one_part():
-    tx = optax.chain(lehr.jax.drive(optax.sgd, 0.5), lehr.jax.drive(optax.sgd, 0.1))
-    with pytest.raises(ValueError, match="state must be one with one driven part, got '2 of them'"):
-        lehr.jax.hyperparams(tx.init(0.0))
-
-
-def test_groups_by_optax_multi_transform():
-    tx = optax.multi_transform(
-        {"a": lehr.jax.drive(optax.sgd, 0.5), "b": lehr.jax.drive(optax.sgd, 0.1)},
-        {"a": "a", "b": "b"},
+@pytest.mark.parametrize("groups", [{"a": "body", "b": "head"}, both])
+def test_groups_have_rates_of_their_own_and_one_clock(groups):
+    """Moves of weights with gradient one; against optax's multi_transform, bit for bit."""
+    rates = {"head": lehr.linear(0.5, 0.1, 4), "body": lehr.linear(0.05, 0.01, 4)}
+    policy = lehr.Policy(lr=rates, weight_decay={"head": 0.0, "body": 0.1}, momentum=0.9)
+    tx = lehr.jax.drive(optax.adamw, policy, groups=groups)
+    mine, ledger = loop(tx)
+    for group, rate in rates.items():
+        close(ledger[f"lr/{group}"], [rate(t) for t in range(STEPS)])
+    close(ledger["momentum"], [0.9] * STEPS)
+    close(ledger["weight_decay/body"], [0.1] * STEPS)
+    injected = optax.multi_transform(
+        {
+            group: optax.inject_hyperparams(optax.adamw, static_args=("mask", "b2", "eps"))(
+                rate, b1=0.9, weight_decay=0.1 * (group == "body")
+            )
+            for group, rate in rates.items()
+        },
+        groups,
     )
+    (params, _), _ = loop(injected, step_of(injected, lambda state: {}))
+    jax.tree.map(np.testing.assert_array_equal, mine[0], params)
+    assert int(mine[1].step) == STEPS
+
+    tx = lehr.jax.drive(optax.sgd, rates_only := lehr.Policy(lr=rates), groups=groups)
     weights = {"a": jnp.zeros(()), "b": jnp.zeros(())}
-    updates, _ = tx.update(jax.tree.map(jnp.ones_like, weights), tx.init(weights))
-    close(-updates["a"], 0.5)
-    close(-updates["b"], 0.1)
+    state = tx.init(weights)
+    for step in range(5):
+        updates, state = tx.update(jax.tree.map(jnp.ones_like, weights), state)
+        wanted = rates_only.values(step)["lr"]
+        close([-updates["b"], -updates["a"]], [wanted["head"], wanted["body"]])
+
+
+def test_a_parameter_in_no_group_is_refused_by_optax():
+    tx = lehr.jax.drive(optax.sgd, lehr.Policy(lr={"head": 0.1}), groups={"a": "head", "b": "hed"})
+    with pytest.raises(ValueError, match="no corresponding transformation"):
+        tx.init(net())
+
+
+def test_any_argument_moves():
+    """By optax's own name, or "beta2"; against Adam by hand on a gradient of one."""
+    others = {"beta2": lehr.linear(0.9, 0.99, STEPS), "eps": lehr.linear(1.0, 0.0, STEPS)}
+    tx = lehr.jax.drive(optax.adam, lehr.Policy(lr=0.1, momentum=0.0, others=others))
+    state, second = tx.init(jnp.zeros(())), 0.0
+    for t in range(STEPS):
+        updates, state = jax.jit(tx.update)(jnp.asarray(2.0), state)
+        b2, eps = others["beta2"](t), others["eps"](t)
+        close(lehr.jax.hyperparams(state)["beta2"], b2)
+        close([lehr.jax.hyperparams(state)["eps"], 1.0], [eps, 1.0])
+        second = b2 * second + (1 - b2) * 4.0
+        corrected = second / (1 - b2 ** (t + 1))  # as optax: with the newest beta2
+        assert float(updates) == pytest.approx(-0.1 * 2.0 / (corrected**0.5 + eps), rel=1e-4)
+
+
+def test_by_optaxs_own_name():
+    tx = lehr.jax.drive(optax.adam, lehr.Policy(lr=0.1, others={"b2": 0.5}))
+    assert float(lehr.jax.hyperparams(tx.init(0.0))["b2"]) == 0.5
+
+
+def test_the_state_may_be_donated():
+    tx = lehr.jax.drive(optax.adamw, CYCLE)
+    step = jax.jit(step_of(tx), donate_argnums=0)
+    carry = (net(), tx.init(net()))
+    for x in X:
+        carry, _ = step(carry, x)
+    jax.tree.map(np.testing.assert_array_equal, carry, loop(tx)[0])
 
 
 def test_past_2_to_the_24_steps():
@@ -207,18 +226,20 @@ def test_past_2_to_the_24_steps():
     close(used, [lehr.triangular(0.0, 1.0, 5)(2**24 + 3 + i) for i in range(4)])
 
 
+@pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_low_precision_keeps_its_types_in_a_scan(dtype):
+def test_low_precision_keeps_its_types_in_a_scan(dtype, given):
     tx = lehr.jax.drive(optax.sgd, CYCLE)
     params = jnp.zeros((3,), dtype)
 
     def step(state, _):
-        updates, state = tx.update(jnp.ones((3,), dtype), state, params)
+        updates, state = tx.update(jnp.ones((3,), dtype), state, params if given else None)
         return state, updates
 
     state, updates = jax.lax.scan(step, tx.init(params), None, length=STEPS)
     assert updates.dtype == dtype
-    assert state.factor.dtype == jnp.float32
+    assert state.hyperparams["lr"].dtype == dtype
+    assert state.control.factor.dtype == jnp.float32
 
 
 def test_constants_are_left_alone():
@@ -281,7 +302,42 @@ def test_lengths_are_resolved_or_refused():
             lehr.Policy(lr={"head": 0.1, "body": 0.01}),
             {},
             ValueError,
-            "lr must be one schedule.*optax.multi_transform",
+            r"lr must be one schedule, got .*; pass groups= to say which parameters",
+        ),
+        (
+            optax.sgd,
+            0.1,
+            {"groups": {"a": "head"}},
+            ValueError,
+            "lr must be a dict of schedules where groups= is given, .*; leave groups= out",
+        ),
+        (
+            optax.adamw,
+            lehr.Policy(lr={"head": 0.1, "body": 0.01}, weight_decay={"head": 0.1}),
+            {"groups": {"a": "head"}},
+            ValueError,
+            r"groups of weight_decay must be the same as the others', \['head', 'body'\], got",
+        ),
+        (
+            optax.adam,
+            lehr.Policy(lr=0.1, momentum=0.9, others={"b1": 0.8}),
+            {},
+            ValueError,
+            r"policy must be one that moves b1 under one name, got \['lr', 'momentum', 'b1'\]",
+        ),
+        (
+            optax.adam,
+            lehr.Policy(lr=0.1, others={"beta3": 0.8}),
+            {},
+            ValueError,
+            "make must be an optimizer that takes beta3, got 'adam'; leave beta3 out",
+        ),
+        (
+            optax.sgd,
+            lehr.Policy(lr=0.1, control=lehr.Plateau(restore_best=True)),
+            {},
+            ValueError,
+            r"restore_best must be False in JAX.*call lehr\.jax\.restored\(before, after",
         ),
         (optax.sgd, CYCLE, {"momentum": 0.9}, TypeError, "multiple values .* 'momentum'"),
         (optax.sgd, CYCLE, {"nesterof": True}, TypeError, "unexpected keyword argument 'nesterof'"),

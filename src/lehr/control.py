@@ -232,4 +232,4 @@ def reduced(before: State, after: State) -> bool:
 
 def is_best(before: State, after: State) -> bool:
     """Return whether the metric between two states is the best so far."""
-    return after.seen > before.seen and (before.seen == 0 or after.best != before.best)
+    return (after.seen > before.seen) & ((before.seen == 0) | (after.best != before.best))

@@ -45,9 +45,9 @@ def read_state(
     saved = loads(json.dumps(state["policy"]))
     if saved != policy and on_change == "refuse":
         _refuse(saved, policy, max(step, 0), control)
-    if policy.control is None:
-        return step, None
-    return step, control or policy.control.init()
+    if policy.control is not None:
+        return step, control or policy.control.init()
+    return step, control if saved == policy else None
 
 
 def _refuse(saved: Policy, policy: Policy, step: int, control: State | None) -> NoReturn:

@@ -1,0 +1,20 @@
+"""JAX: `drive` lets a policy move an optax optimizer; a `Learner` that can be driven itself.
+
+A schedule alone is an optax schedule already.
+"""
+
+try:
+    import jax as _jax  # noqa: F401
+    import optax as _optax  # noqa: F401
+except ImportError as error:
+    raise ImportError("lehr.jax needs JAX and optax: pip install 'lehr[jax]'") from error
+
+from lehr.jax.driver import drive as drive
+from lehr.jax.learner import Learner as Learner
+from lehr.jax.state import Driven as Driven
+from lehr.jax.state import hyperparams as hyperparams
+from lehr.jax.state import load_state_dict as load_state_dict
+from lehr.jax.state import observe as observe
+from lehr.jax.state import restored as restored
+from lehr.jax.state import scaled as scaled
+from lehr.jax.state import state_dict as state_dict

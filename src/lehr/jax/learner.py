@@ -1,0 +1,231 @@
+"""The Learner for plain JAX: a pure loss, an optax optimizer, data held in memory."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from lehr import learner as port
+from lehr.jax.optimizer import Make, arguments, dtype_of
+from lehr.learner import Batches, Snapshot, Trace, scheduled
+from lehr.policy import Policy, resolved_policy
+from lehr.schedule.check import fail, whole
+
+_BLOCK = 256  # most updates in one dispatch
+_ASK = 16  # updates between two questions to `until`
+_EVALUATION_BATCH = 1000
+
+
+class _Run(NamedTuple):
+    params: Any
+    state: Any
+    slots: Any
+
+
+class Learner(port.Learner):
+    """A training run in plain JAX: a loss, its parameters, an optax optimizer, data in memory.
+
+    Many updates run in one compiled loop; a policy's values are written into the optimizer for
+    each. What a policy leaves alone is as ``make`` has it.
+
+    Args:
+        loss: ``loss(params, batch, key)``, a scalar averaged over the rows; ``key`` is another
+            one in each update, for dropout, and None in evaluation. With ``state``:
+            ``loss(params, state, batch, key)``, which returns the scalar and the new state.
+        params: any pytree of arrays; copied.
+        make: an optax optimizer such as ``optax.sgd``, or ``functools.partial`` of one with
+            whatever else it takes: it needs a number for what policies move besides the rate.
+        train: a pytree of arrays with equally many rows, such as ``(x, y)``; ``batch`` is the same
+            with the rows of one batch.
+        state: what training changes besides the parameters, batch-norm statistics say.
+        validation: likewise, for ``evaluate()``.
+        test: likewise, for ``evaluate("test")``.
+        batch_size: rows in one update.
+        seed: of the order of the data and of the keys.
+        metrics: more to evaluate, by name: ``f(params, batch)`` averaged over the rows, with
+            ``state`` ``f(params, state, batch)``.
+
+    Attributes:
+        params: the parameters now.
+        state: the state now.
+
+    Raises:
+        ValueError: if a split's arrays do not have equally many rows, or fewer than one batch.
+
+    >>> import jax.numpy as jnp, lehr, optax
+    >>> x = jnp.arange(8.0)
+    >>> def loss(weight, batch, key):
+    ...     return jnp.mean((weight * batch["x"] - batch["y"]) ** 2)
+    >>> data = {"x": x, "y": 2 * x}
+    >>> learner = lehr.jax.Learner(loss, 0.0, optax.sgd, data, test=data, batch_size=4)
+    >>> trace = learner.train(lehr.Policy(lr=lehr.linear(0.02, 0.0, 100)), 100)
+    >>> round(trace.rates["lr"][50], 6), learner.evaluate("test")["loss"] < trace.losses[0]
+    (0.01, True)
+    """
+
+    def __init__(
+        self,
+        loss: Callable[..., Any],
+        params: Any,
+        make: Make,
+        train: Any,
+        *,
+        state: Any = None,
+        validation: Any = None,
+        test: Any = None,
+        batch_size: int = 32,
+        seed: int = 0,
+        metrics: dict[str, Callable[..., Any]] | None = None,
+    ) -> None:
+        splits = {"train": train, "validation": validation, "test": test}
+        given = {name: data for name, data in splits.items() if data is not None}
+        self._splits = {name: _arrays(name, data) for name, data in given.items()}
+        size, seed = whole("batch_size", batch_size), whole("seed", seed, at_least=0)
+        self._batches = Batches(_rows(self._splits["train"]), size, seed)
+        self.steps_per_epoch = self._batches.per_epoch
+        self._step = 0
+        self._loss, self._make, self._key = loss, make, jax.random.key(seed)
+        (argument,) = arguments(make, ["lr"]).values()
+        # copies: the compiled loop takes the memory of what it is given
+        params, state = jax.tree.map(jnp.array, (params, state))
+        self._run = _Run(params, state, make(**{argument: 0.0}).init(params))
+        self._metrics = metrics or {}
+        self._block = jax.jit(self._updates, static_argnums=0, donate_argnums=1)
+        self._evaluated = jax.jit(self._evaluation)
+
+    @property
+    def params(self) -> Any:
+        return self._run.params
+
+    @property
+    def state(self) -> Any:
+        return self._run.state
+
+    def train(
+        self,
+        policy: Policy,
+        steps: int,
+        *,
+        first: int = 0,
+        factor: float = 1.0,
+        until: Callable[[Trace], bool] | None = None,
+    ) -> Trace:
+        policy, steps, trace = resolved_policy(policy), whole("steps", steps, at_least=0), Trace()
+        moved = self._moved(policy)
+        most = _BLOCK if until is None else _ASK
+        for begin in range(first, first + steps, most):
+            wanted = scheduled(policy, begin, min(most, first + steps - begin), factor)
+            size = len(wanted)
+            rows = np.zeros((_BLOCK, self._batches.size), np.int32)
+            rows[:size] = [self.rows(self._step + i) for i in range(size)]
+            values = np.zeros((_BLOCK, len(moved)))
+            values[:size] = [[value[name] for name in moved] for value in wanted]
+            names, data = tuple(moved.values()), self._splits["train"]
+            self._run, losses, used = self._block(
+                names, self._run, data, rows, values, self._step, size
+            )
+            self._step += size
+            columns = dict(zip(moved, np.asarray(used)[:size].T.tolist(), strict=True))
+            trace.extend(np.asarray(losses)[:size].tolist(), columns)
+            if until is not None and until(trace):
+                break
+        return trace
+
+    def evaluate(self, split: str = "validation") -> dict[str, float]:
+        if split not in self._splits:
+            fail("split", f"one of {list(self._splits)}", split, f"pass {split}=")
+        data = self._splits[split]
+        rows, totals = _rows(data), dict.fromkeys(["loss", *self._metrics], 0.0)
+        for begin in range(0, rows, _EVALUATION_BATCH):
+            batch = _batch(data, slice(begin, begin + _EVALUATION_BATCH))
+            for name, value in self._evaluated(self.params, self.state, batch).items():
+                totals[name] += float(value) * _rows(batch)
+        return {name: total / rows for name, total in totals.items()}
+
+    def snapshot(self) -> Snapshot:
+        arrays = {name: np.array(leaf) for name, leaf in self._leaves().items()}
+        return Snapshot(arrays, {"step": self._step})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        leaves, arrays = self._leaves(), snapshot.arrays
+        mine, given = ({k: np.shape(v) for k, v in part.items()} for part in (leaves, arrays))
+        if mine != given:
+            differing = sorted(k for k in mine | given if mine.get(k) != given.get(k))
+            fail("snapshot", "one of parameters and an optimizer built alike", differing[:3])
+        # a file knows bfloat16 as two bytes only
+        fresh = [jnp.array(arrays[k].view(leaf.dtype)) for k, leaf in leaves.items()]
+        self._run = jax.tree.unflatten(jax.tree.structure(self._run), fresh)
+        self._step = snapshot.facts["step"]
+
+    def rows(self, step: int) -> Any:
+        return self._batches[step]
+
+    def _leaves(self) -> dict[str, Any]:
+        """Return the arrays of the run by names, in the order of its tree."""
+        leaves, _ = jax.tree_util.tree_flatten_with_path(self._run)
+        return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
+
+    def _moved(self, policy: Policy) -> dict[str, str]:
+        """Return which argument of ``make`` each hyperparameter of a policy is, or raise."""
+        moved = arguments(self._make, policy.targets)
+        taken = inspect.signature(self._make).parameters
+        for name, target in policy.targets.items():
+            if isinstance(target, dict):
+                fail(name, "one schedule for a jax.Learner", target, "leave the groups out")
+            if taken[moved[name]].default is None:
+                way_out = f"build the Learner with functools.partial(make, {moved[name]}=...)"
+                fail(name, "left alone where the optimizer has none", target, way_out)
+        return moved
+
+    def _call(self, params: Any, state: Any, batch: Any, key: Any) -> tuple[Any, Any]:
+        if state is None:
+            return self._loss(params, batch, key), None
+        value, state = self._loss(params, state, batch, key)
+        return value, state
+
+    def _updates(
+        self, names: Any, run: _Run, data: Any, rows: Any, values: Any, first: Any, count: Any
+    ) -> Any:
+        """Make ``count`` updates, at most _BLOCK: blocks of any size share one compilation."""
+        values = values.astype(dtype_of(run.params))
+        gradient = jax.value_and_grad(self._call, has_aux=True)
+
+        def body(i: Any, carry: Any) -> Any:
+            (params, state, slots), losses, used = carry
+            key = jax.random.fold_in(self._key, first + i)
+            (loss, state), grads = gradient(params, state, _batch(data, rows[i]), key)
+            written = dict(zip(names, values[i], strict=True))
+            updates, slots = self._make(**written).update(grads, slots, params)
+            params = optax.apply_updates(params, updates)
+            loss, seen = loss.astype(jnp.float32), values[i].astype(jnp.float32)
+            return _Run(params, state, slots), losses.at[i].set(loss), used.at[i].set(seen)
+
+        nothing = jnp.zeros(_BLOCK), jnp.zeros((_BLOCK, len(names)))
+        return jax.lax.fori_loop(0, count, body, (run, *nothing))
+
+    def _evaluation(self, params: Any, state: Any, batch: Any) -> dict[str, Any]:
+        model = (params,) if state is None else (params, state)
+        more = {name: metric(*model, batch) for name, metric in self._metrics.items()}
+        return {"loss": self._call(params, state, batch, None)[0]} | more
+
+
+def _batch(data: Any, rows: Any) -> Any:
+    return jax.tree.map(lambda array: array[rows], data)
+
+
+def _rows(data: Any) -> int:
+    return len(jax.tree.leaves(data)[0])
+
+
+def _arrays(name: str, data: Any) -> Any:
+    data = jax.tree.map(jnp.asarray, data)
+    rows = {array.shape[0] if array.ndim else 0 for array in jax.tree.leaves(data)}
+    if len(rows) != 1 or rows == {0}:
+        fail(name, "arrays with equally many rows", [a.shape for a in jax.tree.leaves(data)])
+    return data
