@@ -66,10 +66,10 @@ HAND = {
     "inverse time, real": (InverseTime(1.0, 0.5), [1, 1 / 3, 0.2]),
     "inverse time in stairs": (InverseTime(1.0, 2, staircase=True), [1, 1, 0.5, 0.5, 1 / 3]),
     "exponential, real": (Exponential(1.0, 0.25, 2.5), [1, 0.25**0.4, 0.25**0.8]),
-    # squares of r, in fractions, of updates 7 and 8; the first, 6, is rounded more
+    # squares of r, in fractions, of updates 6 and 7; the first, 5, is rounded more
     "radam": (
-        RAdam(1.0, 0.75).shift(-1),
-        [(161104697 / 697285655) ** 0.5, (4554347717 / 12968139125) ** 0.5],
+        RAdam(1.0, 0.8).shift(-1),
+        [(29773627 / 272043835) ** 0.5, (20685592053 / 100728280565) ** 0.5],
     ),
     "table": (Table((4.0, 1.0, 2.0)), [4, 1, 2, 2, 2]),
     "table of one": (Table((4.0,)), [4, 4]),

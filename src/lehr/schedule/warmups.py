@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
-from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, number, one_of
 from lehr.schedule.decays import Exponential
@@ -58,50 +57,73 @@ class RAdam(Schedule, kind="radam"):
 
     peak: float
     beta2: float
-    _first: int = field(init=False, repr=False, compare=False)
     _longest: float = field(init=False, repr=False, compare=False)
     _rate: float = field(init=False, repr=False, compare=False)
+    _first: int = field(init=False, repr=False, compare=False)
+    _begin: float = field(init=False, repr=False, compare=False)
+    _grown: float = field(init=False, repr=False, compare=False)
+    _slope: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        beta2 = number("beta2", self.beta2, above=0.6, below=1)
+        peak, beta2 = number("peak", self.peak), number("beta2", self.beta2, above=0.6, below=1)
+        exact = typed(beta2)
+        longest, rate = 2 / (1 - exact) - 1, -math.log1p(-float(1 - exact))
+        # rho of update n is below n
+        first = next(n for n in itertools.count(5) if _rho(n, exact) > 4)
+        x = first * rate
+        grown = math.expm1(x)
+        # x exp(x) - expm1(x), by its series where that is a difference of near-equal numbers
+        rest = (
+            x * math.exp(x) - grown
+            if x > 1
+            else sum(x**k * (k - 1) / math.factorial(k) for k in range(2, 25))
+        )
         self._derive(
-            peak=number("peak", self.peak),
+            peak=peak,
             beta2=beta2,
-            _longest=float(2 / (1 - typed(beta2)) - 1),
-            _rate=-math.log1p(-float(1 - typed(beta2))),
             length=ENDLESS,
             resolved=True,
+            _longest=float(longest),
+            _rate=rate,
+            _first=first,
+            _begin=float(_rho(first, exact) - 4),
+            _grown=grown,
+            _slope=rest / rate / (grown + 1.0),
         )
-        # rho of update n is below n
-        self._derive(_first=next(n for n in itertools.count(5) if self._beyond_4(n, scalar) > 0))
 
     def at(self, t: Any, xp: Any) -> Any:
-        n = t / 1 + self._first  # beyond the last int32 there are floats
-        beyond, longest = self._beyond_4(n, xp), self._longest
-        whole = (longest - 4.0) * (longest - 2.0) / longest
+        """Return ``peak * r``, from rho - 4 at the first update and what it has grown since.
+
+        With ``y = -t log(beta2)``, ``x`` the same of the first update's number, and ``E =
+        expm1(x)``, it has grown by ``2 (first (expm1(y) - y) + slope y) / (E (E / (E + 1) +
+        expm1(y)))``: sums of positive numbers, so that float32 keeps them.
+        """
+        y = t / 1 * self._rate
+        y = xp.where(y < 40.0, y, 40.0)  # then nothing is missing
+        small = xp.where(y < 0.35, y, 0.35)
+        series = 1.0
+        for k in range(13, 2, -1):
+            series = 1.0 + series * small / k
+        power = xp.expm1(y)
+        curved = xp.where(y < 0.35, 0.5 * small * small * series, power - y)
+        since = (self._first * curved + self._slope * y) / (
+            self._grown / (self._grown + 1.0) + power
+        )
+        beyond = self._begin + 2.0 / self._grown * since
+        whole = (self._longest - 4.0) * (self._longest - 2.0) / self._longest
         share = beyond * ((beyond + 2.0) / (beyond + 4.0)) / whole
         return self.peak * xp.sqrt(xp.where(share < 1.0, share, 1.0))
-
-    def _beyond_4(self, n: Any, xp: Any) -> Any:
-        """Return rho - 4, rho being how many gradients the average of update n is worth.
-
-        ``rho = longest - 2 n / (beta2**-n - 1)``; for small n a difference of near-equal numbers,
-        so there ``x / (exp(x) - 1)`` with ``x = -n log(beta2)`` is a series.
-        """
-        x, scale = n * self._rate, 2.0 / self._rate
-        small = xp.where(x < 0.35, x, 0.35)
-        large = xp.where(x < 0.35, 0.35, xp.where(x < 80.0, x, 80.0))
-        square = small * small
-        series = 0.0
-        for term in (47900160, -1209600, 30240, -720, 12):
-            series = series * square + 1 / term
-        early = (self._longest - scale - 4.0) + scale * small * (0.5 - small * series)
-        return xp.where(x < 0.35, early, (self._longest - 4.0) - scale * large / xp.expm1(large))
 
     def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
         if run.stretch != 1:
             fail("schedule", "one whose time can be scaled", self, "beta2 fixes its time")
         return self, math.inf
+
+
+def _rho(n: int, beta2: Fraction) -> Fraction:
+    """Return how many gradients the average of squares is worth at update n."""
+    power = beta2**n
+    return 2 / (1 - beta2) - 1 - 2 * n * power / (1 - power)
 
 
 def warmup_radam(peak: float, beta2: float = 0.999) -> RAdam:
