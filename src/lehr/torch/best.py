@@ -29,16 +29,19 @@ class Best:
         return {} if self._weights is None else {"best": self._weights}
 
 
+def processes() -> int:
+    """Return how many processes train together."""
+    running = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if running else 1
+
+
 def agreed(metric: float) -> float:
     """Return the mean of a metric over all processes, so that they decide alike."""
     metric = float(metric)
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return metric
-    processes = distributed.get_world_size()
-    if processes == 1:
+    if processes() == 1:
         return metric
     cpu = "gloo" in str(distributed.get_backend())
     device = torch.device("cpu") if cpu else torch.device("cuda", torch.cuda.current_device())
     total = torch.tensor(metric, dtype=torch.float64, device=device)
     distributed.all_reduce(total)
-    return float(total) / processes
+    return float(total) / processes()

@@ -15,7 +15,7 @@ from lehr.policy import Policy, resolved_policy
 from lehr.resume import read_state, saved_state
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail
-from lehr.torch.best import Best, agreed
+from lehr.torch.best import Best, agreed, processes
 from lehr.torch.groups import Group, check_values, keep_bases, read_value, write_values
 
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
@@ -81,6 +81,7 @@ class Scheduler(LRScheduler):
         if not self.optimizers or not all(isinstance(o, Optimizer) for o in self.optimizers):
             rule = "a torch.optim.Optimizer or a list of them"
             fail("optimizer", rule, optimizer, error=TypeError)
+        self.optimizers = [_inner(optimizer) for optimizer in self.optimizers]
         self.optimizer = self.optimizers[0]  # read by trainers
         self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
         self.relative, self.later, self.on_change = relative, tuple(later), on_change
@@ -134,6 +135,19 @@ class Scheduler(LRScheduler):
         return [read_value(group, "lr") for group in self._groups()]
 
     _last_lr = property(get_last_lr)  # read by code that looks inside torch schedulers
+
+    @property
+    def _is_accelerate_prepared(self) -> bool:
+        """Accelerate's `prepare` asks; its wrapper would call `step()` once for each process."""
+        if processes() > 1:
+            fail(
+                "processes",
+                "1 for a scheduler in Accelerator.prepare, which steps it once for each",
+                processes(),
+                "leave it out of prepare, call accelerator.register_for_checkpointing(scheduler) "
+                "and step it yourself if accelerator.sync_gradients",
+            )
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step, the controller's state and the policy's definition, as plain JSON.
@@ -197,3 +211,10 @@ class Scheduler(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
         self._attach()
+
+
+def _inner(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer in a wrapper that has no hooks of its own, such as Accelerate's."""
+    if "_optimizer_step_pre_hooks" in vars(optimizer):
+        return optimizer
+    return _inner(vars(optimizer)["optimizer"])
