@@ -11,12 +11,21 @@ RUNS = Path(__file__).parent / "conformance"
 TORCH = ("TorchLoop", "Closed", "Two", "Relative", "Late", "Scaled")
 
 
-LOOPS = [*(f"torch_loop:{name}" for name in TORCH), "jax_loop:JaxLoop", "jax_loop:JaxPlateau"]
+LOOPS = [
+    *(f"torch_loop:{name}" for name in TORCH),
+    "jax_loop:JaxLoop",
+    "jax_loop:JaxPlateau",
+    "lightning_loop:LightningLoop",
+    "transformers_loop:TransformersLoop",
+    "ddp_loop:DDPLoop",
+    "accelerate_loop:AccelerateLoop",
+]
 
 
 @pytest.mark.parametrize("run", LOOPS)
 def test_resumes_exactly(run, monkeypatch):
     monkeypatch.chdir(RUNS)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     conformance(run)
 
 

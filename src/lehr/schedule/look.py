@@ -183,7 +183,7 @@ def block_rows(values: list[float], low: float, high: float, height: int) -> lis
     """Return values as columns of block characters, with the ends of the scale at the side."""
     span = (high - low) or 1.0
     eighths = [round((value - low) / span * height * 8) for value in values]
-    top, bottom = f"{high:.4g}", f"{low:.4g}"
+    top, bottom = f"{high:g}", f"{low:g}"
     label = max(len(top), len(bottom))
     lines = []
     for row in reversed(range(height)):

@@ -29,6 +29,12 @@ class Best:
         return {} if self._weights is None else {"best": self._weights}
 
 
+def processes() -> int:
+    """Return how many processes train together."""
+    running = distributed.is_available() and distributed.is_initialized()
+    return distributed.get_world_size() if running else 1
+
+
 def agreed(metric: float) -> float:
     """Return the mean of a metric over all processes, so that they decide alike."""
     return float(agreed_all(torch.tensor(float(metric), dtype=torch.float64)))
@@ -36,13 +42,10 @@ def agreed(metric: float) -> float:
 
 def agreed_all(values: Tensor) -> Tensor:
     """Return the means of some values over all processes."""
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return values
-    processes = distributed.get_world_size()
-    if processes == 1:
+    if processes() == 1:
         return values
     cpu = "gloo" in str(distributed.get_backend())
     device = torch.device("cpu") if cpu else torch.device("cuda", torch.cuda.current_device())
     total = values.detach().to(device, copy=True)
     distributed.all_reduce(total)
-    return total / processes
+    return total / processes()

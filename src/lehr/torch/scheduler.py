@@ -15,7 +15,7 @@ from lehr.policy import Policy, resolved_policy
 from lehr.resume import ON_CHANGE, read_state, saved_state
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, one_of, whole
-from lehr.torch.best import Best, agreed
+from lehr.torch.best import Best, agreed, processes
 from lehr.torch.groups import all_groups, check_values, keep_bases, read_value, write_values
 
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
@@ -83,6 +83,7 @@ class Scheduler(LRScheduler):
         if not self.optimizers or not all(isinstance(o, Optimizer) for o in self.optimizers):
             rule = "a torch.optim.Optimizer or a list of them"
             fail("optimizer", rule, optimizer, error=TypeError)
+        self.optimizers = [_inner(optimizer) for optimizer in self.optimizers]
         self.optimizer = self.optimizers[0]  # read by trainers
         self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
         self.relative, self.on_change = relative, one_of("on_change", on_change, ON_CHANGE)
@@ -142,6 +143,19 @@ class Scheduler(LRScheduler):
         return [read_value(group, "lr") for group in all_groups(self.optimizers)]
 
     _last_lr = property(get_last_lr)  # read by code that looks inside torch schedulers
+
+    @property
+    def _is_accelerate_prepared(self) -> bool:
+        """Accelerate's `prepare` asks; its wrapper would call `step()` once for each process."""
+        if processes() > 1:
+            fail(
+                "processes",
+                "1 for a scheduler in Accelerator.prepare, which steps it once for each",
+                processes(),
+                "leave it out of prepare, call accelerator.register_for_checkpointing(scheduler) "
+                "and step it yourself if accelerator.sync_gradients",
+            )
+        return False
 
     def state_dict(self) -> dict[str, Any]:
         """Return the step, the controller's state and the policy's definition, as plain JSON.
@@ -224,3 +238,10 @@ class Scheduler(LRScheduler):
 def _torch_drives(optimizer: Optimizer) -> bool:
     """Return whether one of torch's own schedulers was attached."""
     return hasattr(optimizer.step, "_wrapped_by_lr_sched")
+
+
+def _inner(optimizer: Optimizer) -> Optimizer:
+    """Return the optimizer in a wrapper that has no hooks of its own, such as Accelerate's."""
+    if "_optimizer_step_pre_hooks" in vars(optimizer):
+        return optimizer
+    return _inner(vars(optimizer)["optimizer"])

@@ -1,0 +1,165 @@
+"""Every example runs as a user would run it, and the rates it says it used are the policy's."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import lehr
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+TOLERANCE = 4e-7  # of the peak
+
+
+def run(name):
+    """Return what an example prints."""
+    return start([sys.executable, EXAMPLES / f"{name}.py"])
+
+
+def run_two(name, folder):
+    """Return what each of an example's two processes prints."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    options = ["--nproc-per-node=2", "--redirects=1", f"--log-dir={folder}"]
+    start([*torchrun, *options, EXAMPLES / f"{name}.py"])
+    return [next(folder.rglob(f"{rank}/stdout.log")).read_text() for rank in range(2)]
+
+
+def start(command):
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def numbers(pattern, text):
+    """Return the numbers in each line that matches."""
+    return [tuple(map(float, found.groups())) for found in re.finditer(pattern, text)]
+
+
+def check_replay(lines, policy, peak, metrics):
+    """The rates are the policy's under the factors that the printed metrics make."""
+    state, updates, factors = policy.control.init(), 0, set()
+    for line in lines.splitlines():
+        for (loss,) in numbers(metrics + r": loss (\S+)", line):
+            state = policy.control.update(state, loss)
+        for update, lr in numbers(r"update (\d+): lr (\S+)", line):
+            assert update == updates
+            expected = policy.values(updates, state.factor)["lr"]
+            assert lr == pytest.approx(expected, rel=0, abs=TOLERANCE * peak), line
+            updates += 1
+            factors.add(state.factor)
+    assert len(factors) > 1, "no plateau was seen: the example shows nothing"
+    return updates
+
+
+def check_rates(found, schedule, peak):
+    assert [update for update, _ in found] == list(range(len(found)))
+    expected = [schedule(t) for t in range(len(found))]
+    assert [lr for _, lr in found] == pytest.approx(expected, rel=0, abs=TOLERANCE * peak)
+
+
+def test_every_example_is_run_here_and_short():
+    tests = Path(__file__).read_text()
+    for example in EXAMPLES.glob("*.py"):
+        assert re.search(rf'run(_two)?\("{example.stem}"', tests)
+        assert len(example.read_text().splitlines()) <= 75
+
+
+def test_lightning_module():
+    policy = lehr.Policy(
+        lr=lehr.warmup(0.1, "10%").then(lehr.cosine(0.1)),
+        control=lehr.Plateau(factor=0.5, patience=1, threshold=0.2),
+    )
+    updates = 4 * 8  # epochs of 15 batches, two to an update
+    output = run("lightning_module")
+    assert check_replay(output, policy.resolve(updates), 0.1, "validation") == updates
+
+
+def test_huggingface_trainer():
+    policy = lehr.Policy(
+        lr=lehr.warmup(0.01, "10%").then(lehr.cosine(0.01)),
+        control=lehr.Plateau(factor=0.5, patience=1, threshold=0.2),
+    )
+    output = run("huggingface_trainer")
+    assert check_replay(output, policy.resolve(40), 0.01, "validation") == 40
+
+
+def test_accelerate_loop_steps_once_for_each_update_of_two_processes(tmp_path):
+    updates = 4 * 15  # epochs of 29 batches for each process, two to an update
+    schedule = lehr.warmup(0.2, "10%").then(lehr.cosine(0.2)).resolve(updates)
+    for output in run_two("accelerate_loop", tmp_path):
+        found = numbers(r"update (\d+): lr (\S+)", output)
+        assert len(found) == updates
+        check_rates(found, schedule, 0.2)
+
+
+def test_ddp_processes_see_different_losses_and_hold_the_same_rates(tmp_path):
+    updates = 4 * 9
+    policy = lehr.Policy(
+        lr=lehr.warmup(0.1, "10%").then(lehr.constant(0.1)),
+        control=lehr.Plateau(factor=0.5, patience=1, threshold=0.3),
+    ).resolve(updates)
+    outputs = run_two("ddp", tmp_path)
+    local = [numbers(r"epoch \d+: loss (\S+)", output) for output in outputs]
+    assert all(a != b for a, b in zip(*local, strict=True))
+    means = [(a + b) / 2 for (a,), (b,) in zip(*local, strict=True)]
+    for output in outputs:
+        for epoch, mean in enumerate(means):
+            output = re.sub(rf"(epoch {epoch}: loss )\S+", rf"\g<1>{mean!r}", output)
+        assert check_replay(output, policy, 0.1, r"epoch \d+") == updates
+
+
+def test_pytorch_amp_skipped_updates_are_no_steps():
+    output = run("pytorch_amp")
+    assert output.startswith("skipped")
+    policy = lehr.one_cycle(0.02, 40)
+    found = numbers(r"update (\d+): lr (\S+) momentum (\S+)", output)
+    assert len(found) == 40
+    check_rates([(update, lr) for update, lr, _ in found], policy.lr, 0.02)
+    check_rates([(update, momentum) for update, _, momentum in found], policy.momentum, 1.0)
+
+
+def test_unfreeze_the_body_joins_at_the_right_step():
+    output = run("unfreeze")
+    check_rates(numbers(r"update (\d+): head ([^,\s]+)", output), lehr.cosine(0.02, 60), 0.02)
+    body = lehr.constant(0.0, 20).then(lehr.warmup(0.002, 10)).then(lehr.cosine(0.002, 30))
+    joined = numbers(r"update (\d+): head \S+ body (\S+)", output)
+    assert [update for update, _ in joined] == list(range(20, 60))
+    assert [lr for _, lr in joined] == pytest.approx(
+        [body(t) for t in range(20, 60)], rel=0, abs=TOLERANCE * 0.002
+    )
+
+
+def test_branch_wsd_each_branch_leaves_the_trunk_at_its_checkpoint():
+    parts = re.findall(r"^(trunk|branch).*?(\d+)(.*?)loss (\S+)", run("branch_wsd"), re.S | re.M)
+    trunk = lehr.warmup(0.1, 10).then(lehr.constant(0.1))
+    expected = [("trunk", 40, trunk, range(40)), ("trunk", 80, trunk, range(40, 80))]
+    for step in (40, 80):
+        for length in (10, 20):
+            fall = fall_from(step, length)
+            expected.append(("branch", step, fall, range(step, step + length)))
+    for (kind, step, lines, _), (*wanted, schedule, updates) in zip(parts, expected, strict=True):
+        assert [kind, int(step)] == wanted
+        found = numbers(r"update (\d+): lr (\S+)", lines)
+        assert [update for update, _ in found] == list(updates)
+        rates = [schedule(update) for update in updates]
+        assert [lr for _, lr in found] == pytest.approx(rates, rel=0, abs=TOLERANCE * 0.1)
+    losses = [float(loss) for *_, loss in parts]
+    assert max(losses[2:4]) < losses[0]  # a cooldown is worth it
+    assert max(losses[4:]) < losses[1]
+
+
+def fall_from(step, length):
+    return lambda t: 0.1 * (1 - ((t - step) / length) ** 0.5)
