@@ -24,6 +24,7 @@ benchmark: $(VENV)/installed-test
 	$(BIN)/python benchmarks/keras_driving.py
 	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/driving.py
+	$(BIN)/python benchmarks/keras_driving.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -166,8 +166,14 @@ def test_a_warmup_in_another_unit_or_as_long_as_a_cycle_is_refused(warmup):
     for growth in (1.0, 2.0):
         with pytest.raises(ValueError, match=match):
             lehr.cosine_restarts(1.0, "2 epochs", growth, warmup=warmup)
-    with pytest.raises(ValueError, match=match.replace("2 epochs", "1 epoch")):
-        lehr.cosine_restarts(1.0, "4 epochs", 0.5, cycles=3, warmup="1 epoch")
+
+
+def test_a_cycle_that_its_warmup_would_fill_goes_without_in_any_unit():
+    spelled = lehr.cosine_restarts(1.0, "4 epochs", 0.5, cycles=3, warmup="1 epoch")
+    spelled = spelled.resolve(steps_per_epoch=10)
+    steps = lehr.cosine_restarts(1.0, 40, 0.5, cycles=3, warmup=10)
+    for s in (spelled, steps):
+        assert [s(t) for t in (0, 10, 40, 50, 60, 70)] == [0.0, 1.0, 0.0, 1.0, 1.0, 0.0]
 
 
 @pytest.mark.parametrize("period", ["2 epochs", "1%", "1e6 tokens", "500 samples", 10, 2.5])

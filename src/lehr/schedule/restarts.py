@@ -46,7 +46,8 @@ def cosine_restarts(
         floor: value at the end of each cycle, from 0 to ``peak``.
         cycles: how many; then the floor holds. None: for ever, or as far as a graph can count.
         warmup: a linear rise from the floor at the beginning of each cycle: steps, or a length in
-            the unit of the period.
+            the unit of the period. It is shorter than the first cycle; a later one that it would
+            fill goes without.
 
     Raises:
         ValueError: if the cycles without a limit are too many to write down one by one.
@@ -164,6 +165,8 @@ def _growing_lengths(
     parts: list[Schedule] = []
     for i, (start, end) in enumerate(pairwise(starts)):
         top = peak if i == 0 else floor + (peak - floor) * decay**i
+        if i and isinstance(rise, str) and parse("warmup", rise)[0] >= end - start:
+            rise = None  # as for cycles in steps: a warm-up that would fill a cycle is left out
         parts.append(_spelled_cycle(top, floor, str(spell(end - start, unit)), rise))
     return Chain(tuple(parts))
 
