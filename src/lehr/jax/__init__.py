@@ -10,6 +10,7 @@ except ImportError as error:
     raise ImportError("lehr.jax needs JAX and optax: pip install 'lehr[jax]'") from error
 
 from lehr.jax.driver import drive as drive
+from lehr.jax.finder import range_test as range_test
 from lehr.jax.learner import Learner as Learner
 from lehr.jax.state import Driven as Driven
 from lehr.jax.state import hyperparams as hyperparams

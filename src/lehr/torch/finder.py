@@ -250,7 +250,8 @@ class _Run(port.Learner):
             for batch in self._batches:
                 return batch
             self._batches = iter(self.loader)
-        fail("loader", "one with at least one batch", self.loader)
+        rule = "one with a batch for each update, or that can be begun again"
+        fail("loader", rule, self.loader)
 
 
 def _moved(batch: Any, device: str | torch.device | None) -> Any:

@@ -1,0 +1,115 @@
+"""The range test on a user's own training step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from lehr import finder
+from lehr import learner as port
+from lehr.finder import Sweep
+from lehr.learner import Snapshot, Trace
+from lehr.policy import Policy
+from lehr.schedule.check import fail
+
+_BLOCK = 16  # updates between two looks at the losses, which wait for the device
+
+
+def range_test(
+    step: Callable[[Any, Any, Any], tuple[Any, Any]],
+    state: Any,
+    batches: Iterable[Any],
+    *,
+    evaluate: Callable[[Any], Any] | None = None,
+    **options: Any,
+) -> Sweep:
+    """Train with a rising rate, record the loss at each; the state given is left alone.
+
+    The test works on a copy, so ``step`` may donate its buffers.
+
+    Args:
+        step: ``step(state, batch, rate)`` returns the next state and the batch's loss; ``rate`` is
+            a float32 scalar, so a jitted step compiles once. Random keys belong in the state.
+        state: any pytree: parameters, the optimizer's state, keys.
+        batches: of training data; begun again if the test is longer.
+        evaluate: ``evaluate(state)``, given, is the loss that is recorded after each update,
+            instead of the training loss.
+        **options: of `lehr.range_test`: low, high, steps, spacing, divergence.
+
+    Raises:
+        ValueError: if an argument is out of its range, or there are too few batches.
+
+    >>> import jax, lehr
+    >>> @jax.jit
+    ... def step(weight, x, rate):
+    ...     loss, slope = jax.value_and_grad(lambda w: ((w * x - 2 * x) ** 2).mean())(weight)
+    ...     return weight - rate * slope, loss
+    >>> sweep = lehr.jax.range_test(step, 0.0, [jax.numpy.ones(4)], high=1.0)
+    >>> sweep.losses[0], round(sweep.rates[-1], 6)
+    (4.0, 1.0)
+    """
+    objective = "training" if evaluate is None else "validation"
+    return finder.range_test(_Run(step, state, batches, evaluate), objective=objective, **options)
+
+
+class _Run(port.Learner):
+    """A user's training step for as long as a range test lasts."""
+
+    def __init__(
+        self,
+        step: Callable[[Any, Any, Any], tuple[Any, Any]],
+        state: Any,
+        batches: Iterable[Any],
+        evaluate: Callable[[Any], Any] | None,
+    ) -> None:
+        self.step, self.batches, self.loss = step, batches, evaluate
+        self._state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
+        self._left: Iterator[Any] = iter(())
+
+    def train(
+        self,
+        policy: Policy,
+        steps: int,
+        *,
+        first: int = 0,
+        factor: float = 1.0,
+        until: Callable[[Trace], bool] | None = None,
+    ) -> Trace:
+        trace, last = Trace(), first + steps
+        for begin in range(first, last, _BLOCK):
+            losses, rates = [], []
+            for n in range(begin, min(begin + _BLOCK, last)):
+                rate = jnp.float32(policy.values(n, factor)["lr"])
+                self._state, loss = self.step(self._state, self._next(), rate)
+                if jnp.shape(loss) != ():
+                    fail("loss", "a scalar", f"shape {jnp.shape(loss)}", "return its mean")
+                losses.append(loss)
+                rates.append(rate)
+            trace.extend(jnp.stack(losses).tolist(), {"lr": jnp.stack(rates).tolist()})
+            if until is not None and until(trace):
+                break
+        return trace
+
+    def evaluate(self, split: str = "validation") -> dict[str, float]:
+        assert self.loss is not None  # else it is not asked for
+        return {"loss": float(self.loss(self._state))}
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot({}, {})  # the user's own state is never touched
+
+    def restore(self, snapshot: Snapshot) -> None:
+        self._state = None
+
+    def rows(self, step: int) -> Any:
+        raise NotImplementedError("batches do not tell their rows")
+
+    def _next(self) -> Any:
+        for _ in range(2):
+            for batch in self._left:
+                return batch
+            self._left = iter(self.batches)
+        rule = "as many as the test has updates, or a list that can be begun again"
+        fail("batches", rule, self.batches)

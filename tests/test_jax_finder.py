@@ -1,0 +1,102 @@
+"""The range test on a user's own JAX step: it leaves the user's state alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import lehr
+import lehr.jax
+
+X = jax.random.normal(jax.random.key(1), (6, 32, 4))
+BATCHES = [(x, x.sum(1)) for x in X]
+
+
+def make(donate: bool = False):
+    """A net with dropout under AdamW whose rate is an argument; the key is in the state."""
+    params = {"w": jnp.ones((4, 8)) * 0.1, "v": jnp.ones(8) * 0.1}
+    tx = optax.inject_hyperparams(optax.adamw)(learning_rate=0.1)
+
+    def loss(params, batch, key):
+        x, y = batch
+        hidden = jnp.tanh(x @ params["w"]) * jax.random.bernoulli(key, 0.9, (8,))
+        return jnp.mean((hidden @ params["v"] - y) ** 2)
+
+    def step(state, batch, rate):
+        params, opt, key = state
+        key, now = jax.random.split(key)
+        value, grads = jax.value_and_grad(loss)(params, batch, now)
+        opt = opt._replace(hyperparams=opt.hyperparams | {"learning_rate": rate})
+        updates, opt = tx.update(grads, opt, params)
+        return (optax.apply_updates(params, updates), opt, key), value
+
+    state = params, tx.init(params), jax.random.PRNGKey(0)
+    return jax.jit(step, donate_argnums=(0,) if donate else ()), state
+
+
+@pytest.mark.parametrize("donate", [False, True])
+def test_training_goes_on_as_if_there_had_been_no_test(donate):
+    losses = []
+    for tested in (False, True):
+        step, state = make(donate)
+        seen = []
+        for half in range(2):
+            for batch in BATCHES:
+                state, loss = step(state, batch, jnp.float32(0.01))
+                seen.append(float(loss))
+            if tested and half == 0:
+                lehr.jax.range_test(step, state, BATCHES, steps=40)
+        losses.append(seen)
+    assert losses[0] == losses[1]
+
+
+def test_the_losses_are_those_of_each_batch_at_those_rates():
+    step, state = make()
+    sweep = lehr.jax.range_test(step, state, BATCHES, steps=30, high=0.1)
+    losses = []
+    for i, rate in enumerate(sweep.rates):
+        state, loss = step(state, BATCHES[i % 6], jnp.float32(rate))
+        losses.append(float(loss))
+    assert list(sweep.losses) == losses
+    assert (sweep.rates[0], sweep.rates[-1]) == (np.float32(1e-5), np.float32(0.1))
+
+
+def test_a_jitted_step_compiles_once():
+    step, state = make()
+    lehr.jax.range_test(step, state, BATCHES, steps=40)
+    assert step._cache_size() == 1
+
+
+def test_the_loss_of_another_set_after_each_update():
+    step, state = make()
+    seen = []
+
+    def evaluate(state):
+        seen.append(float(jnp.sum(state[0]["v"])))
+        return seen[-1]
+
+    sweep = lehr.jax.range_test(step, state, BATCHES, evaluate=evaluate, steps=20, high=0.1)
+    assert list(sweep.losses) == seen
+    assert sweep.objective == "validation"
+
+
+def test_it_stops_at_a_loss_that_is_not_finite():
+    def step(count, batch, rate):
+        return count + 1, jnp.where(count == 24, jnp.nan, 1.0)
+
+    sweep = lehr.jax.range_test(step, 0, iter([0] * 200))
+    assert (sweep.stopped, len(sweep.losses)) == ("not finite", 25)
+
+
+@pytest.mark.parametrize(
+    ("batches", "loss", "message"),
+    [
+        ([], 1.0, "batches must be as many as the test has updates"),
+        (iter([0] * 5), 1.0, "batches must be as many as the test has updates"),
+        ([0], jnp.ones(3), r"loss must be a scalar, got 'shape \(3,\)'; return its mean"),
+    ],
+)
+def test_what_cannot_be_is_refused(batches, loss, message):
+    with pytest.raises(ValueError, match=message):
+        lehr.jax.range_test(lambda state, batch, rate: (state, jnp.asarray(loss)), 0, batches)
