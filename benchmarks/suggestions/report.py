@@ -23,7 +23,7 @@ from lehr.finder import Sweep, agree
 
 DOCS = Path(__file__).parents[2] / "docs"
 WIDTHS = (0.2, 0.3, 0.4)  # decades
-CAPS = (None, 0.0, 1.0)  # how far above the start a loss counts, in falls
+CAPS = (None, 1.0, 3.0)  # how far above the start a loss counts, in falls
 SHARES = tuple(10 ** (i / 6) for i in range(-8, 3))  # of the minimum's rate
 Regrets = dict[str, list[float]]  # per task, one for each seed
 
