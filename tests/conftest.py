@@ -7,6 +7,8 @@ from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+collect_ignore_glob = ["conformance/*"]  # runs for processes of their own
+
 settings.register_profile(
     "lehr",
     deadline=None,

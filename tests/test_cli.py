@@ -61,14 +61,19 @@ def test_find_prints_suggestions_and_json(tmp_path: Path) -> None:
     done = run("find", "toys:toy", "--out", "f.png", cwd=tmp_path)
     assert done.returncode == 0
     assert "one-cycle" in done.stdout
+    assert "steepest" not in done.stdout
+    assert "█" in done.stdout
     assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
     found = json.loads(run("find", "toys:toy", "--json", cwd=tmp_path).stdout)
     assert [s["rule"] for s in found["suggestions"]] == [
         "constant",
         "one-cycle",
         "cyclical",
-        "steepest",
     ]
+    rules = run("find", "toys:toy", "--rules", "--objective", "validation", "--json", cwd=tmp_path)
+    found = json.loads(rules.stdout)
+    assert found["sweep"]["objective"] == "validation"
+    assert {"steepest", "valley", "book"} < {s["rule"] for s in found["suggestions"]}
     assert len(found["sweep"]["rates"]) == len(found["sweep"]["losses"])
 
 

@@ -71,6 +71,9 @@ def test_training_goes_on_bit_identically(name, warm):
     assert losses[0] == losses[1]
 
 
+# other tests load JAX, whose threads warn of forks; the workers here never touch it
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("workers", [0, 2])
 def test_with_workers_and_on_disk(workers):
     losses = []
