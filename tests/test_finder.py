@@ -166,10 +166,11 @@ def test_steepest_of_a_logistic_is_its_middle() -> None:
 def test_uses_take_their_share_of_the_minimum() -> None:
     sweep = curve()
     lowest = minimum(sweep).lr
-    assert sweep.suggest("one-cycle").lr == lowest
-    assert sweep.suggest("constant").lr == pytest.approx(lowest / 3)
+    assert sweep.suggest("one-cycle").lr == pytest.approx(0.8 * lowest)
+    assert sweep.suggest("constant").lr == pytest.approx(0.4 * lowest)
     cyclical = sweep.suggest("cyclical")
-    assert (cyclical.low, cyclical.lr) == (pytest.approx(lowest / 10), lowest)
+    assert cyclical.lr == pytest.approx(0.8 * lowest)
+    assert cyclical.low == pytest.approx(0.08 * lowest)
 
 
 def test_unknown_use_is_refused() -> None:

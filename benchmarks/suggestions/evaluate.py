@@ -68,6 +68,14 @@ def sweeps(task: str, steps: int = 100) -> list[Sweep]:
     return found
 
 
-def measured() -> list[str]:
-    """Return the tasks whose truth is complete."""
-    return [t for t in TASKS if all(len(truth(t, mode)[0]) == len(RATES) for mode in MODES)]
+@cache
+def measured() -> tuple[str, ...]:
+    """Return the tasks whose truth, and whose answers of the peers, are complete."""
+    path = RESULTS / "peers.jsonl"
+    asked = [json.loads(line)["task"] for line in path.read_text().splitlines()]
+    return tuple(
+        t
+        for t in TASKS
+        if asked.count(t) == len(SEEDS) * 7
+        and all(len(truth(t, mode)[0]) == len(RATES) for mode in MODES)
+    )

@@ -149,16 +149,35 @@ def figure(mode: str) -> Figure:
     return made
 
 
+def tasks() -> list[str]:
+    """Return a table of the tasks and of what is best on each."""
+    lines = [
+        "| task | default rate | best constant rate | best peak of one cycle |",
+        "|---|---|---|---|",
+    ]
+    for name in measured():
+        cells = [f"{TASKS[name].default:g}"]
+        for mode in MODES:
+            logs, scores = truth(name, mode)
+            best = max(range(len(scores)), key=scores.__getitem__)
+            cells.append(f"{scores[best]:.1f} at {10 ** logs[best]:.2g}")
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return lines
+
+
 def main() -> None:
     folder = DOCS / "suggestions"
     folder.mkdir(exist_ok=True)
-    parts: list[str] = []
+    parts = {"tasks": "\n".join(tasks())}
     for mode in MODES:
         figure(mode).savefig(folder / f"{mode}.svg")
-        parts += [f"## {mode}\n", *table(mode), ""]
-        _, chosen = left_out(mode)
-        parts += [f"- {task}: {what}" for task, what in chosen.items()] + [""]
-    print("\n".join(parts))
+        chosen = left_out(mode)[1]
+        listed = "\n".join(f"- {task}: {what}" for task, what in chosen.items())
+        parts |= {mode: "\n".join(table(mode)), f"{mode} chosen": listed}
+    page = (Path(__file__).parent / "page.md").read_text()
+    for name, text in parts.items():
+        page = page.replace("{" + name + "}", text)
+    (DOCS / "suggestions.md").write_text(page)
 
 
 if __name__ == "__main__":

@@ -277,6 +277,9 @@ TASKS = {
     ),
     "cifar-resnet-adamw": Task(resnet, adamw, 1e-3, cifar, 300, 64),
     "digits-mlp-momentum": Task(lambda: mlp(64, 30, 20, 10), sgd(), 0.01, digits, 400, 32),
+    "digits-selu-short": Task(
+        lambda: mlp(64, 30, 20, 10, activation=nn.SELU), sgd(), 0.01, digits, 185, 32
+    ),
     "digits-tanh-adam": Task(
         lambda: mlp(64, 50, 50, 50, 10, activation=nn.Tanh), adam, 1e-3, digits, 400, 32
     ),

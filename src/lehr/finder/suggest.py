@@ -1,4 +1,4 @@
-"""Suggestion rules: free functions over a recorded sweep. What is best: FINDER.md section 4.5."""
+"""What a sweep suggests. The numbers were chosen by the evidence in docs/suggestions.md."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from lehr.finder.sweep import Sweep
 from lehr.schedule.check import one_of
 
-WIDTH = 0.3  # decades: standard deviation of the centred smoothing
+WIDTH = 0.4  # decades: standard deviation of the centred smoothing
+CAP = 30.0  # falls above the start beyond which an exploding loss says no more
 _FEWEST = 20  # points below which a curve says nothing
 _AT_START = 10  # points whose median is the loss before anything was learned
 _CLEAR = 3.0  # a fall must be this many times the noise of the smoothed line
@@ -37,9 +38,9 @@ class Suggestion:
 
 # use: the share of the minimum's rate to use, and of the bounds around it
 USES = {
-    "constant": (1 / 3, 1 / 10, 1.0, "a third of it suits a constant rate"),
-    "one-cycle": (1.0, 1 / 3, 2.0, "the peak of a single cycle may stand there"),
-    "cyclical": (1.0, 1 / 10, 1.0, "upper bound of a cycle; the lower is a tenth of it"),
+    "constant": (0.4, 0.13, 0.8, "four tenths of it suit a constant rate"),
+    "one-cycle": (0.8, 0.27, 1.0, "eight tenths of it suit the peak of a single cycle"),
+    "cyclical": (0.8, 0.08, 0.8, "eight tenths of it as upper bound, a tenth of that as lower"),
 }
 
 
@@ -71,16 +72,16 @@ def minimum(sweep: Sweep) -> Suggestion:
 
 
 def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
-    """Return the rates and losses of the finite points, smoothed over 0.3 decade of log rate.
+    """Return the rates and losses of the finite points, smoothed over 0.4 decade of log rate.
 
-    A loss counts as no further above the start than the lowest lies below it: one exploding
-    batch at the end would else pull the whole line up.
+    A loss that explodes counts, for it says that lower rates are near the edge, but no more than
+    30 times as far above the start as the lowest lies below it.
     """
     points = [(r, x) for r, x in zip(sweep.rates, sweep.losses, strict=True) if math.isfinite(x)]
     rates, losses = [rate for rate, _ in points], [loss for _, loss in points]
     if losses:
         start = statistics.median(losses[:_AT_START])
-        cap = start + (start - min(losses))
+        cap = start + CAP * (start - min(losses))
         losses = [min(loss, cap) for loss in losses]
     logs = [math.log10(rate) for rate in rates]
     line = []
