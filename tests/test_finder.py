@@ -236,3 +236,16 @@ def test_a_record_must_be_consistent() -> None:
         Sweep((0.1, 0.2), (1.0,), "linear", 2, "end")
     with pytest.raises(ValueError, match="rates must be rising"):
         Sweep((0.2, 0.1), (1.0, 1.0), "linear", 2, "end")
+
+
+def test_a_linear_sweep_is_read_like_an_exponential_one() -> None:
+    def loss(rate: float) -> float:
+        return math.log10(rate / 0.1) ** 2
+
+    exponential = [10.0 ** (-3 + i / 50) for i in range(151)]
+    linear = [0.001 + 0.999 * i / 999 for i in range(1000)]
+    found = [
+        minimum(Sweep(tuple(rates), tuple(map(loss, rates)), spacing, len(rates), "end")).lr
+        for rates, spacing in ((exponential, "exponential"), (linear, "linear"))
+    ]
+    assert found[1] == pytest.approx(found[0], rel=0.25)

@@ -84,9 +84,17 @@ def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
         cap = start + CAP * (start - min(losses))
         losses = [min(loss, cap) for loss in losses]
     logs = [math.log10(rate) for rate in rates]
+    if len(logs) < 2:
+        return rates, losses
+    # a point counts by the stretch that it stands for: those of a linear sweep crowd on the right
+    around = [2 * logs[0] - logs[1], *logs, 2 * logs[-1] - logs[-2]]
+    gaps = [b - a for a, b in zip(around, around[2:], strict=False)]
     line = []
     for centre in logs:
-        weights = [math.exp(-0.5 * ((x - centre) / WIDTH) ** 2) for x in logs]
+        weights = [
+            gap * math.exp(-0.5 * ((x - centre) / WIDTH) ** 2)
+            for gap, x in zip(gaps, logs, strict=True)
+        ]
         total = math.fsum(w * loss for w, loss in zip(weights, losses, strict=True))
         line.append(total / math.fsum(weights))
     return rates, line
