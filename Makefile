@@ -21,10 +21,10 @@ lint: $(VENV)/installed-test
 
 benchmark: $(VENV)/installed-test
 	$(BIN)/python benchmarks/costs.py
-	$(BIN)/python benchmarks/keras_driving.py
 	$(BIN)/python benchmarks/schedules.py
 	$(BIN)/python benchmarks/driving.py
 	$(BIN)/python benchmarks/keras_driving.py
+	$(BIN)/python benchmarks/range_test.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

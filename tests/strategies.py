@@ -298,5 +298,5 @@ policies = st.builds(
     ),
     weight_decay=st.one_of(st.none(), targets),
     control=st.one_of(st.none(), controllers),
-    others=st.one_of(st.none(), st.dictionaries(st.sampled_from(["eps", "beta2"]), targets)),
+    others=st.one_of(st.none(), st.dictionaries(st.sampled_from(["eps", "dampening"]), targets)),
 )

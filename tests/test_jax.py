@@ -339,9 +339,34 @@ def test_lengths_are_resolved_or_refused():
             ValueError,
             r"restore_best must be False in JAX.*call lehr\.jax\.restored\(before, after",
         ),
-        (optax.sgd, CYCLE, {"momentum": 0.9}, TypeError, "multiple values .* 'momentum'"),
-        (optax.sgd, CYCLE, {"nesterof": True}, TypeError, "unexpected keyword argument 'nesterof'"),
-        (optax.sgd, "0.1", {}, TypeError, "policy must be a schedule or a number, got '0.1'"),
+        (
+            optax.sgd,
+            CYCLE,
+            {"momentum": 0.9},
+            ValueError,
+            "momentum must be left to the policy, which moves momentum, got 0.9; leave it out",
+        ),
+        (
+            optax.sgd,
+            CYCLE,
+            {"nesterof": True},
+            ValueError,
+            "argument of sgd must be one of .*got 'nesterof'; did you mean nesterov",
+        ),
+        (
+            optax.sgd(0.1),
+            0.1,
+            {},
+            TypeError,
+            "make must be a function that returns an optimizer, got .*; pass optax.sgd itself",
+        ),
+        (
+            optax.sgd,
+            "0.1",
+            {},
+            TypeError,
+            "policy must be a policy, a schedule or a number, got '0.1'",
+        ),
     ],
 )
 def test_refused(make, policy, constants, error, match):

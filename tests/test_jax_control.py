@@ -367,3 +367,12 @@ def test_a_trunk_is_cooled_down_at_several_lengths(steps):
     state = lehr.jax.load_state_dict(branch, state, saved, on_change="continue")
     moved, _ = trained(branch, state, [0.0] * (steps + 1))
     close(moved, [0.1 * (1 - t / steps) for t in range(steps + 1)])
+
+
+def test_the_state_of_a_policy_that_the_run_resolved():
+    policy = lehr.one_cycle(0.1)
+    tx = lehr.jax.drive(optax.sgd, policy, steps=200)
+    saved = lehr.jax.state_dict(policy, tx.init(0.0), steps=200)
+    assert saved["policy"] == json.loads(policy.resolve(200).dumps())
+    state = lehr.jax.load_state_dict(policy, tx.init(0.0), saved | {"step": 7}, steps=200)
+    assert int(state.step) == 7

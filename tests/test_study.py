@@ -342,7 +342,9 @@ def test_bad_definitions_are_refused(arguments: dict, message: str) -> None:
 def test_bad_arms_are_refused() -> None:
     with pytest.raises(ValueError, match="tune must be one of constant, one-cycle, cyclical"):
         Arm(1.0, tune="onecycle")
-    with pytest.raises(TypeError, match="policy must be a schedule or a number, got 'cosine'"):
+    with pytest.raises(
+        TypeError, match="policy must be a policy, a schedule or a number, got 'cosine'"
+    ):
         Arm("cosine")
     with pytest.raises(ValueError, match="without parameter groups"):
         Arm(lehr.Policy(lr={"head": 1.0}), tune="constant")

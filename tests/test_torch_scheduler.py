@@ -309,7 +309,12 @@ def test_lengths_are_resolved_or_refused():
             ValueError,
             "momentum must be above 0 at step 0 for RMSprop, which makes its buffers there, got",
         ),
-        (lambda: SGD(weights(), lr=3.0), "0.1", TypeError, "policy must be a schedule or a number"),
+        (
+            lambda: SGD(weights(), lr=3.0),
+            "0.1",
+            TypeError,
+            "policy must be a policy, a schedule or a number",
+        ),
     ],
 )
 def test_refused_and_the_optimizer_left_alone(make, policy, error, match):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -14,10 +15,12 @@ from lehr.schedule.check import fail, number, ordered, whole
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
 from lehr.schedule.length import Length, Run, check_length, scale_length, typed
+from lehr.schedule.look import joints as looked_at
 
 Target = Schedule | dict[str, Schedule]
 Given = Schedule | float | Mapping[str, Schedule | float] | Mapping[int, Schedule | float]
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
+_JOINTS = 1000  # steps at which values are checked, at most
 
 
 @dataclass(frozen=True, eq=True)
@@ -79,6 +82,10 @@ class Policy(Definition, kind="policy"):
         targets = {name: target for name, target in named.items() if target is not None}
         object.__setattr__(self, "targets", targets)
 
+    def __hash__(self) -> int:
+        parts = ((n, _schedules(target)) for n, target in self.targets.items())
+        return hash((tuple((name, *schedules) for name, schedules in parts), self.control))
+
     @property
     def resolved(self) -> bool:
         """Whether every length is whole steps."""
@@ -134,6 +141,7 @@ class Policy(Definition, kind="policy"):
             way_out = "call .resolve(steps=...) first"
             if not schedule.resolved:
                 fail("policy", "in whole steps to decay from a step", schedule, way_out)
+            ordered("floor", number("floor", floor, at_least=0), "the rate there", schedule(step))
             fall = Ramp(schedule(step), floor, steps, "sqrt" if curve == "1-sqrt" else curve)
             return schedule.take(step).then(fall) if step else fall
 
@@ -160,6 +168,8 @@ def as_policy(value: Any) -> Policy:
     """Return a policy for a policy, a schedule or a number (a learning rate), or raise."""
     if isinstance(value, Policy):
         return value
+    if isinstance(value, bool) or not isinstance(value, Schedule | numbers.Real):
+        fail("policy", "a policy, a schedule or a number", value, error=TypeError)
     return Policy(lr=as_schedule("policy", value))
 
 
@@ -285,7 +295,8 @@ def _checked(field: str, name: str, value: Any) -> Schedule:
     """Return a schedule whose values, as far as they are known, suit the hyperparameter."""
     schedule = as_schedule(field, value)
     if schedule.resolved:
-        for step in (0, schedule.length) if isinstance(schedule.length, int) else (0,):
+        below = 1.0 if name == "momentum" or name.startswith(("beta", "b1", "b2")) else None
+        for step in looked_at(schedule, _JOINTS):
             where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
-            number(where, schedule(step), at_least=0, below=1.0 if name == "momentum" else None)
+            number(where, schedule(step), at_least=0, below=below)
     return schedule

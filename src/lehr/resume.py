@@ -6,7 +6,7 @@ The state is ``{"step", "control", "policy"}``: plain JSON, the policy being its
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any, NoReturn
 
 from lehr.control import State
@@ -38,16 +38,32 @@ def read_state(
     one_of("on_change", on_change, ON_CHANGE)
     if state.keys() != {"step", "control", "policy"}:
         fail("state", "a lehr driver's, with step, control and policy", list(state))
-    control = None if state["control"] is None else State(**state["control"])
+    control = None if state["control"] is None else _state(state["control"])
     step = state["step"]
     if step != -1:  # a part of a SequentialLR that has not begun
         whole("step", step, at_least=0)
     saved = loads(json.dumps(state["policy"]))
     if saved != policy and on_change == "refuse":
         _refuse(saved, policy, max(step, 0), control)
-    if policy.control is not None:
-        return step, control or policy.control.init()
-    return step, control if saved == policy else None
+    return step, _continued(saved, policy, control)
+
+
+def _state(saved: Any) -> State:
+    known = [field.name for field in fields(State)]
+    if not isinstance(saved, dict) or set(saved) - set(known):
+        fail("control", f"a controller's state, of {', '.join(known)}", saved)
+    return State(**saved)
+
+
+def _continued(saved: Policy, policy: Policy, control: State | None) -> State | None:
+    """Return the controller's state under a policy that may be another one."""
+    if control is None:
+        return None if policy.control is None else policy.control.init()
+    if saved.control == policy.control:
+        return control
+    if policy.control is None:
+        return None  # the factor was the controller's
+    return State(factor=control.factor)  # what it remembers was of another metric
 
 
 def _refuse(saved: Policy, policy: Policy, step: int, control: State | None) -> NoReturn:
@@ -56,7 +72,8 @@ def _refuse(saved: Policy, policy: Policy, step: int, control: State | None) -> 
     path = next(key for key in old | new if old.get(key) != new.get(key))
     factor = 1.0 if control is None else control.factor
     before = _flat(saved.values(step, factor), "")
-    after = _flat(policy.values(step, factor if policy.control else 1.0), "")
+    going_on = _continued(saved, policy, control)
+    after = _flat(policy.values(step, 1.0 if going_on is None else going_on.factor), "")
     jumps = [
         f"{key[1:]} at step {step} would jump from {before[key]:g} to {after[key]:g}"
         for key in before.keys() & after.keys()

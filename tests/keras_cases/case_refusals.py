@@ -48,7 +48,7 @@ ATTACH = {
     "no decay": (Adam, DECAY, "one with weight decay to move.*weight_decay="),
     "groups": (SGD, GROUPS, r"lr must be one schedule for Keras, got \['head', 'body'\]"),
     "unresolved": (SGD, lehr.cosine(0.1), "in whole steps.*pass steps="),
-    "no policy": (SGD, "fast", "policy must be a schedule or a number, got 'fast'"),
+    "no policy": (SGD, "fast", "policy must be a policy, a schedule or a number, got 'fast'"),
 }
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import jax.numpy as jnp
 import optax
 
 from lehr.control import State
-from lehr.jax.optimizer import Make, arguments, dtype_of
+from lehr.jax.optimizer import Make, arguments, check_constants, dtype_of
 from lehr.jax.state import Driven, arrays
 from lehr.learner import flat
 from lehr.policy import Policy, resolved_policy
@@ -63,7 +62,7 @@ def drive(
         fail("restore_best", "False in JAX, where the weights are yours", True, way_out)
     moved = arguments(make, policy.targets)
     named = _groups(policy, groups)
-    inspect.signature(make).bind(**constants, **dict.fromkeys(moved.values()))
+    check_constants(make, constants, moved)
 
     def optimizer(values: dict[str, Any]) -> optax.GradientTransformationExtraArgs:
         def part(group: str) -> optax.GradientTransformation:

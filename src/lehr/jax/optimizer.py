@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lehr.schedule.check import fail
+from lehr.schedule.check import fail, one_of
 
 Make = Callable[..., optax.GradientTransformation]
 
@@ -22,8 +22,11 @@ _ARGUMENTS = {  # what optax calls a hyperparameter; others go by optax's own na
 }
 
 
-def arguments(make: Make, names: Iterable[str]) -> dict[str, str]:
+def arguments(make: Any, names: Iterable[str]) -> dict[str, str]:
     """Return the argument of ``make`` for each hyperparameter, or raise."""
+    if not callable(make):
+        way_out = "pass optax.sgd itself, and what it takes as arguments of drive"
+        fail("make", "a function that returns an optimizer", make, way_out, error=TypeError)
     taken, found = inspect.signature(make).parameters, dict[str, str]()
     for name in names:
         spellings = _ARGUMENTS.get(name, (name,))
@@ -37,6 +40,22 @@ def arguments(make: Make, names: Iterable[str]) -> dict[str, str]:
             fail("policy", f"one that moves {argument} under one name", [*found, name])
         found[name] = argument
     return found
+
+
+def check_constants(make: Make, constants: dict[str, Any], moved: dict[str, str]) -> None:
+    """Raise unless ``make`` takes the constants, and the policy moves none of them."""
+    for name, argument in moved.items():
+        if argument in constants:
+            way_out = "leave it out here, or in the policy"
+            fail(argument, f"left to the policy, which moves {name}", constants[argument], way_out)
+    taken = inspect.signature(make).parameters
+    if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+        for name in constants:
+            one_of(f"argument of {getattr(make, '__name__', make)}", name, taken)
+    try:
+        inspect.signature(make).bind(**constants, **dict.fromkeys(moved.values()))
+    except TypeError as error:
+        raise TypeError(f"arguments must be those of make: {error}") from None
 
 
 def dtype_of(params: Any) -> Any:

@@ -123,31 +123,48 @@ def scaled(state: Any, factor: float) -> Any:
     return _replaced(state, control=replace(control, factor=new))
 
 
-def state_dict(policy: Policy | Schedule | float, state: Any) -> dict[str, Any]:
+def state_dict(
+    policy: Policy | Schedule | float,
+    state: Any,
+    *,
+    steps: int | None = None,
+    steps_per_epoch: int | None = None,
+) -> dict[str, Any]:
     """Return step, controller's state and the policy's definition, as plain JSON.
 
     Save it beside the arrays: `load_state_dict` needs no more to use the right values, and sees
     when a run would go on under another policy.
 
     Args:
-        policy: the one that drives, in whole steps.
+        policy: the one that drives.
         state: an optimizer state with one driven part.
+        steps: as given to `drive`.
+        steps_per_epoch: likewise.
     """
     part = _part(state)
     control: State = jax.tree.map(lambda v: v.item(), part.control)
-    return saved_state(int(part.step), control, resolved_policy(policy))
+    whole = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
+    return saved_state(int(part.step), control, whole)
 
 
 def load_state_dict(
-    policy: Policy | Schedule | float, state: Any, saved: dict[str, Any], on_change: str = "refuse"
+    policy: Policy | Schedule | float,
+    state: Any,
+    saved: dict[str, Any],
+    on_change: str = "refuse",
+    *,
+    steps: int | None = None,
+    steps_per_epoch: int | None = None,
 ) -> Any:
     """Return an optimizer state that goes on where the saved one stood.
 
     Args:
-        policy: the one that drives now, in whole steps.
+        policy: the one that drives now.
         state: an optimizer state with one driven part, new or loaded from a checkpoint.
         saved: what `state_dict` returned.
         on_change: "refuse" to go on under another policy than the saved one, or "continue".
+        steps: as given to `drive`.
+        steps_per_epoch: likewise.
 
     Raises:
         ValueError: if it is no driver's state, or its policy is another one and ``on_change`` is
@@ -164,7 +181,8 @@ def load_state_dict(
     >>> float(tx.update(1.0, state)[0])
     -0.05...
     """
-    step, control = read_state(saved, resolved_policy(policy), on_change)
+    whole = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
+    step, control = read_state(saved, whole, on_change)
     return _replaced(state, step=jnp.asarray(step, jnp.int32), control=arrays(control or State()))
 
 

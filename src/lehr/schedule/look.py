@@ -201,6 +201,12 @@ def _looked_at(schedule: Schedule, steps: int) -> list[int]:
     return sorted(spread | {t for t in _joints(schedule, steps) if 0 <= t < steps})
 
 
+def joints(schedule: Schedule, most: int) -> list[int]:
+    """Return the first steps at which a part of a tree begins, and the end."""
+    end = {schedule.length} if isinstance(schedule.length, int) else set()
+    return sorted(t for t in _joints(schedule, 2**31) | end if t >= 0)[:most]
+
+
 def _joints(schedule: Schedule, steps: int) -> set[int]:
     """Return the steps at which a part of a tree begins."""
     from lehr.schedule.clock import Every, Reverse, Shift
