@@ -30,7 +30,7 @@ class Source:
         self.field, self.targets = field, targets
         self._data: Iterable[Any]
         if isinstance(data, tuple):
-            arrays = self._checked(data)
+            arrays = self.checked(data)
             order = Batches(_rows(arrays), whole("batch_size", size), seed)
             self._data = (_taken(arrays, order[step]) for step in itertools.count())
         elif isinstance(data, Iterable) and not isinstance(data, str | dict | np.ndarray):
@@ -48,7 +48,7 @@ class Source:
     def _next(self) -> Any:
         for _ in range(2):
             for given in self._left:
-                batch = self._checked(given)
+                batch = self.checked(given)
                 if not hasattr(self, "first") or self._fits(batch):
                     return batch
             self._left = iter(self._data)
@@ -64,7 +64,7 @@ class Source:
             fail(self.field, rule, f"{rows} rows of {row}", "pad them to one shape")
         return rows == _rows(self.first)
 
-    def _checked(self, batch: Any) -> Any:
+    def checked(self, batch: Any) -> Any:
         """Return a batch as a tuple of one to three parts, nested NumPy arrays."""
         parts = batch if isinstance(batch, tuple | list) else (batch,)
         while len(parts) > 1 and parts[-1] is None:

@@ -54,7 +54,7 @@ def range_test(
             Batches smaller than the first are left out.
         batch_size: rows in a batch of arrays; a last, smaller batch is left out.
         validation_data: like ``data``; given, the model's loss on all of it after each update is
-            recorded instead of the training loss.
+            recorded instead of the training loss. Arrays go in batches of ``batch_size``.
         seed: of the order of arrays.
         on_disk: keep what is put back in a temporary file instead of memory.
         **options: of `lehr.range_test`: low, high, steps, spacing, divergence.
@@ -71,15 +71,15 @@ def range_test(
     (40, 0.25)
     """
     optimizer = optimizer_of(model)
-    if type(optimizer).__name__ == "MultiOptimizer":
-        fail("optimizer", "one with one rate", optimizer, "compile with one of its parts")
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if type(inner).__name__ == "MultiOptimizer":
+        fail("optimizer", "one with one rate", inner, "compile with one of its parts")
     with untouched(), tempfile.TemporaryDirectory() as folder:
         source = Source("data", data, batch_size, seed, model.loss is not None)
-        validation = _validation(validation_data, source)
+        validation = _validation(validation_data, source, batch_size)
         model._symbolic_build(data_batch=source.first)  # as fit does
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
-        inner = getattr(optimizer, "inner_optimizer", optimizer)
         with _writable(inner) as rate:
             run = _Run(model, inner, rate, source, validation)
             run.folder = Path(folder) if on_disk else None
@@ -87,21 +87,21 @@ def range_test(
             return finder.range_test(run, objective=objective, **options)
 
 
-def _validation(data: Any, source: Source) -> Callable[[], dict[str, Any]] | None:
+def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, Any]] | None:
     """Return a function that returns the arguments of ``model.evaluate``."""
     if data is None:
         return None
-    if iter(data) is data:
+    if isinstance(data, Iterator):
         rule = "arrays, or batches that can be begun again"
         fail("validation_data", rule, data, "pass a list of its batches")
-    first = Source("validation_data", data, 1, 0, source.targets).first
-    for ours, theirs in zip(source.first[:2], first[:2], strict=False):
+    source = Source("validation_data", data, 1, 0, like.targets)
+    for ours, theirs in zip(like.first[:2], source.first[:2], strict=False):
         if shape(ours) != shape(theirs):
             fail("validation_data", f"like the data, rows of {shape(ours)}", shape(theirs))
     if isinstance(data, tuple):
         names = ("x", "y", "sample_weight")
-        return lambda: dict(zip(names, data, strict=False)) | {"batch_size": 1000}
-    return lambda: {"x": (batch for batch in data)}
+        return lambda: dict(zip(names, data, strict=False)) | {"batch_size": size}
+    return lambda: {"x": (source.checked(batch) for batch in data)}
 
 
 @contextlib.contextmanager
@@ -139,6 +139,7 @@ class _Run(port.Learner):
         self.model, self.optimizer, self.rate = model, optimizer, rate
         self.source, self.validation = source, validation
         self.accumulation: int = optimizer.gradient_accumulation_steps or 1
+        self._block: Any = None
         self._capacity = 0
 
     def train(
@@ -150,6 +151,8 @@ class _Run(port.Learner):
         factor: float = 1.0,
         until: Callable[[Trace], bool] | None = None,
     ) -> Trace:
+        if self._block is None:
+            self._begin()
         trace, losses, rates = Trace(), np.empty(0), np.empty(0)
         each = self.accumulation
         for begin in range(0, steps * each, _BLOCK):
@@ -173,8 +176,8 @@ class _Run(port.Learner):
 
     def snapshot(self) -> Snapshot:
         self._test_function = self.model.test_function
+        self._buffers = [(buffer, buffer.clone()) for buffer in _buffers(self.model)]
         arrays = copied(self._variables())
-        self._begin(arrays)
         if self.folder is None:
             return Snapshot(arrays, {})
         # NumPy's files know nothing of bfloat16
@@ -187,6 +190,8 @@ class _Run(port.Learner):
             snapshot = Snapshot.load(self.folder / "state.npz")
         for name, variable in self._variables().items():
             variable.assign(snapshot.arrays[name])
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
         self.model.test_function = self._test_function
 
     def rows(self, step: int) -> Any:
@@ -195,12 +200,12 @@ class _Run(port.Learner):
     def _variables(self) -> dict[str, Any]:
         return variables_of(self.model, *self.model.metrics_variables)
 
-    def _begin(self, arrays: dict[str, Any]) -> None:
+    def _begin(self) -> None:
         """Make the model ready for blocks of the test."""
         optimizer = self.optimizer
         if optimizer.use_ema:  # after fit weights and averages share buffers, which JAX donates
-            for name, variable in self._variables().items():
-                variable.assign(arrays[name])
+            for variable in self._variables().values():
+                variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
         if self.accumulation > 1:  # begins an update, also where fit ended amid one
             optimizer._iterations.assign(optimizer.iterations * self.accumulation)
             for gradients in optimizer._accumulated_gradients:
@@ -215,3 +220,10 @@ class _Run(port.Learner):
         batches += batches[-1:] * (self._capacity - count)
         data = keras.tree.map_structure(keras.ops.convert_to_tensor, joined(batches))
         return data, np.arange(count * size, dtype="int32").reshape(count, size)
+
+
+def _buffers(model: Any) -> list[Any]:
+    """Return what torch modules in a Keras model hold beside variables, such as statistics."""
+    if keras.backend.backend() != "torch":
+        return []
+    return [buffer for layer in model._flatten_layers() for buffer in layer.buffers()]
