@@ -1,14 +1,19 @@
-"""Torch's random generators: Keras's unseeded dropout draws from them on that backend."""
+"""Random generators; Keras's unseeded dropout draws from torch's own on that backend."""
 
 from __future__ import annotations
 
+import contextlib
+import random
+import sys
+from collections.abc import Iterator
 from typing import Any
 
 import keras
+import numpy as np
 
 
 def generators() -> dict[str, Any]:
-    """Return copies of their states, by name; none on other backends."""
+    """Return copies of the states of torch's, by name; none on other backends."""
     if keras.backend.backend() != "torch":
         return {}
     import torch
@@ -30,3 +35,18 @@ def set_generators(arrays: dict[str, Any]) -> None:
     for i in range(torch.cuda.device_count()):
         state = torch.from_numpy(arrays[f"torch generator cuda {i}"].copy())
         torch.cuda.set_rng_state(state, i)
+
+
+@contextlib.contextmanager
+def untouched() -> Iterator[None]:
+    """Put the generators of Python, NumPy and, if it is loaded, torch back as they were."""
+    python, numpy, torch = random.getstate(), np.random.get_state(), sys.modules.get("torch")
+    torchs = torch and (torch.get_rng_state(), torch.cuda.get_rng_state_all())
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)
+        if torch and torchs:
+            torch.set_rng_state(torchs[0])
+            torch.cuda.set_rng_state_all(torchs[1])

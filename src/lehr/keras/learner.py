@@ -13,6 +13,7 @@ from lehr import learner as port
 from lehr.keras.blocks import BLOCK, BLOCKS
 from lehr.keras.generators import generators, set_generators
 from lehr.keras.movable import Movable, check_fresh, check_groups, movable
+from lehr.keras.state import copied, optimizer_of, variables_of
 from lehr.learner import Batches, Snapshot, Trace, scheduled
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.check import fail, whole
@@ -51,9 +52,7 @@ class Learner(port.Learner):
         batch_size: int = 32,
         seed: int = 0,
     ) -> None:
-        if getattr(model, "optimizer", None) is None:
-            fail("model", "compiled with an optimizer", model, "call model.compile(...) first")
-        optimizer: Any = model.optimizer
+        optimizer = optimizer_of(model)
         check_fresh(optimizer, driven=True)
         if steps := optimizer.gradient_accumulation_steps:
             way_out = "compile without it and use a larger batch_size"
@@ -74,7 +73,8 @@ class Learner(port.Learner):
         model.test_on_batch(train[0][:rows], train[1][:rows])
         optimizer.build(model.trainable_variables)
         self._data = tuple(keras.ops.convert_to_tensor(array) for array in train)
-        self._block = BLOCKS[keras.backend.backend()](model)
+        moved = [optimizer.variable_of(name) for name in optimizer.moves]
+        self._block = BLOCKS[keras.backend.backend()](model, moved)
         self._generators = generators()
 
     def train(
@@ -130,14 +130,11 @@ class Learner(port.Learner):
 
     def snapshot(self) -> Snapshot:
         """Return copies of all variables of model and optimizer, and of torch's generators."""
-        arrays = {
-            name: np.array(keras.ops.convert_to_numpy(v)) for name, v in self._variables().items()
-        }
-        return Snapshot(arrays | self._generators, {"step": self.step})
+        return Snapshot(copied(variables_of(self.model)) | self._generators, {"step": self.step})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put a snapshot of this learner, or of one built alike, back."""
-        variables = self._variables()
+        variables = variables_of(self.model)
         missing = set(variables) - set(snapshot.arrays)
         if missing:
             fail("snapshot", "one of a model and optimizer built alike", sorted(missing)[:3])
@@ -160,9 +157,3 @@ class Learner(port.Learner):
         finally:
             self._generators = generators()
             set_generators(others)
-
-    def _variables(self) -> dict[str, Any]:
-        both = [*self.model.variables, *self.model.optimizer.variables]
-        unique = {id(variable): variable for variable in both}
-        # by place: names count up with every model made in the process
-        return {f"variable {i}": v for i, v in enumerate(unique.values())}

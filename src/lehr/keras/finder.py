@@ -1,0 +1,229 @@
+"""The range test on a user's own compiled Keras model."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from lehr import finder
+from lehr import learner as port
+from lehr.finder import Sweep
+from lehr.keras.batches import Source, joined, shape
+from lehr.keras.blocks import BLOCKS
+from lehr.keras.generators import untouched
+from lehr.keras.movable import Movable, plain_variable
+from lehr.keras.state import copied, optimizer_of, variables_of
+from lehr.learner import Snapshot, Trace
+from lehr.policy import Policy
+from lehr.schedule.check import fail
+
+_BLOCK = 16  # micro-batches between two looks at the losses
+
+
+def range_test(
+    model: keras.Model,
+    data: Any,
+    *,
+    batch_size: int = 32,
+    validation_data: Any = None,
+    seed: int = 0,
+    on_disk: bool = False,
+    **options: Any,
+) -> Sweep:
+    """Train with a rising rate, record the loss at each, and leave everything as it was.
+
+    Weights, batch-norm statistics, seeds of dropout, metrics, the optimizer (its slots, iterations
+    and rate, schedule or policy) and the random generators of Python, NumPy and torch come back
+    bit for bit, also after an error or Ctrl-C. A model in mid-training is tested from where it
+    stands; one that never trained is built, as ``fit`` would. An optimizer that accumulates
+    gradients makes an update of the test from its number of batches, all at one rate; the loss is
+    their mean. ``steps_per_execution`` does not matter.
+
+    Args:
+        model: compiled.
+        data: ``(x, y)`` or ``(x, y, sample_weight)``, a tuple of arrays, shuffled; each may be a
+            dict, list or tuple of arrays. Or an iterable of such batches: a ``tf.data.Dataset``,
+            a ``PyDataset``, a ``DataLoader``, a generator. It is begun again when it ends, and
+            read no further than the test gets; its own position and order are not put back.
+            Batches smaller than the first are left out.
+        batch_size: rows in a batch of arrays; a last, smaller batch is left out.
+        validation_data: like ``data``; given, the model's loss on all of it after each update is
+            recorded instead of the training loss. Arrays go in batches of ``batch_size``.
+        seed: of the order of arrays.
+        on_disk: keep what is put back in a temporary file instead of memory.
+        **options: of `lehr.range_test`: low, high, steps, spacing, divergence.
+
+    Raises:
+        ValueError: if an argument is out of its range, the model is not compiled or its optimizer
+            has several rates, or the data has no targets, too few batches or several shapes.
+
+    >>> import keras, lehr, numpy as np
+    >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(0.25), loss="mse")
+    >>> sweep = lehr.keras.range_test(model, (np.ones((64, 1)), np.ones((64, 1))), steps=40)
+    >>> sweep.steps, float(model.optimizer.learning_rate)
+    (40, 0.25)
+    """
+    optimizer = optimizer_of(model)
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if type(inner).__name__ == "MultiOptimizer":
+        fail("optimizer", "one with one rate", inner, "compile with one of its parts")
+    with untouched(), tempfile.TemporaryDirectory() as folder:
+        source = Source("data", data, batch_size, seed, model.loss is not None)
+        validation = _validation(validation_data, source, batch_size)
+        model._symbolic_build(data_batch=source.first)  # as fit does
+        if not optimizer.built:
+            optimizer.build(model.trainable_variables)
+        with _writable(inner) as rate:
+            run = _Run(model, inner, rate, source, validation)
+            run.folder = Path(folder) if on_disk else None
+            objective = "training" if validation is None else "validation"
+            return finder.range_test(run, objective=objective, **options)
+
+
+def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, Any]] | None:
+    """Return a function that returns the arguments of ``model.evaluate``."""
+    if data is None:
+        return None
+    if isinstance(data, Iterator):
+        rule = "arrays, or batches that can be begun again"
+        fail("validation_data", rule, data, "pass a list of its batches")
+    source = Source("validation_data", data, 1, 0, like.targets)
+    for ours, theirs in zip(like.first[:2], source.first[:2], strict=False):
+        if shape(ours) != shape(theirs):
+            fail("validation_data", f"like the data, rows of {shape(ours)}", shape(theirs))
+    if isinstance(data, tuple):
+        names = ("x", "y", "sample_weight")
+        return lambda: dict(zip(names, data, strict=False)) | {"batch_size": size}
+    return lambda: {"x": (source.checked(batch) for batch in data)}
+
+
+@contextlib.contextmanager
+def _writable(optimizer: Any) -> Iterator[Any]:
+    """Lend the variable that an optimizer takes its rate from, whatever gave the rate before."""
+    if isinstance(optimizer, Movable):
+        with optimizer.hold():
+            yield optimizer.variable_of("lr")
+    elif isinstance(optimizer._learning_rate, keras.Variable):
+        yield optimizer._learning_rate
+    else:
+        schedule, rate = optimizer._learning_rate, plain_variable(0.0, "rate")
+        optimizer._track_variable(rate)
+        optimizer.learning_rate = lambda: rate
+        try:
+            yield rate
+        finally:
+            optimizer.learning_rate = schedule
+            optimizer._untrack_variable(rate)
+
+
+class _Run(port.Learner):
+    """A user's compiled model for as long as a range test lasts."""
+
+    folder: Path | None
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: Any,
+        rate: Any,
+        source: Source,
+        validation: Callable[[], dict[str, Any]] | None,
+    ) -> None:
+        self.model, self.optimizer, self.rate = model, optimizer, rate
+        self.source, self.validation = source, validation
+        self.accumulation: int = optimizer.gradient_accumulation_steps or 1
+        self._block: Any = None
+        self._capacity = 0
+
+    def train(
+        self,
+        policy: Policy,
+        steps: int,
+        *,
+        first: int = 0,
+        factor: float = 1.0,
+        until: Callable[[Trace], bool] | None = None,
+    ) -> Trace:
+        if self._block is None:
+            self._begin()
+        trace, losses, rates = Trace(), np.empty(0), np.empty(0)
+        each = self.accumulation
+        for begin in range(0, steps * each, _BLOCK):
+            micro = np.arange(begin, min(begin + _BLOCK, steps * each))
+            values = [[policy.values(first + int(n), factor)["lr"]] for n in micro // each]
+            data, rows = self._next(len(micro))
+            block_losses, used = self._block(data, rows, np.array(values, "float32"))
+            losses, rates = np.append(losses, block_losses), np.append(rates, used[:, 0])
+            new = slice(len(trace.losses) * each, len(losses) // each * each)
+            means = losses[new].reshape(-1, each).mean(axis=1)
+            trace.extend(means.tolist(), {"lr": rates[new][::each].tolist()})
+            if until is not None and until(trace):
+                break
+        return trace
+
+    def evaluate(self, split: str = "validation") -> dict[str, float]:
+        assert self.validation is not None  # else it is not asked for
+        with untouched():
+            metrics = self.model.evaluate(**self.validation(), verbose=0, return_dict=True)
+        return {"loss": float(metrics["loss"])}
+
+    def snapshot(self) -> Snapshot:
+        self._test_function = self.model.test_function
+        self._buffers = [(buffer, buffer.clone()) for buffer in _buffers(self.model)]
+        arrays = copied(self._variables())
+        if self.folder is None:
+            return Snapshot(arrays, {})
+        # NumPy's files know nothing of bfloat16
+        plain = {n: a.astype("float32") if a.dtype.kind == "V" else a for n, a in arrays.items()}
+        Snapshot(plain, {}).save(self.folder / "state.npz")
+        return Snapshot({}, {})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        if self.folder is not None:
+            snapshot = Snapshot.load(self.folder / "state.npz")
+        for name, variable in self._variables().items():
+            variable.assign(snapshot.arrays[name])
+        for buffer, before in self._buffers:
+            buffer.copy_(before)
+        self.model.test_function = self._test_function
+
+    def rows(self, step: int) -> Any:
+        raise NotImplementedError("an iterable does not tell its rows")
+
+    def _variables(self) -> dict[str, Any]:
+        return variables_of(self.model, *self.model.metrics_variables)
+
+    def _begin(self) -> None:
+        """Make the model ready for blocks of the test."""
+        optimizer = self.optimizer
+        if optimizer.use_ema:  # after fit weights and averages share buffers, which JAX donates
+            for variable in self._variables().values():
+                variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
+        if self.accumulation > 1:  # begins an update, also where fit ended amid one
+            optimizer._iterations.assign(optimizer.iterations * self.accumulation)
+            for gradients in optimizer._accumulated_gradients:
+                gradients.assign(keras.ops.zeros(gradients.shape, gradients.dtype))
+        self._block = BLOCKS[keras.backend.backend()](self.model, [self.rate])
+
+    def _next(self, count: int) -> tuple[Any, Any]:
+        """Return the next batches, one after the other, and the rows of each."""
+        batches = self.source.take(count)
+        size = len(keras.tree.flatten(batches[0])[0])
+        self._capacity = max(self._capacity, count)  # one shape of the data: one compilation
+        batches += batches[-1:] * (self._capacity - count)
+        data = keras.tree.map_structure(keras.ops.convert_to_tensor, joined(batches))
+        return data, np.arange(count * size, dtype="int32").reshape(count, size)
+
+
+def _buffers(model: Any) -> list[Any]:
+    """Return what torch modules in a Keras model hold beside variables, such as statistics."""
+    if keras.backend.backend() != "torch":
+        return []
+    return [buffer for layer in model._flatten_layers() for buffer in layer.buffers()]

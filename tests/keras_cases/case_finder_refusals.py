@@ -1,0 +1,99 @@
+"""What the range test refuses, with the way out."""
+
+import common
+import keras
+import pytest
+from common import BACKEND
+from finder_toys import PAIRS, X, Y, everything, fit, network
+from keras.optimizers import SGD, LossScaleOptimizer
+
+import lehr
+import lehr.keras
+
+
+class OwnStep(keras.Sequential):
+    def train_step(self, *args):
+        logs = super().train_step(*args)
+        if BACKEND == "jax":
+            return {"mine": logs[0]["loss"]}, logs[1]
+        return {"mine": logs["loss"]}
+
+
+class OwnLoss(keras.Sequential):
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return keras.ops.mean((y_pred - x[:, :1]) ** 2)
+
+
+def built(cls, optimizer=None, loss=None):
+    model = cls([keras.Input((5,)), keras.layers.Dense(1)])
+    model.compile(optimizer or SGD(), loss=loss)
+    return model
+
+
+def test_data_without_targets_for_a_model_with_a_loss_of_its_own():
+    sweep = lehr.keras.range_test(built(OwnLoss), (X,), steps=20)
+    assert len(sweep.losses) == 20
+    lehr.keras.range_test(built(OwnLoss), [X[:8], X[8:16]], steps=20, validation_data=(X,))
+
+
+def multi():
+    return keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(SGD()))
+
+
+MODELS = {
+    "not compiled": (lambda: keras.Sequential(), r"model must be compiled.*model\.compile"),
+    "scaled, two optimizers": (
+        lambda: built(keras.Sequential, LossScaleOptimizer(multi()), "mse"),
+        "must be one with one rate",
+    ),
+    "two optimizers": (
+        lambda: built(keras.Sequential, multi(), "mse"),
+        "must be one with one rate",
+    ),
+    "no loss": (lambda: built(OwnStep, loss="mse"), r"the batch as 'loss', got \['mine'\]"),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_models_are_refused(case):
+    make, message = MODELS[case]
+    with pytest.raises(ValueError, match=message):
+        lehr.keras.range_test(make(), (X, Y))
+
+
+LONG = [(X[:8], Y[:8]), (X, Y)]
+WIDE = [(X[:8], Y[:8]), (X[:8, :4], Y[:8])]
+DATA = {
+    "an array": ({"data": X}, r"data must be \(x, y\) or \(x, y, sample_weight\).*got 'ndarray'"),
+    "a name": ({"data": "mnist"}, "data must be .*got 'str'"),
+    "no targets": ({"data": (X,)}, "data must be .*got 'tuple of 1'"),
+    "no targets in a batch": ({"data": [X]}, "data must be .*got 'ndarray of 1'"),
+    "too many": ({"data": (X, Y, Y, Y)}, "data must be .*got 'tuple of 4'"),
+    "unequal": ({"data": (X, Y[:9])}, r"data must be arrays of one length, above 0, got \[9, 96\]"),
+    "empty arrays": ({"data": (X[:0], Y[:0])}, r"of one length, above 0, got \[0\]"),
+    "empty": ({"data": []}, r"data must be one with a batch for each update, or .*, got \[\]"),
+    "a short generator": ({"data": iter(PAIRS)}, "data must be one with a batch for each update"),
+    "a longer batch": ({"data": LONG}, "data must be batches of one shape: 8 rows of .*got '96"),
+    "a narrower batch": ({"data": WIDE}, "data must be batches of one shape.*pad them"),
+    "a large batch": ({"batch_size": 97}, "batch_size must be at most the 96 training rows"),
+    "no batch": ({"batch_size": 0}, "batch_size must be a whole number >= 1, got 0"),
+    "one pass": ({"validation_data": iter(PAIRS)}, "validation_data must be .*pass a list"),
+    "unlike": (
+        {"validation_data": (X[:, :4], Y)},
+        r"validation_data must be like the data.*\(4,\)",
+    ),
+    "validation without targets": ({"validation_data": (X,)}, "validation_data must be .*of 1"),
+    "empty validation": ({"validation_data": []}, "validation_data must be one with"),
+    "an option": ({"high": 1e-9}, "high must be above low"),
+}
+
+
+@pytest.mark.parametrize("case", DATA)
+def test_bad_arguments_are_refused_and_nothing_is_lost(case):
+    options, message = DATA[case]
+    model = network(SGD(0.1))
+    fit(model)
+    before = everything(model)
+    with pytest.raises(ValueError, match=message):
+        lehr.keras.range_test(model, **({"data": (X, Y)} | options))
+    assert common.same(before, everything(model))
