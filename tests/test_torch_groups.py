@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Muon, RMSprop
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, SequentialLR, StepLR
 
 import lehr
 import lehr.torch
@@ -282,7 +282,7 @@ def test_an_unknown_late_group_is_refused_at_its_first_update():
 def test_an_optimizer_that_is_driven_is_refused(first):
     optimizer = SGD(weights(), lr=1.0)
     kept = first(optimizer, FALL)
-    rule = r"optimizer must be one that no scheduler drives yet, got 'SGD .*shared=True"
+    rule = r"optimizer must be one that no other scheduler drives, got 'SGD .*shared=True"
     with pytest.raises(ValueError, match=rule):
         lehr.torch.Scheduler(optimizer, FALL)
     with pytest.raises(ValueError, match=rule):
@@ -290,6 +290,59 @@ def test_an_optimizer_that_is_driven_is_refused(first):
     shared = lehr.torch.Scheduler(optimizer, FALL * 0.5, shared=True)
     assert shared.get_last_lr() == [0.5]
     assert kept.last_epoch == 0
+
+
+def test_torchs_scheduler_attached_after_ours_is_refused():
+    optimizer = SGD(weights(), lr=1.0)
+    scheduler = lehr.torch.Scheduler(optimizer, FALL)
+    StepLR(optimizer, 1, 0.1)
+    with pytest.raises(ValueError, match=r"no other scheduler drives, got 'SGD .*; pass shared="):
+        scheduler.step()
+    assert (scheduler.last_epoch, scheduler._step_count) == (0, 1)
+
+
+def part_of_a_sequence():
+    """Ours for two steps, then torch's from the rate that it finds."""
+    optimizer = SGD(weights(), lr=1.0)
+    policy = lehr.Policy(FALL, control=lehr.Plateau(patience=1, factor=0.5))
+    ours = lehr.torch.Scheduler(optimizer, policy, shared=True)
+    return optimizer, ours, SequentialLR(optimizer, [ours, ExponentialLR(optimizer, 0.5)], [2])
+
+
+def test_a_late_group_leaves_the_rate_of_another_part_alone():
+    optimizer, _, sequence = part_of_a_sequence()
+    drive(optimizer, sequence, 3)
+    rate = optimizer.param_groups[0]["lr"]
+    optimizer.add_param_group({"params": weights(), "lr": 0.25})
+    optimizer.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [rate, 0.25]
+
+
+def test_a_metric_leaves_the_rate_of_another_part_alone():
+    optimizer, ours, sequence = part_of_a_sequence()
+    drive(optimizer, sequence, 3)
+    rate = optimizer.param_groups[0]["lr"]
+    for _ in range(2):
+        ours.observe(1.0)
+    assert optimizer.param_groups[0]["lr"] == rate
+
+
+def test_a_metric_counts_from_the_next_step_in_our_own_part():
+    optimizer, ours, sequence = part_of_a_sequence()
+    for _ in range(2):
+        ours.observe(1.0)
+    assert drive(optimizer, sequence, 2) == [1.0, 0.5 * FALL(1)]
+
+
+def test_a_scheduler_that_was_replaced_says_nothing_of_late_groups():
+    optimizer = named(1)
+    old = lehr.torch.Scheduler(optimizer, lehr.Policy({"g0": FALL}))
+    policy = lehr.Policy({"g0": FALL, "head": FALL * 0.5})
+    new = lehr.torch.Scheduler(optimizer, policy, later=["head"], shared=True)
+    optimizer.add_param_group({"params": weights(), "name": "head"})
+    drive(optimizer, new, 2)
+    assert new.get_last_lr() == [FALL(2), 0.5 * FALL(2)]
+    assert old.last_epoch == 0
 
 
 def test_a_scheduler_that_is_gone_drives_no_more():
@@ -310,7 +363,7 @@ def test_a_copy_drives_its_own_optimizer_and_its_late_groups():
         twin.optimizer.add_param_group({"params": [weight]})
         drive(twin.optimizer, twin, 1)
         assert -weight.item() == FALL(2)
-        with pytest.raises(ValueError, match="one that no scheduler drives yet"):
+        with pytest.raises(ValueError, match="one that no other scheduler drives"):
             lehr.torch.Scheduler(twin.optimizer, FALL)
     assert scheduler.get_last_lr() == [FALL(2)]
 

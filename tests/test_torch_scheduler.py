@@ -188,7 +188,8 @@ def test_inside_sequential_lr(first):
     optimizer = SGD(weights(), lr=1.0)
     ours = lehr.linear(0.5, 0.0, 10)
     if first:
-        parts = [lehr.torch.Scheduler(optimizer, ours), ConstantLR(optimizer, 0.25, 100)]
+        ours_first = lehr.torch.Scheduler(optimizer, ours, shared=True)
+        parts = [ours_first, ConstantLR(optimizer, 0.25, 100)]
     else:
         parts = [
             LinearLR(optimizer, 0.25, total_iters=4),

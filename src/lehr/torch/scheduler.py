@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -46,13 +46,14 @@ class Scheduler(LRScheduler):
         later: groups in the policy that are still to be added, by name; with one optimizer also
             by index.
         shared: for a part of torch's SequentialLR or ChainedScheduler, or to take the place of
-            another scheduler; else an optimizer that is driven already is refused.
+            another scheduler; else an optimizer that another drives is refused. Beside another,
+            it writes in its own `step()` only.
         on_change: "refuse" to load the state of another policy, or "continue" under this one.
 
     Raises:
         TypeError: if the optimizer is none of torch's kind.
         ValueError: if a length is not known, the optimizer lacks what the policy moves, the
-            policy's groups are not the optimizer's, or it has a scheduler already.
+            policy's groups are not the optimizer's, or another scheduler drives it.
 
     >>> import lehr, torch
     >>> weight = torch.nn.Parameter(torch.zeros(1))
@@ -89,10 +90,10 @@ class Scheduler(LRScheduler):
         self.relative, self.on_change = relative, one_of("on_change", on_change, ON_CHANGE)
         self.later = self._checked_later(later)
         check_values(self.optimizers, self.policy.targets, self.later)
+        self.shared = shared
         for driven in self.optimizers:
             if not shared and self._others_drive(driven):
-                rule, way_out = "one that no scheduler drives yet", "pass shared=True to be another"
-                fail("optimizer", rule, f"{type(driven).__name__} with one attached", way_out)
+                _refuse_driven(driven)
         self.control = self.policy.control.init() if self.policy.control else None
         self._best = Best()
         groups = all_groups(self.optimizers)
@@ -108,12 +109,16 @@ class Scheduler(LRScheduler):
         """Go on to the next step, or to step ``epoch``, and write its values."""
         if epoch is not None:  # a metric goes to `observe`
             epoch = whole("epoch", epoch, at_least=0)
+        for optimizer in self.optimizers:
+            if not self.shared and _torch_drives(optimizer):  # attached after this one
+                _refuse_driven(optimizer)
         self._step_count += 1
         self._update_lr(epoch)
 
     def observe(self, metric: float, model: torch.nn.Module | None = None) -> None:
         """Show the policy's controller a metric; the next update uses its factor.
 
+        Where another scheduler drives the optimizer too, the next `step()` does.
         Where ``torch.distributed`` runs, the mean over all processes is taken, so that they
         cannot drift apart: each must call it.
 
@@ -136,7 +141,8 @@ class Scheduler(LRScheduler):
         self.control = self.policy.control.update(before, agreed(metric))
         if restores and model is not None:
             self._best.follow(before, self.control, model)
-        self._write()
+        if not any(map(self._others_drive, self.optimizers)):
+            self._write()  # else the rate may be that of another part
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return copies of the rates that the next update uses, one per parameter group."""
@@ -215,7 +221,9 @@ class Scheduler(LRScheduler):
             if torch.compiler.is_compiling():  # what changes here would be compiled again
                 return
             scheduler = ref()
-            if scheduler is not None and len(all_groups(scheduler.optimizers)) != scheduler._known:
+            if scheduler is None or len(all_groups(scheduler.optimizers)) == scheduler._known:
+                return
+            if not any(map(scheduler._others_drive, scheduler.optimizers)):
                 scheduler._write()
 
         def rewrite(optimizer: Optimizer) -> None:
@@ -233,6 +241,11 @@ class Scheduler(LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
         self._attach()
+
+
+def _refuse_driven(optimizer: Optimizer) -> NoReturn:
+    rule, way_out = "one that no other scheduler drives", "pass shared=True to be one of several"
+    fail("optimizer", rule, f"{type(optimizer).__name__} with one attached", way_out)
 
 
 def _torch_drives(optimizer: Optimizer) -> bool:
