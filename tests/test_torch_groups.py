@@ -6,7 +6,7 @@ import io
 import pytest
 import torch
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Muon, RMSprop
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, SequentialLR, StepLR
 
 import lehr
 import lehr.torch
@@ -168,6 +168,67 @@ def test_relative_resumes_in_any_order(cut, tensor, order):
     assert used == [0.5 * fall for fall in FALLS]
 
 
+@pytest.mark.parametrize(
+    ("lrs", "policy", "match"),
+    [
+        ((1.0, 0.0), FALL, r"lr of group 'g1' must be other than 0 for relative=True, got 0.0; "),
+        ((1.0, 1.0), lehr.Policy(FALL, FALL * 0.5), "momentum of group 'g0' must be other than 0"),
+        ((1.0, 1.0), lehr.Policy(FALL, None, FALL), "weight_decay of group 'g0' must be other "),
+        (
+            (1.0, 1.0),
+            lehr.Policy(FALL, others={"dampening": FALL}),
+            "dampening of group 'g0' .*; make the optimizer with a value .* leave relative out",
+        ),
+    ],
+)
+def test_relative_with_nothing_to_multiply_is_refused(lrs, policy, match):
+    groups = [
+        {"params": weights(), "lr": lr, "name": name}
+        for name, lr in zip(("g0", "g1"), lrs, strict=True)
+    ]
+    optimizer = SGD(groups)
+    with pytest.raises(ValueError, match=match):
+        lehr.torch.Scheduler(optimizer, policy, relative=True)
+    assert "initial_lr" not in optimizer.param_groups[0]
+    lehr.torch.Scheduler(optimizer, policy)
+
+
+def test_relative_leaves_a_group_without_weight_decay_without():
+    groups = [{"params": weights(), "weight_decay": 0.5}, {"params": weights()}]
+    optimizer = SGD(groups, lr=1.0)
+    policy = lehr.Policy(FALL, weight_decay=FALL)
+    lehr.torch.Scheduler(optimizer, policy, relative=True).step(4)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.25, 0.0]
+
+
+@pytest.mark.parametrize("name", ["relative", "shared"])
+def test_a_word_is_no_flag(name):
+    with pytest.raises(TypeError, match=f"{name} must be True or False, got 'no'"):
+        lehr.torch.Scheduler(SGD(weights(), lr=1.0), FALL, **{name: "no"})
+
+
+def test_two_names_of_one_hyperparameter_are_refused():
+    policy = lehr.Policy(lr=0.1, momentum=0.9, others={"beta1": 0.5})
+    rule = r"policy must be of one name .* of Adam, got \['momentum', 'beta1'\]; they are the same"
+    with pytest.raises(ValueError, match=rule):
+        lehr.torch.Scheduler(Adam(weights()), policy)
+    adam = Adam([{"params": weights(), "name": "b"}])
+    sgd = SGD([{"params": weights(), "name": "a"}], lr=1.0)
+    apart = lehr.Policy(lr=0.1, momentum={"a": 0.9}, others={"beta1": {"b": 0.5}})
+    with pytest.raises(ValueError, match=r"the optimizer's \['a', 'b'\], got \['a'\]; missing: b;"):
+        lehr.torch.Scheduler([sgd, adam], apart)  # beta1 is a momentum
+    both = lehr.Policy(lr=0.1, momentum={"a": 0.9, "b": 0.5}, others={"beta2": {"b": 0.9}})
+    lehr.torch.Scheduler([sgd, adam], both)
+    assert adam.param_groups[0]["betas"] == (0.5, 0.9)
+
+
+def test_one_optimizer_twice_is_refused():
+    optimizer = SGD(weights(), lr=1.0)
+    rule = r"optimizer must be a list without the same one twice, got \['SGD', 'SGD'\]"
+    with pytest.raises(ValueError, match=rule):
+        lehr.torch.Scheduler([optimizer, optimizer], FALL)
+
+
 def test_relative_under_an_optimizer_state_that_nothing_drove():
     """As when a checkpoint was written before the policy was thought of."""
     loaded = SGD(weights(), lr=0.25, momentum=0.5)
@@ -256,6 +317,12 @@ def test_a_name_to_come_is_told_or_refused():
     lehr.torch.Scheduler(named(1), policy, later=["head"])
 
 
+@pytest.mark.parametrize("policy", [FALL, lehr.Policy(lr={"g0": FALL, "head": FALL})])
+def test_a_group_to_come_that_the_policy_does_not_name_is_refused(policy):
+    with pytest.raises(ValueError, match=r"later must be groups that the policy .* got \['heda'\]"):
+        lehr.torch.Scheduler(named(1), policy, later=["heda"])
+
+
 def test_a_group_to_come_may_go_by_its_index():
     optimizer = SGD(weights(), lr=1.0)
     scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy({0: FALL, 1: FALL * 0.5}), later=[1])
@@ -282,7 +349,7 @@ def test_an_unknown_late_group_is_refused_at_its_first_update():
 def test_an_optimizer_that_is_driven_is_refused(first):
     optimizer = SGD(weights(), lr=1.0)
     kept = first(optimizer, FALL)
-    rule = r"optimizer must be one that no scheduler drives yet, got 'SGD .*shared=True"
+    rule = r"optimizer must be one that no other scheduler drives, got 'SGD .*shared=True"
     with pytest.raises(ValueError, match=rule):
         lehr.torch.Scheduler(optimizer, FALL)
     with pytest.raises(ValueError, match=rule):
@@ -292,10 +359,74 @@ def test_an_optimizer_that_is_driven_is_refused(first):
     assert kept.last_epoch == 0
 
 
+def test_torchs_scheduler_attached_after_ours_is_refused():
+    optimizer = SGD(weights(), lr=1.0)
+    scheduler = lehr.torch.Scheduler(optimizer, FALL)
+    StepLR(optimizer, 1, 0.1)
+    with pytest.raises(ValueError, match=r"no other scheduler drives, got 'SGD .*; pass shared="):
+        scheduler.step()
+    assert (scheduler.last_epoch, scheduler._step_count) == (0, 1)
+
+
+def part_of_a_sequence():
+    """Ours for two steps, then torch's from the rate that it finds."""
+    optimizer = SGD(weights(), lr=1.0)
+    policy = lehr.Policy(FALL, control=lehr.Plateau(patience=1, factor=0.5))
+    ours = lehr.torch.Scheduler(optimizer, policy, shared=True)
+    return optimizer, ours, SequentialLR(optimizer, [ours, ExponentialLR(optimizer, 0.5)], [2])
+
+
+def test_a_late_group_leaves_the_rate_of_another_part_alone():
+    optimizer, _, sequence = part_of_a_sequence()
+    drive(optimizer, sequence, 3)
+    rate = optimizer.param_groups[0]["lr"]
+    optimizer.add_param_group({"params": weights(), "lr": 0.25})
+    optimizer.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [rate, 0.25]
+
+
+def test_a_metric_leaves_the_rate_of_another_part_alone():
+    optimizer, ours, sequence = part_of_a_sequence()
+    drive(optimizer, sequence, 3)
+    rate = optimizer.param_groups[0]["lr"]
+    for _ in range(2):
+        ours.observe(1.0)
+    assert optimizer.param_groups[0]["lr"] == rate
+
+
+def test_a_metric_counts_from_the_next_step_in_our_own_part():
+    optimizer, ours, sequence = part_of_a_sequence()
+    for _ in range(2):
+        ours.observe(1.0)
+    assert drive(optimizer, sequence, 2) == [1.0, 0.5 * FALL(1)]
+
+
+def test_a_scheduler_that_was_replaced_says_nothing_of_late_groups():
+    optimizer = named(1)
+    old = lehr.torch.Scheduler(optimizer, lehr.Policy({"g0": FALL}))
+    policy = lehr.Policy({"g0": FALL, "head": FALL * 0.5})
+    new = lehr.torch.Scheduler(optimizer, policy, later=["head"], shared=True)
+    optimizer.add_param_group({"params": weights(), "name": "head"})
+    drive(optimizer, new, 2)
+    assert new.get_last_lr() == [FALL(2), 0.5 * FALL(2)]
+    assert old.last_epoch == 0
+
+
 def test_a_scheduler_that_is_gone_drives_no_more():
     optimizer = SGD(weights(), lr=1.0)
     lehr.torch.Scheduler(optimizer, FALL)
     assert drive(optimizer, lehr.torch.Scheduler(optimizer, FALL), 8) == FALLS
+
+
+def test_a_scheduler_that_is_gone_leaves_no_hook():
+    optimizer = SGD(weights(), lr=1.0)
+    kept = lehr.torch.Scheduler(optimizer, FALL)
+    for _ in range(5):
+        copy.deepcopy(lehr.torch.Scheduler(optimizer, FALL, shared=True))
+    assert len(optimizer._optimizer_step_pre_hooks) == 1
+    assert len(optimizer._optimizer_load_state_dict_post_hooks) == 1
+    del kept
+    assert len(optimizer._optimizer_step_pre_hooks) == 0
 
 
 def test_a_copy_drives_its_own_optimizer_and_its_late_groups():
@@ -310,7 +441,7 @@ def test_a_copy_drives_its_own_optimizer_and_its_late_groups():
         twin.optimizer.add_param_group({"params": [weight]})
         drive(twin.optimizer, twin, 1)
         assert -weight.item() == FALL(2)
-        with pytest.raises(ValueError, match="one that no scheduler drives yet"):
+        with pytest.raises(ValueError, match="one that no other scheduler drives"):
             lehr.torch.Scheduler(twin.optimizer, FALL)
     assert scheduler.get_last_lr() == [FALL(2)]
 

@@ -1,5 +1,6 @@
 """lehr.torch.Scheduler: real training; what each update really used."""
 
+import numpy as np
 import pytest
 import torch
 from torch.optim import SGD, Adam, AdamW, RMSprop
@@ -95,10 +96,11 @@ def test_groups_may_have_their_own_momentum():
 
 @pytest.mark.parametrize("given", [{"g0": 0.1}, {"g0": 0.1, "g1": 0.1, "g2": 0.1}])
 def test_groups_must_be_the_optimizers(given):
-    names = r"groups of lr must be the optimizer's \['g0', 'g1'\], got \['g0'"
+    wrong = "missing: g1;" if len(given) == 1 else "extra: g2;"
+    names = rf"groups of lr must be the optimizer's \['g0', 'g1'\], got \['g0'.*\]; {wrong} a group"
     with pytest.raises(ValueError, match=names):
         lehr.torch.Scheduler(named(), lehr.Policy(lr=given))
-    nameless = r"the optimizer's \['0'\], got \['g0'.*; a group goes by its 'name' or its index"
+    nameless = r"got \['g0'.*; missing: 0; extra: g0.*; a group goes by its 'name' or its index"
     with pytest.raises(ValueError, match=nameless):
         lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.Policy(lr=given))
 
@@ -178,6 +180,7 @@ def test_it_is_a_torch_scheduler_and_patches_nothing():
     assert not hasattr(scheduler, "total_steps")
     assert scheduler.base_lrs == [1.0]
     assert scheduler._last_lr == scheduler.get_last_lr() == [CYCLE.lr(0)]
+    assert scheduler.get_lr() == [CYCLE.lr(0)]  # torch's would raise
     assert (scheduler.last_epoch, scheduler._step_count) == (0, 1)
     scheduler.step()
     assert (scheduler.last_epoch, scheduler._step_count) == (1, 2)
@@ -188,7 +191,8 @@ def test_inside_sequential_lr(first):
     optimizer = SGD(weights(), lr=1.0)
     ours = lehr.linear(0.5, 0.0, 10)
     if first:
-        parts = [lehr.torch.Scheduler(optimizer, ours), ConstantLR(optimizer, 0.25, 100)]
+        ours_first = lehr.torch.Scheduler(optimizer, ours, shared=True)
+        parts = [ours_first, ConstantLR(optimizer, 0.25, 100)]
     else:
         parts = [
             LinearLR(optimizer, 0.25, total_iters=4),
@@ -278,6 +282,45 @@ def test_observe_without_a_controller_is_refused():
         scheduler.observe(1.0)
 
 
+@pytest.mark.parametrize("metric", ["0.5", "x", None, torch.ones(3), [1.0], 1j])
+def test_what_is_no_metric_is_refused(metric):
+    scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.Policy(1.0, control=PLATEAU))
+    with pytest.raises(TypeError, match="metric must be one number, got "):
+        scheduler.observe(metric)
+    assert scheduler.control == PLATEAU.init()
+
+
+@pytest.mark.parametrize("metric", [1, np.float32(1.0), np.array(1.0), torch.ones(1)])
+def test_one_number_of_any_kind_is_a_metric(metric):
+    scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.Policy(1.0, control=PLATEAU))
+    scheduler.observe(metric)
+    assert scheduler.control.best == 1.0
+
+
+def test_a_policy_that_cannot_be_saved_is_refused():
+    optimizer = SGD(weights(), lr=1.0)
+    unnamed = lehr.from_function(lambda t: 0.5**t)
+    with pytest.raises(ValueError, match=r"name must be given to .*; from_function\(f, name=...\)"):
+        lehr.torch.Scheduler(optimizer, unnamed)
+
+
+def test_get_lr_is_of_the_clocks_step_and_writes_nothing():
+    optimizer = named(lr=0.5)
+    policy = lehr.Policy(lr=PER_GROUP, control=PLATEAU)
+    scheduler = lehr.torch.Scheduler(optimizer, policy, relative=True)
+    scheduler.last_epoch = 10
+    assert scheduler.get_lr() == [0.25, 0.025]
+    assert scheduler.get_last_lr() == [0.5, 0.05]
+
+
+def test_ignite_simulates_it():
+    param_scheduler = pytest.importorskip("ignite.handlers.param_scheduler")
+    scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.linear(1.0, 0.0, 4))
+    told = param_scheduler.LRScheduler.simulate_values(4, scheduler)
+    assert [rate for _, rate in told] == [1.0, 0.75, 0.5, 0.25]
+    assert scheduler.get_last_lr() == [1.0]
+
+
 def test_lengths_are_resolved_or_refused():
     optimizer = SGD(weights(), lr=1.0)
     with pytest.raises(ValueError, match=r"policy must be in whole steps .* pass steps="):
@@ -328,3 +371,19 @@ def test_only_a_torch_optimizer_is_driven():
     for wrong in ([], None, [SGD(weights(), lr=1.0), None]):
         with pytest.raises(TypeError, match=r"optimizer must be a torch.optim.Optimizer or a list"):
             lehr.torch.Scheduler(wrong, CYCLE)
+
+
+class Wrapper(torch.optim.Optimizer):
+    """Keeps its optimizer by another name, as PostLocalSGDOptimizer does, and has no hooks."""
+
+    def __init__(self, optim):
+        self.optim = optim
+        self.param_groups = optim.param_groups
+
+
+def test_a_wrapper_that_hides_its_optimizer_is_refused():
+    wrapper = Wrapper(SGD(weights(), lr=1.0))
+    rule = r"with hooks, or a wrapper .* as .optimizer, got 'Wrapper'; pass the optimizer that it"
+    with pytest.raises(TypeError, match=rule):
+        lehr.torch.Scheduler(wrapper, CYCLE)
+    lehr.torch.Scheduler(wrapper.optim, CYCLE.lr)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from typing import Any
 
 import torch
 from torch import Tensor, distributed
 
 from lehr.control import State, is_best, reduced
+from lehr.schedule.check import fail
 
 
 class Best:
@@ -37,7 +39,15 @@ def processes() -> int:
 
 def agreed(metric: float) -> float:
     """Return the mean of a metric over all processes, so that they decide alike."""
-    return float(agreed_all(torch.tensor(float(metric), dtype=torch.float64)))
+    return float(agreed_all(torch.tensor(_number(metric), dtype=torch.float64)))
+
+
+def _number(metric: Any) -> float:
+    """Return a number, or the one in a tensor or an array, or raise."""
+    with suppress(TypeError, ValueError, RuntimeError, OverflowError):
+        if not isinstance(metric, str | bytes):
+            return float(metric)
+    fail("metric", "one number", metric, error=TypeError)
 
 
 def agreed_all(values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ A group goes by its ``"name"``, or by its index among all groups.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from torch import Tensor
 from torch.optim import Optimizer, RMSprop
@@ -141,11 +141,52 @@ def check_values(
         schedules = target if isinstance(target, dict) else dict.fromkeys(names, target)
         having = [key for key, (_, g) in zip(names, members, strict=True) if _has(g, name)]
         if set(having) - set(schedules) or set(schedules) - set(names) - set(later):
-            way_out = "a group goes by its 'name' or its index; name those to come in later="
-            fail(f"groups of {name}", f"the optimizer's {having}", list(schedules), way_out)
+            _refuse_groups(name, having, list(schedules), [*names, *later])
         for key, (optimizer, group) in zip(names, members, strict=True):
             if key in schedules:
                 _check_group(optimizer, group, name, schedules[key])
+    for key, (optimizer, group) in zip(names, members, strict=True):
+        given = [n for n, t in targets.items() if not isinstance(t, dict) or key in t]
+        _check_places(optimizer, group, given)
+
+
+def _refuse_groups(name: str, having: list[str], given: list[str], known: list[str]) -> NoReturn:
+    wrong = {
+        "missing": [key for key in having if key not in given],
+        "extra": [key for key in given if key not in known],
+    }
+    told = [f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys]
+    way_out = "a group goes by its 'name' or its index; name those to come in later="
+    fail(f"groups of {name}", f"the optimizer's {having}", given, "; ".join([*told, way_out]))
+
+
+def _check_places(optimizer: Optimizer, group: Group, names: list[str]) -> None:
+    """Raise if two names mean one hyperparameter of a group, as momentum and beta1 do in Adam."""
+    taken: dict[str | int, str] = {}
+    for name in names:
+        place = name if name in group else _BETAS[name]
+        if place in taken:
+            rule = f"of one name for each hyperparameter of {type(optimizer).__name__}"
+            way_out = "they are the same there: leave one out"
+            fail("policy", rule, [taken[place], name], way_out)
+        taken[place] = name
+
+
+def check_bases(groups: Sequence[Group], targets: dict[str, Target]) -> None:
+    """Raise if a relative policy cannot move something: all groups have 0, or a rate is 0.
+
+    Some groups without weight decay, or momentum, are common and stay without.
+    """
+    for name, target in targets.items():
+        moved = {
+            group_name(i, group): group.get(f"initial_{name}", _get(group, name))
+            for i, group in enumerate(groups)
+            if not isinstance(target, dict) or group_name(i, group) in target
+        }
+        zero = [key for key, base in moved.items() if base == 0]
+        if zero and (name == "lr" or len(zero) == len(moved)):
+            way_out = "make the optimizer with a value to multiply, or leave relative out"
+            fail(f"{name} of group {zero[0]!r}", "other than 0 for relative=True", 0.0, way_out)
 
 
 def _check_group(optimizer: Optimizer, group: Group, name: str, schedule: Schedule) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -16,7 +16,16 @@ from lehr.resume import ON_CHANGE, read_state, saved_state
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, one_of, whole
 from lehr.torch.best import Best, agreed, processes
-from lehr.torch.groups import all_groups, check_values, keep_bases, read_value, write_values
+from lehr.torch.groups import (
+    Group,
+    all_groups,
+    check_bases,
+    check_values,
+    group_name,
+    keep_bases,
+    read_value,
+    write_values,
+)
 
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
     weakref.WeakKeyDictionary()
@@ -46,13 +55,15 @@ class Scheduler(LRScheduler):
         later: groups in the policy that are still to be added, by name; with one optimizer also
             by index.
         shared: for a part of torch's SequentialLR or ChainedScheduler, or to take the place of
-            another scheduler; else an optimizer that is driven already is refused.
+            another scheduler; else an optimizer that another drives is refused. Beside another,
+            it writes in its own `step()` only.
         on_change: "refuse" to load the state of another policy, or "continue" under this one.
 
     Raises:
         TypeError: if the optimizer is none of torch's kind.
-        ValueError: if a length is not known, the optimizer lacks what the policy moves, the
-            policy's groups are not the optimizer's, or it has a scheduler already.
+        ValueError: if a length is not known, the policy cannot be saved, the optimizer lacks what
+            it moves, its groups are not the optimizer's, a relative one finds 0 to multiply, or
+            another scheduler drives the optimizer.
 
     >>> import lehr, torch
     >>> weight = torch.nn.Parameter(torch.zeros(1))
@@ -84,15 +95,22 @@ class Scheduler(LRScheduler):
             rule = "a torch.optim.Optimizer or a list of them"
             fail("optimizer", rule, optimizer, error=TypeError)
         self.optimizers = [_inner(optimizer) for optimizer in self.optimizers]
+        if len(set(map(id, self.optimizers))) < len(self.optimizers):
+            kinds = [type(optimizer).__name__ for optimizer in self.optimizers]
+            fail("optimizer", "a list without the same one twice", kinds)
+        for name, flag in (("relative", relative), ("shared", shared)):
+            if not isinstance(flag, bool):
+                fail(name, "True or False", flag, error=TypeError)
         self.optimizer = self.optimizers[0]  # read by trainers
         self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
-        self.relative, self.on_change = relative, one_of("on_change", on_change, ON_CHANGE)
+        self.policy.dumps()  # a state_dict holds it: what cannot be written is refused now
+        self.relative, self.shared = relative, shared
+        self.on_change = one_of("on_change", on_change, ON_CHANGE)
         self.later = self._checked_later(later)
-        check_values(self.optimizers, self.policy.targets, self.later)
+        self._check()
         for driven in self.optimizers:
             if not shared and self._others_drive(driven):
-                rule, way_out = "one that no scheduler drives yet", "pass shared=True to be another"
-                fail("optimizer", rule, f"{type(driven).__name__} with one attached", way_out)
+                _refuse_driven(driven)
         self.control = self.policy.control.init() if self.policy.control else None
         self._best = Best()
         groups = all_groups(self.optimizers)
@@ -108,12 +126,16 @@ class Scheduler(LRScheduler):
         """Go on to the next step, or to step ``epoch``, and write its values."""
         if epoch is not None:  # a metric goes to `observe`
             epoch = whole("epoch", epoch, at_least=0)
+        for optimizer in self.optimizers:
+            if not self.shared and _torch_drives(optimizer):  # attached after this one
+                _refuse_driven(optimizer)
         self._step_count += 1
         self._update_lr(epoch)
 
     def observe(self, metric: float, model: torch.nn.Module | None = None) -> None:
         """Show the policy's controller a metric; the next update uses its factor.
 
+        Where another scheduler drives the optimizer too, the next `step()` does.
         Where ``torch.distributed`` runs, the mean over all processes is taken, so that they
         cannot drift apart: each must call it.
 
@@ -123,6 +145,7 @@ class Scheduler(LRScheduler):
                 controller reduces, if it was made with ``restore_best``.
 
         Raises:
+            TypeError: if the metric is not one number.
             ValueError: if the policy has no controller, or it restores and there is no model.
         """
         if self.policy.control is None or self.control is None:
@@ -136,13 +159,25 @@ class Scheduler(LRScheduler):
         self.control = self.policy.control.update(before, agreed(metric))
         if restores and model is not None:
             self._best.follow(before, self.control, model)
-        self._write()
+        if not any(map(self._others_drive, self.optimizers)):
+            self._write()  # else the rate may be that of another part
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return copies of the rates that the next update uses, one per parameter group."""
         return [read_value(group, "lr") for group in all_groups(self.optimizers)]
 
     _last_lr = property(get_last_lr)  # read by code that looks inside torch schedulers
+
+    def get_lr(self) -> list[float | Tensor]:
+        """Return the rates of step ``last_epoch``: ignite moves it and writes them by itself."""
+        groups, rate = self._groups(), self._values()["lr"]
+        each = [
+            rate[group_name(i, group)] if isinstance(rate, dict) else rate
+            for i, group in enumerate(groups)
+        ]
+        if not self.relative:
+            return each
+        return [new * group["initial_lr"] for new, group in zip(each, groups, strict=True)]
 
     @property
     def _is_accelerate_prepared(self) -> bool:
@@ -186,13 +221,25 @@ class Scheduler(LRScheduler):
     def _write(self) -> None:
         if self.last_epoch < 0:  # a part of a SequentialLR that has not begun
             return
+        write_values(self._groups(), self._values(), self.relative)
+
+    def _groups(self) -> list[Group]:
+        """Return all groups, after a look at those that were added."""
         groups = all_groups(self.optimizers)
         if len(groups) != self._known:
-            check_values(self.optimizers, self.policy.targets, self.later)
+            self._check()
             keep_bases(groups, self.policy.targets)
             self._known = len(groups)
+        return groups
+
+    def _values(self) -> dict[str, Any]:
         factor = 1.0 if self.control is None else self.control.factor
-        write_values(groups, self.policy.values(self.last_epoch, factor), self.relative)
+        return self.policy.values(max(self.last_epoch, 0), factor)
+
+    def _check(self) -> None:
+        check_values(self.optimizers, self.policy.targets, self.later)
+        if self.relative:
+            check_bases(all_groups(self.optimizers), self.policy.targets)
 
     def _checked_later(self, later: Sequence[str | int]) -> tuple[str, ...]:
         if isinstance(later, str):
@@ -201,6 +248,10 @@ class Scheduler(LRScheduler):
         if len(self.optimizers) > 1 and any(name.isdigit() for name in names):
             rule = "names with several optimizers, where a new group shifts the indices"
             fail("later", rule, list(later), "give the group a 'name'")
+        named = {key for t in self.policy.targets.values() if isinstance(t, dict) for key in t}
+        if set(names) - named:
+            way_out = "leave out what it does not name: a group without its own joins by itself"
+            fail("later", f"groups that the policy names, {sorted(named)}", list(later), way_out)
         return names
 
     def _others_drive(self, optimizer: Optimizer) -> bool:
@@ -215,7 +266,9 @@ class Scheduler(LRScheduler):
             if torch.compiler.is_compiling():  # what changes here would be compiled again
                 return
             scheduler = ref()
-            if scheduler is not None and len(all_groups(scheduler.optimizers)) != scheduler._known:
+            if scheduler is None or len(all_groups(scheduler.optimizers)) == scheduler._known:
+                return
+            if not any(map(scheduler._others_drive, scheduler.optimizers)):
                 scheduler._write()
 
         def rewrite(optimizer: Optimizer) -> None:
@@ -227,12 +280,20 @@ class Scheduler(LRScheduler):
 
         for optimizer in self.optimizers:
             _attached[optimizer] = ref
-            optimizer.register_step_pre_hook(join)
-            optimizer.register_load_state_dict_post_hook(rewrite)
+            for handle in (
+                optimizer.register_step_pre_hook(join),
+                optimizer.register_load_state_dict_post_hook(rewrite),
+            ):
+                weakref.finalize(self, handle.remove).atexit = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
         self._attach()
+
+
+def _refuse_driven(optimizer: Optimizer) -> NoReturn:
+    rule, way_out = "one that no other scheduler drives", "pass shared=True to be one of several"
+    fail("optimizer", rule, f"{type(optimizer).__name__} with one attached", way_out)
 
 
 def _torch_drives(optimizer: Optimizer) -> bool:
@@ -244,4 +305,9 @@ def _inner(optimizer: Optimizer) -> Optimizer:
     """Return the optimizer in a wrapper that has no hooks of its own, such as Accelerate's."""
     if "_optimizer_step_pre_hooks" in vars(optimizer):
         return optimizer
-    return _inner(vars(optimizer)["optimizer"])
+    inside = vars(optimizer).get("optimizer")
+    if not isinstance(inside, Optimizer):
+        rule = "one with hooks, or a wrapper that keeps such a one as .optimizer"
+        way_out = "pass the optimizer that it wraps"
+        fail("optimizer", rule, type(optimizer).__name__, way_out, TypeError)
+    return _inner(inside)
