@@ -66,7 +66,7 @@ class Driven(Saved, Movable):
             self.observed = True  # told once
             warnings.warn(
                 "the policy has a controller that nothing feeds: add lehr.keras.Control() to the "
-                "callbacks of fit, or call optimizer.observe(metric) in a loop of your own",
+                "callbacks of fit, or call lehr.keras.driven(model).observe(metric) in your own loop",
                 stacklevel=2,
             )
         n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
@@ -135,7 +135,7 @@ class Driven(Saved, Movable):
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        way_out = "set model.optimizer.factor to scale it"
+        way_out = "set lehr.keras.driven(model).factor to scale it"
         fail("learning_rate", "left to the policy", value, way_out)
 
     @property
@@ -179,8 +179,8 @@ def attach(
 
     The value for step n is the one used in update n, on every backend, under
     ``steps_per_execution``, gradient accumulation and loss scaling. The optimizer saves and
-    loads with its model. Set ``optimizer.factor`` (through ``model.optimizer``) to scale the
-    rate while training, or let the callback `Control` do so for a policy with a controller.
+    loads with its model. Set ``driven(model).factor`` to scale the rate while training, or let
+    the callback `Control` do so for a policy with a controller.
 
     Args:
         optimizer: a Keras optimizer that has not trained yet.
@@ -209,10 +209,32 @@ def attach(
     record = whole("record", record, at_least=0)
     one_of("on_change", on_change, ON_CHANGE)
     own = {"policy": resolved, "record": record, "on_change": on_change}
-    return remade(_driven(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
+    return remade(_driven_class(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
 
 
-def _driven(base: Any) -> Any:
+def driven(model: keras.Model) -> Driven:
+    """Return the driven optimizer of a compiled model, also from within a ``LossScaleOptimizer``.
+
+    ``compile`` wraps the optimizer in one under the dtype policy ``mixed_float16``; what is set
+    on the wrapper does not reach the optimizer.
+
+    Raises:
+        ValueError: if the model's optimizer is not driven.
+
+    >>> import keras, lehr
+    >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.LossScaleOptimizer(attach(keras.optimizers.SGD(), 0.1)))
+    >>> driven(model).factor = 0.5
+    """
+    # through the property: on JAX it brings the traced state back into the variables
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not isinstance(optimizer, Driven):
+        fail("optimizer", "driven", optimizer, "compile with lehr.keras.attach(...)")
+    return optimizer
+
+
+def _driven_class(base: Any) -> Any:
     """Return the driven form of an optimizer class, known to Keras's loader by a fixed name."""
     if base not in _DRIVEN:
         cls = type(f"Driven{base.__name__}", (Driven, base), {"__module__": __name__})
@@ -231,4 +253,4 @@ for _stock in list(vars(keras.optimizers).values()):
         and _stock.__name__ not in ("Optimizer", *WRAPPERS)
     ):
         # on PyTorch an optimizer is made as a hidden subclass with grouped updates
-        _driven(type(_stock.__new__(_stock)))  # type: ignore[call-overload]
+        _driven_class(type(_stock.__new__(_stock)))  # type: ignore[call-overload]
