@@ -31,6 +31,19 @@ def _float32(value: Any) -> Any:
     return ops.cast(value, "float32")
 
 
+def _agreed(metric: Any) -> Any:
+    """Return the mean over the processes of ``torch.distributed``, so that they decide alike."""
+    if keras.backend.backend() != "torch":
+        return metric
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return metric
+    metrics = [0.0] * distributed.get_world_size()
+    distributed.all_gather_object(metrics, float(metric))  # on whatever device they talk
+    return sum(metrics) / len(metrics)
+
+
 class Driven(Saved, Movable):
     """Mixed into an optimizer's own class: writes the policy's values in the graph."""
 
@@ -66,7 +79,8 @@ class Driven(Saved, Movable):
             self.observed = True  # told once
             warnings.warn(
                 "the policy has a controller that nothing feeds: add lehr.keras.Control() to the "
-                "callbacks of fit, or call lehr.keras.driven(model).observe(metric) in your own loop",
+                "callbacks of fit, or in a loop of your own call "
+                "lehr.keras.driven(model).observe(metric)",
                 stacklevel=2,
             )
         n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
@@ -85,7 +99,9 @@ class Driven(Saved, Movable):
     def observe(self, metric: Any, model: keras.Model | None = None) -> None:
         """Show the policy's controller a metric; the next update uses its factor.
 
-        In ``fit`` the callback `Control` does it.
+        In ``fit`` the callback `Control` does it. Where ``torch.distributed`` runs, the mean over
+        all processes is taken: each must call it. On JAX and TensorFlow the processes of a run
+        must give the same metric.
 
         Args:
             metric: the value of what the controller monitors.
@@ -105,7 +121,7 @@ class Driven(Saved, Movable):
             fail("model", "given to a controller with restore_best", None, way_out)
         self.observed = True
         before = self.control_state
-        self.control_state = after = control.update(before, metric)
+        self.control_state = after = control.update(before, _agreed(metric))
         if not restores or model is None:
             return
         if is_best(before, after):
