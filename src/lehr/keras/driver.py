@@ -210,8 +210,9 @@ def attach(
 
     Raises:
         TypeError: if it is no Keras optimizer.
-        ValueError: if the optimizer has trained, is driven already, lacks a hyperparameter that
-            the policy moves, or a length is not known in whole steps.
+        ValueError: if the optimizer has trained, is driven already, has a schedule of its own or
+            lacks a hyperparameter that the policy moves, or if a length of the policy is not known
+            in whole steps or one of its functions has no name.
 
     >>> import keras, lehr
     >>> attach(keras.optimizers.SGD(momentum=0.9), lehr.one_cycle(0.1), steps=100).name
@@ -219,13 +220,24 @@ def attach(
     """
     resolved = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
     check_fresh(optimizer)
+    _check_constant_rate(optimizer)
     check_groups(resolved)
+    resolved.dumps()  # it is saved with the model: refuses a function without a name
     for name in resolved.targets:
         attribute_of(optimizer, name)
     record = whole("record", record, at_least=0)
     one_of("on_change", on_change, ON_CHANGE)
     own = {"policy": resolved, "record": record, "on_change": on_change}
     return remade(_driven_class(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
+
+
+def _check_constant_rate(optimizer: Any) -> None:
+    """Raise if the optimizer follows a schedule, which the policy would silently replace."""
+    rate = optimizer._learning_rate
+    if not isinstance(rate, keras.Variable):
+        kind = type(rate).__name__
+        way_out = "build the optimizer without it, and give attach a policy"
+        fail("learning_rate", "a number in the optimizer for attach", kind, way_out)
 
 
 def driven(model: keras.Model) -> Driven:

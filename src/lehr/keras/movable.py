@@ -119,7 +119,8 @@ def remade(cls: Any, optimizer: keras.optimizers.Optimizer, rate: float, **more:
 def check_fresh(optimizer: Any, driven: bool = False) -> None:
     """Raise unless it is a Keras optimizer that has not trained yet, plain or perhaps driven."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        fail("optimizer", "a Keras optimizer", optimizer, error=TypeError)
+        way_out = "build one first, such as keras.optimizers.Adam()"
+        fail("optimizer", "a Keras optimizer", optimizer, way_out, TypeError)
     if type(optimizer).__name__ in WRAPPERS:
         fail("optimizer", "an inner one", optimizer, "attach first, then wrap it in this")
     if isinstance(optimizer, Movable) and not driven:
