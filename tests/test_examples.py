@@ -164,3 +164,11 @@ def test_branch_wsd_each_branch_leaves_the_trunk_at_its_checkpoint():
 
 def fall_from(step, length):
     return lambda t: 0.1 * (1 - ((t - step) / length) ** 0.5)
+
+
+def test_validation_range_test_finds_bounds(monkeypatch):
+    monkeypatch.delenv("KERAS_HOME", raising=False)  # digits are quicker
+    output = run("validation_range_test")
+    assert "data: scikit-learn's digits" in output
+    assert "150 of 150 rates tried" in output
+    assert "cyclical rates from" in output

@@ -50,15 +50,17 @@ def test_a_plateau_lowers_the_rate_from_the_next_update_on(block, accumulation, 
     )
 
 
+@pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_person_sets_the_factor(block):
+def test_a_person_sets_the_factor(block, scaled):
     def set_factor(model, epoch, logs):
-        model.optimizer.factor = [0.5, 2.0][epoch % 2]
+        lehr.keras.driven(model).factor = [0.5, 2.0][epoch % 2]
 
-    model = common.one_weight(
-        lehr.keras.attach(keras.optimizers.SGD(), ONE_CYCLE.lr, record=64),
-        steps_per_execution=block,
-    )
+    optimizer = attached = lehr.keras.attach(keras.optimizers.SGD(), ONE_CYCLE.lr, record=64)
+    if scaled:
+        optimizer = keras.optimizers.LossScaleOptimizer(attached, initial_scale=4.0)
+    model = common.one_weight(optimizer, steps_per_execution=block)
+    assert lehr.keras.driven(model) is attached
     common.fit_one_weight(model, 64, epochs=4, callbacks=[AtEpochEnd(set_factor)])
     factors = np.repeat([1.0, 0.5, 2.0, 0.5], 16)
     common.assert_recorded(model, lehr.Policy(lr=ONE_CYCLE.lr), 64, factors)
@@ -126,6 +128,9 @@ def test_control_says_what_is_missing():
     plain = common.one_weight(keras.optimizers.SGD())
     with pytest.raises(ValueError, match=r"optimizer must be driven.*lehr\.keras\.attach"):
         common.fit_one_weight(plain, 4, callbacks=[lehr.keras.Control()])
+    for model in (plain, keras.Sequential()):
+        with pytest.raises(ValueError, match=r"optimizer must be driven.*lehr\.keras\.attach"):
+            lehr.keras.driven(model)
     driven = common.one_weight(
         lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), plateau_policy())
     )

@@ -97,6 +97,7 @@ def test_mixed_precision(block):
     finally:
         keras.config.set_dtype_policy("float32")
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+    assert lehr.keras.driven(model) is driven
     done = int(model.optimizer.iterations)
     assert done > 32
     common.assert_recorded(model, policy, done)

@@ -29,6 +29,7 @@ KINDS = {
     "Adafactor": ({}, ["epsilon_1", "epsilon_2", "clip_threshold"]),
     "Ftrl": (FTRL, list(FTRL)),
     "SGD clipped": ({"clipnorm": 1.0}, ["clipnorm"]),
+    "SGD clipped by a whole number": ({"clipnorm": 1}, ["clipnorm"]),
     "SGD clipped together": ({"global_clipnorm": 1.0}, ["global_clipnorm"]),
     "SGD averaged": ({"use_ema": True, "ema_overwrite_frequency": 2}, ["ema_momentum"]),
 }
@@ -103,6 +104,13 @@ REFUSED = {
     "no float": (Adam, {}, "amsgrad", "others must be hyperparameters of adam"),
     "not there": (SGD, {}, "clipnorm", "one that is None needs a number"),
     "not averaged": (SGD, {}, "ema_momentum", "others must be hyperparameters of sgd"),
+    "not averaged, whole": (SGD, {"ema_momentum": 1}, "ema_momentum", "hyperparameters of sgd"),
+    "a count": (
+        SGD,
+        {"use_ema": True, "ema_overwrite_frequency": 2},
+        "ema_overwrite_frequency",
+        "hyperparameters of sgd.*: ema_momentum, momentum, got",
+    ),
     "at zero": (keras.optimizers.Ftrl, {}, "beta", "beta must be above 0 in the optimizer"),
     "at build": (
         keras.optimizers.Adagrad,
@@ -122,6 +130,18 @@ def test_what_cannot_move_is_refused(case):
     policy = lehr.Policy(lr=0.1, others={name: 0.5})
     with pytest.raises(ValueError, match=message):
         lehr.keras.attach(kind(**settings), policy)
+
+
+def test_what_the_policy_moves_is_not_set_by_hand():
+    policy = lehr.Policy(lr=0.1, momentum=0.9, others={"clipnorm": 0.5})
+    driven = lehr.keras.attach(SGD(momentum=0.9, clipnorm=1), policy)
+    model = common.one_weight(driven)
+    for name in ("momentum", "clipnorm"):
+        message = f"{name} must be left to the policy, which moves it, got 0.3; change the policy"
+        with pytest.raises(ValueError, match=message):
+            setattr(model.optimizer, name, 0.3)
+    driven.nesterov = True  # what it does not move stays Keras's
+    common.fit_one_weight(model, 2)
 
 
 def test_one_hyperparameter_by_two_names_is_refused():

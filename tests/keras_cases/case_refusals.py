@@ -12,6 +12,9 @@ import lehr.keras
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
 MOMENTUM = lehr.Policy(lr=0.1, momentum=0.9)
 DECAY = lehr.Policy(lr=0.1, weight_decay=0.1)
+DECAYING = keras.optimizers.schedules.CosineDecay(0.5, 10)
+FIXED = lehr.keras.schedule(lehr.cosine(0.5, 10))
+NAMELESS = lehr.from_function(lambda step: 0.1).take(5)
 GROUPS = lehr.Policy(lr={"head": 0.1, "body": 0.01})
 
 
@@ -27,7 +30,11 @@ def multi():
 
 ATTACH = {
     "a model": (lambda: common.one_weight(SGD()), 0.1, "optimizer must be a Keras optimizer, got"),
-    "a name": (lambda: "sgd", 0.1, "optimizer must be a Keras optimizer, got 'sgd'"),
+    "a name": (lambda: "sgd", 0.1, r"a Keras optimizer, got 'sgd'; build one first.*Adam\(\)"),
+    "a schedule": (lambda: Adam(DECAYING), 0.1, "a number.*got 'CosineDecay'; build.*without it"),
+    "a function": (lambda: Adam(lambda: 0.5), 0.1, "learning_rate must be a number.*'function'"),
+    "a schedule of ours": (lambda: Adam(FIXED), 0.1, "learning_rate must be a number.*'Schedule'"),
+    "no name": (SGD, NAMELESS, r"name must be given.*from_function\(f, name=\.\.\.\)"),
     "trained": (lambda: trained().optimizer, 0.1, "one that has not trained yet.*attach before"),
     "driven": (lambda: lehr.keras.attach(SGD(), 0.1), 0.1, "not driven yet.*build a new one"),
     "scaled": (

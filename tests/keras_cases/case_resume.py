@@ -126,6 +126,27 @@ def test_a_controllers_factor_goes_with_it_and_a_persons_stays(tmp_path):
     assert number(again.optimizer.factor) == 0.5
 
 
+def test_the_jump_counts_the_factor_that_a_person_set(tmp_path):
+    model, file = saved(tmp_path)
+    model.optimizer.factor = 0.5
+    model.save_weights(file)
+    jump = f"lr at step 12 would jump from {COSINE(12) / 2:g} to "
+    with pytest.raises(ValueError, match=jump):
+        build(OTHER).load_weights(file)
+
+
+@pytest.mark.parametrize("factor", [None, 0.25])
+def test_what_resume_decides_of_the_controller_is_held(factor, tmp_path, monkeypatch):
+    state = factor and lehr.control.State(factor=factor)
+    monkeypatch.setattr("lehr.keras.saved.read_state", lambda *_: (12, state))
+    model, file = saved(tmp_path)
+    model.optimizer.factor = 0.5
+    model.save_weights(file)
+    resumed = build(COSINE)
+    resumed.load_weights(file)
+    assert number(resumed.optimizer.factor) == (factor or 1.0)
+
+
 def test_a_trunk_is_cooled_down_from_its_file_at_several_lengths(tmp_path):
     trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=4).then(lehr.constant(0.1)), momentum=0.9)
     model = build(trunk)

@@ -12,6 +12,7 @@ except ImportError as error:
 
 from lehr.keras.control import Control as Control
 from lehr.keras.driver import attach as attach
+from lehr.keras.driver import driven as driven
 from lehr.keras.finder import range_test as range_test
 from lehr.keras.fixed import Schedule as Schedule
 from lehr.keras.fixed import schedule as schedule

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 from keras import ops
 
-from lehr.keras.driver import Driven
+from lehr.keras.driver import driven
 from lehr.schedule.check import fail, whole
 
 
@@ -34,11 +32,11 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Refuse an optimizer that is not driven."""
-        self._optimizer().observed = True
+        driven(self.model).observed = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Give the epoch's metric to the controller and its factor to the optimizer."""
-        optimizer = self._optimizer()
+        optimizer = driven(self.model)
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(ops.convert_to_numpy(optimizer.learning_rate))
         control = optimizer.policy.control
@@ -48,11 +46,3 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
             way_out = "give fit validation_data for a val_ metric, and Control its validation_freq"
             fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor, way_out)
         optimizer.observe(logs[control.monitor], self.model)
-
-    def _optimizer(self) -> Any:
-        # through the property: on JAX it brings the traced state back into the variables
-        optimizer = self.model.optimizer
-        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-        if not isinstance(optimizer, Driven):
-            fail("optimizer", "driven", optimizer, "compile with lehr.keras.attach(...)")
-        return optimizer

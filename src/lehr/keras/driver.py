@@ -31,6 +31,19 @@ def _float32(value: Any) -> Any:
     return ops.cast(value, "float32")
 
 
+def _agreed(metric: Any) -> Any:
+    """Return the mean over the processes of ``torch.distributed``, so that they decide alike."""
+    if keras.backend.backend() != "torch":
+        return metric
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return metric
+    metrics = [0.0] * distributed.get_world_size()
+    distributed.all_gather_object(metrics, float(metric))  # on whatever device they talk
+    return sum(metrics) / len(metrics)
+
+
 class Driven(Saved, Movable):
     """Mixed into an optimizer's own class: writes the policy's values in the graph."""
 
@@ -66,7 +79,8 @@ class Driven(Saved, Movable):
             self.observed = True  # told once
             warnings.warn(
                 "the policy has a controller that nothing feeds: add lehr.keras.Control() to the "
-                "callbacks of fit, or call optimizer.observe(metric) in a loop of your own",
+                "callbacks of fit, or in a loop of your own call "
+                "lehr.keras.driven(model).observe(metric)",
                 stacklevel=2,
             )
         n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
@@ -85,7 +99,9 @@ class Driven(Saved, Movable):
     def observe(self, metric: Any, model: keras.Model | None = None) -> None:
         """Show the policy's controller a metric; the next update uses its factor.
 
-        In ``fit`` the callback `Control` does it.
+        In ``fit`` the callback `Control` does it. Where ``torch.distributed`` runs, the mean over
+        all processes is taken: each must call it. On JAX and TensorFlow the processes of a run
+        must give the same metric.
 
         Args:
             metric: the value of what the controller monitors.
@@ -105,7 +121,7 @@ class Driven(Saved, Movable):
             fail("model", "given to a controller with restore_best", None, way_out)
         self.observed = True
         before = self.control_state
-        self.control_state = after = control.update(before, metric)
+        self.control_state = after = control.update(before, _agreed(metric))
         if not restores or model is None:
             return
         if is_best(before, after):
@@ -135,7 +151,7 @@ class Driven(Saved, Movable):
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        way_out = "set model.optimizer.factor to scale it"
+        way_out = "set lehr.keras.driven(model).factor to scale it"
         fail("learning_rate", "left to the policy", value, way_out)
 
     @property
@@ -179,8 +195,8 @@ def attach(
 
     The value for step n is the one used in update n, on every backend, under
     ``steps_per_execution``, gradient accumulation and loss scaling. The optimizer saves and
-    loads with its model. Set ``optimizer.factor`` (through ``model.optimizer``) to scale the
-    rate while training, or let the callback `Control` do so for a policy with a controller.
+    loads with its model. Set ``driven(model).factor`` to scale the rate while training, or let
+    the callback `Control` do so for a policy with a controller.
 
     Args:
         optimizer: a Keras optimizer that has not trained yet.
@@ -194,8 +210,9 @@ def attach(
 
     Raises:
         TypeError: if it is no Keras optimizer.
-        ValueError: if the optimizer has trained, is driven already, lacks a hyperparameter that
-            the policy moves, or a length is not known in whole steps.
+        ValueError: if the optimizer has trained, is driven already, has a schedule of its own or
+            lacks a hyperparameter that the policy moves, or if a length of the policy is not known
+            in whole steps or one of its functions has no name.
 
     >>> import keras, lehr
     >>> attach(keras.optimizers.SGD(momentum=0.9), lehr.one_cycle(0.1), steps=100).name
@@ -203,16 +220,49 @@ def attach(
     """
     resolved = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
     check_fresh(optimizer)
+    _check_constant_rate(optimizer)
     check_groups(resolved)
+    resolved.dumps()  # it is saved with the model: refuses a function without a name
     for name in resolved.targets:
         attribute_of(optimizer, name)
     record = whole("record", record, at_least=0)
     one_of("on_change", on_change, ON_CHANGE)
     own = {"policy": resolved, "record": record, "on_change": on_change}
-    return remade(_driven(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
+    return remade(_driven_class(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
 
 
-def _driven(base: Any) -> Any:
+def _check_constant_rate(optimizer: Any) -> None:
+    """Raise if the optimizer follows a schedule, which the policy would silently replace."""
+    rate = optimizer._learning_rate
+    if not isinstance(rate, keras.Variable):
+        kind = type(rate).__name__
+        way_out = "build the optimizer without it, and give attach a policy"
+        fail("learning_rate", "a number in the optimizer for attach", kind, way_out)
+
+
+def driven(model: keras.Model) -> Driven:
+    """Return the driven optimizer of a compiled model, also from within a ``LossScaleOptimizer``.
+
+    ``compile`` wraps the optimizer in one under the dtype policy ``mixed_float16``; what is set
+    on the wrapper does not reach the optimizer.
+
+    Raises:
+        ValueError: if the model's optimizer is not driven.
+
+    >>> import keras, lehr
+    >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.LossScaleOptimizer(attach(keras.optimizers.SGD(), 0.1)))
+    >>> driven(model).factor = 0.5
+    """
+    # through the property: on JAX it brings the traced state back into the variables
+    optimizer = getattr(model, "optimizer", None)
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    if not isinstance(optimizer, Driven):
+        fail("optimizer", "driven", optimizer, "compile with lehr.keras.attach(...)")
+    return optimizer
+
+
+def _driven_class(base: Any) -> Any:
     """Return the driven form of an optimizer class, known to Keras's loader by a fixed name."""
     if base not in _DRIVEN:
         cls = type(f"Driven{base.__name__}", (Driven, base), {"__module__": __name__})
@@ -231,4 +281,4 @@ for _stock in list(vars(keras.optimizers).values()):
         and _stock.__name__ not in ("Optimizer", *WRAPPERS)
     ):
         # on PyTorch an optimizer is made as a hidden subclass with grouped updates
-        _driven(type(_stock.__new__(_stock)))  # type: ignore[call-overload]
+        _driven_class(type(_stock.__new__(_stock)))  # type: ignore[call-overload]

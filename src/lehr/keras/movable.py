@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ _FIXED = {
     "clipvalue": "Keras takes only a number there",  # on JAX; so for all
     "l1_regularization_strength": "Keras takes only a number there",
 }
+
+_COUNTS = ("ema_overwrite_frequency", "gradient_accumulation_steps", "record")
 
 
 def plain_variable(value: Any, name: str, dtype: str = "float32") -> Any:
@@ -73,6 +76,12 @@ class Movable:
             if name != "lr":
                 setattr(self, attribute, _Hyper(getattr(self, attribute), attribute))
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), _Hyper):
+            way_out = "change the policy, or leave it out there and set it in a new optimizer"
+            fail(name, "left to the policy, which moves it", value, way_out)
+        super().__setattr__(name, value)
+
     def variable_of(self, name: str) -> Any:
         """Return the variable that holds a hyperparameter, by its name in a policy."""
         return getattr(self, attribute_of(self, name))
@@ -119,7 +128,8 @@ def remade(cls: Any, optimizer: keras.optimizers.Optimizer, rate: float, **more:
 def check_fresh(optimizer: Any, driven: bool = False) -> None:
     """Raise unless it is a Keras optimizer that has not trained yet, plain or perhaps driven."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        fail("optimizer", "a Keras optimizer", optimizer, error=TypeError)
+        way_out = "build one first, such as keras.optimizers.Adam()"
+        fail("optimizer", "a Keras optimizer", optimizer, way_out, TypeError)
     if type(optimizer).__name__ in WRAPPERS:
         fail("optimizer", "an inner one", optimizer, "attach first, then wrap it in this")
     if isinstance(optimizer, Movable) and not driven:
@@ -169,10 +179,13 @@ def _other(optimizer: Any, name: str) -> str:
     attribute = {"beta1": "beta_1", "beta2": "beta_2"}.get(name, name)
     if reason := _FIXED.get(attribute):
         fail("others", f"without {name}, as {reason}", name, "set it in the optimizer")
-    known = [key for key, value in vars(optimizer).items() if type(value) in (float, _Hyper)]
-    known = [key for key in known if key not in _FIXED and not key.startswith("_")]
-    if not optimizer.use_ema:
-        known.remove("ema_momentum")
+    left_out = {*_FIXED, *_COUNTS} if optimizer.use_ema else {*_FIXED, *_COUNTS, "ema_momentum"}
+    known = [
+        key
+        for key, value in vars(optimizer).items()
+        if isinstance(value, numbers.Real | _Hyper) and not isinstance(value, bool)
+    ]
+    known = [key for key in known if key not in left_out and not key.startswith("_")]
     if attribute not in known:
         rule = f"hyperparameters of {optimizer.name}: {', '.join(sorted(known))}"
         fail("others", rule, name, "one that is None needs a number when the optimizer is built")

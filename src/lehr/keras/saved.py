@@ -27,7 +27,9 @@ class Saved:
             store[name] = variable.numpy()
         for i, array in enumerate(self.best_weights or []):
             store[f"best {i}"] = array
-        control = self.control_state if self.policy.control else None
+        control: State | None = self.control_state
+        if self.policy.control is None and control == State():  # else a person set a factor
+            control = None
         state = json.dumps(saved_state(int(self.iterations), control, self.policy))
         store["lehr"] = np.frombuffer(state.encode(), "uint8")
 
@@ -50,10 +52,7 @@ class Saved:
         for name, variable in self.own_variables().items():
             if name in keys and variable.shape == store[name].shape:
                 variable.assign(store[name])
-        if control is not None:
-            self.control_state = control
-        elif state["control"] is not None:  # its factor went with it
-            self.control_state = State()
+        self.control_state = control or State()
         best = [f"best {i}" for i in range(len(keys)) if f"best {i}" in keys]
         self.best_weights = [np.asarray(store[name]) for name in best] or None
 
