@@ -104,6 +104,7 @@ def keras_on_jax() -> list[Row]:
     def ours() -> None:
         lehr.keras.range_test(model, (x, y), batch_size=BATCH, high=1e-2)
 
+    model.optimizer.build(model.trainable_variables)
     bare(), ours()
     return [
         ("fit, 100 steps, one snapshot and restore", lambda: timed(bare)),
