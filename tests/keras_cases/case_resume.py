@@ -121,9 +121,10 @@ def test_a_controllers_factor_goes_with_it_and_a_persons_stays(tmp_path):
     assert number(resumed.optimizer.factor) == 1.0
     resumed.optimizer.factor = 0.5
     resumed.save_weights(file)
-    again = build(COSINE)
-    again.load_weights(file)
-    assert number(again.optimizer.factor) == 0.5
+    for policy, settings in ((COSINE, {}), (OTHER, {"on_change": "continue"})):
+        again = build(policy, **settings)
+        again.load_weights(file)
+        assert number(again.optimizer.factor) == 0.5
 
 
 def test_the_jump_counts_the_factor_that_a_person_set(tmp_path):
