@@ -92,8 +92,8 @@ def test_it_stops_at_a_loss_that_is_not_finite():
 @pytest.mark.parametrize(
     ("batches", "loss", "message"),
     [
-        ([], 1.0, "batches must be as many as the test has updates"),
-        (iter([0] * 5), 1.0, "batches must be as many as the test has updates"),
+        ([], 1.0, "batches must be one batch for each update"),
+        (iter([0] * 5), 1.0, "batches must be one batch for each update"),
         ([0], jnp.ones(3), r"loss must be a scalar, got 'shape \(3,\)'; return its mean"),
     ],
 )

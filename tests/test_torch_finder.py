@@ -286,10 +286,10 @@ def test_on_a_model_that_a_scheduler_drives():
     [
         (
             {"loader": []},
-            r"loader must be one with a batch for each update, or that can .*, got \[\]",
+            r"loader must be one batch for each update, or what can be begun again, got \[\]",
         ),
         ({"loader": [X]}, r"batch must be a pair \(x, y\), got 'Tensor'; pass step=lambda"),
-        ({"loader": iter([(X, Y)] * 5)}, "loader must be one with a batch for each update"),
+        ({"loader": iter([(X, Y)] * 5)}, "loader must be one batch for each update"),
         ({"val_loader": []}, "val_loader must be one with at least one batch"),
         ({"loss": None}, "loss must be given, or else a step, got None"),
         ({"loss": lambda o, y: o.sum(1)}, r"loss must be a scalar, got 'shape \(200,\)'"),

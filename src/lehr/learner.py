@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,9 +115,13 @@ class Learner(ABC):
     def restore(self, snapshot: Snapshot) -> None:
         """Put the run back: the next update is bit-identical to the one that would have come."""
 
-    @abstractmethod
     def rows(self, step: int) -> Any:
-        """Return the numbers of the training rows in the batch of one update of the run."""
+        """Return the numbers of the training rows in the batch of one update of the run.
+
+        What pairs runs asks for them; a run over a user's own loader has none to tell, and a range
+        test does not ask.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not know its rows")
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a snapshot to a file."""
@@ -155,6 +159,22 @@ class Batches:
             generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
             self._epoch, self._order = epoch, generator.permutation(self.rows)
         return self._order[i * self.size : (i + 1) * self.size]
+
+
+def cycled(field: str, batches: Iterable[Any]) -> Generator[Any, None, None]:
+    """Yield batches for ever: from the beginning again when they end, or raise if there are none.
+
+    >>> first = cycled("batches", [1, 2])
+    >>> [next(first) for _ in range(5)]
+    [1, 2, 1, 2, 1]
+    """
+    while True:
+        empty = True
+        for batch in batches:
+            empty = False
+            yield batch
+        if empty:
+            fail(field, "one batch for each update, or what can be begun again", batches)
 
 
 def flat(values: dict[str, Any]) -> dict[str, float]:

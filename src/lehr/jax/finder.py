@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
-from lehr.learner import Snapshot, Trace
+from lehr.learner import Snapshot, Trace, cycled
 from lehr.policy import Policy
 from lehr.schedule.check import fail
 
@@ -65,9 +65,9 @@ class _Run(port.Learner):
         batches: Iterable[Any],
         evaluate: Callable[[Any], Any] | None,
     ) -> None:
-        self.step, self.batches, self.loss = step, batches, evaluate
+        self.step, self.loss = step, evaluate
         self._state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
-        self._left: Iterator[Any] = iter(())
+        self._batches = cycled("batches", batches)
 
     def train(
         self,
@@ -83,7 +83,7 @@ class _Run(port.Learner):
             losses, rates = [], []
             for n in range(begin, min(begin + _BLOCK, last)):
                 rate = jnp.float32(policy.values(n, factor)["lr"])
-                self._state, loss = self.step(self._state, self._next(), rate)
+                self._state, loss = self.step(self._state, next(self._batches), rate)
                 if jnp.shape(loss) != ():
                     fail("loss", "a scalar", f"shape {jnp.shape(loss)}", "return its mean")
                 losses.append(loss)
@@ -102,14 +102,3 @@ class _Run(port.Learner):
 
     def restore(self, snapshot: Snapshot) -> None:
         self._state = None
-
-    def rows(self, step: int) -> Any:
-        raise NotImplementedError("batches do not tell their rows")
-
-    def _next(self) -> Any:
-        for _ in range(2):
-            for batch in self._left:
-                return batch
-            self._left = iter(self.batches)
-        rule = "as many as the test has updates, or a list that can be begun again"
-        fail("batches", rule, self.batches)

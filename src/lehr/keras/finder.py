@@ -194,9 +194,6 @@ class _Run(port.Learner):
             buffer.copy_(before)
         self.model.test_function = self._test_function
 
-    def rows(self, step: int) -> Any:
-        raise NotImplementedError("an iterable does not tell its rows")
-
     def _variables(self) -> dict[str, Any]:
         return variables_of(self.model, *self.model.metrics_variables)
 

@@ -225,9 +225,11 @@ def _joints(schedule: Schedule, steps: int) -> set[int]:
     if isinstance(schedule, Shift):
         return {t + schedule.steps for t in found}
     if isinstance(schedule, Every):
-        return {-(-t * schedule.steps // schedule.ticks) for t in found}  # type: ignore
+        # resolved, so whole steps
+        return {-(-t * schedule.steps // schedule.ticks) for t in found}  # type: ignore[operator]
     if isinstance(schedule, Reverse):
-        return {schedule.length - t for t in found}  # type: ignore
+        # only what ends is reversed
+        return {schedule.length - t for t in found}  # type: ignore[operator, misc]
     if isinstance(schedule, Repeat):
         length: int = schedule.part.length  # type: ignore[assignment]
         cycles = range(min(steps // length + 1, _MOST_CYCLES))

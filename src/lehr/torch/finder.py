@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from torch.optim import Optimizer
 from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
-from lehr.learner import Snapshot, Trace
+from lehr.learner import Snapshot, Trace, cycled
 from lehr.policy import Policy
 from lehr.schedule.check import fail, whole
 from lehr.torch.best import agreed_all
@@ -124,7 +124,7 @@ class _Run(port.Learner):
     ) -> None:
         self.model, self.optimizer = model, optimizer
         self.loader, self.val_loader = loader, val_loader
-        self._batches: Iterator[Any] = iter(())
+        self._batches = cycled("loader", loader)
         rates = [float(group["lr"]) for group in optimizer.param_groups]
         largest = max(rates)
         self._shares = [rate / largest if largest > 0 else 1.0 for rate in rates]
@@ -204,7 +204,7 @@ class _Run(port.Learner):
             module.training = training
         for parameter, grad in self._grads:
             parameter.grad = grad
-        self._batches = iter(())
+        self._batches.close()  # with it goes the loader's iterator
         sources = _generators(self.loader, self.val_loader)
         for source, before in zip(sources, state["sources"], strict=True):
             source.set_state(before)
@@ -214,9 +214,6 @@ class _Run(port.Learner):
         cpu, cuda = state["torch"]
         torch.set_rng_state(cpu)
         torch.cuda.set_rng_state_all(cuda)
-
-    def rows(self, step: int) -> Any:
-        raise NotImplementedError("a loader does not tell its rows")
 
     def _write(self, rate: float) -> None:
         for group, share in zip(self.optimizer.param_groups, self._shares, strict=True):
@@ -231,7 +228,7 @@ class _Run(port.Learner):
             parameter.grad = None
         losses = []
         for _ in range(self.accumulation):
-            loss = self.loss(self.model, _moved(self._next(), self.device))
+            loss = self.loss(self.model, _moved(next(self._batches), self.device))
             if loss.ndim != 0:
                 way_out = "return its mean over the rows"
                 fail("loss", "a scalar", f"shape {tuple(loss.shape)}", way_out)
@@ -244,14 +241,6 @@ class _Run(port.Learner):
             self.scaler.step(self.optimizer)
             self.scaler.update()
         return torch.stack(losses).float().mean()
-
-    def _next(self) -> Any:
-        for _ in range(2):
-            for batch in self._batches:
-                return batch
-            self._batches = iter(self.loader)
-        rule = "one with a batch for each update, or that can be begun again"
-        fail("loader", rule, self.loader)
 
 
 def _moved(batch: Any, device: str | torch.device | None) -> Any:
