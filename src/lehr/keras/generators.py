@@ -50,3 +50,18 @@ def untouched() -> Iterator[None]:
         if torch and torchs:
             torch.set_rng_state(torchs[0])
             torch.cuda.set_rng_state_all(torchs[1])
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Begin torch's generators at a seed on that backend, and put them back after."""
+    before = generators()
+    if before:
+        import torch
+
+        torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        if before:
+            set_generators(before)
