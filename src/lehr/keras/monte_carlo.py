@@ -107,7 +107,7 @@ class MonteCarlo:
             fail("x", "at least one row", rows)
         moments = []
         with seeded(self.seed), through(self._active, _switched_on):
-            trainable = [keras.ops.convert_to_tensor(v) for v in self.model.trainable_variables]
+            trainable = [keras.ops.copy(v) for v in self.model.trainable_variables]
             other = self._seeds()
             for batch in _batches(x, rows, min(size, rows)):
                 mean, squares = np.zeros(()), np.zeros(())
@@ -132,9 +132,10 @@ class MonteCarlo:
         words = np.random.SeedSequence(self.seed).generate_state(len(self._variables)) >> 1
         values = []
         for variable, word in zip(self._variables, words, strict=True):
-            is_seed = variable.name == "seed_generator_state"
-            value = np.array([word, 0]) if is_seed else variable
-            values.append(keras.ops.convert_to_tensor(value, dtype=variable.dtype))
+            if variable.name == "seed_generator_state":
+                values.append(keras.ops.convert_to_tensor([int(word), 0], dtype=variable.dtype))
+            else:
+                values.append(keras.ops.copy(variable))
         return values
 
     @property
@@ -162,11 +163,11 @@ def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     if keras.backend.backend() == "jax":
         import jax
 
-        return jax.jit(function)  # type: ignore[no-any-return]
+        return jax.jit(function)
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
         return tf.function(function)  # type: ignore[no-any-return]
     import torch
 
-    return torch.no_grad()(function)  # type: ignore[no-any-return]
+    return torch.no_grad()(function)
