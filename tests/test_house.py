@@ -63,7 +63,8 @@ ROOMS: dict[str, set[str]] = {
     "figures": RECORDS,
     "drawing": {*RECORDS, "diagnosis", "figures"},
     "report": {*RECORDS, "figures"},
-    "cli": {*RECORDS, *FRAMEWORKS, "shortform", "recipes", "figures", "report"},
+    "cli": {*RECORDS, *FRAMEWORKS, "shortform", "recipes", "figures", "report", "cli_recipe"},
+    "cli_recipe": {"schedule", "recipes"},
 }
 # What a room may import that is neither Python's nor lehr's; the rest of the house: nothing.
 OUTSIDE: dict[str, set[str]] = {
@@ -76,12 +77,13 @@ OUTSIDE: dict[str, set[str]] = {
     "lightning": {"numpy", "lightning"} | FRAMEWORKS["torch"],
     "transformers": {"numpy", "transformers"} | FRAMEWORKS["torch"],
     "study": {"numpy", "pydantic", "sqlalchemy", "scipy", "ray", "rich"},
-    "recipes": {"numpy", "sklearn", "tensorboardX"} | EVERY_FRAMEWORK,
+    "recipes": {"numpy", "scipy", "sklearn", "tensorboardX", "matplotlib"} | EVERY_FRAMEWORK,
     "figures": {"numpy"} | DRAWING,
     "drawing": {"numpy"} | DRAWING,
     "diagnosis": {"numpy"},
     "report": {"numpy"} | DRAWING,
     "cli": {"typer", "rich", "click"},
+    "cli_recipe": {"typer", "rich"},
 }
 # Imports that stand in one named function because a value of that kind came in from outside, or
 # because a method is the short way to another room.

@@ -23,6 +23,7 @@ except ImportError as error:
     raise SystemExit(2) from None
 
 import lehr
+from lehr import cli_recipe
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, whole
 from lehr.shortform import parse_policy
@@ -33,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Describe, find and compare learning-rate policies.",
 )
+app.add_typer(cli_recipe.app, name="recipe")
 _errors = Console(stderr=True)
 _INTERRUPTED = 130
 

@@ -12,7 +12,7 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
 
     Args:
         seed: of weights and shuffling.
-        arm: "fixed", "reduce-on-plateau" or "cyclical-callback".
+        arm: "fixed", "reduce-on-plateau" or "cyclic-callback".
         rows: of each split; all if left out.
         epochs: at most.
     """
@@ -30,7 +30,7 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
     per_epoch = -(-len(x) // 32)
     model = networks.dense(x.shape[1:], (300, 100), seed=seed)
     model = networks.compiled(model, {"class_name": "SGD", "config": {"learning_rate": 0.02}})
-    if arm == "cyclical-callback":
+    if arm == "cyclic-callback":
         policy = triangular2(0.002, 0.04, 2 * per_epoch)
         model.compile(
             lehr.keras.attach(keras.optimizers.SGD(), policy), loss=model.loss, metrics=["accuracy"]
@@ -77,7 +77,7 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
         "x": "epoch",
         "y": "learning rate",
         "second": {"validation loss": [at, history["val_loss"]]},
-        "second_y": "validation loss",
+        "second_y": "validation loss (nats)",
     }
     return {"numbers": numbers, "figure": figure}
 

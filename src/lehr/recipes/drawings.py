@@ -10,7 +10,7 @@ from lehr.schedule.presets import cosine, piecewise
 from lehr.schedule.restarts import cosine_restarts
 
 _PER_EPOCH = 100  # updates
-_KERAS_EVERY = 7
+_KERAS_EVERY = 71
 
 
 def cyclical(seed: int, *, epochs: int) -> dict[str, Any]:

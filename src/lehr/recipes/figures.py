@@ -23,7 +23,7 @@ def draw_training(recipe: Recipe, trials: list[Trial]) -> Figure:
         "epoch",
         "learning rate",
         second={"validation loss": (ends, history)},
-        second_y="validation loss",
+        second_y="validation loss (nats)",
     )
 
 

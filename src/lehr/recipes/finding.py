@@ -40,7 +40,9 @@ def book(
     return {"numbers": numbers, "figure": figure}
 
 
-def mnist(seed: int, *, test: str, rows: int | None = None, data: str = "mnist") -> dict[str, Any]:
+def mnist(
+    seed: int, *, test: str, rows: int | None = None, data: str = "mnist", steps: int = 100
+) -> dict[str, Any]:
     """Return a range test of the MNIST example, in PyTorch: "exponential", "linear" or other."""
     import torch
 
@@ -54,7 +56,7 @@ def mnist(seed: int, *, test: str, rows: int | None = None, data: str = "mnist")
     more = {"val_loader": loaders["test"]} if test == "validation" else {}
     loss = torch.nn.functional.nll_loss
     sweep = lehr.torch.range_test(
-        model, optimizer, loss, loaders["train"], steps=100, **_TESTS[test], **more
+        model, optimizer, loss, loaders["train"], steps=steps, **_TESTS[test], **more
     )
     numbers, figure = _read(sweep)
     return {"numbers": numbers, "figure": figure}
@@ -74,7 +76,7 @@ def _read(sweep: Sweep) -> tuple[dict[str, float], dict[str, Any]]:
     }
     log = "x" if sweep.spacing == "exponential" else ""
     x = "learning rate" + (" (log scale)" if log else "")
-    return numbers, {"lines": lines, "x": x, "y": f"{sweep.objective} loss", "log": log}
+    return numbers, {"lines": lines, "x": x, "y": f"{sweep.objective} loss (nats)", "log": log}
 
 
 def _loader(split: Any, seed: int) -> Any:

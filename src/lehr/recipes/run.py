@@ -28,6 +28,7 @@ def run_recipes(
     *,
     workers: int = 1,
     tell: Tell = lambda text: None,
+    skip: bool = False,
 ) -> Results:
     """Return the trials of each recipe, seed by seed; run what is missing in the storage.
 
@@ -37,6 +38,7 @@ def run_recipes(
         storage: folder of the results, a JSON file for each recipe and seed.
         workers: processes at a time, of one thread.
         tell: called with a line about each trial that has finished.
+        skip: leave out, and tell, what lacks its data or its backend.
 
     Raises:
         ValueError: if a recipe needs a backend that is not installed.
@@ -46,8 +48,7 @@ def run_recipes(
     folder, chosen = Path(storage), list(recipes)
     count = whole("seeds", seeds)
     jobs = [(recipe, seed) for recipe in chosen for seed in range(_seeds(recipe, count))]
-    missing = [job for job in jobs if _kept(*job, folder) is None]
-    _check_ready(missing, tell)
+    missing = _ready([job for job in jobs if _kept(*job, folder) is None], tell, skip)
     errors = []
     with tempfile.TemporaryDirectory(prefix="lehr-") as cache, ThreadPoolExecutor(workers) as pool:
         futures = {pool.submit(_run, *job, folder, cache): job for job in missing}
@@ -96,15 +97,27 @@ def _kept(recipe: Recipe, seed: int, folder: Path) -> Trial | None:
     return trial if trial["definition"] == wanted else None
 
 
-def _check_ready(missing: list[tuple[Recipe, int]], tell: Tell) -> None:
-    """Raise one clear line if data or a backend is missing."""
-    for data in {data: None for recipe, _ in missing for data in recipe.data}:
+def _ready(missing: list[tuple[Recipe, int]], tell: Tell, skip: bool) -> list[tuple[Recipe, int]]:
+    """Return the trials that can run; raise one clear line for the others, or tell it."""
+    reasons: dict[str, str] = {}
+    for recipe in {recipe.name: recipe for recipe, _ in missing}.values():
+        try:
+            _check_ready(recipe, tell)
+        except (ValueError, OSError) as error:
+            if not skip:
+                raise
+            reasons[recipe.name] = str(error)
+            tell(f"{recipe.name} is left out: {error}")
+    return [job for job in missing if job[0].name not in reasons]
+
+
+def _check_ready(recipe: Recipe, tell: Tell) -> None:
+    for data in recipe.data:
         images.ensure(data, tell)
-    for recipe, _ in missing:
-        if importlib.util.find_spec(recipe.backend) is None:
-            package = {"tensorflow": "tensorflow-cpu"}.get(recipe.backend, recipe.backend)
-            rule = f"installed for {recipe.name}"
-            fail(f"backend {recipe.backend}", rule, None, f"pip install {package}")
+    if importlib.util.find_spec(recipe.backend) is None:
+        package = {"tensorflow": "tensorflow-cpu"}.get(recipe.backend, recipe.backend)
+        rule = f"installed for {recipe.name}"
+        fail(f"backend {recipe.backend}", rule, None, f"pip install {package}")
 
 
 def _run(recipe: Recipe, seed: int, folder: Path, cache: str) -> None:

@@ -36,19 +36,19 @@ def main() -> None:
     beside.replace(target)
 
 
-def perform(recipe: Recipe, seed: int, *, steps: int | None = None, **options: Any) -> Trial:
+def perform(recipe: Recipe, seed: int, *, most: int | None = None, **options: Any) -> Trial:
     """Return a recipe's trial: its numbers, and what its figure draws.
 
     Args:
         recipe: to run.
         seed: of everything random.
-        steps: a recipe that trains stops after so many updates; for trying it out.
+        most: updates of a recipe that trains; for trying it out.
         **options: over the recipe's own.
     """
     begun = time.perf_counter()
     if isinstance(recipe, Training):
         learner = load(recipe.task)(seed, **{**recipe.options, **options})
-        found = _train(recipe, learner, steps)
+        found = _train(recipe, learner, most)
     else:
         assert isinstance(recipe, Measurement)
         found = load(recipe.function)(seed, **{**recipe.options, **options})

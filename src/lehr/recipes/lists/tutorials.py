@@ -90,7 +90,7 @@ _IN_FIT = [
             ),
         ),
         (
-            "cyclical-callback",
+            "cyclic-callback",
             "a cyclical rate, with early stopping and a checkpoint in the same fit",
             (
                 "a callback that holds the optimizer instead of the model changes nothing on JAX; "
