@@ -26,6 +26,7 @@ def draw_lines(
     y: str,
     *,
     log: str = "",
+    top: float | None = None,
     second: Mapping[str, Line] | None = None,
     second_y: str = "",
 ) -> Figure:
@@ -36,6 +37,7 @@ def draw_lines(
         x: what the horizontal axis shows, with its unit.
         y: what the vertical axis shows, with its unit.
         log: the axes with a logarithmic scale: "x", "y" or "xy".
+        top: upper end of the vertical axis.
         second: lines on a second axis, at the right.
         second_y: what that axis shows.
     """
@@ -56,6 +58,8 @@ def draw_lines(
         axes.set_xscale("log")
     if "y" in log:
         axes.set_yscale("log")
+    if top is not None:
+        axes.set_ylim(top=top)
     figures._legend(axes)
     return figure
 

@@ -76,7 +76,9 @@ def _read(sweep: Sweep) -> tuple[dict[str, float], dict[str, Any]]:
     }
     log = "x" if sweep.spacing == "exponential" else ""
     x = "learning rate" + (" (log scale)" if log else "")
-    return numbers, {"lines": lines, "x": x, "y": f"{sweep.objective} loss (nats)", "log": log}
+    y = f"{sweep.objective} loss (nats)"
+    top = sweep.losses[0] + (sweep.losses[0] - min(losses))  # what has diverged lies far above
+    return numbers, {"lines": lines, "x": x, "y": y, "log": log, "top": top}
 
 
 def _loader(split: Any, seed: int) -> Any:
