@@ -25,7 +25,7 @@ def find_recipe(name: str) -> Recipe:
     25
     >>> find_recipe("schedules/onecycle")
     Traceback (most recent call last):
-    ValueError: recipe must be ..., got 'schedules/onecycle'; did you mean schedules/one-cycle or ...
+    ValueError: recipe must be ..., got 'schedules/onecycle'; did you mean ...
     """
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.5)

@@ -86,7 +86,7 @@ _IN_FIT = [
             "halved on a plateau, with early stopping and a checkpoint in the same fit",
             (
                 "early stopping must be more patient than the plateau, or the lower rate is never "
-                "tried: the page's values stop first",
+                "tried; here it waits for 5 epochs, the plateau for 2",
             ),
         ),
         (
@@ -150,8 +150,8 @@ _WHY = [
         "landscapes:saddle",
         notes=(
             "the pages say that a cyclical rate escapes saddles; leaving one takes a number of "
-            "updates that depends on the sum of the rates, so a fixed rate of the same mean leaves "
-            "it as soon: the cycle as such does nothing",
+            "updates that depends, nearly, on the sum of the rates alone, so a fixed rate of the "
+            "same mean leaves it as soon: the cycle as such does nothing",
         ),
     ),
 ]
