@@ -45,7 +45,10 @@ _REGULARISATION = [
             "l1 of 0.1 and l2 of 0.01 on all kernels",
             {**_ELU, "regularizer": {"l1": 0.1, "l2": 0.01}, "output_regularizer": True},
             (),
-            ("the source only builds the layer and publishes no figure",),
+            (
+                "the source only names it and publishes no figure; with the factors that it names "
+                "nothing is learnt: the penalty drives all kernels to zero",
+            ),
         ),
         (
             "dropout",
