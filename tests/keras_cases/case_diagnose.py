@@ -81,6 +81,26 @@ def test_nested_shared_and_without_targets():
     assert "inner" in second.name
 
 
+def test_recurrent_layers_are_whole_and_attention_is_not():
+    x = keras.Input((4, 3))
+    inner = layers.Bidirectional(layers.LSTM(2, return_sequences=True))(x)
+    inner = layers.MultiHeadAttention(1, 2)(inner, inner)
+    model = keras.Model(x, layers.TimeDistributed(layers.Dense(2))(inner))
+    model.compile("sgd", loss="mse")
+    found = lehr.diagnose(model, (np.ones((5, 4, 3)), np.zeros((5, 4, 2))))
+    kinds = [layer.kind for layer in found.layers]
+    assert (kinds[0], kinds[-1]) == ("LSTM", "TimeDistributed")
+    assert "EinsumDense" in kinds
+    assert found.layers[0].saturated is None
+    assert found.layers[0].gradient > 0
+
+
+def test_a_model_that_never_ran_is_built():
+    model = keras.Sequential([layers.Dense(2), layers.ELU()])
+    found = lehr.diagnose(model, np.ones((5, 3)))
+    assert [layer.kind for layer in found.layers] == ["Dense", "ELU"]
+
+
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "elu", "selu", "leaky_relu"])
 def test_saturation_is_where_the_slope_is_small(name):
     function = keras.activations.get(name)

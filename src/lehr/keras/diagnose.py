@@ -32,11 +32,11 @@ def diagnose(
         fail("model", "compiled with a loss", model.name, way_out)
     with untouched():
         if not model.built:
-            model._symbolic_build(data_batch=(x, y))
+            model(x, **training_argument(model, False))
         outputs, gradients, value = _run(model, x, y, loss, training)
     layers = []
     for layer, given in outputs.items():
-        own = [gradients[id(v)] for v in layer._trainable_variables if id(v) in gradients]
+        own = [gradients[id(v)] for v in layer.trainable_variables if id(v) in gradients]
         name = layer.path or layer.name
         layers.append(record(name, type(layer).__name__, _function(layer), given, own))
     return Diagnosis(check_found(layers, model), value)
@@ -71,9 +71,7 @@ def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, An
                 total = model.compute_loss(x=x, y=y, y_pred=predicted, training=training)
             return total, {layer: list(given) for layer, given in called.items()}
 
-    leaves = [layer for layer in model._flatten_layers(include_self=False) if not layer._layers]
-    leaves = [layer for layer in leaves if not isinstance(layer, keras.layers.InputLayer)]
-    with through(leaves, watched):
+    with through(_leaves(model), watched):
         values = [keras.ops.copy(v) for v in variables]
         order: list[Any] = []
         total, outputs, gradients = _GRADIENTS[keras.backend.backend()](forward, values, order)
@@ -82,6 +80,21 @@ def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, An
         return plain, {}, None
     known = zip(variables, gradients, strict=True)
     return plain, {id(v): _numpy(g) for v, g in known if g is not None}, float(_numpy(total))
+
+
+# their parts run in loops of the backend, whose values cannot leave it
+_WHOLE = (keras.layers.RNN, keras.layers.TimeDistributed)
+
+
+def _leaves(model: Any) -> list[Any]:
+    """Return the layers without layers of their own, each once."""
+    found: dict[int, Any] = {}
+    for layer in model._layers:
+        if isinstance(layer, _WHOLE) or not layer._layers:
+            found[id(layer)] = layer
+        else:
+            found |= {id(leaf): leaf for leaf in _leaves(layer)}
+    return [leaf for leaf in found.values() if not isinstance(leaf, keras.layers.InputLayer)]
 
 
 def _jax_gradients(forward: Any, values: Any, order: list[Any]) -> Any:
@@ -130,8 +143,8 @@ def _function(layer: Any) -> str:
     """Return the name of the function that made a layer's output."""
     kind = type(layer).__name__
     activation = getattr(layer, "activation", None)
+    if isinstance(layer, _WHOLE) or getattr(layer, "alpha", 1.0) != 1.0:  # an ELU of another depth
+        return ""
     if activation is None or kind in _LAYERS:
         return _LAYERS.get(kind, "")
-    if kind in ("ELU",) and getattr(layer, "alpha", 1.0) != 1.0:
-        return ""
     return str(getattr(activation, "__name__", ""))

@@ -179,8 +179,8 @@ _TRANSFER: list[Recipe] = [
                 "the source's model_B_on_A shares its layers with model_A and trains them too, so "
                 "that model_A is spoilt; here they are copies",
                 "6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",
-                'the source\'s "error divided by 4.9" is one draw on a test set of 2,000: over seeds it '
-                "is about 1.5 to 4",
+                "the source divides the error by 4.9 in one draw on a test set of 2,000: over "
+                "seeds it is 1.5 to 4",
             ),
         ),
     )
