@@ -73,6 +73,32 @@ def test_a_batch_without_targets_has_no_gradients():
     assert {layer.gradient for layer in found.layers} == {None}
 
 
+class Named(torch.nn.Module):
+    """Attention, then recurrence, on named inputs, with a draw of NumPy's."""
+
+    def __init__(self):
+        super().__init__()
+        self.attention = torch.nn.MultiheadAttention(4, 2, batch_first=True)
+        self.recurrent = torch.nn.GRU(4, 3, batch_first=True)
+
+    def forward(self, values, scale):
+        np.random.random()
+        attended, _ = self.attention(values, values, values)
+        return self.recurrent(attended * scale)[0]
+
+
+def test_attention_recurrence_and_named_inputs():
+    model, state = Named(), np.random.get_state()[2]
+    x = {"values": torch.ones(2, 5, 4), "scale": np.array(2.0, "float32")}
+    found = lehr.diagnose(model, (x, torch.zeros(2, 5, 3)), loss=torch.nn.functional.mse_loss)
+    assert [(layer.name, layer.kind) for layer in found.layers] == [
+        ("attention", "MultiheadAttention"),
+        ("recurrent", "GRU"),
+    ]
+    assert all(layer.gradient > 0 for layer in found.layers)
+    assert np.random.get_state()[2] == state
+
+
 def test_an_error_in_the_model_leaves_it_as_it_was():
     model = network()
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
