@@ -1,6 +1,7 @@
 """Learners without a framework: a noisy linear regression, quick enough for many trials."""
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -110,4 +111,35 @@ def sleeping(seed: int) -> Learner:
     with Path("pids").open("a") as file:
         file.write(f"{os.getpid()}\n")
     time.sleep(600)
+    return Toy(seed)
+
+
+class Slow(Toy):
+    """Takes 10 ms for an update, so that a kill finds trials in their middle."""
+
+    def used(self, rate: float) -> float:
+        time.sleep(0.01)
+        return rate
+
+
+def slow(seed: int) -> Learner:
+    return Slow(seed)
+
+
+class Counted(Toy):
+    """Writes a byte for each update it makes."""
+
+    def used(self, rate: float) -> float:
+        with Path(os.environ["LEHR_TOY_COUNTS"]).open("ab") as file:
+            file.write(b".")
+        return rate
+
+
+def counted(seed: int) -> Learner:
+    return Counted(seed)
+
+
+def dying_on_seed_1(seed: int) -> Learner:
+    if seed == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
     return Toy(seed)
