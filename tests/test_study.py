@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-import os
 import re
 import signal
 import subprocess
@@ -34,13 +33,6 @@ ARMS = {
     "one-cycle": Arm(lehr.one_cycle(1.0), tune="one-cycle"),
     "fixed 0.01": 0.01,
 }
-
-
-@pytest.fixture(scope="session", autouse=True)
-def toys_can_be_imported_by_workers() -> None:
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
-    )
 
 
 @pytest.fixture(scope="module")
@@ -164,17 +156,11 @@ def test_arms_with_other_optimizers_have_other_slots_but_the_same_batches() -> N
 
 
 def test_the_ledger_catches_an_optimizer_that_does_something_else(tmp_path: Path) -> None:
-    job = trial_job(lehr.Policy(lr=0.1), task="toys:disobedient")
+    job = toys.trial_job(lehr.Policy(lr=0.1), task="toys:disobedient")
     with pytest.raises(
         LedgerError, match=r"lr must be 0\.1 in update 10, the optimizer used 0\.05"
     ):
         run_job(job, tmp_path)
-
-
-def trial_job(policy: lehr.Policy, **changes: object) -> dict:
-    job = {"kind": "trial", "task": "toys:toy", "options": {}, "seed": 0, "id": "x"}
-    job |= {"policy": json.loads(policy.dumps()), "unit": "epochs", "budget": 2, "peak": None}
-    return job | {"metric": "accuracy", "mode": "max", "judge": "final", "test": True} | changes
 
 
 def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> None:
@@ -317,7 +303,7 @@ def test_faults_of_the_definition_are_found_before_training(
     best = changes.pop("restore_best", False)
     control = lehr.Plateau(changes.pop("monitor", "val_loss"), restore_best=best)
     with pytest.raises(ValueError, match=message):
-        run_job(trial_job(lehr.Policy(lr=0.1, control=control), **changes), tmp_path)
+        run_job(toys.trial_job(lehr.Policy(lr=0.1, control=control), **changes), tmp_path)
 
 
 def test_a_changed_task_file_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

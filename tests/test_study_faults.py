@@ -20,7 +20,6 @@ from lehr.learner import Snapshot
 from lehr.study import Arm, Study, TrialError
 from lehr.study.storage import Storage
 from lehr.study.trials import run_job
-from test_study import toys_can_be_imported_by_workers, trial_job  # noqa: F401
 
 ARMS = {
     "fixed": Arm(1.0, tune="constant"),
@@ -144,7 +143,7 @@ def test_a_trial_goes_on_from_its_last_checkpoint_bit_for_bit(tmp_path: Path) ->
     policy = lehr.Policy(
         lehr.one_cycle(0.05).lr, momentum=0.8, control=lehr.Plateau(patience=1, factor=0.5)
     )
-    job = trial_job(policy, budget=6, task="toys:toy", judge="best")
+    job = toys.trial_job(policy, budget=6, task="toys:toy", judge="best")
     whole = run_job(job, tmp_path / "whole")
     steps = []
 
@@ -309,7 +308,7 @@ def test_deleting_a_study_leaves_what_others_share(tmp_path: Path) -> None:
 
 
 def test_checkpoints_hold_the_learner_apart_from_the_curves(tmp_path: Path) -> None:
-    job = trial_job(lehr.Policy(0.01), budget=3)
+    job = toys.trial_job(lehr.Policy(0.01), budget=3)
     with pytest.raises(RuntimeError, match="enough"):
         run_job(job, tmp_path, raising_after(2), checkpoint_every=0.0)
     saved = Snapshot.load(tmp_path / "x" / "last.npz")

@@ -187,7 +187,9 @@ class Conductor:
                     total, finished = self.parts["trials"]
                     spared = (study.seeds - seeds) * len(study.budgets)
                     self.parts["trials"] = total - spared, finished
-        return trials, stopped
+        places = {arm: place for place, arm in enumerate(arms)}
+        keys = sorted(trials, key=lambda key: (places[key[0]], *key[1:]))
+        return {key: trials[key] for key in keys}, stopped
 
     def _trials(
         self, peaks: dict[str, float | None], arms: list[str], seeds: range

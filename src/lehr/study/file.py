@@ -24,8 +24,6 @@ _CYCLICAL = {"cyclical", "exp-range", "triangular", "triangular2"}
 # fields that a definition spells as a study does
 _SAME_NAMES = ("options", "peaks", "metric", "mode", "judge", "target")
 
-Count = pydantic.PositiveInt | list[pydantic.PositiveInt]
-
 
 class _Strict(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
@@ -46,8 +44,8 @@ class StudyFile(_Strict):
 
     task: str
     arms: dict[str, Any] = pydantic.Field(min_length=1)
-    epochs: Count | None = None
-    steps: Count | None = None
+    epochs: Any = None  # `Study` says what they may be
+    steps: Any = None
     seeds: int = pydantic.Field(8, ge=2, le=1000)
     tuning_seeds: pydantic.PositiveInt = 3
     peaks: pydantic.PositiveInt = 5
