@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -30,7 +31,7 @@ DRIVER = """if True:
     import sys, lehr.study.conduct
     from test_study_faults import slow_study
     lehr.study.conduct.CHECKPOINT_SECONDS = 0.0
-    slow_study(sys.argv[1]).run(workers=2)
+    slow_study(*sys.argv[1:]).run(workers=2)
 """
 
 
@@ -61,9 +62,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return facts(study)
 
 
-def start(folder: Path) -> subprocess.Popen:
+def start(folder: Path, task: str = "toys:slow") -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(folder)],
+        [sys.executable, "-c", DRIVER, str(folder), task],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
@@ -120,23 +121,27 @@ def test_killed_it_goes_on_and_every_number_is_the_same(
 
 
 @pytest.mark.slow
-def test_killed_at_twenty_random_moments(undisturbed: dict, tmp_path: Path) -> None:
-    rng = random.Random(0)
+@pytest.mark.parametrize(("task", "longest"), [("toys:slow", 2.5), ("digits-mlp", 15.0)])
+def test_killed_at_twenty_random_moments(task: str, longest: float, tmp_path: Path) -> None:
+    whole = slow_study(tmp_path / "whole", task)
+    whole.run(workers=2)
+    rng, folder = random.Random(0), tmp_path / "killed"
     for _ in range(20):
-        disturbed_once = rng.choice(["workers", "driver", "all"])
-        driver = start(tmp_path)
-        time.sleep(rng.uniform(0.5, 2.5))
-        for pid in workers_of(driver) if disturbed_once != "driver" else []:
+        victims = rng.choice(["a worker", "the driver", "all"])
+        driver = start(folder, task)
+        time.sleep(rng.uniform(0.5, longest))
+        for pid in workers_of(driver) if victims != "the driver" else []:
             kill(pid)
-            if disturbed_once == "workers":
+            if victims == "a worker":
                 break
-        if disturbed_once != "workers":
-            kill(driver.pid)
-        time.sleep(rng.uniform(0, 1))
+        if victims == "a worker":
+            time.sleep(rng.uniform(0, 1))
         kill(driver.pid)
         driver.communicate()
-    disturbed(tmp_path, "driver", [])
-    assert facts(slow_study(tmp_path)) == undisturbed
+    driver = start(folder, task)
+    _, said = driver.communicate(timeout=300)
+    assert driver.returncode == 0, said.decode()
+    assert facts(slow_study(folder, task)) == facts(whole)
 
 
 def test_a_trial_goes_on_from_its_last_checkpoint_bit_for_bit(tmp_path: Path) -> None:
@@ -245,21 +250,36 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
         study.run()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_read_only_folder_is_told_and_can_be_read(tmp_path: Path) -> None:
-    study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
-    before = study.run().to_json()
-    wider = Study("toys:toy", {"a": 0.01, "c": 0.03}, epochs=1, seeds=2, storage=tmp_path)
-    places = [tmp_path, *tmp_path.rglob("*")]
-    for place in places:
-        place.chmod(0o555 if place.is_dir() else 0o444)
+@contextlib.contextmanager
+def unprivileged():
+    """Root writes everywhere: be nobody for a while."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
     try:
-        with pytest.raises(ValueError, match="storage must be a"):
-            wider.run()
+        yield
     finally:
+        os.seteuid(0)
+
+
+def test_a_read_only_folder_is_told_and_can_be_read() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=folder)
+        before = study.run().to_json()
+        wider = Study("toys:toy", {"a": 0.01, "c": 0.03}, epochs=1, seeds=2, storage=folder)
+        places = [folder, *folder.rglob("*")]
         for place in places:
-            place.chmod(0o755 if place.is_dir() else 0o644)
-    assert study.results().to_json() == before
+            place.chmod(0o555 if place.is_dir() else 0o444)
+        try:
+            with unprivileged():
+                with pytest.raises(ValueError, match="storage must be a folder that can be writ"):
+                    wider.run()
+                assert study.results().to_json() == before
+        finally:
+            for place in places:
+                place.chmod(0o755 if place.is_dir() else 0o644)
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:

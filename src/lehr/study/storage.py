@@ -8,6 +8,7 @@ the driver writes the row. A file without its row is taken in when the job is as
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ class Storage:
                 way_out = "wait for it, or give this one another storage"
                 fail("storage", "used by one process at a time", str(folder), way_out)
             fail("storage", "a folder that can be written", str(folder), str(error.strerror))
-        self._engine = sql.create_engine(sql.URL.create("sqlite", database=str(self._path)))
+        self._engine = sql.create_engine(_url(self._path, readonly))
         try:
             self._open(readonly)
         except BaseException:
@@ -221,6 +222,15 @@ class Storage:
         """Remove the checkpoints of finished jobs."""
         for name in names:
             shutil.rmtree(self.checkpoints / name, ignore_errors=True)
+
+
+def _url(path: Path, readonly: bool) -> sql.URL:
+    """Return where the database is; one that cannot be written is read as it lies there."""
+    effective = os.access in os.supports_effective_ids
+    if not readonly or os.access(path.parent, os.W_OK, effective_ids=effective):
+        return sql.URL.create("sqlite", database=str(path))
+    query = {"immutable": "1", "uri": "true"}
+    return sql.URL.create("sqlite", database=path.absolute().as_uri(), query=query)
 
 
 def _now() -> str:
