@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,11 @@ from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
 from lehr.keras.batches import Source, joined, shape
-from lehr.keras.blocks import BLOCKS
 from lehr.keras.generators import untouched
-from lehr.keras.movable import Movable, plain_variable
+from lehr.keras.kept import Kept, kept
+from lehr.keras.movable import Movable
 from lehr.keras.state import copied, optimizer_of, variables_of
-from lehr.learner import Snapshot, Trace
+from lehr.learner import Snapshot, Trace, folder_if
 from lehr.policy import Policy
 from lehr.schedule.check import fail
 
@@ -74,15 +73,16 @@ def range_test(
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if type(inner).__name__ == "MultiOptimizer":
         fail("optimizer", "one with one rate", inner, "compile with one of its parts")
-    with untouched(), tempfile.TemporaryDirectory() as folder:
+    with untouched(), folder_if(on_disk) as folder:
         source = Source("data", data, batch_size, seed, model.loss is not None)
         validation = _validation(validation_data, source, batch_size)
         model._symbolic_build(data_batch=source.first)  # as fit does
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
-        with _writable(inner) as rate:
-            run = _Run(model, inner, rate, source, validation)
-            run.folder = Path(folder) if on_disk else None
+        graph = kept(model)
+        with _writable(inner, graph.rate) as rate:
+            run = _Run(model, inner, rate, graph, source, validation)
+            run.folder = folder
             objective = "training" if validation is None else "validation"
             return finder.range_test(run, objective=objective, **options)
 
@@ -105,22 +105,22 @@ def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, An
 
 
 @contextlib.contextmanager
-def _writable(optimizer: Any) -> Iterator[Any]:
-    """Lend the variable that an optimizer takes its rate from, whatever gave the rate before."""
+def _writable(optimizer: Any, spare: Any) -> Iterator[Any]:
+    """Lend the variable that an optimizer takes its rate from: its own, or the spare one."""
     if isinstance(optimizer, Movable):
         with optimizer.hold():
             yield optimizer.variable_of("lr")
     elif isinstance(optimizer._learning_rate, keras.Variable):
         yield optimizer._learning_rate
     else:
-        schedule, rate = optimizer._learning_rate, plain_variable(0.0, "rate")
-        optimizer._track_variable(rate)
-        optimizer.learning_rate = lambda: rate
+        schedule = optimizer._learning_rate
+        optimizer._track_variable(spare)
+        optimizer.learning_rate = lambda: spare
         try:
-            yield rate
+            yield spare
         finally:
             optimizer.learning_rate = schedule
-            optimizer._untrack_variable(rate)
+            optimizer._untrack_variable(spare)
 
 
 class _Run(port.Learner):
@@ -133,10 +133,11 @@ class _Run(port.Learner):
         model: keras.Model,
         optimizer: Any,
         rate: Any,
+        graph: Kept,
         source: Source,
         validation: Callable[[], dict[str, Any]] | None,
     ) -> None:
-        self.model, self.optimizer, self.rate = model, optimizer, rate
+        self.model, self.optimizer, self.rate, self.graph = model, optimizer, rate, graph
         self.source, self.validation = source, validation
         self.accumulation: int = optimizer.gradient_accumulation_steps or 1
         self._block: Any = None
@@ -207,7 +208,7 @@ class _Run(port.Learner):
             optimizer._iterations.assign(optimizer.iterations * self.accumulation)
             for gradients in optimizer._accumulated_gradients:
                 gradients.assign(keras.ops.zeros(gradients.shape, gradients.dtype))
-        self._block = BLOCKS[keras.backend.backend()](self.model, [self.rate])
+        self._block = self.graph.block(self.model, self.rate)
 
     def _next(self, count: int) -> tuple[Any, Any]:
         """Return the next batches, one after the other, and the rows of each."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import random
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch.optim import Optimizer
 from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
-from lehr.learner import Snapshot, Trace, cycled
+from lehr.learner import Snapshot, Trace, cycled, folder_if
 from lehr.policy import Policy
 from lehr.schedule.check import fail, whole
 from lehr.torch.best import agreed_all
@@ -81,12 +80,12 @@ def range_test(
     if (loss is None) == (step is None):
         fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
     objective = "training" if val_loader is None else "validation"
-    with tempfile.TemporaryDirectory() as folder:
+    with folder_if(on_disk) as folder:
         run = _Run(model, optimizer, loader, val_loader)
         run.loss = step or _Pairs(loss)  # type: ignore[arg-type]
         run.device, run.scaler = device, scaler
         run.accumulation = whole("accumulation", accumulation)
-        run.folder = Path(folder) if on_disk else None
+        run.folder = folder
         return finder.range_test(run, objective=objective, **options)
 
 
