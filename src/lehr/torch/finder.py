@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel as DDP
 from torch.optim import Optimizer
 
 from lehr import finder
@@ -76,7 +77,9 @@ def range_test(
     (100, 0.1)
     """
     if not isinstance(optimizer, Optimizer):
-        fail("optimizer", "a torch.optim.Optimizer", optimizer, error=TypeError)
+        way_out = "test the others one by one"
+        kind = type(optimizer).__name__
+        fail("optimizer", "one torch.optim.Optimizer", kind, way_out, TypeError)
     if (loss is None) == (step is None):
         fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
     objective = "training" if val_loader is None else "validation"
@@ -153,12 +156,14 @@ class _Run(port.Learner):
     def evaluate(self, split: str = "validation") -> dict[str, float]:
         losses = []
         draws = torch.random.fork_rng(range(torch.cuda.device_count()))
+        # without DDP, whose calls wait for the other processes: they may have fewer batches
+        model = self.model.module if isinstance(self.model, DDP) else self.model
         with mode(self.model, training=False), torch.no_grad(), draws:
             for batch in self.val_loader or ():
-                losses.append(self.loss(self.model, _moved(batch, self.device)).detach())
+                losses.append(self.loss(model, _moved(batch, self.device)).float())
         if not losses:
             fail("val_loader", "one with at least one batch", self.val_loader)
-        return {"loss": float(agreed_all(torch.stack(losses)).mean())}
+        return {"loss": float(agreed_all(torch.stack(losses).mean()))}
 
     def snapshot(self) -> Snapshot:
         optimizer, sources = self.optimizer, _generators(self.loader, self.val_loader)
