@@ -1,5 +1,7 @@
 """The range test on a user's own JAX step: it leaves the user's state alone."""
 
+import random
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -47,6 +49,33 @@ def test_training_goes_on_as_if_there_had_been_no_test(donate):
                 seen.append(float(loss))
             if tested and half == 0:
                 lehr.jax.range_test(step, state, BATCHES, steps=40)
+        losses.append(seen)
+    assert losses[0] == losses[1]
+
+
+class Noisy:
+    """Batches from three generators: the process's two, and one of its own."""
+
+    def __init__(self):
+        self.random = np.random.default_rng(1)
+
+    def __iter__(self):
+        for x, y in BATCHES:
+            scale = 1 + 0.1 * (self.random.random() + np.random.random() + random.random())
+            yield x * scale, y
+
+
+def test_the_order_and_noise_of_the_batches_come_back():
+    losses = []
+    for tested in (False, True):
+        random.seed(1), np.random.seed(2)
+        (step, state), batches = make(), Noisy()
+        if tested:
+            lehr.jax.range_test(step, state, batches, steps=20)
+        seen = []
+        for batch in batches:
+            state, loss = step(state, batch, jnp.float32(0.01))
+            seen.append(float(loss))
         losses.append(seen)
     assert losses[0] == losses[1]
 

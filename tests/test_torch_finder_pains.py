@@ -4,9 +4,11 @@ See test_finder_pains.py.
 """
 
 import copy
+import random
 import tempfile
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
@@ -36,6 +38,41 @@ def test_a_second_test_is_the_first_again_and_restores_as_well():
     losses, sweeps = trained(2)
     assert losses == untouched
     assert sweeps[0] == sweeps[1]
+
+
+class Noisy(torch.utils.data.Dataset):
+    """Augments with generators of its own, of NumPy and of Python."""
+
+    def __init__(self):
+        self.numpy, self.legacy = np.random.default_rng(1), np.random.RandomState(2)
+        self.python = random.Random(3)
+
+    def __len__(self):
+        return 200
+
+    def __getitem__(self, i):
+        noise = self.numpy.normal() + self.legacy.normal() + self.python.random()
+        return X[i] + float(noise), Y[i]
+
+
+def test_generators_that_the_data_hold_come_back():
+    """Lightning restores the process's generators, but no DataLoader's."""
+    losses = []
+    for tested in (False, True):
+        model, optimizer = linear()
+        torch.manual_seed(0)
+        model.reset_parameters()
+        data = Noisy()
+        order = torch.utils.data.RandomSampler(data, generator=torch.Generator().manual_seed(4))
+        order = torch.utils.data.BatchSampler(order, 32, drop_last=False)
+        loader = DataLoader(torch.utils.data.Subset(data, range(200)), batch_sampler=order)
+        seen = epoch(model, optimizer, loader)
+        if tested:
+            validation = DataLoader(data, batch_size=50, shuffle=True)
+            options = {"steps": 20, "val_loader": validation}
+            lehr.torch.range_test(model, optimizer, F.cross_entropy, loader, **options)
+        losses.append(seen + epoch(model, optimizer, loader))
+    assert losses[0] == losses[1]
 
 
 SCHEDULERS = {

@@ -220,7 +220,6 @@ def attach(
     """
     resolved = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
     check_fresh(optimizer)
-    _check_constant_rate(optimizer)
     check_groups(resolved)
     resolved.dumps()  # it is saved with the model: refuses a function without a name
     for name in resolved.targets:
@@ -229,15 +228,6 @@ def attach(
     one_of("on_change", on_change, ON_CHANGE)
     own = {"policy": resolved, "record": record, "on_change": on_change}
     return remade(_driven_class(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
-
-
-def _check_constant_rate(optimizer: Any) -> None:
-    """Raise if the optimizer follows a schedule, which the policy would silently replace."""
-    rate = optimizer._learning_rate
-    if not isinstance(rate, keras.Variable):
-        kind = type(rate).__name__
-        way_out = "build the optimizer without it, and give attach a policy"
-        fail("learning_rate", "a number in the optimizer for attach", kind, way_out)
 
 
 def driven(model: keras.Model) -> Driven:

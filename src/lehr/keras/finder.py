@@ -38,8 +38,8 @@ def range_test(
     """Train with a rising rate, record the loss at each, and leave everything as it was.
 
     Weights, batch-norm statistics, seeds of dropout, metrics, the optimizer (its slots, iterations
-    and rate, schedule or policy) and the random generators of Python, NumPy and torch come back
-    bit for bit, also after an error or Ctrl-C. A model in mid-training is tested from where it
+    and rate, schedule or policy) and the random generators of Keras, Python, NumPy, torch and those
+    that the data hold come back bit for bit, also after an error or Ctrl-C. A model in mid-training is tested from where it
     stands; one that never trained is built, as ``fit`` would. An optimizer that accumulates
     gradients makes an update of the test from its number of batches, all at one rate; the loss is
     their mean. ``steps_per_execution`` does not matter.
@@ -49,7 +49,7 @@ def range_test(
         data: ``(x, y)`` or ``(x, y, sample_weight)``, a tuple of arrays, shuffled; each may be a
             dict, list or tuple of arrays. Or an iterable of such batches: a ``tf.data.Dataset``,
             a ``PyDataset``, a ``DataLoader``, a generator. It is begun again when it ends, and
-            read no further than the test gets; its own position and order are not put back.
+            read no further than the test gets; its position is not put back.
             Batches smaller than the first are left out.
         batch_size: rows in a batch of arrays; a last, smaller batch is left out.
         validation_data: like ``data``; given, the model's loss on all of it after each update is
@@ -73,7 +73,7 @@ def range_test(
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if type(inner).__name__ == "MultiOptimizer":
         fail("optimizer", "one with one rate", inner, "compile with one of its parts")
-    with untouched(), folder_if(on_disk) as folder:
+    with untouched(data, validation_data), folder_if(on_disk) as folder:
         source = Source("data", data, batch_size, seed, model.loss is not None)
         validation = _validation(validation_data, source, batch_size)
         model._symbolic_build(data_batch=source.first)  # as fit does
