@@ -1,6 +1,9 @@
 """The range test on a user's own JAX step: it leaves the user's state alone."""
 
 import random
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +92,19 @@ def test_the_losses_are_those_of_each_batch_at_those_rates():
         losses.append(float(loss))
     assert list(sweep.losses) == losses
     assert (sweep.rates[0], sweep.rates[-1]) == (np.float32(1e-5), np.float32(0.1))
+
+
+def test_on_two_devices():
+    """The state on both or divided between them, the batches divided: the same curve."""
+    program = Path(__file__).with_name("jax_devices.py")
+    run = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    alone = lehr.jax.range_test(*make(), BATCHES, steps=30, high=0.1)
+    sweeps = [lehr.Sweep.from_json(line) for line in run.stdout.splitlines()]
+    assert len(sweeps) == 2
+    for sweep in sweeps:
+        assert sweep.rates == alone.rates
+        assert sweep.losses == pytest.approx(alone.losses, rel=1e-4)
 
 
 def test_a_jitted_step_compiles_once():

@@ -17,6 +17,7 @@ from lehr.keras.batches import Source, joined, shape
 from lehr.keras.generators import untouched
 from lehr.keras.kept import Kept, kept
 from lehr.keras.movable import Movable
+from lehr.keras.processes import agreed
 from lehr.keras.state import copied, optimizer_of, variables_of
 from lehr.learner import Snapshot, Trace, folder_if
 from lehr.policy import Policy
@@ -39,10 +40,12 @@ def range_test(
 
     Weights, batch-norm statistics, seeds of dropout, metrics, the optimizer (its slots, iterations
     and rate, schedule or policy) and the random generators of Keras, Python, NumPy, torch and those
-    that the data hold come back bit for bit, also after an error or Ctrl-C. A model in mid-training is tested from where it
-    stands; one that never trained is built, as ``fit`` would. An optimizer that accumulates
-    gradients makes an update of the test from its number of batches, all at one rate; the loss is
-    their mean. ``steps_per_execution`` does not matter.
+    that the data hold come back bit for bit, also after an error or Ctrl-C. A model in mid-training
+    is tested from where it stands; one that never trained is built, as ``fit`` would. An optimizer
+    that accumulates gradients makes an update of the test from its number of batches, all at one
+    rate; the loss is their mean. ``steps_per_execution`` does not matter. Where
+    ``torch.distributed`` runs, the losses are the means over the processes, so all stop together:
+    each must call it.
 
     Args:
         model: compiled.
@@ -161,7 +164,7 @@ class _Run(port.Learner):
             values = [[policy.values(first + int(n), factor)["lr"]] for n in micro // each]
             data, rows = self._next(len(micro))
             block_losses, used = self._block(data, rows, np.array(values, "float32"))
-            losses, rates = np.append(losses, block_losses), np.append(rates, used[:, 0])
+            losses, rates = np.append(losses, agreed(block_losses)), np.append(rates, used[:, 0])
             new = slice(len(trace.losses) * each, len(losses) // each * each)
             means = losses[new].reshape(-1, each).mean(axis=1)
             trace.extend(means.tolist(), {"lr": rates[new][::each].tolist()})
@@ -173,7 +176,7 @@ class _Run(port.Learner):
         assert self.validation is not None  # else it is not asked for
         with untouched():
             metrics = self.model.evaluate(**self.validation(), verbose=0, return_dict=True)
-        return {"loss": float(metrics["loss"])}
+        return {"loss": agreed(float(metrics["loss"]))}
 
     def snapshot(self) -> Snapshot:
         self._test_function = self.model.test_function
