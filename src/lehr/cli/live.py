@@ -39,6 +39,9 @@ def watched(study: Study) -> Iterator[Callable[[Said], None]]:
 def _running(said: Said) -> Table:
     table = Table("running", "step", "rate", "loss", box=None, padding=(0, 2))
     for trial in said.running.values():
+        if "step" not in trial:
+            table.add_row(trial["label"], "starting")
+            continue
         loss = "not finite" if trial["loss"] is None else f"{trial['loss']:.4g}"
         step = f"{trial['step']:,} of {trial['steps']:,}"
         table.add_row(trial["label"], step, f"{trial['lr']:.3g}", loss)

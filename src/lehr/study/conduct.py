@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from lehr.finder import Sweep, agree
 from lehr.schedule.check import fail
 from lehr.study.definition import Study
-from lehr.study.engine import Event, run_jobs
+from lehr.study.engine import Event, Pool
 from lehr.study.identity import identity
 from lehr.study.jobs import Job, judging_job, label, sizes, sweep_jobs, tuning_job, tuning_seeds
 from lehr.study.ledger import check_pairs
@@ -35,7 +35,7 @@ class Progress:
         done: finished jobs of the whole study.
         total: jobs in all, as far as they can be known.
         finished: the job that has just finished, if one has.
-        running: by job: what it is ("label"), "step", "steps", "lr", "loss".
+        running: by job: what it is ("label") and, once it has moved, "step", "steps", "lr", "loss".
     """
 
     part: str
@@ -53,14 +53,14 @@ def conduct(
     study: Study, workers: int | None, progress: Callable[[Progress], None] | None
 ) -> Results:
     """Run what is missing of a study and return its results."""
-    with Storage(Path(study.storage)) as storage:
-        return Conductor(study, storage, workers, progress or (lambda said: None)).results()
+    with Storage(Path(study.storage)) as storage, Pool(workers) as pool:
+        return Conductor(study, storage, pool, progress or (lambda said: None)).results()
 
 
 def stored(study: Study) -> Results:
     """Return a study's results from its storage."""
     with Storage(Path(study.storage), readonly=True) as storage:
-        conductor = Conductor(study, storage, 0, lambda said: None)
+        conductor = Conductor(study, storage)
         try:
             return conductor.results()
         except Missing:
@@ -81,19 +81,18 @@ def _line(job: Job) -> Job:
 
 
 class Conductor:
-    """A study under way."""
+    """A study under way; without a pool it only looks at what is there."""
 
     def __init__(
         self,
         study: Study,
         storage: Storage,
-        workers: int | None,
-        progress: Callable[[Progress], None],
+        pool: Pool | None = None,
+        progress: Callable[[Progress], None] = lambda said: None,
     ) -> None:
         self.study, self.storage = study, storage
-        self.workers, self.progress = workers, progress
-        self.runs = workers != 0
-        self.name = storage.begin(study.to_dict()) if self.runs else ""
+        self.pool, self.progress = pool, progress
+        self.name = storage.begin(study.to_dict()) if pool else ""
         self.parts = {name: (total, 0) for name, total in sizes(study).items()}
         self.running: dict[str, dict[str, Any]] = {}
         self._finished: dict[str, set[Any]] = {}
@@ -215,7 +214,7 @@ class Conductor:
             to_branches[identity(job)] = {"trunk": {"id": identity(trunk), "run": _line(trunk)}}
         records = self.complete("trials", trunks, to_trunks, keep=bool(shorter))
         records |= self.complete("trials", branches, to_branches)
-        if self.runs:
+        if self.pool:
             self.storage.forget_checkpoints([identity(job) for job in trunks.values()])
         return records
 
@@ -226,19 +225,20 @@ class Conductor:
         names = {key: identity(job) for key, job in jobs.items()}
         wanted = {names[key]: job for key, job in jobs.items()}
         records = self.storage.records(list(wanted))
-        if self.runs:
+        if self.pool:
             self.storage.belong(self.name, list(wanted))
-        for name in wanted.keys() - records.keys():
-            # finished by a driver that was killed before it could note it
-            if self.runs and (record := self.storage.take_in(name, wanted[name])):
-                records[name] = record
+            for name in wanted.keys() - records.keys():
+                # finished by a driver that was killed before it could note it
+                if record := self.storage.take_in(name, wanted[name]):
+                    records[name] = record
         self._note(part, names, records)
         missing = {name: job for name, job in wanted.items() if name not in records}
-        if missing and not self.runs:
+        if missing and not self.pool:
             raise Missing
         labels = {name: label(key, self.study.unit) for key, name in names.items()}
         moved = self._moved(part, labels)
-        for name in run_jobs(self._orders(missing, links or {}), self.workers, moved):
+        orders = self._orders(missing, links or {})
+        for name in self.pool.run(orders, moved) if self.pool else ():
             record = self.storage.take_in(name, missing[name])
             assert record is not None
             records[name] = record
@@ -272,7 +272,7 @@ class Conductor:
 
     def _moved(self, part: str, labels: dict[str, str]) -> Callable[[Event], None]:
         def moved(event: Event) -> None:
-            if event.kind == "moved":
+            if event.kind in ("started", "moved"):
                 self.running[event.name] = event.said | {"label": labels[event.name]}
                 self._tell(part)
             else:

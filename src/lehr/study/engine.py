@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from lehr.study.jobs import Job
 
@@ -47,7 +47,7 @@ class Event:
 
     Attributes:
         name: the job's.
-        kind: "moved", "finished" or "failed".
+        kind: "started", "moved", "finished" or "failed".
         said: of a job that moved: "step", "steps", "lr", "loss"; of one that failed: "log".
     """
 
@@ -103,83 +103,115 @@ class Worker:
 
 
 class Pool:
-    """Workers over a list of jobs.
+    """Workers that live as long as the pool, so that what they hold serves several lists of jobs.
 
     Args:
-        orders: what each job's worker is told, by the job's name: the job itself and where its
-            "record", "log" and "checkpoints" go.
         workers: processes at a time; one per core if None.
     """
 
-    def __init__(self, orders: dict[str, dict[str, Any]], workers: int | None) -> None:
-        self._waiting = dict(orders)
-        self._count = min(workers or cores(), len(orders))
-        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    def __init__(self, workers: int | None) -> None:
+        self.count = workers or cores()
         self._workers: dict[int, Worker] = {}
         self._seeds: dict[int, object] = {}  # what each worker has at hand
+        self._waiting: dict[str, dict[str, Any]] = {}
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
 
-    def events(self) -> Iterator[Event]:
-        """Yield what happens until all jobs have finished or failed; then end the workers."""
-        with tempfile.TemporaryDirectory(prefix="lehr-", ignore_cleanup_errors=True) as cache:
-            threads = [
-                threading.Thread(target=self._work, args=(place, cache), daemon=True)
-                for place in range(self._count)
-            ]
-            for thread in threads:
-                thread.start()
-            left = len(threads)
-            try:
-                while left:
-                    event = self._events.get()
-                    if event is None:
-                        left -= 1
-                    else:
-                        yield event
-            finally:  # interrupted, or the caller stopped: let nothing run on
+    def __enter__(self) -> Self:
+        self._cache = tempfile.TemporaryDirectory(prefix="lehr-", ignore_cleanup_errors=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self._workers.values():
+            worker.close()
+        self._cache.cleanup()
+
+    def run(
+        self, orders: dict[str, dict[str, Any]], tell: Callable[[Event], None] = lambda event: None
+    ) -> Iterator[str]:
+        """Yield the names of jobs as they finish; what failed is raised after the others.
+
+        Args:
+            orders: what each job's worker is told, by the job's name: the job itself and where
+                its "record", "log" and "checkpoints" go.
+            tell: called with whatever happens.
+
+        Raises:
+            TrialError: if jobs failed.
+        """
+        failed: list[Event] = []
+        for event in self._happening(orders):
+            tell(event)
+            if event.kind == "finished":
+                yield event.name
+            elif event.kind == "failed":
+                failed.append(event)
+        if failed:
+            first = failed[0]
+            others = f" (and {len(failed) - 1} more jobs)" if len(failed) > 1 else ""
+            what = f"{describe(orders[first.name])} failed{others}:\n{first.said['log']}"
+            raise TrialError(what)
+
+    def _happening(self, orders: dict[str, dict[str, Any]]) -> Iterator[Event]:
+        self._waiting = dict(orders)
+        threads = [
+            threading.Thread(target=self._work, args=(place,), daemon=True)
+            for place in range(min(self.count, len(orders)))
+        ]
+        for thread in threads:
+            thread.start()
+        left = len(threads)
+        try:
+            while left:
+                event = self._events.get()
+                if event is None:
+                    left -= 1
+                else:
+                    yield event
+        finally:
+            if left:  # interrupted, or the caller stopped: let nothing run on
                 with self._lock:
                     self._closed = True
                     self._waiting.clear()
                     for worker in self._workers.values():
                         worker.process.kill()
-                for thread in threads:
-                    thread.join()
+            for thread in threads:
+                thread.join()
 
-    def _work(self, place: int, cache: str) -> None:
-        """Have jobs done by one process after another, until there are none."""
+    def _work(self, place: int) -> None:
+        """Have jobs done in one place until there are none, by a new process if one has died."""
         while taken := self._take(place):
+            name, order = taken
+            self._events.put(Event(name, "started", {}))
             for _ in range(_MOST_DEATHS):
-                if (worker := self._worker(place, cache)) is None:
+                if (worker := self._worker(place)) is None:
                     break
                 event = None
-                for event in worker.ask(*taken):
+                for event in worker.ask(name, order):
                     self._events.put(event)
                 if event is not None and event.kind != "moved":
                     break
                 code = self._workers.pop(place).close()
             else:
-                name, order = taken
                 self._events.put(Event(name, "failed", {"log": _died(code, order)}))
-        if worker := self._workers.pop(place, None):
-            worker.close()
         self._events.put(None)
 
-    def _worker(self, place: int, cache: str) -> Worker | None:
+    def _worker(self, place: int) -> Worker | None:
         """Return the worker of a place, a new one if it has none; None if all is to end."""
         with self._lock:
             if self._closed:
                 return None
             if place not in self._workers:
-                self._workers[place] = Worker(cache)
+                self._workers[place] = Worker(self._cache.name)
             return self._workers[place]
 
     def _take(self, place: int) -> tuple[str, dict[str, Any]] | None:
         """Return the next job: of the worker's own seed, else of one that no other worker has."""
         with self._lock:
-            own = self._seeds.pop(place, None)
+            own = self._seeds.get(place)
+            others = {seed for other, seed in self._seeds.items() if other != place}
             seeds = {name: _seed(order) for name, order in self._waiting.items()}
-            others = set(self._seeds.values())
 
             def rank(name: str) -> tuple[bool, bool]:
                 return seeds[name] != own, seeds[name] in others
@@ -189,26 +221,6 @@ class Pool:
             name = min(seeds, key=rank)
             self._seeds[place] = seeds[name]
             return name, self._waiting.pop(name)
-
-
-def run_jobs(
-    orders: dict[str, dict[str, Any]],
-    workers: int | None,
-    moved: Callable[[Event], None] = lambda event: None,
-) -> Iterator[str]:
-    """Yield the names of jobs as they finish; what failed is raised after the others."""
-    failed: list[Event] = []
-    for event in Pool(orders, workers).events():
-        if event.kind == "finished":
-            yield event.name
-        elif event.kind == "failed":
-            failed.append(event)
-        moved(event)
-    if failed:
-        first = failed[0]
-        others = f" (and {len(failed) - 1} more jobs)" if len(failed) > 1 else ""
-        what = f"{describe(orders[first.name])} failed{others}:\n{first.said['log']}"
-        raise TrialError(what)
 
 
 def describe(job: Job) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lehr.learner import Snapshot
 from lehr.study.conduct import Conductor, Missing, order
 from lehr.study.definition import Study
-from lehr.study.engine import cores, run_jobs
+from lehr.study.engine import Pool, cores
 from lehr.study.jobs import SWEEP, Job, probe_job, sizes
 from lehr.study.storage import Storage
 
@@ -35,7 +35,7 @@ def plan(study: Study, workers: int | None) -> Plan:
     parts = {name: (total, 0) for name, total in sizes(study).items()}
     if (Path(study.storage) / "results.sqlite").exists():
         with Storage(Path(study.storage), readonly=True) as storage:
-            conductor = Conductor(study, storage, 0, lambda said: None)
+            conductor = Conductor(study, storage)
             with contextlib.suppress(Missing):
                 conductor.results()
             parts = conductor.parts
@@ -57,6 +57,6 @@ def plan(study: Study, workers: int | None) -> Plan:
 
 def _run_one(job: Job, folder: Path) -> Path:
     record = folder / "record.npz"
-    for _ in run_jobs({"probe": order(job, "probe", record, folder / "log", folder)}, 1):
-        pass
+    with Pool(1) as pool:
+        list(pool.run({"probe": order(job, "probe", record, folder / "log", folder)}))
     return record
