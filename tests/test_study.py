@@ -163,6 +163,14 @@ def test_the_ledger_catches_an_optimizer_that_does_something_else(tmp_path: Path
         run_job(job, tmp_path)
 
 
+def test_a_callback_that_overwrites_the_rate_fails_its_trial(tmp_path: Path) -> None:
+    arms = {"a": lehr.linear(0.01, 0.0), "b": 0.01}
+    kind = {"metric": "loss", "mode": "min", "epochs": 1, "seeds": 2, "storage": tmp_path}
+    with pytest.raises(TrialError, match=r"LedgerError: lr must be 0\.00375\d* in update 5, the "):
+        Study("torch_tasks:overwritten", arms, **kind).run()
+    assert Study("torch_tasks:regression", arms, **kind).run().scores("a")
+
+
 def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> None:
     # a test run in the background has SIGINT ignored, which its children inherit
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"

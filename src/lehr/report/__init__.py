@@ -96,8 +96,8 @@ def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
     )
     if study.stop_early:
         note += (
-            " Arms that could no longer win were stopped at looks on the way; the looks share "
-            "the error of 5 %, and the intervals allow for it."
+            " Looks on the way stop arms that can no longer win; the looks share the error of 5 %, "
+            "and the intervals allow for it."
         )
     tables = [("", note, words.rows(results))]
     if len(study.budgets) > 1:

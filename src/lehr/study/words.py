@@ -103,7 +103,7 @@ def budget_rows(results: Results) -> list[dict[str, str]]:
     """Return one row a budget: every arm's mean, the leader in words."""
     study, leaders = results.study, results.leaders()
     return [
-        {study.unit: str(budget)}
+        {"budget": f"{budget} {study.unit}"}
         | {results.label(arm): _mean(results, arm, budget) for arm in study.arms}
         | {"leads": results.label(leaders[budget])}
         for budget in study.budgets
