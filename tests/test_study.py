@@ -71,6 +71,16 @@ def test_a_trial_is_what_its_learner_does_alone(study: Study, results: Results) 
     assert trial.facts["test"] == learner.evaluate("test")
 
 
+def test_a_task_with_hidden_state_is_paired_too(tmp_path: Path) -> None:
+    arms = {"a": 0.01, "same as a": lehr.constant(0.01, 1).then(lehr.constant(0.01)), "b": 0.02}
+    kind = {"epochs": 2, "seeds": 2}
+    found = Study("toys:hidden", arms, storage=tmp_path, **kind).run(workers=1)
+    for seed in range(2):
+        alone = toys.Hidden(seed).train(lehr.Policy(0.01), 16)
+        assert found.trials["a", 2, seed].trace == alone
+        assert found.trials["same as a", 2, seed].trace == alone
+
+
 def test_the_plateau_is_fed_after_each_epoch_and_scales_the_rate(results: Results) -> None:
     control = ARMS["plateau"].policy.control
     peak = results.peaks["plateau"]
@@ -164,9 +174,9 @@ def test_the_ledger_catches_an_optimizer_that_does_something_else(tmp_path: Path
 
 
 def test_a_callback_that_overwrites_the_rate_fails_its_trial(tmp_path: Path) -> None:
-    arms = {"a": lehr.linear(0.01, 0.0), "b": 0.01}
+    arms = {"a": lehr.linear(0.0, 0.01), "b": 0.001}
     kind = {"metric": "loss", "mode": "min", "epochs": 1, "seeds": 2, "storage": tmp_path}
-    with pytest.raises(TrialError, match=r"LedgerError: lr must be 0\.00375\d* in update 5, the "):
+    with pytest.raises(TrialError, match=r"LedgerError: lr must be 0\.00625\d* in update 5, the "):
         Study("torch_tasks:overwritten", arms, **kind).run()
     assert Study("torch_tasks:regression", arms, **kind).run().scores("a")
 

@@ -228,3 +228,19 @@ def trial_job(policy: lehr.Policy, **changes: object) -> dict:
     job = {"kind": "trial", "task": "toys:toy", "options": {}, "seed": 0, "id": "x"}
     job |= {"policy": json.loads(policy.dumps()), "unit": "epochs", "budget": 2, "peak": None}
     return job | {"metric": "accuracy", "mode": "max", "judge": "final", "test": True} | changes
+
+
+class Hidden(Toy):
+    """Keeps a generator where no snapshot sees it."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.noise = np.random.default_rng(seed)
+
+    def used(self, rate: float) -> float:
+        self.y = self.y + self.noise.normal(scale=0.1, size=len(self.y))
+        return rate
+
+
+def hidden(seed: int) -> Learner:
+    return Hidden(seed)
