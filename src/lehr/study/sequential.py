@@ -166,7 +166,7 @@ def judge(
     result: dict[str, Comparison] = {}
     for look, level in levels.items():
         here = {name: others[name][:look] for name in others if ends[name] == look}
-        found = compare(base[:look], here, mode, alpha=level, family=len(others))
+        found = compare(base, here, mode, alpha=level, family=len(others))
         for name, c in found.items():
             if c.n != look:
                 fail(f"number of scores of {name}", f"{look}, where it ended", c.n)
