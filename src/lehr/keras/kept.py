@@ -54,6 +54,6 @@ def _settings(model: keras.Model) -> list[Any]:
     """Return what can change without ``compile`` and is written into a graph."""
     optimizer = model.optimizer
     config = dict(getattr(optimizer, "inner_optimizer", optimizer).get_config())
-    config.pop("learning_rate")  # a variable of the graph
+    config.pop("learning_rate", None)  # a variable of the graph
     trained = [id(variable) for variable in model.trainable_variables]
     return [optimizer, repr(config), trained, model.jit_compile, model.run_eagerly]
