@@ -204,7 +204,11 @@ def test_an_arm_that_cannot_win_is_stopped_and_judged_on_what_it_had(tmp_path: P
     )
     said = []
     found = study.run(progress=said.append)
-    assert found.stopped == {"hopeless": 4}
+    (stop,) = found.stopped.values()
+    assert stop.seeds == 4
+    assert f"hopeless (untuned) was stopped after 4 seeds: it cannot beat {stop.beaten_by} (" in (
+        found.verdict()
+    )
     assert len(found.scores("hopeless")) == 4
     assert len(found.scores("also good")) == 8
     assert found.comparisons()["hopeless"].verdict == "worse"

@@ -15,7 +15,7 @@ from lehr.study.engine import Event, Pool
 from lehr.study.identity import identity
 from lehr.study.jobs import Job, judging_job, label, sizes, sweep_jobs, tuning_job, tuning_seeds
 from lehr.study.ledger import check_pairs
-from lehr.study.results import Results, Tuning, score
+from lehr.study.results import Results, Stop, Tuning, score
 from lehr.study.sequential import cannot_win, increments
 from lehr.study.storage import Record, Storage
 from lehr.study.tuning import best_peak, peak_grid, wider
@@ -161,10 +161,10 @@ class Conductor:
 
     def judge(
         self, peaks: dict[str, float | None]
-    ) -> tuple[dict[tuple[str, int, int], Record], dict[str, int]]:
+    ) -> tuple[dict[tuple[str, int, int], Record], dict[str, Stop]]:
         """Train every arm on every judging seed; leave out, at the looks, what cannot win."""
         study, longest = self.study, self.study.budgets[-1]
-        arms, stopped = list(study.arms), dict[str, int]()
+        arms, stopped = list(study.arms), dict[str, Stop]()
         trials: dict[tuple[str, int, int], Record] = {}
         seen = 0
         looks = increments(study.seeds) if study.stop_early else {study.seeds: 1.0}
@@ -176,13 +176,13 @@ class Conductor:
             scores = {
                 arm: [
                     score(study, trials[arm, longest, seed].facts, "test")
-                    for seed in range(stopped.get(arm, seeds))
+                    for seed in range(stopped[arm].seeds if arm in stopped else seeds)
                 ]
                 for arm in arms
             }
-            for arm in cannot_win(scores, study.mode, level):
+            for arm, best in cannot_win(scores, study.mode, level).items():
                 if arm != arms[0]:  # all are compared with the reference
-                    stopped[arm] = seeds
+                    stopped[arm] = Stop(seeds, best)
                     total, finished = self.parts["trials"]
                     spared = (study.seeds - seeds) * len(study.budgets)
                     self.parts["trials"] = total - spared, finished

@@ -81,6 +81,19 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """Why an arm was stopped early.
+
+    Attributes:
+        seeds: how many it had been trained on.
+        beaten_by: the best arm then, which it cannot beat.
+    """
+
+    seeds: int
+    beaten_by: str
+
+
+@dataclass(frozen=True)
 class Results:
     """The results of a study.
 
@@ -89,14 +102,14 @@ class Results:
         sweeps: the range tests on the tuning seeds, by optimizer (None: the task's own).
         tuning: how each tuned arm got its peak.
         trials: the record of each (arm, budget, seed).
-        stopped: arms that were stopped early, each with its number of seeds then.
+        stopped: the arms that were stopped early.
     """
 
     study: Study
     sweeps: dict[str | None, tuple[Sweep, ...]]
     tuning: dict[str, Tuning]
     trials: dict[tuple[str, int, int], Record]
-    stopped: dict[str, int]
+    stopped: dict[str, Stop]
 
     @property
     def reference(self) -> str:
@@ -115,7 +128,7 @@ class Results:
 
     def seeds(self, arm: str) -> range:
         """Return the judging seeds that an arm has been trained on."""
-        return range(self.stopped.get(arm, self.study.seeds))
+        return range(self.stopped[arm].seeds if arm in self.stopped else self.study.seeds)
 
     def records(self, arm: str, budget: int | None = None) -> list[Record]:
         """Return an arm's trials at a budget, the largest if left out, one a seed."""
@@ -142,7 +155,8 @@ class Results:
             rule = f"finite on all seeds for the reference {self.reference}"
             fail(study.metric, rule, f"not finite on {failed}", way_out)
         scores = {arm: self.scores(arm, budget) for arm in study.arms}
-        stopped = self.stopped if study.stop_early else None
+        ends = {arm: stop.seeds for arm, stop in self.stopped.items()}
+        stopped = ends if study.stop_early else None
         return judge(scores, self.reference, study.mode, stopped=stopped, seeds=study.seeds)
 
     def leaders(self) -> dict[int, str]:
@@ -254,7 +268,7 @@ class Results:
             },
             "comparisons": {arm: vars(c) for arm, c in self.comparisons().items()},
             "peaks": self.peaks,
-            "stopped": self.stopped,
+            "stopped": {arm: vars(stop) for arm, stop in self.stopped.items()},
             "budgets": {
                 budget: {arm: vars(c) for arm, c in self.comparisons(budget).items()}
                 for budget in study.budgets

@@ -34,6 +34,11 @@ def verdict(results: Results) -> str:
         if undecided:
             arms = ", ".join(f"{results.label(arm)} ({_more(c)})" for arm, c in undecided.items())
             sentences.append(f"Undecided with {seeds} seeds: {arms}.")
+    for arm, stop in results.stopped.items():
+        best = results.label(stop.beaten_by)
+        sentences.append(
+            f"{results.label(arm)} was stopped after {stop.seeds} seeds: it cannot beat {best}."
+        )
     for arm in results.study.arms:
         if failed := results.diverged(arm):
             sentences.append(f"{results.label(arm)} {_failed(failed, len(results.seeds(arm)))}.")
