@@ -52,14 +52,15 @@ ROOMS: dict[str, set[str]] = {
     "learner": DESCRIBE,
     "testing": PORT,
     "finder": PORT,
-    "torch": FIND,
-    "keras": FIND,
+    "diagnosis": {"schedule"},
+    "torch": {*FIND, "diagnosis"},
+    "keras": {*FIND, "diagnosis"},
     "jax": FIND,
     "lightning": {*FIND, "torch"},
     "transformers": {*FIND, "torch"},
     "study": {*FIND, "recipes", "shortform", "figures", "report"},
-    "recipes": {*FIND, *FRAMEWORKS, "study"},
-    "figures": RECORDS,
+    "recipes": {*FIND, *FRAMEWORKS, "study", "diagnosis", "figures"},
+    "figures": {*RECORDS, "diagnosis"},
     "report": {*RECORDS, "figures"},
     "cli": {*RECORDS, *FRAMEWORKS, "shortform", "recipes", "figures", "report"},
 }
@@ -77,8 +78,9 @@ OUTSIDE: dict[str, set[str]] = {
         *("filelock", "numpy", "pandas", "pydantic", "ray", "rich", "scipy", "sqlalchemy"),
         *("tensorboardX", "yaml"),
     },
-    "recipes": {"numpy", "sklearn", "tensorboardX"} | EVERY_FRAMEWORK,
+    "recipes": {"numpy", "scipy", "sklearn", "tensorboardX", "matplotlib"} | EVERY_FRAMEWORK,
     "figures": {"numpy"} | DRAWING,
+    "diagnosis": {"numpy"},
     "report": {"numpy"} | DRAWING,
     "cli": {"typer", "rich", "click"},
 }
@@ -86,10 +88,11 @@ OUTSIDE: dict[str, set[str]] = {
 # because a method is the short way to another room.
 IN_FUNCTIONS: dict[str, dict[str, set[str]]] = {
     "schedule/scalar.py": {"namespace": {"numpy", "jax", "torch", "tensorflow"}},
+    "diagnosis.py": {"diagnose": {"lehr.keras.diagnose", "lehr.torch.diagnose"}},
 }
 ANYWHERE_IN_FUNCTIONS = {"plot": {"lehr.figures"}}
 # numpy costs 0.1 s: the rooms that `import lehr` loads take it in functions only.
-LATE = {"learner": {"numpy"}}
+LATE = {"learner": {"numpy"}, "diagnosis": {"numpy"}}
 
 
 def room_of(path: Path) -> str:
@@ -136,7 +139,7 @@ def allowed(path: Path, name: str, function: str | None) -> bool:
     if root in sys.stdlib_module_names or root == "__future__":
         return True
     local = IN_FUNCTIONS.get(path.relative_to(SOURCE).as_posix(), {}).get(function or "", set())
-    if root in local or name in ANYWHERE_IN_FUNCTIONS.get(function or "", set()):
+    if {root, name} & local or name in ANYWHERE_IN_FUNCTIONS.get(function or "", set()):
         return True
     if root != "lehr":
         return root in OUTSIDE.get(room, set()) and (

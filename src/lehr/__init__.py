@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from lehr.control import Greedy as Greedy
     from lehr.control import Plateau as Plateau
+    from lehr.diagnosis import diagnose as diagnose
     from lehr.finder import Sweep as Sweep
     from lehr.finder import range_test as range_test
     from lehr.policy import Policy as Policy
@@ -51,6 +52,7 @@ __version__ = "0.1.0"
 
 _NAMES = {
     "lehr.control": ("Greedy", "Plateau"),
+    "lehr.diagnosis": ("diagnose",),
     "lehr.finder": ("Sweep", "range_test"),
     "lehr.policy": ("Policy", "loads", "one_cycle"),
     "lehr.schedule": ("Schedule",),

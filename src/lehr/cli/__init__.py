@@ -13,7 +13,7 @@ except ImportError as error:
     raise SystemExit(2) from None
 
 import lehr
-from lehr.cli import compare, describe, find, runs
+from lehr.cli import compare, describe, find, recipe, runs
 from lehr.cli.common import app
 
 _INTERRUPTED = 130
@@ -21,6 +21,7 @@ _INTERRUPTED = 130
 app.command()(describe.show)
 app.command()(find.find)
 app.command()(compare.compare)
+app.add_typer(recipe.app, name="recipe")
 app.add_typer(runs.app, name="runs")
 
 

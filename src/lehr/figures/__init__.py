@@ -7,8 +7,11 @@ except ImportError as error:
 
 from lehr.figures.describe import draw_policy as draw_policy
 from lehr.figures.describe import draw_schedules as draw_schedules
+from lehr.figures.diagnosis import draw_diagnosis as draw_diagnosis
 from lehr.figures.finder import draw_sweep as draw_sweep
 from lehr.figures.finder import draw_sweeps as draw_sweeps
+from lehr.figures.lines import draw_landscape as draw_landscape
+from lehr.figures.lines import draw_lines as draw_lines
 from lehr.figures.study import draw_budgets as draw_budgets
 from lehr.figures.study import draw_differences as draw_differences
 from lehr.figures.study import draw_losses as draw_losses

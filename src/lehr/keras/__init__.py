@@ -17,3 +17,5 @@ from lehr.keras.finder import range_test as range_test
 from lehr.keras.fixed import Schedule as Schedule
 from lehr.keras.fixed import schedule as schedule
 from lehr.keras.learner import Learner as Learner
+from lehr.keras.monte_carlo import MonteCarlo as MonteCarlo
+from lehr.keras.monte_carlo import Prediction as Prediction

@@ -56,3 +56,18 @@ def untouched(*sources: Any) -> Iterator[None]:
         set_global_attribute(_KERAS, own)
         if own is not None:
             own.state.assign(state)
+
+
+@contextlib.contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Begin torch's generators at a seed on that backend, and put them back after."""
+    before = generators()
+    if before:
+        import torch
+
+        torch.manual_seed(seed)
+    try:
+        yield
+    finally:
+        if before:
+            set_generators(before)

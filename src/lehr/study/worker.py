@@ -18,7 +18,7 @@ from lehr.study.trials import run_job
 
 def main() -> None:
     """Do jobs until there are no more."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     with os.fdopen(os.dup(1), "w") as replies:
 
         def tell(event: str, **said: Any) -> None:
@@ -61,7 +61,7 @@ def _log_to(path: Path) -> None:
     os.close(file)
 
 
-def _end_with(driver: int) -> None:
+def end_with(driver: int) -> None:
     """End when the driver has ended, however it did."""
     while os.getppid() == driver:
         time.sleep(0.5)

@@ -1,0 +1,77 @@
+"""The commands ``lehr recipe``: published experiments, ours beside theirs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import rich
+import typer
+from rich.table import Table
+
+from lehr.schedule.check import fail, whole
+
+app = typer.Typer(no_args_is_help=True, help="Published experiments, ours beside theirs.")
+
+
+@app.command("list")
+def list_recipes() -> None:
+    """List the recipes: their names, what they show, how many figures are published."""
+    from lehr.recipes.catalogue import RECIPES
+
+    table = Table("recipe", "what it shows", "published", "")
+    for name, recipe in RECIPES.items():
+        figures = str(len(recipe.published) or "-")
+        table.add_row(name, recipe.title, figures, "long" if recipe.long else "")
+    rich.print(table)
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A recipe's name.")]) -> None:
+    """Show a recipe: source, task, policy, what was wrong, what is published."""
+    from lehr.recipes.catalogue import find_recipe
+    from lehr.recipes.page import describe
+
+    for line in describe(find_recipe(name)):
+        print(line)
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(help="Recipes' names.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All but the long ones.")] = False,
+    long: Annotated[bool, typer.Option("--long", help="With --all: the long ones too.")] = False,
+    seeds: Annotated[int, typer.Option(help="Runs of each.")] = 1,
+    workers: Annotated[int, typer.Option(help="Processes at a time.")] = 1,
+    runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/recipes"),
+    out: Annotated[
+        Path | None, typer.Option(help="Page with every row and figure; with --all RUNS.md.")
+    ] = None,
+) -> None:
+    """Run recipes, or what is missing of them; print published figures beside ours."""
+    from lehr.recipes.catalogue import RECIPES, find_recipe
+    from lehr.recipes.page import HEAD, rows, write_page
+    from lehr.recipes.run import run_recipes
+
+    if bool(names) == everything:
+        way_out = "lehr recipe list shows the names"
+        fail("recipes", "named, or else all of them with --all", names, way_out)
+    whole("--workers", workers)
+    chosen = [find_recipe(name) for name in names or ()]
+    if everything:
+        chosen = [recipe for recipe in RECIPES.values() if long or not recipe.long]
+    results = run_recipes(chosen, seeds, runs, workers=workers, tell=_tell, skip=everything)
+    table = Table(*HEAD)
+    for recipe in chosen:
+        for row in rows(recipe, results[recipe.name]):
+            table.add_row(*row.cells())
+    rich.print(table)
+    page = out or (runs.with_suffix(".md") if everything else None)
+    if page is not None:
+        write_page(chosen, results, page)
+        print(f"page: {page}")
+
+
+def _tell(text: str) -> None:
+    sys.stderr.write(f"{text}\n")

@@ -1,0 +1,150 @@
+"""What one batch does in a Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from lehr.diagnosis import Diagnosis, check_found, pair, record
+from lehr.keras.calls import Call, through, training_argument
+from lehr.keras.generators import untouched
+from lehr.schedule.check import fail
+
+_LAYERS = {"LeakyReLU": "leaky_relu", "ReLU": "relu", "ELU": "elu", "PReLU": "prelu"}
+
+
+def diagnose(
+    model: keras.Model,
+    batch: Any,
+    *,
+    loss: Callable[[Any, Any], Any] | None = None,
+    training: bool = True,
+) -> Diagnosis:
+    """Return the record of a batch by layer; see `lehr.diagnosis.diagnose`."""
+    x, y = pair(batch)
+    x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
+    y = y if y is None else keras.tree.map_structure(keras.ops.convert_to_tensor, y)
+    if y is not None and loss is None and not model.compiled:
+        way_out = "call model.compile(...) first, or pass loss="
+        fail("model", "compiled with a loss", model.name, way_out)
+    with untouched():
+        if not model.built:
+            model(x, **training_argument(model, False))
+        outputs, gradients, value = _run(model, x, y, loss, training)
+    layers = []
+    for layer, given in outputs.items():
+        own = [gradients[id(v)] for v in layer.trainable_variables if id(v) in gradients]
+        name = layer.path or layer.name
+        layers.append(record(name, type(layer).__name__, _function(layer), given, own))
+    return Diagnosis(check_found(layers, model), value)
+
+
+def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, Any, float | None]:
+    """Return what the layers gave, by layer; gradients by variable's id; and the loss."""
+    called: dict[Any, list[Any]] = {}
+
+    def watched(layer: Any, call: Call) -> Call:
+        def watch(*args: Any, **kwargs: Any) -> Any:
+            result = call(*args, **kwargs)
+            if not keras.tree.is_nested(result):
+                called.setdefault(layer, []).append(result)
+            return result
+
+        return watch
+
+    variables = model.trainable_variables
+
+    def forward(values: Any) -> tuple[Any, Any]:
+        called.clear()
+        # what a layer would write, to statistics or seeds, goes to the scope and is forgotten
+        pairs = list(zip(variables, values, strict=True))
+        with keras.StatelessScope(pairs, collect_losses=True):
+            predicted = model(x, **training_argument(model, training))
+            if y is None:
+                total = keras.ops.zeros(())
+            elif loss is not None:
+                total = loss(predicted, y)
+            else:
+                total = model.compute_loss(x=x, y=y, y_pred=predicted, training=training)
+            return total, {layer: list(given) for layer, given in called.items()}
+
+    with through(_leaves(model), watched):
+        values = [keras.ops.copy(v) for v in variables]
+        order: list[Any] = []
+        total, outputs, gradients = _GRADIENTS[keras.backend.backend()](forward, values, order)
+    plain = {layer: [_numpy(y) for y in given] for layer, given in outputs.items()}
+    if y is None:
+        return plain, {}, None
+    known = zip(variables, gradients, strict=True)
+    return plain, {id(v): _numpy(g) for v, g in known if g is not None}, float(_numpy(total))
+
+
+# their parts run in loops of the backend, whose values cannot leave it
+_WHOLE = (keras.layers.RNN, keras.layers.TimeDistributed)
+
+
+def _leaves(model: Any) -> list[Any]:
+    """Return the layers without layers of their own, each once."""
+    found: dict[int, Any] = {}
+    for layer in model._layers:
+        if isinstance(layer, _WHOLE) or not layer._layers:
+            found[id(layer)] = layer
+        else:
+            found |= {id(leaf): leaf for leaf in _leaves(layer)}
+    return [leaf for leaf in found.values() if not isinstance(leaf, keras.layers.InputLayer)]
+
+
+def _jax_gradients(forward: Any, values: Any, order: list[Any]) -> Any:
+    import jax
+
+    def run(values: Any) -> Any:
+        total, outputs = forward(values)
+        order[:] = outputs  # layers are no part of what JAX may return
+        return total, list(outputs.values())
+
+    (total, given), gradients = jax.value_and_grad(run, has_aux=True)(values)
+    return total, dict(zip(order, given, strict=True)), gradients
+
+
+def _tensorflow_gradients(forward: Any, values: Any, order: list[Any]) -> Any:
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total, outputs = forward(values)
+    return total, outputs, tape.gradient(total, values)
+
+
+def _torch_gradients(forward: Any, values: Any, order: list[Any]) -> Any:
+    import torch
+
+    values = [value.detach().clone().requires_grad_() for value in values]
+    total, outputs = forward(values)
+    if not total.requires_grad:
+        return total, outputs, [None] * len(values)
+    return total, outputs, torch.autograd.grad(total, values, allow_unused=True)
+
+
+_GRADIENTS = {
+    "jax": _jax_gradients,
+    "tensorflow": _tensorflow_gradients,
+    "torch": _torch_gradients,
+}
+
+
+def _numpy(tensor: Any) -> Any:
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def _function(layer: Any) -> str:
+    """Return the name of the function that made a layer's output."""
+    kind = type(layer).__name__
+    activation = getattr(layer, "activation", None)
+    if isinstance(layer, _WHOLE) or getattr(layer, "alpha", 1.0) != 1.0:  # an ELU of another depth
+        return ""
+    if activation is None or kind in _LAYERS:
+        return _LAYERS.get(kind, "")
+    return str(getattr(activation, "__name__", ""))

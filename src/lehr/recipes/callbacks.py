@@ -1,0 +1,88 @@
+"""A rate policy, early stopping and a checkpoint in one ``fit``, on Keras's own callbacks."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> dict[str, Any]:
+    """Return a run of 784-300-100-10 on Fashion-MNIST by ``model.fit``.
+
+    Args:
+        seed: of weights and shuffling.
+        arm: "fixed", "reduce-on-plateau" or "cyclic-callback".
+        rows: of each split; all if left out.
+        epochs: at most.
+    """
+    import keras
+    import numpy as np
+
+    import lehr.keras
+    from lehr.recipes import networks
+    from lehr.recipes.images import splits
+    from lehr.schedule.cycles import triangular2
+
+    keras.utils.set_random_seed(seed)
+    given = splits("fashion-mnist", "scaled", rows)
+    x, y = given["train"]
+    per_epoch = -(-len(x) // 32)
+    model = networks.dense(x.shape[1:], (300, 100), seed=seed)
+    model = networks.compiled(model, {"class_name": "SGD", "config": {"learning_rate": 0.02}})
+    if arm == "cyclic-callback":
+        policy = triangular2(0.002, 0.04, 2 * per_epoch)
+        model.compile(
+            lehr.keras.attach(keras.optimizers.SGD(), policy), loss=model.loss, metrics=["accuracy"]
+        )
+    rates: list[float] = []
+    record = keras.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: rates.append(_rate(model))
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        best = Path(folder) / "best.weights.h5"
+        callbacks = [
+            record,
+            keras.callbacks.EarlyStopping(patience=5, restore_best_weights=True),
+            keras.callbacks.ModelCheckpoint(best, save_best_only=True, save_weights_only=True),
+        ]
+        if arm == "reduce-on-plateau":
+            # before early stopping runs out, or the lower rate is never tried
+            callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=2))
+        history = model.fit(
+            *(x, y),
+            batch_size=32,
+            epochs=epochs,
+            validation_data=given["validation"],
+            callbacks=callbacks,
+            verbose=0,
+        ).history
+        kept = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+        model.load_weights(best)
+        saved = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+    same = all(np.array_equal(one, other) for one, other in zip(kept, saved, strict=True))
+    test = model.evaluate(*given["test"], verbose=0, return_dict=True)
+    lowest = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
+    numbers = {
+        "epochs": float(len(history["val_loss"])),
+        "best_epoch": float(lowest + 1),
+        "best_val_loss": history["val_loss"][lowest],
+        "best_val_accuracy": history["val_accuracy"][lowest],
+        "test_accuracy": float(test["accuracy"]),
+        "checkpoint is the best epoch (1: yes)": float(same),
+    }
+    at = list(range(1, len(rates) + 1))
+    figure = {
+        "lines": {"rate at the end of the epoch": [at, rates]},
+        "x": "epoch",
+        "y": "learning rate",
+        "second": {"validation loss": [at, history["val_loss"]]},
+        "second_y": "validation loss (nats)",
+    }
+    return {"numbers": numbers, "figure": figure}
+
+
+def _rate(model: Any) -> float:
+    import keras
+
+    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))

@@ -1,0 +1,103 @@
+"""Range tests as the sources make them, read as they should be."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from lehr.finder import Sweep, range_test, smoothed
+from lehr.recipes import learners
+from lehr.recipes.images import splits
+
+if TYPE_CHECKING:
+    import torch
+
+_TESTS: dict[str, dict[str, Any]] = {
+    "exponential": {"low": 1e-3, "high": 10.0},
+    "linear": {"low": 0.02, "high": 1.5, "spacing": "linear"},
+    "validation": {"low": 1e-3, "high": 10.0},
+}
+
+
+def book(
+    seed: int,
+    *,
+    data: str,
+    network: Mapping[str, Any],
+    rows: int | None = None,
+    steps: int | None = None,
+) -> dict[str, Any]:
+    """Return the chapter's range test: one epoch in batches of 128, from 1e-5 to 10."""
+    learner = learners.dense(seed, data=data, batch_size=128, rows=rows, **network)
+    sweep = range_test(learner, steps=steps or learner.steps_per_epoch)
+    running = [total / (i + 1) for i, total in enumerate(itertools.accumulate(sweep.losses))]
+    lowest = min(range(len(running)), key=running.__getitem__)
+    numbers, figure = _read(sweep)
+    numbers["rate of least running mean"] = sweep.rates[lowest]
+    numbers["least running mean"] = running[lowest]
+    figure["lines"]["running mean, as in the book"] = [list(sweep.rates), running]
+    return {"numbers": numbers, "figure": figure}
+
+
+def mnist(
+    seed: int, *, test: str, rows: int | None = None, data: str = "mnist", steps: int = 100
+) -> dict[str, Any]:
+    """Return a range test of the MNIST example, in PyTorch: "exponential", "linear" or other."""
+    import torch
+
+    import lehr.torch
+
+    torch.manual_seed(seed)
+    given = splits(data, "unit", rows)
+    loaders = {name: _loader(given[name], seed) for name in ("train", "test")}
+    model = _network()
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.5)
+    more = {"val_loader": loaders["test"]} if test == "validation" else {}
+    loss = torch.nn.functional.nll_loss
+    sweep = lehr.torch.range_test(
+        model, optimizer, loss, loaders["train"], steps=steps, **_TESTS[test], **more
+    )
+    numbers, figure = _read(sweep)
+    return {"numbers": numbers, "figure": figure}
+
+
+def _read(sweep: Sweep) -> tuple[dict[str, float], dict[str, Any]]:
+    rates, losses = smoothed(sweep)
+    lowest = min(range(len(losses)), key=losses.__getitem__)
+    numbers = {"rate of least loss": rates[lowest], "least loss": losses[lowest]}
+    for use in ("constant", "one-cycle"):
+        if (found := sweep.suggest(use).lr) is not None:
+            numbers[f"suggested for {use}"] = found
+    kept = len(rates)  # what lies behind has diverged
+    lines = {
+        "loss, as measured": [list(sweep.rates[:kept]), list(sweep.losses[:kept])],
+        "smoothed": [list(rates), list(losses)],
+    }
+    log = "x" if sweep.spacing == "exponential" else ""
+    x = "learning rate" + (" (log scale)" if log else "")
+    y = f"{sweep.objective} loss (nats)"
+    top = sweep.losses[0] + (sweep.losses[0] - min(losses))  # what has diverged lies far above
+    return numbers, {"lines": lines, "x": x, "y": y, "log": log, "top": top}
+
+
+def _loader(split: Any, seed: int) -> Any:
+    import torch
+
+    x, y = split
+    images = (torch.from_numpy(x)[:, None] - 0.1307) / 0.3081
+    pairs = torch.utils.data.TensorDataset(images, torch.from_numpy(y).long())
+    generator = torch.Generator().manual_seed(seed)
+    return torch.utils.data.DataLoader(pairs, 256, shuffle=True, generator=generator)
+
+
+def _network() -> torch.nn.Module:
+    """Return the example's network: two convolutions, two dense layers, dropout between."""
+    from torch import nn
+
+    return nn.Sequential(
+        *(nn.Conv2d(1, 10, 5), nn.MaxPool2d(2), nn.ReLU()),
+        *(nn.Conv2d(10, 20, 5), nn.Dropout2d(), nn.MaxPool2d(2), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(320, 50), nn.ReLU(), nn.Dropout(), nn.Linear(50, 10)),
+        nn.LogSoftmax(dim=1),
+    )

@@ -1,0 +1,119 @@
+"""The images that recipes train on, in their published splits and scales."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lehr.recipes.data import Split, ensure_fashion_mnist
+from lehr.schedule.check import fail, one_of
+
+PIXELS = ("raw", "unit", "scaled")
+_VALIDATION = 5000
+
+
+def splits(data: str, pixels: str, rows: int | None = None) -> dict[str, Split]:
+    """Return images as training, validation and test split: (float32 images, int32 labels).
+
+    The first 5,000 training images are the validation set, as in the sources.
+
+    Args:
+        data: "fashion-mnist", "mnist" or "cifar10".
+        pixels: "raw" from 0 to 255, "unit" from 0 to 1, "scaled" to mean 0 and spread 1 of each
+            pixel over the training rows.
+        rows: of each split, the first ones; all if left out.
+
+    Raises:
+        ValueError: if a name is unknown.
+        OSError: if the images are not here.
+    """
+    one_of("pixels", pixels, PIXELS)
+    return _cut(_scaled(one_of("data", data, _RAW), pixels), rows)
+
+
+def ensure(data: str, tell: Callable[[str], None]) -> None:
+    """Raise one clear line unless the images are here or can be had."""
+    one_of("data", data, _RAW)
+    if data == "fashion-mnist" and (reason := ensure_fashion_mnist(tell)):
+        _missing(data, "in Keras's cache", _home() / data, reason)
+    if data == "mnist" and not _mnist_file().exists():
+        way_out = "run keras.datasets.mnist.load_data() where there is a network, or copy mnist.npz"
+        _missing(data, "in Keras's cache", _mnist_file(), way_out)
+    if data == "cifar10":
+        _cifar10_file()
+
+
+@functools.lru_cache(maxsize=2)
+def _scaled(data: str, pixels: str) -> dict[str, Split]:
+    import numpy as np
+
+    (x, y), (x_test, y_test) = _RAW[data]()
+    n = _VALIDATION
+    raw = {"train": (x[n:], y[n:]), "validation": (x[:n], y[:n]), "test": (x_test, y_test)}
+    images = {name: x.astype("float32") for name, (x, _) in raw.items()}
+    if pixels != "raw":
+        for x in images.values():
+            x /= 255
+    if pixels == "scaled":
+        mean = images["train"].mean(axis=0)
+        spread = images["train"].std(axis=0)
+        spread[spread == 0] = 1  # a pixel that is always the same stays 0
+        for x in images.values():
+            x -= mean
+            x /= spread
+    return {name: (images[name], np.ravel(raw[name][1]).astype("int32")) for name in raw}
+
+
+def _cut(given: dict[str, Split], rows: int | None) -> dict[str, Split]:
+    return {name: (x[:rows], y[:rows]) for name, (x, y) in given.items()}
+
+
+def _fashion_mnist() -> Any:
+    import keras
+
+    return keras.datasets.fashion_mnist.load_data()
+
+
+def _mnist() -> Any:
+    import numpy as np
+
+    with np.load(_mnist_file()) as file:
+        return (file["x_train"], file["y_train"]), (file["x_test"], file["y_test"])
+
+
+def _cifar10() -> Any:
+    import numpy as np
+
+    with np.load(_cifar10_file()) as file:
+        return (file["x_train"], file["y_train"]), (file["x_test"], file["y_test"])
+
+
+_RAW: dict[str, Callable[[], Any]] = {
+    "fashion-mnist": _fashion_mnist,
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+}
+
+
+def _home() -> Path:
+    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
+
+
+def _mnist_file() -> Path:
+    return _home() / "mnist.npz"
+
+
+def _cifar10_file() -> Path:
+    """Return the file of CIFAR-10: x_train, y_train, x_test, y_test in one .npz."""
+    path = Path(os.environ.get("LEHR_CIFAR10") or _home() / "cifar10.npz")
+    if not path.exists():
+        way_out = "save keras.datasets.cifar10.load_data() with numpy.savez, set LEHR_CIFAR10 to it"
+        _missing("cifar10", "a file with x_train, y_train, x_test, y_test", path, way_out)
+    return path
+
+
+def _missing(data: str, where: str, path: Path, way_out: str) -> None:
+    fail(f"data {data}", where, f"nothing at {path}", way_out, FileNotFoundError)

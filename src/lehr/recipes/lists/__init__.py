@@ -1,0 +1,1 @@
+"""The published experiments, one list for each part of a source."""

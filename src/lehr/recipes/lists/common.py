@@ -1,0 +1,53 @@
+"""What the lists of the chapter's recipes share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lehr.recipes.recipe import Published, Rate, Recipe, Training
+
+CHAPTER = "Géron, Hands-On Machine Learning, 2nd edition, chapter 11"
+DENSE = "lehr.recipes.learners:dense"
+
+LOGITS = (
+    "softmax and sparse cross-entropy of its probabilities lose the gradient of saturated rows on "
+    "Keras 3's JAX and PyTorch backends; here the network gives logits"
+)
+BATCHES = (
+    "the last, smaller batch of an epoch is left out, so that all updates average alike: "
+    "1,718 updates an epoch instead of 1,719"
+)
+
+
+def published(row: int | str, cell: str, **values: float) -> tuple[Published, ...]:
+    """Return the published figures of one row of RESULTS.md 1B."""
+    where = f"RESULTS.md 1B row {row}, notebook cell {cell}"
+    return tuple(Published(metric, value, where) for metric, value in values.items())
+
+
+def fashion(name: str, title: str, section: str, policy: Rate, epochs: int, **more: Any) -> Recipe:
+    """Return a recipe that trains a dense network on Fashion-MNIST."""
+    options = more.pop("options", {})
+    notes = (*more.pop("notes", ()), LOGITS, BATCHES)
+    return Training(
+        name=name,
+        title=title,
+        source=f"{CHAPTER}, {section}",
+        task=DENSE,
+        options=options,
+        policy=policy,  # type: ignore[arg-type]  # numbers and schedules become policies
+        epochs=epochs,
+        notes=notes,
+        data=("fashion-mnist",),
+        **more,
+    )
+
+
+def unit(activation: str, initializer: str, **more: Any) -> dict[str, Any]:
+    """Return options for pixels from 0 to 1."""
+    return {"pixels": "unit", "activation": activation, "initializer": initializer, **more}
+
+
+def sgd(**config: Any) -> dict[str, Any]:
+    """Return SGD with settings."""
+    return {"class_name": "SGD", "config": config}

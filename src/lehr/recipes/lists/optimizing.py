@@ -1,0 +1,156 @@
+"""Optimizers, schedules and the range test."""
+
+from __future__ import annotations
+
+from lehr.control import Plateau
+from lehr.policy import Policy, one_cycle
+from lehr.recipes.lists.common import CHAPTER, fashion, published, sgd
+from lehr.recipes.recipe import Measurement, Published, Recipe
+from lehr.schedule.presets import exponential, inverse_time, piecewise
+
+_OPTIMIZERS = [
+    fashion(
+        f"optimizers/{name}",
+        title,
+        "Faster Optimizers",
+        1e-3,
+        10,
+        options={"optimizer": {"class_name": kind, "config": config}},
+        notes=("the source only builds the optimizer and publishes no figure",),
+    )
+    for name, title, kind, config in (
+        ("sgd", "plain gradient descent", "SGD", {}),
+        ("momentum", "momentum 0.9", "SGD", {"momentum": 0.9}),
+        ("nesterov", "Nesterov's momentum", "SGD", {"momentum": 0.9, "nesterov": True}),
+        ("adagrad", "AdaGrad: rates that only fall", "Adagrad", {}),
+        ("rmsprop", "RMSProp: recent gradients only", "RMSprop", {"rho": 0.9}),
+        ("adam", "Adam: momentum and RMSProp", "Adam", {"beta_1": 0.9, "beta_2": 0.999}),
+        ("adamax", "AdaMax: the largest of recent gradients", "Adamax", {}),
+        ("nadam", "Nadam: Adam and Nesterov", "Nadam", {}),
+    )
+]
+_STEPS_IN_20_EPOCHS = 34375  # 20 * 55000 // 32, as the notebook has it
+_NADAM = {"optimizer": "Nadam"}
+_SCHEDULES = [
+    fashion(
+        "schedules/power",
+        "power: 0.01 / (1 + step / 10,000)",
+        "Learning Rate Scheduling",
+        inverse_time(0.01, steps=10_000),
+        25,
+        published=published(10, "117", loss=0.2104, val_loss=0.3225, val_accuracy=0.8924),
+        notes=("SGD(decay=1e-4) is accepted and ignored by Keras 3",),
+    ),
+    fashion(
+        "schedules/exponential-epoch",
+        "exponential by epoch: 0.01 * 0.1**(epoch / 20), Nadam",
+        "Learning Rate Scheduling",
+        exponential(0.01, 0.1, steps=20).every("1 epoch"),
+        25,
+        options=_NADAM,
+        published=published(11, "124", loss=0.1308, val_loss=0.5699, val_accuracy=0.8928),
+    ),
+    fashion(
+        "schedules/exponential-epoch-lr",
+        "exponential from the rate before: lr * 0.1**(1 / 20) at the start of each epoch, Nadam",
+        "Learning Rate Scheduling",
+        exponential(0.01 * 0.1 ** (1 / 20), 0.1, steps=20).every("1 epoch"),
+        25,
+        options=_NADAM,
+        notes=(
+            "written from the rate before, the first epoch is multiplied too: one epoch ahead of "
+            "exponential-epoch; and it starts anew from the optimizer's rate when resumed",
+        ),
+    ),
+    fashion(
+        "schedules/exponential-step",
+        "exponential by step: 0.1**(1 / s) in each update, Nadam",
+        "Learning Rate Scheduling",
+        exponential(0.01, 0.1, steps=_STEPS_IN_20_EPOCHS),
+        25,
+        options=_NADAM,
+        published=published(12, "129", loss=0.1447, val_loss=0.5833, val_accuracy=0.8880),
+        notes=("the book's callback reads a global s instead of its own",),
+    ),
+    fashion(
+        "schedules/piecewise",
+        "piecewise: 0.01, 0.005 from epoch 5, 0.001 from 15, Nadam",
+        "Learning Rate Scheduling",
+        piecewise((5, 15), (0.01, 0.005, 0.001)).every("1 epoch"),
+        25,
+        options=_NADAM,
+        published=published(13, "135", loss=0.2005, val_loss=0.5533, val_accuracy=0.8868),
+    ),
+    fashion(
+        "schedules/performance",
+        "performance: halved after 5 epochs without a lower validation loss, momentum",
+        "Learning Rate Scheduling",
+        Policy(0.02, control=Plateau(factor=0.5, patience=5)),
+        25,
+        options={"optimizer": sgd(momentum=0.9)},
+        published=published(14, "139", loss=0.0683, val_loss=0.5241, val_accuracy=0.8936),
+    ),
+    fashion(
+        "schedules/in-graph-exponential",
+        "exponential inside the graph, as keras.optimizers.schedules.ExponentialDecay",
+        "Learning Rate Scheduling",
+        exponential(0.01, 0.1, steps=_STEPS_IN_20_EPOCHS),
+        25,
+        published=published(15, "142", loss=0.2224, val_loss=0.3164, val_accuracy=0.8904),
+    ),
+    fashion(
+        "schedules/one-cycle",
+        "one cycle up to 0.05 in three phases, batches of 128",
+        "Learning Rate Scheduling",
+        one_cycle(
+            0.05, start=0.005, final=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
+        ),
+        25,
+        options={"batch_size": 128},
+        published=published(17, "151", loss=0.1610, val_loss=0.3170, val_accuracy=0.8934),
+        notes=(
+            "the book's cycle is 25 steps short: it counts batches without the last of an epoch",
+        ),
+    ),
+]
+_FINDER: list[Recipe] = [
+    Measurement(
+        name=f"finder/{data}",
+        title=f"range test on {title}, 1e-5 to 10 over one epoch in batches of 128",
+        source=f"{CHAPTER}, {section}",
+        function="lehr.recipes.finding:book",
+        options={"data": data, "network": network},
+        random=True,
+        data=(data,),
+        published=published,
+        notes=(
+            "the book reads the running mean of the loss since the epoch began, whose minimum lies "
+            "5 to 10 times too far right; here it is the loss of each batch, and both are shown",
+            "the published rate is read off a plot by eye, where 0.15 and 0.11 are 8 updates of "
+            "351 apart",
+        ),
+    )
+    for data, title, section, network, published in (
+        (
+            "fashion-mnist",
+            "the dense network of Fashion-MNIST",
+            "Learning Rate Scheduling",
+            {},
+            (
+                Published("rate of least running mean", 0.3, "RESULTS.md 1B row 16, cell 149"),
+                Published("least running mean", 1.6, "RESULTS.md 1B row 16, cell 149"),
+            ),
+        ),
+        (
+            "cifar10",
+            "the 20 layers for CIFAR-10",
+            "exercise 8f",
+            {"hidden": [100] * 20, "dropout": 0.1, "drop": "AlphaDropout", "drop_all": False},
+            (
+                Published("rate of least running mean", 0.15, "RESULTS.md 1B row f0, cell 226"),
+                Published("least running mean", 2.617, "RESULTS.md 1B row f0, cell 226"),
+            ),
+        ),
+    )
+]
+RECIPES: list[Recipe] = [*_OPTIMIZERS, *_SCHEDULES, *_FINDER]

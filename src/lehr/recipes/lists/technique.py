@@ -1,0 +1,196 @@
+"""Activations, initialisers, signals, batch norm, clipping, transfer."""
+
+from __future__ import annotations
+
+from lehr.recipes.lists.common import BATCHES, CHAPTER, LOGITS, fashion, published, sgd, unit
+from lehr.recipes.recipe import Measurement, Published, Recipe, Training
+
+_CURVES: list[Recipe] = [
+    Measurement(
+        name=f"activations/{name}",
+        title=title,
+        source=f"{CHAPTER}, The Vanishing/Exploding Gradients Problems",
+        function="lehr.recipes.activations:curve",
+        options={"name": name},
+        published=published,
+    )
+    for name, title, published in (
+        ("sigmoid", "the logistic function: flat at both ends, slope at most 1/4", ()),
+        ("elu", "ELU: smooth, below zero it ends at -1", ()),
+        (
+            "selu",
+            "SELU: alpha and scale derived, so that mean 0 and spread 1 stay",
+            (
+                Published("alpha", 1.6732632423543772, "notebook cell 34"),
+                Published("scale", 1.0507009873554805, "notebook cell 34"),
+            ),
+        ),
+    )
+]
+_TRAINED_CURVES = [
+    fashion(
+        f"activations/{name}",
+        f"{title}, He initialisation",
+        "Nonsaturating Activation Functions",
+        1e-3,
+        10,
+        options=unit(name.replace("-", "_"), "he_normal"),
+        published=published,
+        figure="lehr.recipes.activations:draw_trained",
+    )
+    for name, title, published in (
+        (
+            "leaky-relu",
+            "leaky ReLU of slope 0.3",
+            published(1, "23", loss=0.4918, val_loss=0.4817, val_accuracy=0.8396),
+        ),
+        (
+            "prelu",
+            "PReLU: the slope below zero is learnt",
+            published(2, "27", loss=0.4941, val_loss=0.4826, val_accuracy=0.8398),
+        ),
+    )
+]
+_INITIALISERS: list[Recipe] = [
+    Measurement(
+        name=f"initialisers/{name}",
+        title=title,
+        source=f"{CHAPTER}, Glorot and He Initialization",
+        function="lehr.recipes.signals:initialised",
+        options={"initializer": initializer, "activation": activation},
+        random=True,
+    )
+    for name, title, initializer, activation in (
+        ("glorot", "Glorot for tanh: what 50 layers leave of the signal", "glorot_uniform", "tanh"),
+        ("he", "He for ReLU: what 50 layers leave of the signal", "he_normal", "relu"),
+        ("lecun", "LeCun for SELU: 50 layers and the signal stays", "lecun_normal", "selu"),
+        (
+            "variance-scaling",
+            "He on the mean of inputs and outputs, by VarianceScaling",
+            {
+                "class_name": "VarianceScaling",
+                "config": {"scale": 2.0, "mode": "fan_avg", "distribution": "uniform"},
+            },
+            "relu",
+        ),
+    )
+]
+_SIGNALS: list[Recipe] = [
+    Measurement(
+        name="signals/selu-1000-layers",
+        title="1,000 layers of SELU, nothing trained: mean 0 and spread 1 stay",
+        source=f"{CHAPTER}, Nonsaturating Activation Functions",
+        function="lehr.recipes.signals:deep_selu",
+        notes=("the book's own draws, NumPy's generator at seed 42; other seeds wander by 0.1",),
+        published=(
+            Published("mean of layer 0", 0.0, "RESULTS.md 1B, SELU 1000-layer print"),
+            Published("spread of layer 0", 1.0, "RESULTS.md 1B, SELU 1000-layer print"),
+            Published("mean of layer 900", 0.02, "RESULTS.md 1B, SELU 1000-layer print"),
+            Published("spread of layer 900", 1.0, "RESULTS.md 1B, SELU 1000-layer print"),
+        ),
+    ),
+    fashion(
+        "signals/selu-100-layers",
+        "100 hidden layers of SELU train",
+        "Nonsaturating Activation Functions",
+        1e-3,
+        5,
+        options={"hidden": (300, *[100] * 99)},
+        published=published(3, "48", loss=0.5569, val_loss=0.4907, val_accuracy=0.8218),
+    ),
+    fashion(
+        "signals/relu-100-layers",
+        "100 hidden layers of ReLU hardly do",
+        "Nonsaturating Activation Functions",
+        1e-3,
+        5,
+        options={
+            "hidden": (300, *[100] * 99),
+            "activation": "relu",
+            "initializer": "he_normal",
+        },
+        published=published(4, "53", loss=0.7288, val_loss=0.6638, val_accuracy=0.7380),
+    ),
+]
+_BATCH_NORM = [
+    fashion(
+        f"batch-norm/{where}-activation",
+        f"batch norm of the inputs and {where} each activation",
+        "Batch Normalization",
+        1e-3,
+        10,
+        options=unit("relu", "glorot_uniform", normalize=where, bias=where == "after"),
+        published=published,
+    )
+    for where, published in (
+        ("after", published(5, "61", loss=0.3903, val_loss=0.3573, val_accuracy=0.8750)),
+        ("before", published(6, "65", loss=0.4333, val_loss=0.3875, val_accuracy=0.8660)),
+    )
+]
+_CLIPPING = [
+    fashion(
+        f"clipping/{name}",
+        f"gradients clipped by {name}: {what}",
+        "Gradient Clipping",
+        1e-3,
+        5,
+        options={"optimizer": sgd(**{f"clip{name}": 1.0})},
+        notes=("the source only builds the optimizer and publishes no figure",),
+    )
+    for name, what in (
+        ("value", "each component to [-1, 1], which turns them"),
+        ("norm", "each tensor's to length 1, which does not"),
+    )
+]
+_TRANSFER: list[Recipe] = [
+    Training(
+        name=f"transfer/{part.replace(' ', '-')}" + ("-alone" if part == "b" else ""),
+        title=title,
+        source=f"{CHAPTER}, Reusing Pretrained Layers",
+        task="lehr.recipes.learners:transfer",
+        options={"part": part},
+        policy=1e-3,  # type: ignore[arg-type]
+        epochs=epochs,
+        published=published,
+        notes=(*notes, LOGITS),
+        data=("fashion-mnist",),
+    )
+    for part, title, epochs, published, notes in (
+        (
+            "a",
+            "task A: eight classes of Fashion-MNIST",
+            20,
+            published(7, "81", loss=0.2112, val_loss=0.2333, val_accuracy=0.9200),
+            (BATCHES.replace("1,718", "1,374").replace("1,719", "1,375"),),
+        ),
+        (
+            "b",
+            "task B alone: sandal or shirt, from 200 images",
+            20,
+            published(8, "85 and 93", val_accuracy=0.9716, test_loss=0.1408, test_accuracy=0.9705),
+            ("6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",),
+        ),
+        (
+            "b on a",
+            "task B on A's layers: frozen for 4 epochs, then all for 16",
+            16,
+            published(9, "91 and 94", val_accuracy=0.9878, test_loss=0.0562, test_accuracy=0.9940),
+            (
+                "the source's model_B_on_A shares its layers with model_A and trains them too, so "
+                "that model_A is spoilt; here they are copies",
+                "6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",
+                "the source divides the error by 4.9 in one draw on a test set of 2,000: over "
+                "seeds it is 1.5 to 4",
+            ),
+        ),
+    )
+]
+RECIPES: list[Recipe] = [
+    *_CURVES,
+    *_TRAINED_CURVES,
+    *_INITIALISERS,
+    *_SIGNALS,
+    *_BATCH_NORM,
+    *_CLIPPING,
+    *_TRANSFER,
+]

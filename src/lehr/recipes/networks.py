@@ -1,0 +1,162 @@
+"""Networks of the published experiments, from plain options; every weight from one seed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import keras
+
+Named = str | Mapping[str, Any]  # a name, or {"class_name": ..., "config": {...}}
+
+
+def dense(
+    shape: Sequence[int],
+    hidden: Sequence[int],
+    *,
+    seed: int,
+    classes: int = 10,
+    activation: str = "selu",
+    initializer: Named = "lecun_normal",
+    output_initializer: Named = "glorot_uniform",
+    normalize: str = "",
+    bias: bool = True,
+    dropout: float = 0.0,
+    drop: str = "Dropout",
+    drop_all: bool = True,
+    regularizer: Mapping[str, float] | None = None,
+    output_regularizer: bool = False,
+    max_norm: float | None = None,
+) -> keras.Model:
+    """Return a network of dense layers that gives logits.
+
+    Args:
+        shape: of one image.
+        hidden: units of the hidden layers.
+        seed: of all weights and all dropout.
+        classes: outputs.
+        activation: of the hidden layers; "leaky_relu" and "prelu" are Keras's layers.
+        initializer: of their kernels.
+        output_initializer: of the last kernel.
+        normalize: batch norm of the inputs and "after" or "before" each activation; "" is none.
+        bias: of the hidden layers.
+        dropout: rate, before each dense layer, or the last alone.
+        drop: class of the layers that drop.
+        drop_all: whether all dense layers have one before them.
+        regularizer: of the hidden kernels: ``{"l2": 0.01}``.
+        output_regularizer: whether it is of the last kernel too.
+        max_norm: largest norm of the weights into a hidden unit.
+    """
+    import keras
+
+    seeds = _seeds(seed)
+    layers = keras.layers
+    model = keras.Sequential([layers.Input(tuple(shape)), layers.Flatten()])
+    penalty = keras.regularizers.L1L2(**regularizer) if regularizer else None
+    dropping = getattr(layers, drop)
+    if normalize:
+        model.add(layers.BatchNormalization())
+    for units in hidden:
+        if dropout and drop_all:
+            model.add(dropping(dropout, seed=next(seeds)))
+        kernel = {
+            "kernel_initializer": _initializer(initializer, next(seeds)),
+            "kernel_regularizer": penalty,
+            "kernel_constraint": keras.constraints.MaxNorm(max_norm) if max_norm else None,
+        }
+        model.add(layers.Dense(units, use_bias=bias, **kernel))
+        if normalize == "before":
+            model.add(layers.BatchNormalization())
+        model.add(_ACTIVATIONS.get(activation, layers.Activation)(activation))
+        if normalize == "after":
+            model.add(layers.BatchNormalization())
+    if dropout:
+        model.add(dropping(dropout, seed=next(seeds)))
+    start = _initializer(output_initializer, next(seeds))
+    last = penalty if output_regularizer else None
+    model.add(layers.Dense(classes, kernel_initializer=start, kernel_regularizer=last))
+    return model
+
+
+def convolutional(shape: Sequence[int], *, seed: int) -> keras.Model:
+    """Return the network of the TensorFlow Addons tutorial, with logits: 18,762 weights."""
+    import keras
+
+    seeds = _seeds(seed)
+
+    def start() -> Any:
+        return keras.initializers.GlorotUniform(next(seeds))
+
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((*shape, 1)),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(16, (5, 5), activation="relu", kernel_initializer=start()),
+            layers.MaxPooling2D((2, 2)),
+            layers.Conv2D(32, (5, 5), activation="relu", kernel_initializer=start()),
+            layers.MaxPooling2D((2, 2)),
+            layers.SpatialDropout2D(0.2, seed=next(seeds)),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(128, activation="relu", kernel_initializer=start()),
+            layers.Dense(10, kernel_initializer=start()),
+        ]
+    )
+
+
+def compiled(model: keras.Model, optimizer: Named = "SGD") -> keras.Model:
+    """Return the model compiled for integer labels and its logits.
+
+    With one output the labels are 0 and 1. Logits, because softmax and "sparse categorical
+    crossentropy" of its probabilities lose the gradient of saturated rows on JAX and PyTorch.
+    """
+    import keras
+
+    if model.output_shape[-1] == 1:
+        loss = keras.losses.BinaryCrossentropy(from_logits=True)
+        metric = keras.metrics.BinaryAccuracy("accuracy", threshold=0.0)
+    else:
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        metric = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    spec = _spec(optimizer)
+    made = getattr(keras.optimizers, spec["class_name"])(**spec["config"])
+    model.compile(made, loss=loss, metrics=[metric])
+    return model
+
+
+def _leaky_relu(_: str) -> Any:
+    import keras
+
+    return keras.layers.LeakyReLU(0.3)  # the slope that Keras 2 had as its own default
+
+
+def _prelu(_: str) -> Any:
+    import keras
+
+    return keras.layers.PReLU()
+
+
+_ACTIVATIONS = {"leaky_relu": _leaky_relu, "prelu": _prelu}
+
+
+def _initializer(named: Named, seed: int) -> Any:
+    import keras
+
+    spec = _spec(named)
+    return keras.initializers.get(
+        {"class_name": spec["class_name"], "config": {**spec["config"], "seed": seed}}
+    )
+
+
+def _spec(named: Named) -> Mapping[str, Any]:
+    return {"class_name": named, "config": {}} if isinstance(named, str) else named
+
+
+def _seeds(seed: int) -> Iterator[int]:
+    """Yield seeds of their own: keras.utils.set_random_seed imports TensorFlow if it can."""
+    import numpy as np
+
+    parent = np.random.SeedSequence(seed)
+    while True:
+        yield int(parent.spawn(1)[0].generate_state(1)[0] >> 1)

@@ -1,0 +1,123 @@
+"""Published figures beside ours: rows for a table, and one page for many recipes."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lehr.recipes.recipe import Recipe, Training, Trial, load
+from lehr.recipes.run import Results
+
+_LEAST = 0.01  # a difference this small always passes
+_SHOWN = ("val_accuracy", "best_val_accuracy", "test_accuracy")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number of a recipe.
+
+    Attributes:
+        recipe: its name.
+        metric: the number's name.
+        published: as printed, or None.
+        source: where it is printed.
+        mean: ours, over the seeds.
+        spread: standard deviation over the seeds; 0 of one.
+        seeds: how many.
+    """
+
+    recipe: str
+    metric: str
+    published: float | None
+    source: str
+    mean: float
+    spread: float
+    seeds: int
+
+    @property
+    def within(self) -> bool | None:
+        """Whether ours is within the larger of 3 spreads and 0.01 of the published figure."""
+        if self.published is None:
+            return None
+        return abs(self.mean - self.published) <= max(3 * self.spread, _LEAST)
+
+    def cells(self) -> tuple[str, ...]:
+        """Return the row as text: recipe, metric, published, ours, spread, seeds, within."""
+        published = "-" if self.published is None else f"{self.published:.4g}"
+        spread = f"{self.spread:.2g}" if self.seeds > 1 else "-"
+        verdict = {None: "", True: "yes", False: "no"}[self.within]
+        words = self.metric.replace("_", " ")
+        ours = f"{self.mean:.4g}"
+        return self.recipe, words, published, ours, spread, str(self.seeds), verdict
+
+
+HEAD = ("recipe", "figure", "published", "ours", "spread", "seeds", "within")
+
+
+def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
+    """Return a recipe's published figures beside ours, then the numbers nobody has published."""
+    if not trials:
+        return []
+    published = {figure.metric: figure for figure in recipe.published}
+    first = trials[0]["numbers"]
+    others = _SHOWN if isinstance(recipe, Training) else first
+    found = []
+    for metric in (*published, *(name for name in others if name not in published)):
+        values = [trial["numbers"].get(metric) for trial in trials]
+        numbers = [value for value in values if value is not None]
+        if not numbers:
+            continue
+        figure = published.get(metric)
+        spread = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
+        value, source = (figure.value, figure.source) if figure else (None, "")
+        mean = statistics.fmean(numbers)
+        found.append(Row(recipe.name, metric, value, source, mean, spread, len(numbers)))
+    return found
+
+
+def describe(recipe: Recipe) -> list[str]:
+    """Return what a recipe is, as lines."""
+    lines = [recipe.title, f"source: {recipe.source}"]
+    definition = recipe.definition()
+    if isinstance(recipe, Training):
+        stop = f", at most; patience {recipe.patience}" if recipe.patience else ""
+        lines.append(f"task: {recipe.task}, {recipe.epochs} epochs{stop}")
+        lines.append(f"policy: {recipe.policy!r}")
+    else:
+        lines.append(f"function: {definition['function']}")
+    if definition["options"]:
+        lines.append(f"options: {definition['options']}")
+    if recipe.data:
+        lines.append(f"data: {', '.join(recipe.data)}")
+    lines.append(f"Keras backend: {recipe.backend}" + ("; long" if recipe.long else ""))
+    lines += [f"note: {note}" for note in recipe.notes]
+    return lines + [f"published: {p.metric} {p.value:g} ({p.source})" for p in recipe.published]
+
+
+def markdown(recipes: Iterable[Recipe], results: Results) -> str:
+    """Return a table of all rows, as Markdown."""
+    lines = [" | ".join(("", *HEAD, "")).strip(), "|" + "---|" * len(HEAD)]
+    for recipe in recipes:
+        for row in rows(recipe, results[recipe.name]):
+            lines.append(" | ".join(("", *row.cells(), "")).strip())
+    return "\n".join(lines) + "\n"
+
+
+def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:
+    """Write one page: the table, then each recipe with its notes and its figure beside the page."""
+    from lehr.figures import to_svg
+
+    chosen = [recipe for recipe in recipes if results[recipe.name]]
+    parts = ["# Recipes: published and ours\n", markdown(chosen, results)]
+    for recipe in chosen:
+        trials = results[recipe.name]
+        figure = load(recipe.figure)(recipe, trials)
+        drawn = path.with_suffix("") / f"{recipe.name}.svg"
+        drawn.parent.mkdir(parents=True, exist_ok=True)
+        drawn.write_text(to_svg(figure))
+        link = drawn.relative_to(path.parent)
+        lines = [f"## {recipe.name}\n", *(f"- {line}" for line in describe(recipe))]
+        parts.append("\n".join([*lines, f"\n![{recipe.name}]({link})\n"]))
+    path.write_text("\n".join(parts))

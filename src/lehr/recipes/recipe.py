@@ -1,0 +1,125 @@
+"""A recipe: a published experiment as data, to be run and set beside what was published."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lehr.policy import Policy, as_policy
+from lehr.schedule.base import Schedule
+
+Trial = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Published:
+    """One published figure.
+
+    Args:
+        metric: its name in a trial's numbers.
+        value: as printed.
+        source: where it stands: the row of RESULTS.md, a notebook's cell.
+    """
+
+    metric: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What every recipe has.
+
+    Args:
+        name: its id, such as "schedules/one-cycle".
+        title: what it shows, in one line.
+        source: book chapter or tutorial, and section.
+        published: figures to compare with.
+        notes: what was wrong in the source and what that does; what is different here.
+        data: sets of images that it needs.
+        backend: of Keras, the one measured fastest for it.
+        long: whether a run takes 3 minutes or more on 2 cores.
+        figure: ``module:function`` from (recipe, trials) to a figure.
+    """
+
+    name: str
+    title: str
+    source: str
+    published: tuple[Published, ...] = ()
+    notes: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+    backend: str = "jax"
+    long: bool = False
+    figure: str = "lehr.recipes.figures:draw_measured"
+
+    def definition(self) -> dict[str, Any]:
+        """Return what a trial's result depends on, as plain data."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Recipe):
+    """A recipe that trains: a task, a policy, a number of epochs.
+
+    Args:
+        task: ``module:function`` from a seed and options to a Learner.
+        options: of the task: network, initialiser, optimizer, batch size.
+        policy: what the optimizer follows: a policy, a schedule or a number.
+        epochs: passes over the training data, at most.
+        patience: epochs without a lower validation loss after which training stops; then the
+            best epoch's weights are judged. None: all epochs, the last one's weights.
+    """
+
+    task: str
+    policy: Policy
+    epochs: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    patience: int | None = None
+    figure: str = "lehr.recipes.figures:draw_training"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", as_policy(self.policy))
+
+    def definition(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "options": dict(self.options),
+            "policy": json.loads(self.policy.dumps()),
+            "epochs": self.epochs,
+            "patience": self.patience,
+            "backend": self.backend,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(Recipe):
+    """A recipe that measures or draws: a function that returns numbers and lines.
+
+    Args:
+        function: ``module:function`` from a seed and options to a dict: "numbers" by name, and
+            what its figure draws.
+        options: of the function.
+        random: whether it draws random numbers; else one seed is enough.
+    """
+
+    function: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    random: bool = False
+    figure: str = "lehr.recipes.figures:draw_measured"
+
+    def definition(self) -> dict[str, Any]:
+        options = dict(self.options)
+        return {"function": self.function, "options": options, "backend": self.backend}
+
+
+Rate = Policy | Schedule | float
+
+
+def load(name: str) -> Callable[..., Any]:
+    """Return the function that ``module:function`` names."""
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found

@@ -1,0 +1,109 @@
+"""What one batch does in a PyTorch model."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lehr.diagnosis import Diagnosis, check_found, pair, record
+from lehr.schedule.check import fail
+from lehr.torch.learner import mode
+
+_FUNCTIONS = {
+    "Sigmoid": "sigmoid",
+    "Tanh": "tanh",
+    "ReLU": "relu",
+    "ReLU6": "relu6",
+    "ELU": "elu",
+    "SELU": "selu",
+    "LeakyReLU": "leaky_relu",
+    "PReLU": "prelu",
+    "Linear": "linear",
+}
+
+
+def diagnose(
+    model: torch.nn.Module,
+    batch: Any,
+    *,
+    loss: Callable[[Any, Any], Tensor] | None = None,
+    training: bool = True,
+) -> Diagnosis:
+    """Return the record of a batch by layer; see `lehr.diagnosis.diagnose`."""
+    x, y = pair(batch)
+    if y is not None and loss is None:
+        fail("loss", "given with targets", loss, "pass loss=, such as cross_entropy")
+    given: dict[torch.nn.Module, list[Tensor]] = {}
+
+    def watch(module: torch.nn.Module, _: Any, output: Any) -> None:
+        if isinstance(output, tuple) and output:  # of a recurrent layer: the outputs, the state
+            output = output[0]
+        if isinstance(output, Tensor):
+            given.setdefault(module, []).append(output.detach().clone())
+
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    x, y = (_tensor(part, device) for part in (x, y))
+    names = {module: name or type(module).__name__ for name, module in _leaves("", model)}
+    buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    with ExitStack() as stack:
+        stack.enter_context(mode(model, training))
+        stack.enter_context(torch.random.fork_rng(range(torch.cuda.device_count())))
+        stack.callback(random.setstate, random.getstate())
+        stack.callback(np.random.set_state, np.random.get_state())
+        for module in names:
+            stack.callback(module.register_forward_hook(watch).remove)
+        stack.callback(_put_back, buffers)
+        with torch.enable_grad():
+            output = model(**x) if isinstance(x, Mapping) else model(x)
+            value = None if y is None or loss is None else loss(output, y)
+        if value is not None and value.ndim != 0:
+            fail("loss", "a scalar", f"shape {tuple(value.shape)}", "return its mean over the rows")
+        found: Any = [None] * len(parameters)
+        if value is not None and value.requires_grad:
+            found = torch.autograd.grad(value, parameters, allow_unused=True)
+    known = zip(parameters, found, strict=True)
+    gradients = {id(p): _numpy(g) for p, g in known if g is not None}
+    layers = []
+    for module, outputs in given.items():
+        own = [gradients[id(p)] for p in module.parameters() if id(p) in gradients]
+        kind = type(module).__name__
+        function = _FUNCTIONS.get(kind, "")
+        if getattr(module, "alpha", 1.0) != 1.0:  # an ELU of another depth
+            function = ""
+        layers.append(record(names[module], kind, function, list(map(_numpy, outputs)), own))
+    return Diagnosis(check_found(layers, model), None if value is None else value.item())
+
+
+def _leaves(name: str, module: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
+    """Yield the modules without modules of their own; attention calls none of its own."""
+    children = list(module.named_children())
+    if not children or isinstance(module, torch.nn.MultiheadAttention):
+        yield name, module
+        return
+    for child, inner in children:
+        yield from _leaves(f"{name}.{child}" if name else child, inner)
+
+
+def _tensor(part: Any, device: torch.device) -> Any:
+    if part is None:
+        return None
+    if isinstance(part, Mapping):
+        return {key: _tensor(value, device) for key, value in part.items()}
+    return (part if isinstance(part, Tensor) else torch.as_tensor(part)).to(device)
+
+
+def _numpy(tensor: Tensor) -> Any:
+    return tensor.detach().double().cpu().numpy()
+
+
+def _put_back(buffers: list[tuple[Tensor, Tensor]]) -> None:
+    with torch.no_grad():
+        for buffer, before in buffers:
+            buffer.copy_(before)
