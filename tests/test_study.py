@@ -381,10 +381,17 @@ def test_bad_arms_are_refused() -> None:
         Arm(lehr.Policy(lr={"head": 1.0}), tune="constant")
 
 
-def test_no_suggestion_stops_the_study_with_the_reason() -> None:
+def test_no_suggestion_stops_the_study_with_the_reason(results: Results) -> None:
     nothing = lehr.Sweep((1.0, 2.0), (1.0, 5.0), "linear", 100, "diverged")
-    with pytest.raises(ValueError, match=r"peak of fixed must be suggested .*fewer than 20 points"):
-        centre("fixed", (nothing,), "constant")
+    for alone in (True, False):
+        with pytest.raises(
+            ValueError, match=r"peak of fixed must be suggested .*fewer than 20 points"
+        ):
+            centre("fixed", (nothing,), "constant", alone)
+    one = results.sweeps[None][0]
+    assert centre("fixed", (nothing, one), "constant", alone=False) == one.suggest("constant").lr
+    with pytest.raises(ValueError, match=r"peak of fixed must be suggested .*1 of 2 range tests"):
+        centre("fixed", (nothing, one), "constant", alone=True)
 
 
 def test_the_standard_arms_are_those_of_the_main_job() -> None:

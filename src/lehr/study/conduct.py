@@ -123,7 +123,9 @@ class Conductor:
         """Choose each tuned arm's peak; all grids are tried side by side."""
         study = self.study
         grids = {
-            name: peak_grid(centre(name, sweeps[arm.optimizer], arm.tune), study.peaks)
+            name: peak_grid(
+                centre(name, sweeps[arm.optimizer], arm.tune, alone=study.peaks == 1), study.peaks
+            )
             for name, arm in study.arms.items()
             if arm.tune is not None
         }
@@ -284,9 +286,13 @@ class Conductor:
         self.progress(Progress(part, self.done, self.total, finished, dict(self.running)))
 
 
-def centre(arm: str, sweeps: tuple[Sweep, ...], use: str) -> float:
-    """Return the peak that an arm's grid begins with: the median of the range tests' advice."""
-    suggestion = agree(sweeps, use)
+def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
+    """Return the peak that an arm's grid begins with: the median of the range tests' advice.
+
+    Where it stands alone most of the tests must have some; a grid mends what one of them says.
+    """
+    given = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
+    suggestion = agree(given or sweeps, use)
     if suggestion.lr is None:
         way_out = "give the arm its own rate with tune=None"
         fail(f"peak of {arm}", "suggested by a range test", suggestion.reason, way_out)
