@@ -25,6 +25,7 @@ benchmark: $(VENV)/installed-test
 	$(BIN)/python benchmarks/driving.py
 	$(BIN)/python benchmarks/keras_driving.py
 	$(BIN)/python benchmarks/range_test.py
+	$(BIN)/python benchmarks/study.py
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,8 +1,10 @@
 """What every test shares: derandomized hypothesis, and the helpers of this folder."""
 
+import os
 import sys
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -18,3 +20,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 settings.load_profile("lehr")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def toys_can_be_imported_by_workers() -> None:
+    """Processes that tests start find the modules beside the tests."""
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+    )

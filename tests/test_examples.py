@@ -1,5 +1,6 @@
 """Every example runs as a user would run it, and the rates it says it used are the policy's."""
 
+import json
 import os
 import re
 import subprocess
@@ -172,3 +173,34 @@ def test_validation_range_test_finds_bounds(monkeypatch):
     assert "data: scikit-learn's digits" in output
     assert "150 of 150 rates tried" in output
     assert "cyclical rates from" in output
+
+
+@pytest.mark.parametrize("task", ["keras_task", "torch_task", "jax_task"])
+def test_own_tasks_are_found_and_compared(task, tmp_path):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(EXAMPLES / "tasks"), *sys.path])}
+
+    def command(*arguments):
+        done = subprocess.run(
+            [sys.executable, "-m", "lehr.cli", *arguments, "--json"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    found = command("find", f"{task}:digits")["suggestions"]
+    rate = next(s["lr"] for s in found if s["rule"] == "one-cycle")
+    arms = ["--arm", f"one-cycle=one-cycle({rate})", "--arm", f"hopeless={rate * 1e-5}"]
+    compared = command("compare", f"{task}:digits", *arms, "--epochs", "4", "--seeds", "3")
+    assert compared["comparisons"]["hopeless"]["verdict"] == "worse"
+    assert min(compared["scores"]["one-cycle"]) > 0.85
+
+
+def test_the_example_of_a_study_file_is_one(monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES / "tasks")
+    study = lehr.study.load_study(EXAMPLES / "tasks" / "torch_study.yaml")
+    assert study.arms["schedule-free"].optimizer == "schedule-free adamw"
+    assert study.arms["one-cycle"].tune == "one-cycle"

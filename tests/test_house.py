@@ -59,12 +59,10 @@ ROOMS: dict[str, set[str]] = {
     "lightning": {*FIND, "torch"},
     "transformers": {*FIND, "torch"},
     "study": {*FIND, "recipes", "shortform", "figures", "report"},
-    "recipes": {*FIND, *FRAMEWORKS, "study", "diagnosis", "figures", "drawing"},
-    "figures": RECORDS,
-    "drawing": {*RECORDS, "diagnosis", "figures"},
+    "recipes": {*FIND, *FRAMEWORKS, "study", "diagnosis", "figures"},
+    "figures": {*RECORDS, "diagnosis"},
     "report": {*RECORDS, "figures"},
-    "cli": {*RECORDS, *FRAMEWORKS, "shortform", "recipes", "figures", "report", "cli_recipe"},
-    "cli_recipe": {"schedule", "recipes"},
+    "cli": {*RECORDS, *FRAMEWORKS, "shortform", "recipes", "figures", "report"},
 }
 # What a room may import that is neither Python's nor lehr's; the rest of the house: nothing.
 OUTSIDE: dict[str, set[str]] = {
@@ -76,14 +74,15 @@ OUTSIDE: dict[str, set[str]] = {
     "jax": {"numpy"} | FRAMEWORKS["jax"],
     "lightning": {"numpy", "lightning"} | FRAMEWORKS["torch"],
     "transformers": {"numpy", "transformers"} | FRAMEWORKS["torch"],
-    "study": {"numpy", "pydantic", "sqlalchemy", "scipy", "ray", "rich"},
+    "study": {
+        *("filelock", "numpy", "pandas", "pydantic", "ray", "rich", "scipy", "sqlalchemy"),
+        *("tensorboardX", "yaml"),
+    },
     "recipes": {"numpy", "scipy", "sklearn", "tensorboardX", "matplotlib"} | EVERY_FRAMEWORK,
     "figures": {"numpy"} | DRAWING,
-    "drawing": {"numpy"} | DRAWING,
     "diagnosis": {"numpy"},
     "report": {"numpy"} | DRAWING,
     "cli": {"typer", "rich", "click"},
-    "cli_recipe": {"typer", "rich"},
 }
 # Imports that stand in one named function because a value of that kind came in from outside, or
 # because a method is the short way to another room.
@@ -91,7 +90,7 @@ IN_FUNCTIONS: dict[str, dict[str, set[str]]] = {
     "schedule/scalar.py": {"namespace": {"numpy", "jax", "torch", "tensorflow"}},
     "diagnosis.py": {"diagnose": {"lehr.keras.diagnose", "lehr.torch.diagnose"}},
 }
-ANYWHERE_IN_FUNCTIONS = {"plot": {"lehr.figures", "lehr.drawing"}}
+ANYWHERE_IN_FUNCTIONS = {"plot": {"lehr.figures"}}
 # numpy costs 0.1 s: the rooms that `import lehr` loads take it in functions only.
 LATE = {"learner": {"numpy"}, "diagnosis": {"numpy"}}
 
@@ -212,7 +211,7 @@ def test_frameworks_do_not_know_each_other():
         ("torch.py", "from lehr.keras import attach", False),
         ("torch.py", "import torch.nn", True),
         ("report/page.py", "import keras", False),
-        ("figures.py", "from matplotlib import pyplot", True),
+        ("figures/style.py", "from matplotlib import pyplot", True),
     ],
 )
 def test_the_walk_sees_what_it_should(tmp_path, monkeypatch, file, source, ok):

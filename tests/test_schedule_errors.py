@@ -371,7 +371,7 @@ OTHERS = {
     ),
     "wsd in steps of an unknown run": (
         V,
-        "warmup and cooldown must be shares of the run, got (5, 5); or give steps=",
+        "cooldown must be a share of the run, got 5; or give steps=",
         lambda: lehr.wsd(1.0, 5, 5),
     ),
     "wsd of shares that are too large": (

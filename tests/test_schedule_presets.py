@@ -142,6 +142,18 @@ def test_transformers_warmup_stable_decay(curve, seed):
     near(values(s, n + 9), [peak * factor(t) for t in range(n + 9)], FLOAT64)
 
 
+@pytest.mark.parametrize("curve", ["1-sqrt", "linear", "cosine"])
+def test_wsd_with_a_warmup_in_steps_is_one_trunk_for_runs_of_all_lengths(curve):
+    s = lehr.wsd(1.0, 7, "20%", curve=curve, floor=0.1, start=0.2)
+    runs = {n: s.resolve(steps=n) for n in (30, 57, 200)}
+    for n, run in runs.items():
+        known = lehr.wsd(1.0, 7, "20%", steps=n, curve=curve, floor=0.1, start=0.2)
+        assert [run(t) for t in range(n + 3)] == [known(t) for t in range(n + 3)]
+    trunk = [[run(t) for t in range(24)] for run in runs.values()]
+    assert trunk[0] == trunk[1] == trunk[2]
+    assert lehr.loads(s.dumps()) == s
+
+
 def test_wsd_over_a_run_and_with_a_stable_phase_that_moves():
     s = lehr.wsd(1.0, "5%", "20%", floor=0.1).resolve(steps=200)
     assert s.length == 200

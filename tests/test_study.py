@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-import os
+import math
 import re
 import signal
 import subprocess
@@ -18,9 +18,12 @@ from lehr.learner import Trace
 from lehr.recipes.arms import standard_arms
 from lehr.recipes.tasks import find_task
 from lehr.report import render
-from lehr.study import Arm, Results, Study, TrialError
-from lehr.study.conduct import check_pairs, choose_peaks
-from lehr.study.trials import LedgerError, check_ledger, run_job
+from lehr.study import Arm, Results, Study, TrialError, words
+from lehr.study.conduct import Progress, centre
+from lehr.study.jobs import sweep_jobs, tuning_seeds
+from lehr.study.ledger import LedgerError, check_ledger, check_pairs
+from lehr.study.storage import Record
+from lehr.study.trials import run_job
 
 ARMS = {
     "fixed": Arm(1.0, tune="constant"),
@@ -32,16 +35,10 @@ ARMS = {
 }
 
 
-@pytest.fixture(scope="session", autouse=True)
-def toys_can_be_imported_by_workers() -> None:
-    os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
-    )
-
-
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    return Study("toys:toy", ARMS, epochs=3, seeds=3, storage=tmp_path_factory.mktemp("runs"))
+    runs = tmp_path_factory.mktemp("runs")
+    return Study("toys:toy", ARMS, epochs=3, seeds=3, peaks=1, storage=runs)
 
 
 @pytest.fixture(scope="module")
@@ -50,47 +47,57 @@ def results(study: Study) -> Results:
 
 
 def test_every_arm_and_seed_has_a_trial(study: Study, results: Results) -> None:
-    assert set(results.trials) == {(arm, seed) for arm in ARMS for seed in range(3)}
-    assert all(len(trial["losses"]) == 24 for trial in results.trials.values())
-    assert all(len(trial["history"]) == 3 for trial in results.trials.values())
+    assert set(results.trials) == {(arm, 3, seed) for arm in ARMS for seed in range(3)}
+    assert all(len(trial.trace.losses) == 24 for trial in results.trials.values())
+    for trial in results.trials.values():
+        assert [entry["step"] for entry in trial.facts["history"]] == [8, 16, 24]
 
 
 def test_trials_of_a_seed_start_alike_and_see_the_same_batches(results: Results) -> None:
     for seed in range(3):
-        pairings = [results.trials[arm, seed]["pairing"] for arm in ARMS]
+        pairings = [results.trials[arm, 3, seed].facts["pairing"] for arm in ARMS]
         assert all(pairing == pairings[0] for pairing in pairings)
-        assert len({results.trials[arm, seed]["losses"][0] for arm in ARMS}) == 1
-    assert len({results.trials["fixed", s]["pairing"]["initial state"] for s in range(3)}) == 3
-    assert len({results.trials["fixed", s]["pairing"]["batches"] for s in range(3)}) == 3
+        assert len({results.trials[arm, 3, seed].trace.losses[0] for arm in ARMS}) == 1
+    for what in ("initial state", "batches", "first loss"):
+        assert len({results.trials["fixed", 3, s].facts["pairing"][what] for s in range(3)}) == 3
 
 
 def test_a_trial_is_what_its_learner_does_alone(study: Study, results: Results) -> None:
     policy = ARMS["one-cycle"].at(results.peaks["one-cycle"]).resolve(24)
     learner = toys.Toy(2)
     trace = learner.train(policy, 24)
-    trial = results.trials["one-cycle", 2]
-    assert trial["losses"] == trace.losses
-    assert trial["rates"] == trace.rates
-    assert trial["test"] == learner.evaluate("test")
+    trial = results.trials["one-cycle", 3, 2]
+    assert trial.trace == trace
+    assert trial.facts["test"] == learner.evaluate("test")
+
+
+def test_a_task_with_hidden_state_is_paired_too(tmp_path: Path) -> None:
+    arms = {"a": 0.01, "same as a": lehr.constant(0.01, 1).then(lehr.constant(0.01)), "b": 0.02}
+    kind = {"epochs": 2, "seeds": 2}
+    found = Study("toys:hidden", arms, storage=tmp_path, **kind).run(workers=1)
+    for seed in range(2):
+        alone = toys.Hidden(seed).train(lehr.Policy(0.01), 16)
+        assert found.trials["a", 2, seed].trace == alone
+        assert found.trials["same as a", 2, seed].trace == alone
 
 
 def test_the_plateau_is_fed_after_each_epoch_and_scales_the_rate(results: Results) -> None:
     control = ARMS["plateau"].policy.control
     peak = results.peaks["plateau"]
     for seed in range(3):
-        trial = results.trials["plateau", seed]
+        trial = results.trials["plateau", 3, seed]
         state = control.init()
-        for epoch, metrics in enumerate(trial["history"]):
-            used = trial["rates"]["lr"][8 * epoch : 8 * (epoch + 1)]
+        for epoch, metrics in enumerate(trial.facts["history"]):
+            used = trial.trace.rates["lr"][8 * epoch : 8 * (epoch + 1)]
             assert used == [peak * state.factor] * 8
-            state = control.update(state, metrics["val_loss"])
+            state = control.update(state, metrics["validation"]["loss"])
 
 
 def test_peaks_come_from_range_tests_on_other_seeds(study: Study, results: Results) -> None:
-    tuning = {job["seed"] for job in study.sweep_jobs()}
+    tuning = {job["seed"] for job in sweep_jobs(study).values()}
+    assert tuning == set(tuning_seeds(study))
     assert tuning.isdisjoint(range(study.seeds))
-    assert len(results.sweeps) == study.tuning_seeds
-    assert results.peaks == choose_peaks(study, list(results.sweeps))
+    assert len(results.sweeps[None]) == study.tuning_seeds
     assert results.peaks["fixed"] == results.peaks["plateau"]
     assert results.peaks["fixed 0.01"] is None
     ratio = results.peaks["one-cycle"] / results.peaks["fixed"]
@@ -99,17 +106,18 @@ def test_peaks_come_from_range_tests_on_other_seeds(study: Study, results: Resul
 
 def test_a_second_run_runs_nothing_and_says_the_same(study: Study, results: Results) -> None:
     calls = []
-    again = study.run(progress=lambda done, total, job: calls.append((done, total, job)))
-    assert all(job is None for _, _, job in calls)
-    assert calls[-1][:2] == (15, 15)
+    again = study.run(progress=calls.append)
+    assert all(said.finished is None for said in calls)
+    assert (calls[-1].done, calls[-1].total) == (15, 15)
     assert again.to_json() == results.to_json()
     assert again.trials == results.trials
+    assert study.results().to_json() == results.to_json()
 
 
 def test_a_new_arm_runs_alone(study: Study, results: Results) -> None:
     wider = dataclasses.replace(study, arms=ARMS | {"cosine": lehr.cosine(0.05)})
     ran = []
-    found = wider.run(progress=lambda done, total, job: ran.append(job) if job else None)
+    found = wider.run(progress=lambda said: ran.append(said.finished) if said.finished else None)
     assert len(ran) == 3
     assert found.scores("fixed") == results.scores("fixed")
 
@@ -119,8 +127,9 @@ def test_failed_trials_are_told_and_the_others_kept(tmp_path: Path) -> None:
     study = Study("toys:failing_on_seed_1", arms, epochs=1, seeds=3, storage=tmp_path)
     finished = []
     with pytest.raises(TrialError, match=r"seed 1 failed .*\n(.*\n)*.*data of seed 1 is missing"):
-        study.run(progress=lambda done, total, job: finished.append(job) if job else None)
-    assert sorted((job["policy"]["lr"]["value"], job["seed"]) for job in finished) == [
+        study.run(progress=lambda said: finished.append(said.finished) if said.finished else None)
+    done = [(job["policy"]["lr"]["value"], job["seed"]) for job in finished if job]
+    assert sorted(done) == [
         (0.01, 0),
         (0.01, 2),
         (0.02, 0),
@@ -129,29 +138,47 @@ def test_failed_trials_are_told_and_the_others_kept(tmp_path: Path) -> None:
 
 
 def test_a_task_that_ignores_its_seed_is_caught(tmp_path: Path) -> None:
-    study = Study("toys:unpaired", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
+    study = Study("toys:unpaired", {"a": 0.01}, epochs=1, seeds=2, storage=tmp_path)
+    study.run()
+    study = dataclasses.replace(study, arms={"a": 0.01, "b": 0.02})  # runs b in other processes
     with pytest.raises(ValueError, match="of b, seed 0, must be the same as of a"):
         study.run()
 
 
+def paired(**pairing: str) -> Record:
+    return Record("x", {"pairing": pairing}, Path())
+
+
 def test_pairs_are_checked_on_batches_too() -> None:
-    same = {"initial state": "x", "batches": "y"}
-    trials = {
-        ("a", 0): {"pairing": same},
-        ("b", 0): {"pairing": same | {"batches": "z"}},
-    }
+    a, b = paired(state="x", batches="y"), paired(state="x", batches="z")
     with pytest.raises(ValueError, match="batches of b, seed 0, must be the same as of a"):
-        check_pairs(trials)
+        check_pairs({("a", 5, 0): a, ("b", 5, 0): b}, {"a": None, "b": None})
 
 
-def test_the_ledger_catches_an_optimizer_that_does_something_else() -> None:
-    policy = json.loads(lehr.Policy(lr=0.1).dumps())
-    job = {"kind": "trial", "task": "toys:disobedient", "policy": policy, "epochs": 2, "seed": 0}
-    job |= {"metric": "accuracy", "peak": None}
+def test_arms_with_other_optimizers_have_other_slots_but_the_same_batches() -> None:
+    a = paired(**{"initial state": "x", "batches": "y", "first loss": "1.0"})
+    b = paired(**{"initial state": "z", "batches": "y", "first loss": "1.0"})
+    c = paired(**{"initial state": "z", "batches": "y", "first loss": "2.0"})
+    optimizers = {"a": None, "b": "adam", "c": "adam"}
+    check_pairs({("a", 5, 0): a, ("b", 5, 0): b}, optimizers)
+    with pytest.raises(ValueError, match="first loss of c, seed 0, must be the same as of a"):
+        check_pairs({("a", 5, 0): a, ("c", 5, 0): c}, optimizers)
+
+
+def test_the_ledger_catches_an_optimizer_that_does_something_else(tmp_path: Path) -> None:
+    job = toys.trial_job(lehr.Policy(lr=0.1), task="toys:disobedient")
     with pytest.raises(
         LedgerError, match=r"lr must be 0\.1 in update 10, the optimizer used 0\.05"
     ):
-        run_job(job)
+        run_job(job, tmp_path)
+
+
+def test_a_callback_that_overwrites_the_rate_fails_its_trial(tmp_path: Path) -> None:
+    arms = {"a": lehr.linear(0.0, 0.01), "b": 0.001}
+    kind = {"metric": "loss", "mode": "min", "epochs": 1, "seeds": 2, "storage": tmp_path}
+    with pytest.raises(TrialError, match=r"LedgerError: lr must be 0\.00625\d* in update 5, the "):
+        Study("torch_tasks:overwritten", arms, **kind).run()
+    assert Study("torch_tasks:regression", arms, **kind).run().scores("a")
 
 
 def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> None:
@@ -159,7 +186,7 @@ def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> N
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = [sys.executable, "-c", f"{code}; from lehr.cli import main; main()"]
     command += ["compare", "toys:toy", "--seeds", "6", "--epochs", "2"]
-    command += ["--runs", str(tmp_path), "--workers", "1", "--json"]
+    command += ["--peaks", "1", "--runs", str(tmp_path), "--workers", "1", "--json"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     while not _finished(tmp_path):
         assert process.poll() is None
@@ -188,12 +215,12 @@ def _finished(folder: Path) -> int:
 
 
 def test_table_and_verdict(results: Results) -> None:
-    rows = results.rows()
+    rows = words.rows(results)
     assert [row["arm"] for row in rows] == ["fixed", "plateau", "one-cycle", "fixed 0.01 (untuned)"]
     assert rows[0]["verdict"] == "reference"
     assert {row["verdict"] for row in rows[1:]} <= {"better", "worse", "undecided"}
     mean = sum(results.scores("fixed")) / 3
-    assert rows[0]["test accuracy"] == f"{100 * mean:.2f} %"
+    assert rows[0]["final test accuracy"] == f"{100 * mean:.2f} %"
     for row in rows[1:]:
         assert row["arm"] in results.verdict()
 
@@ -222,7 +249,7 @@ def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path)
         "validation accuracy (%)",
         "difference to fixed on test data (points)",
         "learning rate (log scale)",
-        '"kind": "policy"',
+        "kind: policy",
     ):
         assert text in html.replace("&#34;", '"')
 
@@ -230,11 +257,14 @@ def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path)
 def diverging(results: Results, arm: str) -> Results:
     """The same results, but that an arm's run on seed 1 broke down in its second epoch."""
     trials = dict(results.trials)
-    trial = trials[arm, 1]
-    history = [epoch | {"val_accuracy": None, "val_loss": None} for epoch in trial["history"]]
-    losses = trial["losses"][:8] + [None] * 16
-    broken = {"test": {"accuracy": None}, "history": history, "losses": losses}
-    trials[arm, 1] = trial | broken
+    record = trials[arm, 3, 1]
+    nothing = {"accuracy": None, "loss": None}
+    history = [entry | {"validation": nothing} for entry in record.facts["history"]]
+    facts = record.facts | {"test": nothing, "validation": nothing, "history": history}
+    broken = Record(record.id, facts, record.path)
+    losses = record.trace.losses[:8] + [math.nan] * 16
+    vars(broken)["trace"] = Trace(losses, record.trace.rates)
+    trials[arm, 3, 1] = broken
     return dataclasses.replace(results, trials=trials)
 
 
@@ -244,14 +274,14 @@ def test_a_diverged_arm_is_named_and_the_others_are_compared(
     broken = diverging(results, "one-cycle")
     assert set(broken.comparisons()) == {"plateau", "fixed 0.01"}
     assert "one-cycle diverged on 1 of 3 seeds." in broken.verdict()
-    assert broken.rows()[2]["verdict"] == "diverged on 1 of 3 seeds"
+    assert words.rows(broken)[2]["verdict"] == "diverged on 1 of 3 seeds"
     assert json.loads(broken.to_json())["scores"]["one-cycle"][1] is None
     broken.report(tmp_path / "report.html")
     assert "diverged on 1 of 3 seeds" in (tmp_path / "report.html").read_text()
 
 
 def test_arms_that_did_the_same_say_so(results: Results) -> None:
-    twin = {("plateau", seed): results.trials["fixed", seed] for seed in range(3)}
+    twin = {("plateau", 3, seed): results.trials["fixed", 3, seed] for seed in range(3)}
     same = dataclasses.replace(results, trials=results.trials | twin)
     assert "plateau (the same on every seed)" in same.verdict()
 
@@ -266,7 +296,7 @@ def test_parameter_groups_go_through_trial_ledger_and_figure(tmp_path: Path) -> 
     arms = {"plain": 0.01, "grouped": grouped}
     study = Study("toys:grouped", arms, epochs=1, seeds=2, storage=tmp_path)
     found = study.run()
-    assert set(found.trials["grouped", 0]["rates"]) == {"lr/body", "lr/head"}
+    assert set(found.trials["grouped", 1, 0].trace.rates) == {"lr/body", "lr/head"}
     assert "grouped (untuned) head" in render(found)
 
 
@@ -279,18 +309,19 @@ def test_a_ledger_that_says_nothing_is_caught() -> None:
     ("changes", "message"),
     [
         ({"metric": "acuracy"}, "metric must be one of loss, accuracy, got 'acuracy'"),
+        ({"restore_best": True}, "restore_best must be False in a study, got True"),
         ({"monitor": "val_los"}, "monitor must be one of .*; did you mean val_loss"),
         ({"peak": 0.5}, r"largest rate must be the peak chosen, 0\.5, got 0\.1; write a tuned"),
     ],
 )
-def test_faults_of_the_definition_are_found_before_training(changes: dict, message: str) -> None:
+def test_faults_of_the_definition_are_found_before_training(
+    changes: dict, message: str, tmp_path: Path
+) -> None:
     changes = dict(changes)
-    control = lehr.Plateau(changes.pop("monitor", "val_loss"))
-    policy = json.loads(lehr.Policy(lr=0.1, control=control).dumps())
-    job = {"kind": "trial", "task": "toys:toy", "policy": policy, "epochs": 2, "seed": 0}
-    job |= {"metric": "accuracy", "peak": None} | changes
+    best = changes.pop("restore_best", False)
+    control = lehr.Plateau(changes.pop("monitor", "val_loss"), restore_best=best)
     with pytest.raises(ValueError, match=message):
-        run_job(job)
+        run_job(toys.trial_job(lehr.Policy(lr=0.1, control=control), **changes), tmp_path)
 
 
 def test_a_changed_task_file_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,8 +331,8 @@ def test_a_changed_task_file_runs_again(tmp_path: Path, monkeypatch: pytest.Monk
     study = Study("changing_task:make", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2)
     ran: list = []
 
-    def count(done: int, total: int, job: dict | None) -> None:
-        ran.extend([job] if job else [])
+    def count(said: Progress) -> None:
+        ran.extend([said.finished] if said.finished else [])
 
     study.run(progress=count)
     study.run(progress=count)
@@ -324,7 +355,7 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
         ({"task": "digit-mlp"}, "task must be one of .*; did you mean digits-mlp"),
         ({"task": "toys:toi"}, "function of toys must be one of .*; did you mean toy"),
         ({"task": "no_such_module:f"}, "module that can be imported"),
-        ({"arms": {"a": 0.1}}, "arms must be a dict of at least 2 arms"),
+        ({"arms": {}}, "arms must be a dict of at least one arm"),
         ({"seeds": 0}, "seeds must be a whole number >= 2, got 0"),
         ({"seeds": 1}, "seeds must be a whole number >= 2, got 1"),
         ({"epochs": 0}, "epochs must be a whole number >= 1, got 0"),
@@ -350,11 +381,17 @@ def test_bad_arms_are_refused() -> None:
         Arm(lehr.Policy(lr={"head": 1.0}), tune="constant")
 
 
-def test_no_suggestion_stops_the_study_with_the_reason() -> None:
-    study = Study("toys:toy", ARMS)
+def test_no_suggestion_stops_the_study_with_the_reason(results: Results) -> None:
     nothing = lehr.Sweep((1.0, 2.0), (1.0, 5.0), "linear", 100, "diverged")
-    with pytest.raises(ValueError, match=r"peak of fixed must be suggested .*fewer than 20 points"):
-        choose_peaks(study, [nothing])
+    for alone in (True, False):
+        with pytest.raises(
+            ValueError, match=r"peak of fixed must be suggested .*fewer than 20 points"
+        ):
+            centre("fixed", (nothing,), "constant", alone)
+    one = results.sweeps[None][0]
+    assert centre("fixed", (nothing, one), "constant", alone=False) == one.suggest("constant").lr
+    with pytest.raises(ValueError, match=r"peak of fixed must be suggested .*1 of 2 range tests"):
+        centre("fixed", (nothing, one), "constant", alone=True)
 
 
 def test_the_standard_arms_are_those_of_the_main_job() -> None:

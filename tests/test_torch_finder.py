@@ -1,6 +1,7 @@
 """The range test on a user's own PyTorch loop: it leaves everything as it was."""
 
 import copy
+import functools
 import random
 import tempfile
 
@@ -307,23 +308,42 @@ def test_bad_arguments_are_refused_and_nothing_is_lost(options, message):
 
 
 def _rank(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2
     )
-    torch.manual_seed(0)
-    model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(8, 3))
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     rows = slice(100 * rank, 100 * rank + 100)
-    sweep = lehr.torch.range_test(
-        model, optimizer, F.cross_entropy, [(X[rows], Y[rows])], steps=60, high=1e4
-    )
+    loader = [(X[rows], Y[rows])]
+    unequal = loader * (1 + rank)  # batches to validate on
+    sweeps, losses = [], []
+    for tested in (True, False):
+        model = torch.nn.parallel.DistributedDataParallel(net())
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        seen = epoch(model, optimizer, loader * 2)
+
+        def bursting(output, y, calls=[]):  # noqa: B006
+            calls.append(1)
+            nan = rank == 1 and len(calls) == 25
+            return F.cross_entropy(output, y) * (float("nan") if nan else 1)
+
+        if tested:
+            test = functools.partial(lehr.torch.range_test, model, optimizer)
+            sweeps.append(test(F.cross_entropy, loader, high=1e6))
+            sweeps.append(test(bursting, loader))
+            sweeps.append(test(F.cross_entropy, loader, steps=20, val_loader=unequal))
+        losses.append(seen + epoch(model, optimizer, loader * 2))
+    assert losses[0] == losses[1]
     with open(f"{folder}/{rank}.json", "w") as file:  # noqa: PTH123
-        file.write(sweep.to_json())
+        file.write("\n".join(sweep.to_json() for sweep in sweeps))
     torch.distributed.destroy_process_group()
 
 
 def test_all_ranks_run_the_same_test_and_stop_together(tmp_path):
+    """Also where one of them alone sees a NaN, or validates on more batches than the other."""
     torch.multiprocessing.spawn(_rank, (str(tmp_path),), nprocs=2)
     first, second = ((tmp_path / f"{rank}.json").read_text() for rank in (0, 1))
     assert first == second
-    assert lehr.Sweep.from_json(first).stopped == "diverged"
+    sweeps = [lehr.Sweep.from_json(line) for line in first.splitlines()]
+    assert [sweep.stopped for sweep in sweeps] == ["diverged", "not finite", "end"]
+    assert len(sweeps[1].losses) == 25
+    assert sweeps[2].objective == "validation"

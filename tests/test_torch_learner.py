@@ -326,3 +326,58 @@ def test_a_missing_framework_is_named():
     assert run.stderr.strip().splitlines()[-1] == (
         "ImportError: lehr.torch needs PyTorch and NumPy: pip install 'lehr[torch]'"
     )
+
+
+def test_a_step_of_ones_own_trains_and_evaluates_in_its_modes():
+    x, y = data()
+    model, seen = net(), []
+
+    def step(model, batch):
+        seen.append(model.training)
+        features, target = batch
+        return torch.nn.functional.cross_entropy(model(2 * features), target, label_smoothing=0.1)
+
+    run = lehr.torch.Learner(
+        model, SGD(model.parameters(), 0.1), None, (x, y), test=(x, y), step=step, batch_size=20
+    )
+    trace = run.train(lehr.Policy(0.1), 3)
+    assert seen == [True] * 3
+    model.eval()
+    with torch.no_grad():
+        expected = torch.nn.functional.cross_entropy(
+            model(2 * torch.from_numpy(x)), torch.from_numpy(y), label_smoothing=0.1
+        )
+    assert run.evaluate("test")["loss"] == pytest.approx(float(expected), rel=1e-6)
+    assert seen[3:] == [False] * 5
+    assert len(trace.losses) == 3
+    with pytest.raises(ValueError, match=r"loss must be given, or else a step, got None"):
+        lehr.torch.Learner(model, SGD(model.parameters(), 0.1), None, (x, y))
+
+
+def test_a_schedule_free_optimizer_is_evaluated_at_its_average_and_resumes():
+    from schedulefree import AdamWScheduleFree
+
+    def fresh():
+        x, y = data()
+        model = net()
+        optimizer = AdamWScheduleFree(model.parameters(), lr=0.02)
+        loss = torch.nn.functional.cross_entropy
+        return lehr.torch.Learner(model, optimizer, loss, (x, y), test=(x, y), batch_size=20)
+
+    run = fresh()
+    run.train(lehr.Policy(0.02), 7)
+    saved = run.snapshot()
+    where_it_trains = [p.detach().clone() for p in run.model.parameters()]
+    score = run.evaluate("test")
+    for before, after in zip(where_it_trains, run.model.parameters(), strict=True):
+        assert torch.equal(before, after)
+    run.optimizer.eval()
+    run.model.eval()
+    x, y = map(torch.from_numpy, data())
+    average = torch.nn.functional.cross_entropy(run.model(x), y).item()
+    assert score["loss"] == pytest.approx(average, rel=1e-6)
+    run.restore(saved)
+    onward = run.train(lehr.Policy(0.02), 5)
+    other = fresh()
+    other.restore(saved)
+    assert other.train(lehr.Policy(0.02), 5) == onward

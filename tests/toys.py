@@ -1,6 +1,8 @@
 """Learners without a framework: a noisy linear regression, quick enough for many trials."""
 
+import json
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -111,3 +113,134 @@ def sleeping(seed: int) -> Learner:
         file.write(f"{os.getpid()}\n")
     time.sleep(600)
     return Toy(seed)
+
+
+class Slow(Toy):
+    """Takes 10 ms for an update, so that a kill finds trials in their middle."""
+
+    def used(self, rate: float) -> float:
+        time.sleep(0.01)
+        return rate
+
+
+def slow(seed: int) -> Learner:
+    return Slow(seed)
+
+
+class Counted(Toy):
+    """Writes a byte for each update it makes."""
+
+    def used(self, rate: float) -> float:
+        with Path(os.environ["LEHR_TOY_COUNTS"]).open("ab") as file:
+            file.write(b".")
+        return rate
+
+
+def counted(seed: int) -> Learner:
+    return Counted(seed)
+
+
+def dying_on_seed_1(seed: int) -> Learner:
+    if seed == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Toy(seed)
+
+
+class Optional(Toy):
+    """Other noise, or plain gradient descent instead of momentum."""
+
+    def __init__(self, seed: int, spread: float, optimizer: str) -> None:
+        super().__init__(seed)
+        self.y = self.y + np.random.default_rng(seed).normal(scale=spread, size=len(self.y))
+        self.plain = optimizer == "plain"
+
+    def train(self, policy, steps, **how):
+        if not self.plain:
+            return super().train(policy, steps, **how)
+        return super().train(lehr.Policy(policy.lr, 0.0, control=policy.control), steps, **how)
+
+
+def optional(seed: int, spread: float = 0.1, optimizer: str = "momentum") -> Learner:
+    return Optional(seed, spread, optimizer)
+
+
+class Quadratic(Learner):
+    """Gradient descent on a quadratic of 20 curvatures from 0.01 to 1, noise in each gradient.
+
+    With noise, as large as the root of the curvature, the best schedule falls linearly to zero;
+    without, a constant rate goes furthest.
+    """
+
+    steps_per_epoch = 50
+
+    def __init__(self, seed: int, noise: float) -> None:
+        self.curvature = np.logspace(-2, 0, 20)
+        self.noise, self.seed, self.step = noise, seed, 0
+        self.weights = np.random.default_rng(seed).normal(size=20)
+
+    def loss(self) -> float:
+        return float(np.mean(self.curvature * self.weights**2) / 2)
+
+    def train(self, policy, steps, *, first=0, factor=1.0, until=None):
+        trace = Trace()
+        for values in scheduled(policy, first, steps, factor):
+            drawn = np.random.default_rng([self.seed, self.step]).normal(size=20)
+            noise = self.noise * np.sqrt(self.curvature) * drawn
+            used = {name: [value] for name, value in values.items()}
+            trace.extend([self.loss()], used)
+            self.weights = self.weights - values["lr"] * (self.curvature * self.weights + noise)
+            self.step += 1
+            if until is not None and until(trace):
+                break
+        return trace
+
+    def evaluate(self, split="validation"):
+        return {"loss": float(np.log10(self.loss()))}
+
+    def snapshot(self):
+        return Snapshot({"weights": self.weights.copy()}, {"step": self.step})
+
+    def restore(self, snapshot):
+        self.weights, self.step = snapshot.arrays["weights"].copy(), snapshot.facts["step"]
+
+    def rows(self, step: int) -> Any:
+        return np.array([step])
+
+
+def quadratic(seed: int, noise: float = 1.0) -> Learner:
+    return Quadratic(seed, noise)
+
+
+class Steady(Toy):
+    """Begins at zero weights, so that seeds differ little."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.weights = np.zeros(3)
+
+
+def steady(seed: int) -> Learner:
+    return Steady(seed)
+
+
+def trial_job(policy: lehr.Policy, **changes: object) -> dict:
+    """The job of a trial of a toy, without a study."""
+    job = {"kind": "trial", "task": "toys:toy", "options": {}, "seed": 0, "id": "x"}
+    job |= {"policy": json.loads(policy.dumps()), "unit": "epochs", "budget": 2, "peak": None}
+    return job | {"metric": "accuracy", "mode": "max", "judge": "final", "test": True} | changes
+
+
+class Hidden(Toy):
+    """Keeps a generator where no snapshot sees it."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.noise = np.random.default_rng(seed)
+
+    def used(self, rate: float) -> float:
+        self.y = self.y + self.noise.normal(scale=0.1, size=len(self.y))
+        return rate
+
+
+def hidden(seed: int) -> Learner:
+    return Hidden(seed)

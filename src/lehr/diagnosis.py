@@ -78,7 +78,7 @@ class Diagnosis:
 
     def plot(self) -> Figure:
         """Return a figure: activations, saturated share and gradient norm by layer."""
-        from lehr.drawing import draw_diagnosis
+        from lehr.figures import draw_diagnosis
 
         return draw_diagnosis(self)
 

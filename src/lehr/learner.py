@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,18 @@ def cycled(field: str, batches: Iterable[Any]) -> Generator[Any, None, None]:
             yield batch
         if empty:
             fail(field, "one batch for each update, or what can be begun again", batches)
+
+
+@contextlib.contextmanager
+def folder_if(wanted: bool) -> Iterator[Path | None]:
+    """Lend a temporary folder, if one is wanted: to make and remove it takes milliseconds.
+
+    >>> with folder_if(False) as none, folder_if(True) as folder:
+    ...     none, folder.is_dir()
+    (None, True)
+    """
+    with tempfile.TemporaryDirectory() if wanted else contextlib.nullcontext() as name:
+        yield Path(name) if name else None
 
 
 def flat(values: dict[str, Any]) -> dict[str, float]:

@@ -151,6 +151,35 @@ def test_it_restores_after_an_interruption_of_a_block(monkeypatch):
     assert common.same(before, everything(model))
 
 
+class Noisy(keras.utils.PyDataset):
+    """Draws from a generator of its own, and from Keras's own."""
+
+    def __init__(self):
+        super().__init__()
+        self.random = np.random.default_rng(1)
+
+    def __len__(self):
+        return len(PAIRS)
+
+    def __getitem__(self, i):
+        noise = keras.ops.convert_to_numpy(keras.random.normal((8, 5)))
+        return PAIRS[i][0] + noise * self.random.random(), PAIRS[i][1]
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_generators_of_keras_and_of_the_data_come_back(drawn):
+    batches = []
+    for tested in (False, True):
+        keras.utils.set_random_seed(1)
+        model, noisy = common.regression(SGD()), Noisy()
+        if drawn:  # else Keras makes its generator at the first draw
+            keras.random.normal((1,))
+        if tested:
+            lehr.keras.range_test(model, noisy, steps=20, high=1e-3)
+        batches.append([noisy[i][0] for i in range(3)])
+    assert common.same(*batches)
+
+
 def test_statistics_of_a_torch_module_come_back():
     if BACKEND != "torch":
         pytest.skip("it runs in Keras on torch alone")

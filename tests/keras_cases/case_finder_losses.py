@@ -102,6 +102,41 @@ def test_batches_of_any_kind(kind):
     np.testing.assert_allclose(sweep.losses, reference().losses, rtol=1e-5)
 
 
+def test_the_rates_of_a_linear_test():
+    sweep = sweep_of(PAIRS, steps=20, spacing="linear")
+    np.testing.assert_allclose(sweep.rates, np.linspace(1e-4, 0.1, 20), rtol=4e-7)
+
+
+def test_it_stops_where_the_loss_diverges():
+    model = common.regression(SGD())
+    targets = X[:, :1]
+    sweep = lehr.keras.range_test(model, (X, targets), batch_size=8, high=1e3)
+    assert sweep.stopped == "diverged"
+    assert len(sweep.losses) < 100
+    assert sweep.losses[-1] > 4 * min(sweep.losses)
+
+
+def learner(seed=0, weight_decay=0.0, momentum=0.9, batch_size=8):
+    model = common.network(SGD(momentum=momentum, weight_decay=weight_decay), seed=seed)
+    return lehr.keras.Learner(model, (X, Y), batch_size=batch_size, seed=seed)
+
+
+def test_several_seeds_give_a_band():
+    sweeps = lehr.finder.repeat(learner, range(3), high=100.0)
+    assert len({sweep.losses for sweep in sweeps}) == 3
+    found = lehr.finder.agree(sweeps, "one-cycle")
+    assert found.lr is None or 1e-3 < found.low <= found.lr <= found.high < 100
+
+
+def test_a_grid_over_weight_decay_momentum_and_batch_size():
+    axes = {"weight_decay": [1e-3], "momentum": [0.5, 0.9], "batch_size": [8, 24]}
+    cells = lehr.finder.grid(learner, axes, steps=40)
+    assert len(cells) == 4
+    assert len({cell.sweep.losses for cell in cells}) == 4
+    one = next(c for c in cells if tuple(c.settings.values()) == (1e-3, 0.9, 8))
+    assert one.sweep == lehr.range_test(learner(weight_decay=1e-3), steps=40)
+
+
 def test_a_generator_is_read_no_further_than_the_test_gets():
     left = iter(PAIRS * 4)
     sweep_of(left, steps=21)

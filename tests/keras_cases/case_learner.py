@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 from common import ONE_CYCLE
+from keras.optimizers.schedules import ExponentialDecay
 
 import lehr
 import lehr.keras
@@ -206,3 +207,14 @@ def test_a_range_test_of_a_model_with_an_attached_optimizer():
         model.fit(*common.data(), batch_size=8, shuffle=False, verbose=0)
     assert common.same(common.arrays(tested), common.arrays(untouched))
     common.assert_recorded(tested, ONE_CYCLE, 12)
+
+
+@pytest.mark.parametrize("rate", [ExponentialDecay(0.1, 5, 0.5), lambda: 0.05])
+def test_an_optimizer_with_a_schedule_is_refused(rate):
+    """The Learner would replace it in silence; the range test on a model takes it."""
+    model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
+    model.compile(keras.optimizers.SGD(rate), loss="mse")
+    match = "learning_rate must be a number in the optimizer, got '.*'; build .* without it"
+    with pytest.raises(ValueError, match=match):
+        lehr.keras.Learner(model, common.data())
+    assert len(lehr.keras.range_test(model, common.data(), steps=20).losses) == 20

@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import case_learner
 import common
 import keras
 import pytest
 from common import ONE_CYCLE, number
+from finder_toys import X, Y, fit, network
 
 import lehr
 import lehr.keras
+
+HERE = Path(__file__).parent
 
 PROGRAM = """
 import sys, keras, lehr.keras
@@ -37,7 +41,9 @@ distributed.destroy_process_group()
 
 
 def run(program, *arguments):
-    command = [sys.executable, "-W", "error:Skipping", "-c", program, *map(str, arguments)]
+    """Start a program, or a file beside this one."""
+    start = [HERE / program] if program.endswith(".py") else ["-c", program]
+    command = [sys.executable, "-W", "error:Skipping", *map(str, [*start, *arguments])]
     paths = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     pipe = subprocess.PIPE
     return subprocess.Popen(command, env=paths, stdout=pipe, stderr=pipe, text=True)
@@ -67,3 +73,24 @@ def test_processes_that_see_other_metrics_hold_the_same_factor(tmp_path):
     ranks = [run(RANK, rank, tmp_path / "meet") for rank in range(2)]
     first, second = [told(rank) for rank in ranks]
     assert first == second == ["1.0 1.0", "1.0 0.5", "0.5 0.5"]
+
+
+@pytest.mark.skipif(common.BACKEND != "torch", reason="torch.distributed is that backend's")
+def test_processes_run_the_same_range_test_and_stop_together(tmp_path):
+    ranks = [run("torch_rank.py", rank, tmp_path / "meet") for rank in range(2)]
+    first, second = [told(rank) for rank in ranks]
+    assert first == second
+    sweeps = [lehr.Sweep.from_json(line) for line in first]
+    assert [sweep.stopped for sweep in sweeps] == ["diverged", "not finite", "end"]
+    assert len(sweeps[1].losses) == 25
+
+
+@pytest.mark.skipif(common.BACKEND != "jax", reason="keras.distribution is that backend's")
+def test_a_range_test_on_two_devices():
+    first, second = told(run("jax_devices.py"))
+    assert first == second
+    model = network(keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)))
+    keras.utils.set_random_seed(2)
+    fit(model)
+    alone = lehr.keras.range_test(model, (X, Y), batch_size=8, steps=20)
+    assert lehr.Sweep.from_json(first).losses == pytest.approx(alone.losses, rel=1e-3)

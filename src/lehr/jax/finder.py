@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
+from lehr.finder.draws import untouched
 from lehr.learner import Snapshot, Trace, cycled
 from lehr.policy import Policy
 from lehr.schedule.check import fail
@@ -28,7 +29,8 @@ def range_test(
 ) -> Sweep:
     """Train with a rising rate, record the loss at each; the state given is left alone.
 
-    The test works on a copy, so ``step`` may donate its buffers.
+    The test works on a copy, so ``step`` may donate its buffers. The random generators of Python,
+    NumPy and, if it is loaded, torch come back, and those that ``batches`` holds.
 
     Args:
         step: ``step(state, batch, rate)`` returns the next state and the batch's loss; ``rate`` is
@@ -52,7 +54,9 @@ def range_test(
     (4.0, 1.0)
     """
     objective = "training" if evaluate is None else "validation"
-    return finder.range_test(_Run(step, state, batches, evaluate), objective=objective, **options)
+    with untouched(batches):
+        run = _Run(step, state, batches, evaluate)
+        return finder.range_test(run, objective=objective, **options)
 
 
 class _Run(port.Learner):

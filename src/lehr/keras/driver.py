@@ -20,6 +20,7 @@ from lehr.keras.movable import (
     plain_variable,
     remade,
 )
+from lehr.keras.processes import agreed
 from lehr.keras.saved import Saved
 from lehr.policy import Policy, loads, resolved_policy
 from lehr.resume import ON_CHANGE
@@ -29,19 +30,6 @@ from lehr.schedule.check import fail, number, one_of, whole
 
 def _float32(value: Any) -> Any:
     return ops.cast(value, "float32")
-
-
-def _agreed(metric: Any) -> Any:
-    """Return the mean over the processes of ``torch.distributed``, so that they decide alike."""
-    if keras.backend.backend() != "torch":
-        return metric
-    from torch import distributed
-
-    if not (distributed.is_available() and distributed.is_initialized()):
-        return metric
-    metrics = [0.0] * distributed.get_world_size()
-    distributed.all_gather_object(metrics, float(metric))  # on whatever device they talk
-    return sum(metrics) / len(metrics)
 
 
 class Driven(Saved, Movable):
@@ -121,7 +109,7 @@ class Driven(Saved, Movable):
             fail("model", "given to a controller with restore_best", None, way_out)
         self.observed = True
         before = self.control_state
-        self.control_state = after = control.update(before, _agreed(metric))
+        self.control_state = after = control.update(before, agreed(metric))
         if not restores or model is None:
             return
         if is_best(before, after):
@@ -220,7 +208,6 @@ def attach(
     """
     resolved = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
     check_fresh(optimizer)
-    _check_constant_rate(optimizer)
     check_groups(resolved)
     resolved.dumps()  # it is saved with the model: refuses a function without a name
     for name in resolved.targets:
@@ -229,15 +216,6 @@ def attach(
     one_of("on_change", on_change, ON_CHANGE)
     own = {"policy": resolved, "record": record, "on_change": on_change}
     return remade(_driven_class(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
-
-
-def _check_constant_rate(optimizer: Any) -> None:
-    """Raise if the optimizer follows a schedule, which the policy would silently replace."""
-    rate = optimizer._learning_rate
-    if not isinstance(rate, keras.Variable):
-        kind = type(rate).__name__
-        way_out = "build the optimizer without it, and give attach a policy"
-        fail("learning_rate", "a number in the optimizer for attach", kind, way_out)
 
 
 def driven(model: keras.Model) -> Driven:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,12 @@ from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
 from lehr.keras.batches import Source, joined, shape
-from lehr.keras.blocks import BLOCKS
 from lehr.keras.generators import untouched
-from lehr.keras.movable import Movable, plain_variable
+from lehr.keras.kept import Kept, kept
+from lehr.keras.movable import Movable
+from lehr.keras.processes import agreed
 from lehr.keras.state import copied, optimizer_of, variables_of
-from lehr.learner import Snapshot, Trace
+from lehr.learner import Snapshot, Trace, folder_if
 from lehr.policy import Policy
 from lehr.schedule.check import fail
 
@@ -39,18 +39,20 @@ def range_test(
     """Train with a rising rate, record the loss at each, and leave everything as it was.
 
     Weights, batch-norm statistics, seeds of dropout, metrics, the optimizer (its slots, iterations
-    and rate, schedule or policy) and the random generators of Python, NumPy and torch come back
-    bit for bit, also after an error or Ctrl-C. A model in mid-training is tested from where it
-    stands; one that never trained is built, as ``fit`` would. An optimizer that accumulates
-    gradients makes an update of the test from its number of batches, all at one rate; the loss is
-    their mean. ``steps_per_execution`` does not matter.
+    and rate, schedule or policy) and the random generators of Keras, Python, NumPy, torch and those
+    that the data hold come back bit for bit, also after an error or Ctrl-C. A model in mid-training
+    is tested from where it stands; one that never trained is built, as ``fit`` would. An optimizer
+    that accumulates gradients makes an update of the test from its number of batches, all at one
+    rate; the loss is their mean. ``steps_per_execution`` does not matter. Where
+    ``torch.distributed`` runs, the losses are the means over the processes, so all stop together:
+    each must call it.
 
     Args:
         model: compiled.
         data: ``(x, y)`` or ``(x, y, sample_weight)``, a tuple of arrays, shuffled; each may be a
             dict, list or tuple of arrays. Or an iterable of such batches: a ``tf.data.Dataset``,
             a ``PyDataset``, a ``DataLoader``, a generator. It is begun again when it ends, and
-            read no further than the test gets; its own position and order are not put back.
+            read no further than the test gets; its position is not put back.
             Batches smaller than the first are left out.
         batch_size: rows in a batch of arrays; a last, smaller batch is left out.
         validation_data: like ``data``; given, the model's loss on all of it after each update is
@@ -74,15 +76,16 @@ def range_test(
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if type(inner).__name__ == "MultiOptimizer":
         fail("optimizer", "one with one rate", inner, "compile with one of its parts")
-    with untouched(), tempfile.TemporaryDirectory() as folder:
+    with untouched(data, validation_data), folder_if(on_disk) as folder:
         source = Source("data", data, batch_size, seed, model.loss is not None)
         validation = _validation(validation_data, source, batch_size)
         model._symbolic_build(data_batch=source.first)  # as fit does
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
-        with _writable(inner) as rate:
-            run = _Run(model, inner, rate, source, validation)
-            run.folder = Path(folder) if on_disk else None
+        graph = kept(model)
+        with _writable(inner, graph.rate) as rate:
+            run = _Run(model, inner, rate, graph, source, validation)
+            run.folder = folder
             objective = "training" if validation is None else "validation"
             return finder.range_test(run, objective=objective, **options)
 
@@ -105,22 +108,22 @@ def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, An
 
 
 @contextlib.contextmanager
-def _writable(optimizer: Any) -> Iterator[Any]:
-    """Lend the variable that an optimizer takes its rate from, whatever gave the rate before."""
+def _writable(optimizer: Any, spare: Any) -> Iterator[Any]:
+    """Lend the variable that an optimizer takes its rate from: its own, or the spare one."""
     if isinstance(optimizer, Movable):
         with optimizer.hold():
             yield optimizer.variable_of("lr")
     elif isinstance(optimizer._learning_rate, keras.Variable):
         yield optimizer._learning_rate
     else:
-        schedule, rate = optimizer._learning_rate, plain_variable(0.0, "rate")
-        optimizer._track_variable(rate)
-        optimizer.learning_rate = lambda: rate
+        schedule = optimizer._learning_rate
+        optimizer._track_variable(spare)
+        optimizer.learning_rate = lambda: spare
         try:
-            yield rate
+            yield spare
         finally:
             optimizer.learning_rate = schedule
-            optimizer._untrack_variable(rate)
+            optimizer._untrack_variable(spare)
 
 
 class _Run(port.Learner):
@@ -133,10 +136,11 @@ class _Run(port.Learner):
         model: keras.Model,
         optimizer: Any,
         rate: Any,
+        graph: Kept,
         source: Source,
         validation: Callable[[], dict[str, Any]] | None,
     ) -> None:
-        self.model, self.optimizer, self.rate = model, optimizer, rate
+        self.model, self.optimizer, self.rate, self.graph = model, optimizer, rate, graph
         self.source, self.validation = source, validation
         self.accumulation: int = optimizer.gradient_accumulation_steps or 1
         self._block: Any = None
@@ -160,7 +164,7 @@ class _Run(port.Learner):
             values = [[policy.values(first + int(n), factor)["lr"]] for n in micro // each]
             data, rows = self._next(len(micro))
             block_losses, used = self._block(data, rows, np.array(values, "float32"))
-            losses, rates = np.append(losses, block_losses), np.append(rates, used[:, 0])
+            losses, rates = np.append(losses, agreed(block_losses)), np.append(rates, used[:, 0])
             new = slice(len(trace.losses) * each, len(losses) // each * each)
             means = losses[new].reshape(-1, each).mean(axis=1)
             trace.extend(means.tolist(), {"lr": rates[new][::each].tolist()})
@@ -172,7 +176,7 @@ class _Run(port.Learner):
         assert self.validation is not None  # else it is not asked for
         with untouched():
             metrics = self.model.evaluate(**self.validation(), verbose=0, return_dict=True)
-        return {"loss": float(metrics["loss"])}
+        return {"loss": agreed(float(metrics["loss"]))}
 
     def snapshot(self) -> Snapshot:
         self._test_function = self.model.test_function
@@ -207,7 +211,7 @@ class _Run(port.Learner):
             optimizer._iterations.assign(optimizer.iterations * self.accumulation)
             for gradients in optimizer._accumulated_gradients:
                 gradients.assign(keras.ops.zeros(gradients.shape, gradients.dtype))
-        self._block = BLOCKS[keras.backend.backend()](self.model, [self.rate])
+        self._block = self.graph.block(self.model, self.rate)
 
     def _next(self, count: int) -> tuple[Any, Any]:
         """Return the next batches, one after the other, and the rows of each."""

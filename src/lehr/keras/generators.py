@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import random
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
+from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
+
+from lehr.finder import draws
+
+_KERAS = "global_seed_generator"  # Keras's name for its own
 
 
 def generators() -> dict[str, Any]:
@@ -38,18 +41,21 @@ def set_generators(arrays: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def untouched() -> Iterator[None]:
-    """Put the generators of Python, NumPy and, if it is loaded, torch back as they were."""
-    python, numpy, torch = random.getstate(), np.random.get_state(), sys.modules.get("torch")
-    torchs = torch and (torch.get_rng_state(), torch.cuda.get_rng_state_all())
+def untouched(*sources: Any) -> Iterator[None]:
+    """Put generators back: of Keras, of the process and of sources; see `draws.untouched`.
+
+    Keras's own is what ``keras.random`` draws from without a seed; it is made at its first use,
+    from Python's generator, so one that there was not is taken away.
+    """
+    own = get_global_attribute(_KERAS)
+    state = None if own is None else np.array(keras.ops.convert_to_numpy(own.state))
     try:
-        yield
+        with draws.untouched(*sources):
+            yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        if torch and torchs:
-            torch.set_rng_state(torchs[0])
-            torch.cuda.set_rng_state_all(torchs[1])
+        set_global_attribute(_KERAS, own)
+        if own is not None:
+            own.state.assign(state)
 
 
 @contextlib.contextmanager

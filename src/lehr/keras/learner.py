@@ -39,7 +39,8 @@ class Learner(port.Learner):
         seed: of the order of the data.
 
     Raises:
-        ValueError: if the model is not compiled, has trained, or accumulates gradients.
+        ValueError: if the model is not compiled, has trained, follows a schedule of the optimizer,
+            or accumulates gradients; `lehr.keras.range_test` takes all but the first.
     """
 
     def __init__(

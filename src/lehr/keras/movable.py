@@ -126,7 +126,7 @@ def remade(cls: Any, optimizer: keras.optimizers.Optimizer, rate: float, **more:
 
 
 def check_fresh(optimizer: Any, driven: bool = False) -> None:
-    """Raise unless it is a Keras optimizer that has not trained yet, plain or perhaps driven."""
+    """Raise unless it is an optimizer with a constant rate that has not trained; perhaps driven."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
         way_out = "build one first, such as keras.optimizers.Adam()"
         fail("optimizer", "a Keras optimizer", optimizer, way_out, TypeError)
@@ -136,6 +136,13 @@ def check_fresh(optimizer: Any, driven: bool = False) -> None:
         fail("optimizer", "one that is not driven yet", optimizer, "build a new one")
     if optimizer.built:
         fail("optimizer", "one that has not trained yet", optimizer, "attach before compile")
+    rate = optimizer._learning_rate
+    if not isinstance(rate, keras.Variable):  # it would be replaced in silence
+        rule, way_out = (
+            "a number in the optimizer",
+            "build the optimizer without it: a policy moves it",
+        )
+        fail("learning_rate", rule, type(rate).__name__, way_out)
 
 
 def check_groups(policy: Policy) -> None:

@@ -55,7 +55,7 @@ def selu_constants() -> tuple[float, float]:
 
 def draw_trained(recipe: Recipe, trials: list[Trial]) -> Figure:
     """Return the curve of the activation function of a recipe that trains with it."""
-    from lehr.drawing import draw_lines
+    from lehr.figures import draw_lines
 
     return draw_lines(**_lines(recipe.definition()["options"]["activation"]))
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def draw_training(recipe: Recipe, trials: list[Trial]) -> Figure:
     """Return the rate against the epoch, and the validation loss on a second axis."""
-    from lehr.drawing import draw_lines
+    from lehr.figures import draw_lines
 
     first, rates = trials[0], trials[0]["rates"]["lr"]
     at = [t / first["steps_per_epoch"] for t in first["rates"]["step"]]
@@ -29,7 +29,7 @@ def draw_training(recipe: Recipe, trials: list[Trial]) -> Figure:
 
 def draw_measured(recipe: Recipe, trials: list[Trial]) -> Figure:
     """Return what a measurement drew, of its first seed."""
-    from lehr.drawing import draw_landscape, draw_lines
+    from lehr.figures import draw_landscape, draw_lines
 
     drawn = dict(trials[0]["figure"])
     if "landscape" in drawn:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lehr.learner import Learner
 from lehr.schedule.check import fail, one_of
 
-Task = Callable[[int], Learner]
+Task = Callable[..., Learner]
 
 BUILT_IN = {
     "fashion-mnist-mlp": "lehr.recipes.mlp:fashion_mnist_mlp",
@@ -49,7 +51,19 @@ def find_task(name: str) -> Task:
     return task  # type: ignore[return-value]
 
 
-def make_learner(name: str, seed: int) -> Learner:
+def check_options(name: str, options: dict[str, Any]) -> None:
+    """Raise unless a task takes these options by name."""
+    try:
+        signature = inspect.signature(find_task(name))
+    except ValueError:  # a callable that does not tell
+        return
+    try:
+        signature.bind(0, **options)
+    except TypeError as error:
+        fail(f"options of {name}", f"those of its function {signature}", options, str(error))
+
+
+def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) -> Learner:
     """Return a task's Learner for a seed.
 
     Raises:
@@ -57,7 +71,7 @@ def make_learner(name: str, seed: int) -> Learner:
         ImportError: if a built-in task needs what is not installed.
     """
     try:
-        learner = find_task(name)(seed)
+        learner = find_task(name)(seed, **(options or {}))
     except ImportError as error:
         if name not in BUILT_IN:
             raise

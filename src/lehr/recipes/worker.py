@@ -15,8 +15,8 @@ from typing import Any
 from lehr.learner import Learner
 from lehr.recipes.catalogue import find_recipe
 from lehr.recipes.recipe import Measurement, Recipe, Training, Trial, load
-from lehr.study.trials import check_ledger
-from lehr.study.worker import _end_with
+from lehr.study.ledger import check_ledger
+from lehr.study.worker import end_with
 
 _MOST_RATES = 150
 _DIGITS = 6
@@ -24,7 +24,7 @@ _DIGITS = 6
 
 def main() -> None:
     """Run the trial and write its result beside, then rename."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
     name, seed, target = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3])
     recipe = find_recipe(name)
     trial = _plain(perform(recipe, seed)) | {"definition": recipe.definition()}

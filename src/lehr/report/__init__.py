@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import platform
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,10 +17,14 @@ except ImportError as error:
     raise ImportError(f"reports need jinja2 ({error}); pip install 'lehr[study]'") from error
 
 from lehr import figures
-from lehr.study.storage import versions
+from lehr.study import words
+from lehr.study.file import dump_study
+from lehr.study.identity import versions
+from lehr.study.statistics import SIGN_FLIP_FROM
 
 if TYPE_CHECKING:
-    from lehr.study.definition import Study
+    from matplotlib.figure import Figure
+
     from lehr.study.results import Results
 
 
@@ -34,6 +40,20 @@ def write_report(results: Results, path: str | os.PathLike[str]) -> None:
         beside.unlink(missing_ok=True)
 
 
+def write_figures(results: Results, folder: str | os.PathLike[str]) -> list[Path]:
+    """Write the report's figures to a folder, each as SVG and PNG."""
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, (_, draw) in _figures(results).items():
+        figure = draw()
+        for suffix in (".svg", ".png"):
+            path = place / f"{name}{suffix}"
+            figures.save(figure, path)
+            written.append(path)
+    return written
+
+
 def render(results: Results) -> str:
     """Return the report as HTML."""
     environment = jinja2.Environment(
@@ -41,65 +61,115 @@ def render(results: Results) -> str:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    seconds = sum(trial["seconds"] for trial in results.trials.values())
+    study = results.study
+    judged = math.fsum(record.facts["seconds"] for record in results.trials.values())
+    tuned = math.fsum(tuning.seconds for tuning in results.tuning.values())
     return environment.get_template("template.html").render(
-        study=results.study,
+        study=study,
+        budget=f"{study.budgets[-1]} {study.unit}",
         verdict=results.verdict(),
         reference=results.label(results.reference),
-        rows=results.rows(),
-        drawn=_drawn(results),
-        definition=_definition(results.study),
-        peaks=results.peaks,
-        versions=versions(results.study.task),
+        tables=_tables(results),
+        drawn=[(text, figures.to_svg(draw())) for text, draw in _figures(results).values()],
+        definition=dump_study(study),
+        versions=versions(study.task),
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         trials=len(results.trials),
-        minutes=seconds / 60,
+        tried=sum(len(t.scores) * study.tuning_seeds for t in results.tuning.values()),
+        minutes=(judged + tuned) / 60,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
 
-def _definition(study: Study) -> str:
-    """Return the definition as JSON, one line an arm."""
-    data = study.to_dict()
-    arms = data.pop("arms")
-    lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in data.items()]
-    named = ",\n".join(f"    {json.dumps(name)}: {json.dumps(arm)}" for name, arm in arms.items())
-    return "{\n" + ",\n".join([*lines, f'  "arms": {{\n{named}\n  }}']) + "\n}"
+def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
+    """Return the tables: heading, note, rows. The first is the verdict's and has no heading."""
+    study, reference = results.study, results.label(results.reference)
+    note = (
+        "Each seed trains every policy from the same initial weights on the same batches in the "
+        f"same order; differences are taken seed by seed, to {reference}. The intervals are those "
+        f"of {'sign-flip' if study.seeds >= SIGN_FLIP_FROM else 'paired t'} tests, stepped down "
+        "by Holm for the number of comparisons: each has at least 95 % coverage and leaves out "
+        "zero exactly when the verdict is better or worse. The effect size is the mean difference "
+        "over the standard deviation of the differences. Peaks were chosen on other seeds by "
+        "validation data; a policy marked untuned was used as given."
+    )
+    if study.stop_early:
+        note += (
+            " Looks on the way stop arms that can no longer win; the looks share the error of 5 %, "
+            "and the intervals allow for it."
+        )
+    tables = [("", note, words.rows(results))]
+    if len(study.budgets) > 1:
+        tables.append(
+            (
+                "Budgets",
+                f"Mean {words.judged(study)} test {study.metric} at each budget. Peaks are those "
+                f"chosen for {study.budgets[-1]} {study.unit}.",
+                words.budget_rows(results),
+            )
+        )
+    if peaks := words.peak_rows(results):
+        note = (
+            f"Every tuned policy tried its peaks on {study.tuning_seeds} tuning seeds, each peak "
+            "twice the one before, more where the best stood at the edge. The wider the range, "
+            "the less a wrong peak costs."
+        )
+        tables.append(("How much the peak matters", note, peaks))
+    note = (
+        "Median over seeds of the first validation that met the target"
+        f"{', the mean final validation score of the reference' if study.target is None else ''}."
+        " Validation data: it was not used for the verdict."
+    )
+    tables.append(("How soon", note, words.target_rows(results)))
+    return tables
 
 
-def _drawn(results: Results) -> list[tuple[str, str]]:
-    """Return the figures with their captions."""
-    metric = results.study.metric
-    drawn = [
-        (
-            f"Paired differences of the final test {metric}, with their intervals. "
-            "Green: better, orange: worse, grey: undecided.",
-            figures.draw_differences(results),
-        ),
-        (
-            f"Validation {metric} after each epoch: mean over seeds, band of one "
-            "standard deviation. It was not used for the verdict.",
-            figures.draw_metric(results),
-        ),
-        (
-            "Training loss, averaged over tenths of an epoch: mean over seeds, band of one "
-            "standard deviation.",
-            figures.draw_losses(results),
-        ),
-        (
-            "Learning rates really used in each update, read back from the optimizer (seed 0).",
-            figures.draw_rates(results),
-        ),
-    ]
-    if any("momentum" in trial["rates"] for trial in results.trials.values()):
+def _figures(results: Results) -> dict[str, tuple[str, Callable[[], Figure]]]:
+    """Return the figures by file name: caption, and what draws it."""
+    study, metric = results.study, results.study.metric
+    drawn: dict[str, tuple[str, Callable[[], Figure]]] = {}
+    if len(study.arms) > 1:
+        drawn["differences"] = (
+            f"Paired differences of the {words.judged(study)} test {metric}, with their "
+            "intervals. Green: better, orange: worse, grey: undecided.",
+            partial(figures.draw_differences, results),
+        )
+    if len(study.budgets) > 1:
+        drawn["budgets"] = (
+            f"Test {metric} over the budget: mean over seeds, band of one standard deviation.",
+            partial(figures.draw_budgets, results),
+        )
+    drawn["validation"] = (
+        f"Validation {metric} after each epoch: mean over seeds, band of one "
+        "standard deviation. It was not used for the verdict.",
+        partial(figures.draw_metric, results),
+    )
+    drawn["losses"] = (
+        "Training loss, averaged over tenths of an epoch: mean over seeds, band of one "
+        "standard deviation.",
+        partial(figures.draw_losses, results),
+    )
+    drawn["rates"] = (
+        "Learning rates really used in each update, read back from the optimizer (seed 0).",
+        partial(figures.draw_rates, results),
+    )
+    if any("momentum" in record.trace.rates for record in results.trials.values()):
         caption = "Momentum really used in each update, where a policy moves it (seed 0)."
-        drawn.append((caption, figures.draw_rates(results, "momentum")))
-    if results.sweeps:
-        seeds = results.study.tuning_seeds
+        drawn["momentum"] = caption, partial(figures.draw_rates, results, "momentum")
+    if any(tuning.scores for tuning in results.tuning.values()):
+        drawn["peaks"] = (
+            f"Validation {metric} of every peak tried, on the tuning seeds: mean, band of one "
+            "standard deviation. Points: the peaks chosen.",
+            partial(figures.draw_peaks, results),
+        )
+    for optimizer, sweeps in results.sweeps.items():
+        name = "range-test" if optimizer is None else f"range-test-{optimizer}"
         caption = (
-            f"Range tests on the {seeds} tuning seeds: where the peaks come from. "
+            f"Range tests on the {len(sweeps)} tuning seeds: where the grids of peaks begin. "
             "Lines stand at the median suggestions."
         )
-        drawn.append((caption, figures.draw_sweeps(results.sweeps)))
-    return [(caption, figures.to_svg(figure)) for caption, figure in drawn]
+        if optimizer is not None:
+            caption += f" Optimizer: {optimizer}."
+        drawn[name] = caption, partial(figures.draw_sweeps, sweeps)
+    return drawn

@@ -77,8 +77,8 @@ def wsd(
         peak: value between warm-up and cooldown.
         warmup: length of the linear rise: whole steps, or a share of the run such as "5%".
         cooldown: length of the fall, likewise.
-        steps: the whole run; None takes the run that resolves the plan, and then warm-up and
-            cooldown must be shares of it.
+        steps: the whole run; None takes the run that resolves the plan, and then the cooldown
+            must be a share of it.
         curve: of the cooldown: "1-sqrt", "linear", "cosine", "exponential", ...
         floor: last value, from 0 to ``peak``.
         power: exponent of what is left of the cooldown, above 0.
@@ -94,6 +94,10 @@ def wsd(
     ordered("floor", number("floor", floor, at_least=0), "peak", peak)
     up, down = _needed("warmup", warmup), _needed("cooldown", cooldown)
     between: Length
+    if steps is None and stable is None and _is_share(down) and not _is_share(up):
+        # in runs of all lengths the same until the cooldown: they can branch off one trunk
+        flat = constant(peak, _share_between("0%", down))
+        return rise(peak, up, start).minimum(flat.then(_fall(peak, floor, None, curve, power)))
     if steps is None:
         between = _share_between(up, down)
     else:
@@ -103,8 +107,7 @@ def wsd(
         if not isinstance(between, int) or not isinstance(stable, Schedule):
             fail("stable", "a schedule, in a plan of known steps", stable, "give steps=")
         middle, last = stable.take(between), stable(between)
-    fall = Ramp(last, floor, down, "sqrt" if curve == "1-sqrt" else curve, power)
-    return rise(peak, up, start).then(middle).then(fall)
+    return rise(peak, up, start).then(middle).then(_fall(last, floor, down, curve, power))
 
 
 def slanted_triangular(peak: float, steps: int, cut: float = 0.1, ratio: float = 32.0) -> Schedule:
@@ -128,6 +131,14 @@ def slanted_triangular(peak: float, steps: int, cut: float = 0.1, ratio: float =
     return Ramp(low, peak, up).then(Ramp(peak, low, steps - up))
 
 
+def _fall(start: float, floor: float, length: Length, curve: str, power: float) -> Ramp:
+    return Ramp(start, floor, length, "sqrt" if curve == "1-sqrt" else curve, power)
+
+
+def _is_share(length: Length) -> bool:
+    return isinstance(length, str) and length.endswith("%")
+
+
 def _needed(field: str, length: Length) -> Length:
     if length is None:
         fail(field, "a length such as 500 or '5%'", None)
@@ -148,8 +159,8 @@ def _steps_between(up: Length, down: Length, steps: int) -> tuple[int, int, int]
 
 def _share_between(up: Length, down: Length) -> str:
     """Return what lies between warm-up and cooldown, as a share of the run."""
-    if not all(isinstance(n, str) and n.endswith("%") for n in (up, down)):
-        fail("warmup and cooldown", "shares of the run", (up, down), "or give steps=")
+    if not _is_share(up) or not _is_share(down):
+        fail("cooldown", "a share of the run", down, "or give steps=")
     share = 100 - sum(Fraction(str(n).rstrip("%")) for n in (up, down))
     if share <= 0:
         fail("warmup and cooldown", "less than the run together", (up, down))

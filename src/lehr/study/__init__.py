@@ -1,12 +1,16 @@
 """Compare: arms x seeds on a task, paired, and honest statistics."""
 
 try:
+    import filelock as _filelock  # noqa: F401
+    import pydantic as _pydantic  # noqa: F401
     import scipy as _scipy  # noqa: F401
     import sqlalchemy as _sqlalchemy  # noqa: F401
+    import yaml as _yaml  # noqa: F401
 except ImportError as error:
     raise ImportError(f"studies need more ({error}); pip install 'lehr[study]'") from error
 
 from lehr.study.definition import Arm as Arm
 from lehr.study.definition import Study as Study
 from lehr.study.engine import TrialError as TrialError
+from lehr.study.file import load_study as load_study
 from lehr.study.results import Results as Results

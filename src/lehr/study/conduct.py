@@ -1,80 +1,299 @@
-"""Run a study: range tests, peaks, trials, checks."""
+"""Run a study: range tests, peaks, trials, checks; each step from the storage where it is there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lehr.finder import Sweep, agree
 from lehr.schedule.check import fail
-from lehr.study.definition import Job, Study
-from lehr.study.engine import run_jobs
-from lehr.study.results import Results
-from lehr.study.storage import Storage, identity
+from lehr.study.definition import Study
+from lehr.study.engine import Event, Pool
+from lehr.study.identity import identity
+from lehr.study.jobs import Job, judging_job, label, sizes, sweep_jobs, tuning_job, tuning_seeds
+from lehr.study.ledger import check_pairs
+from lehr.study.results import Results, Stop, Tuning, score
+from lehr.study.sequential import cannot_win, increments
+from lehr.study.storage import Record, Storage
+from lehr.study.tuning import best_peak, peak_grid, wider
 
 Key = TypeVar("Key", bound=Hashable)
-Progress = Callable[[int, int, Job | None], None]
+Links = dict[str, dict[str, Any]]
+
+CHECKPOINT_SECONDS = 10.0
 
 
-def conduct(study: Study, workers: int | None, progress: Progress) -> Results:
+@dataclass(frozen=True)
+class Progress:
+    """How far a study is.
+
+    Attributes:
+        part: "range tests", "peaks" or "trials".
+        done: finished jobs of the whole study.
+        total: jobs in all, as far as they can be known.
+        finished: the job that has just finished, if one has.
+        running: by job: what it is ("label") and, once it has moved, "step", "steps", "lr", "loss".
+    """
+
+    part: str
+    done: int
+    total: int
+    finished: Job | None = None
+    running: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+class Missing(Exception):
+    """Something is not in the storage, and nothing is to be run."""
+
+
+def conduct(
+    study: Study, workers: int | None, progress: Callable[[Progress], None] | None
+) -> Results:
     """Run what is missing of a study and return its results."""
-    with Storage(Path(study.storage)) as storage:
-        sweep_jobs = dict(enumerate(study.sweep_jobs()))
-        total = len(sweep_jobs) + len(study.arms) * study.seeds
-        swept = _complete(sweep_jobs, storage, workers, progress, 0, total)
-        sweeps = [Sweep.from_json(swept[i]["sweep"]) for i in sweep_jobs]
-        peaks = choose_peaks(study, sweeps)
-        jobs = study.trial_jobs(peaks)
-        trials = _complete(jobs, storage, workers, progress, len(sweep_jobs), total)
-    check_pairs(trials)
-    return Results(study, tuple(sweeps), peaks, trials)
+    with Storage(Path(study.storage)) as storage, Pool(workers) as pool:
+        return Conductor(study, storage, pool, progress or (lambda said: None)).results()
 
 
-def choose_peaks(study: Study, sweeps: list[Sweep]) -> dict[str, float | None]:
-    """Return each tuned arm's peak: the median of the tuning seeds' suggestions for its use."""
-    peaks: dict[str, float | None] = {}
-    for name, arm in study.arms.items():
-        if arm.tune is None:
-            peaks[name] = None
-            continue
-        suggestion = agree(sweeps, arm.tune)
-        if suggestion.lr is None:
-            way_out = "give the arm its own rate with tune=None"
-            fail(f"peak of {name}", "suggested by a range test", suggestion.reason, way_out)
-        peaks[name] = float(f"{suggestion.lr:.3g}")
-    return peaks
+def stored(study: Study) -> Results:
+    """Return a study's results from its storage."""
+    with Storage(Path(study.storage), readonly=True) as storage:
+        conductor = Conductor(study, storage)
+        try:
+            return conductor.results()
+        except Missing:
+            found = f"{conductor.done} of {conductor.total} jobs"
+            fail("results", "complete", found, "run the study: it goes on where it stopped")
 
 
-def check_pairs(trials: dict[tuple[str, int], dict[str, Any]]) -> None:
-    """Raise unless all trials of a seed began alike and saw the same batches."""
-    first: dict[int, tuple[str, dict[str, str]]] = {}
-    for (name, seed), result in trials.items():
-        reference, pairing = first.setdefault(seed, (name, result["pairing"]))
-        for what, value in result["pairing"].items():
-            if value != pairing[what]:
-                way_out = "the task must make the same Learner whenever it is given the same seed"
-                where = f"{what} of {name}, seed {seed},"
-                fail(where, f"the same as of {reference}", value, way_out)
+def order(job: Job, name: str, record: Path, log: Path, checkpoints: Path) -> dict[str, Any]:
+    """Return what a worker is told: the job, and where everything goes."""
+    places = {"record": record, "log": log, "checkpoints": checkpoints}
+    absolute = {key: str(path.absolute()) for key, path in places.items()}
+    return job | absolute | {"id": name, "checkpoint_every": CHECKPOINT_SECONDS}
 
 
-def _complete(
-    jobs: dict[Key, Job],
-    storage: Storage,
-    workers: int | None,
-    progress: Progress,
-    done: int,
-    total: int,
-) -> dict[Key, dict[str, Any]]:
-    """Return the jobs' results, from the storage where they are, else from running them."""
-    wanted = {identity(job): job for job in jobs.values()}
-    results = storage.results(list(wanted))
-    missing = {name: job for name, job in wanted.items() if name not in results}
-    done += len(jobs) - sum(identity(job) in missing for job in jobs.values())
-    progress(done, total, None)
-    for name, result in run_jobs(missing, workers):
-        storage.add(name, missing[name], result)
-        results[name] = result
-        done += sum(identity(job) == name for job in jobs.values())
-        progress(done, total, missing[name])
-    return {key: results[identity(job)] for key, job in jobs.items()}
+def _line(job: Job) -> Job:
+    """Return what of a trial tells how far it shares its way with another."""
+    return {name: job[name] for name in ("policy", "unit", "budget")}
+
+
+class Conductor:
+    """A study under way; without a pool it only looks at what is there."""
+
+    def __init__(
+        self,
+        study: Study,
+        storage: Storage,
+        pool: Pool | None = None,
+        progress: Callable[[Progress], None] = lambda said: None,
+    ) -> None:
+        self.study, self.storage = study, storage
+        self.pool, self.progress = pool, progress
+        self.name = storage.begin(study.to_dict()) if pool else ""
+        self.parts = {name: (total, 0) for name, total in sizes(study).items()}
+        self.running: dict[str, dict[str, Any]] = {}
+        self._finished: dict[str, set[Any]] = {}
+
+    @property
+    def done(self) -> int:
+        return sum(finished for _, finished in self.parts.values())
+
+    @property
+    def total(self) -> int:
+        return sum(total for total, _ in self.parts.values())
+
+    def results(self) -> Results:
+        """Return the results; what is missing is run first."""
+        study = self.study
+        swept = self.complete("range tests", sweep_jobs(study))
+        sweeps: dict[str | None, tuple[Sweep, ...]] = {}
+        for (optimizer, _), record in swept.items():
+            sweep = Sweep.from_json(record.facts["sweep"])
+            sweeps[optimizer] = (*sweeps.get(optimizer, ()), sweep)
+        tuning = self.tune(sweeps)
+        peaks = {name: tuning[name].peak if name in tuning else None for name in study.arms}
+        trials, stopped = self.judge(peaks)
+        check_pairs(trials, {name: arm.optimizer for name, arm in study.arms.items()})
+        return Results(study, sweeps, tuning, trials, stopped)
+
+    def tune(self, sweeps: dict[str | None, tuple[Sweep, ...]]) -> dict[str, Tuning]:
+        """Choose each tuned arm's peak; all grids are tried side by side."""
+        study = self.study
+        grids = {
+            name: peak_grid(
+                centre(name, sweeps[arm.optimizer], arm.tune, alone=study.peaks == 1), study.peaks
+            )
+            for name, arm in study.arms.items()
+            if arm.tune is not None
+        }
+        if study.peaks == 1:
+            return {name: Tuning(grid[0], {}) for name, grid in grids.items()}
+        while True:
+            jobs = {
+                (arm, peak, seed): tuning_job(study, arm, peak, seed)
+                for seed in tuning_seeds(study)
+                for arm, grid in grids.items()
+                for peak in grid
+            }
+            records = self.complete("peaks", jobs)
+            chosen: dict[str, Tuning] = {}
+            more = False
+            for arm, grid in grids.items():
+                scores = {
+                    peak: [
+                        score(study, records[arm, peak, seed].facts, "validation")
+                        for seed in tuning_seeds(study)
+                    ]
+                    for peak in grid
+                }
+                best = best_peak(scores, study.mode)
+                if best is None:
+                    way_out = "give the arm its own rate with tune=None"
+                    fail(f"peak of {arm}", "one whose runs do not diverge", grid, way_out)
+                seconds = (r.facts["seconds"] for (a, *_), r in records.items() if a == arm)
+                chosen[arm] = Tuning(best, scores, math.fsum(seconds))
+                added = wider(grid, best, study.peaks)
+                grids[arm] = sorted([*grid, *added])
+                more = more or bool(added)
+            if not more:
+                return chosen
+
+    def judge(
+        self, peaks: dict[str, float | None]
+    ) -> tuple[dict[tuple[str, int, int], Record], dict[str, Stop]]:
+        """Train every arm on every judging seed; leave out, at the looks, what cannot win."""
+        study, longest = self.study, self.study.budgets[-1]
+        arms, stopped = list(study.arms), dict[str, Stop]()
+        trials: dict[tuple[str, int, int], Record] = {}
+        seen = 0
+        looks = increments(study.seeds) if study.stop_early else {study.seeds: 1.0}
+        for seeds, level in looks.items():
+            trials |= self._trials(peaks, [a for a in arms if a not in stopped], range(seen, seeds))
+            seen = seeds
+            if seeds == study.seeds:
+                break
+            scores = {
+                arm: [
+                    score(study, trials[arm, longest, seed].facts, "test")
+                    for seed in range(stopped[arm].seeds if arm in stopped else seeds)
+                ]
+                for arm in arms
+            }
+            for arm, best in cannot_win(scores, study.mode, level).items():
+                if arm != arms[0]:  # all are compared with the reference
+                    stopped[arm] = Stop(seeds, best)
+                    total, finished = self.parts["trials"]
+                    spared = (study.seeds - seeds) * len(study.budgets)
+                    self.parts["trials"] = total - spared, finished
+        places = {arm: place for place, arm in enumerate(arms)}
+        keys = sorted(trials, key=lambda key: (places[key[0]], *key[1:]))
+        return {key: trials[key] for key in keys}, stopped
+
+    def _trials(
+        self, peaks: dict[str, float | None], arms: list[str], seeds: range
+    ) -> dict[tuple[str, int, int], Record]:
+        """Complete some trials, the longest budget first: the others may branch off from it."""
+        study = self.study
+        *shorter, longest = study.budgets
+
+        def jobs(budgets: list[int]) -> dict[tuple[str, int, int], Job]:
+            return {
+                (arm, budget, seed): judging_job(study, arm, peaks[arm], budget, seed)
+                for seed in seeds
+                for arm in arms
+                for budget in budgets
+            }
+
+        trunks, branches = jobs([longest]), jobs(shorter)
+        to_trunks: Links = {}
+        to_branches: Links = {}
+        for (arm, _, seed), job in branches.items():
+            trunk = trunks[arm, longest, seed]
+            to_trunks.setdefault(identity(trunk), {"branches": []})["branches"].append(_line(job))
+            to_branches[identity(job)] = {"trunk": {"id": identity(trunk), "run": _line(trunk)}}
+        records = self.complete("trials", trunks, to_trunks, keep=bool(shorter))
+        records |= self.complete("trials", branches, to_branches)
+        if self.pool:
+            self.storage.forget_checkpoints([identity(job) for job in trunks.values()])
+        return records
+
+    def complete(
+        self, part: str, jobs: dict[Key, Job], links: Links | None = None, keep: bool = False
+    ) -> dict[Key, Record]:
+        """Return the jobs' records, from the storage where they are, else from running them."""
+        names = {key: identity(job) for key, job in jobs.items()}
+        wanted = {names[key]: job for key, job in jobs.items()}
+        records = self.storage.records(list(wanted))
+        if self.pool:
+            self.storage.belong(self.name, list(wanted))
+            for name in wanted.keys() - records.keys():
+                # finished by a driver that was killed before it could note it
+                if record := self.storage.take_in(name, wanted[name]):
+                    records[name] = record
+        self._note(part, names, records)
+        missing = {name: job for name, job in wanted.items() if name not in records}
+        if missing and not self.pool:
+            raise Missing
+        labels = {name: label(key, self.study.unit) for key, name in names.items()}
+        moved = self._moved(part, labels)
+        orders = self._orders(missing, links or {})
+        for name in self.pool.run(orders, moved) if self.pool else ():
+            record = self.storage.take_in(name, missing[name])
+            assert record is not None
+            records[name] = record
+            if not keep:
+                self.storage.forget_checkpoints([name])
+            self.running.pop(name, None)
+            self._note(part, names, records, missing[name])
+        return {key: records[name] for key, name in names.items()}
+
+    def _orders(self, jobs: dict[str, Job], links: Links) -> dict[str, dict[str, Any]]:
+        store = self.storage
+        return {
+            name: order(job, name, store.curves(name), store.log(name), store.checkpoints)
+            | links.get(name, {})
+            for name, job in jobs.items()
+        }
+
+    def _note(
+        self,
+        part: str,
+        names: dict[Any, str],
+        records: dict[str, Record],
+        finished: Job | None = None,
+    ) -> None:
+        """Count what has finished, and tell."""
+        done = self._finished.setdefault(part, set())
+        done |= {key for key, name in names.items() if name in records}
+        total = max(self.parts[part][0], len(done | names.keys()))
+        self.parts[part] = total, len(done)
+        self._tell(part, finished)
+
+    def _moved(self, part: str, labels: dict[str, str]) -> Callable[[Event], None]:
+        def moved(event: Event) -> None:
+            if event.kind in ("started", "moved"):
+                self.running[event.name] = event.said | {"label": labels[event.name]}
+                self._tell(part)
+            else:
+                self.running.pop(event.name, None)
+
+        return moved
+
+    def _tell(self, part: str, finished: Job | None = None) -> None:
+        self.progress(Progress(part, self.done, self.total, finished, dict(self.running)))
+
+
+def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
+    """Return the peak that an arm's grid begins with: the median of the range tests' advice.
+
+    Where it stands alone most of the tests must have some; a grid mends what one of them says.
+    """
+    given = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
+    suggestion = agree(given or sweeps, use)
+    if suggestion.lr is None:
+        way_out = "give the arm its own rate with tune=None"
+        fail(f"peak of {arm}", "suggested by a range test", suggestion.reason, way_out)
+    return suggestion.lr

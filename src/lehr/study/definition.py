@@ -1,48 +1,57 @@
-"""What a study is: a task, its arms, a budget, seeds."""
+"""What a study is: a task, its arms, budgets, seeds."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lehr.finder.suggest import USES
 from lehr.policy import Policy, as_policy
-from lehr.recipes.tasks import find_task
+from lehr.recipes.tasks import check_options, find_task
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail, one_of, whole
+from lehr.schedule.check import fail, number, one_of, whole
+from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, tuning_seeds
 
 if TYPE_CHECKING:
+    from lehr.study.conduct import Progress
+    from lehr.study.plan import Plan
     from lehr.study.results import Results
 
-FIRST_TUNING_SEED = 1000
-_SWEEP = {"low": 1e-5, "high": 10.0, "steps": 100, "spacing": "exponential"}
-
-Job = dict[str, Any]
+JUDGES = ("final", "best")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """A policy to compare, and how its peak is chosen.
+    """A policy to compare, how its peak is chosen, and its optimizer where it differs.
 
     Args:
         policy: a policy, a schedule or a number.
         tune: "constant", "one-cycle" or "cyclical": the policy is written at peak 1 and its
-            learning rate is multiplied by what the range test suggests for this use.
+            learning rate is multiplied by a peak that the study chooses, beginning with what the
+            range test suggests for this use.
             None: the policy is used as it stands, and shown as untuned.
+        optimizer: passed to the task as ``optimizer=``; None for the task's own.
 
     Raises:
         ValueError: if ``tune`` is no known use, or the policy has parameter groups.
+        TypeError: if the optimizer is no name.
     """
 
     policy: Policy
     tune: str | None = None
+    optimizer: str | None = None
 
     if TYPE_CHECKING:
 
-        def __init__(self, policy: Policy | Schedule | float, tune: str | None = None) -> None: ...
+        def __init__(
+            self,
+            policy: Policy | Schedule | float,
+            tune: str | None = None,
+            optimizer: str | None = None,
+        ) -> None: ...
 
     def __post_init__(self) -> None:
         policy = as_policy(self.policy)
@@ -51,56 +60,81 @@ class Arm:
             one_of("tune", self.tune, USES)
             if isinstance(policy.lr, dict):
                 fail("policy", "without parameter groups where its peak is tuned", policy.lr)
+        if not isinstance(self.optimizer, str | None):
+            fail("optimizer", "a name that the task knows", self.optimizer, error=TypeError)
 
     def at(self, peak: float | None) -> Policy:
         """Return the policy at a tuned peak; an untuned arm takes None."""
-        policy = self.policy
-        if peak is None or isinstance(policy.lr, dict):
-            return policy
-        return Policy(policy.lr * peak, policy.momentum, policy.weight_decay, policy.control)
+        if peak is None or isinstance(self.policy.lr, dict):
+            return self.policy
+        return replace(self.policy, lr=self.policy.lr * peak)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data."""
-        return {"policy": json.loads(self.policy.dumps()), "tune": self.tune}
+        policy = json.loads(self.policy.dumps())
+        return {"policy": policy, "tune": self.tune, "optimizer": self.optimizer}
 
 
 @dataclass(frozen=True)
 class Study:
     """Which policy is better on a task, under a budget, and how sure are we?
 
-    For one seed every arm starts from the same weights and sees the same batches; the peaks are
-    chosen on tuning seeds; the verdict comes from other seeds and test data. Finished trials are
-    kept: running a study again runs what is missing.
+    For one seed every arm starts from the same weights and sees the same batches. Each tuned
+    arm's peak is chosen from a grid around what the range test suggests, on tuning seeds and
+    validation data, at the largest budget; the verdict comes from other seeds and test data.
+    Finished trials are kept: running a study again runs what is missing.
 
     Args:
         task: a built-in name, or ``module:function`` returning a Learner for a seed. Trials run
             again when that module's file has changed; changes in what it imports go unseen.
         arms: name to arm (or policy, schedule, number); the first is the reference.
-        epochs: passes over the training data in each trial.
+        epochs: passes over the training data in each trial; several make a curve of budgets.
+        steps: optimizer updates in each trial, instead of epochs; likewise.
         seeds: number of judging seeds, at least 2.
-        tuning_seeds: number of other seeds that the range tests for the peaks use.
+        tuning_seeds: number of other seeds that choose the peaks.
+        peaks: how many peaks each tuned arm tries, an odd number: each twice the one before, the
+            range test's in the middle; a best one at the edge tries more. 1 takes the range
+            test's word and trains nothing for it.
         metric: name of the judged metric in the task's evaluation.
         mode: "max" or "min": which direction of the metric is better.
+        judge: "final" scores the end of the run, "best" the weights of the best validation metric.
+        target: validation metric for "updates to the target"; the reference's own final one if
+            left out.
+        stop_early: leave out arms that can no longer win, at looks on the way; the error that
+            each look may make is taken from the whole.
+        options: passed to the task by name, plain values.
         storage: a folder for the results.
+
+    Attributes:
+        unit: "epochs" or "steps".
+        budgets: the budgets in this unit, rising; the last is the one the peaks are for.
 
     Raises:
         ValueError: if a value is out of its range or a name unknown.
         TypeError: if a value has the wrong type.
 
     >>> import lehr
-    >>> study = Study("digits-mlp", {"fixed": 0.05, "cosine": lehr.cosine(0.1)}, epochs=2)
-    >>> list(study.arms), study.seeds
-    (['fixed', 'cosine'], 8)
+    >>> study = Study("digits-mlp", {"fixed": 0.05, "cosine": lehr.cosine(0.1)}, epochs=(2, 4))
+    >>> list(study.arms), study.seeds, study.budgets
+    (['fixed', 'cosine'], 8, (2, 4))
     """
 
     task: str
     arms: dict[str, Arm]
-    epochs: int = 5
+    epochs: int | tuple[int, ...] | None = None
+    steps: int | tuple[int, ...] | None = None
     seeds: int = 8
     tuning_seeds: int = 3
+    peaks: int = 5
     metric: str = "accuracy"
     mode: str = "max"
+    judge: str = "final"
+    target: float | None = None
+    stop_early: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
     storage: str | os.PathLike[str] = field(default="runs", compare=False)
+    unit: str = field(init=False, repr=False, compare=False)
+    budgets: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
     if TYPE_CHECKING:
 
@@ -108,11 +142,17 @@ class Study:
             self,
             task: str,
             arms: Mapping[str, Arm | Policy | Schedule | float],
-            epochs: int = 5,
+            epochs: int | Sequence[int] | None = None,
+            steps: int | Sequence[int] | None = None,
             seeds: int = 8,
             tuning_seeds: int = 3,
+            peaks: int = 5,
             metric: str = "accuracy",
             mode: str = "max",
+            judge: str = "final",
+            target: float | None = None,
+            stop_early: bool = False,
+            options: Mapping[str, Any] | None = None,
             storage: str | os.PathLike[str] = "runs",
         ) -> None: ...
 
@@ -120,69 +160,105 @@ class Study:
         if not isinstance(self.task, str):
             fail("task", "a built-in name or module:function", self.task, error=TypeError)
         find_task(self.task)
-        if not isinstance(self.arms, dict) or len(self.arms) < 2:
-            fail("arms", "a dict of at least 2 arms, the first the reference", self.arms)
+        if not isinstance(self.arms, Mapping) or not self.arms:
+            fail("arms", "a dict of at least one arm, the first the reference", self.arms)
         arms = {name: arm if isinstance(arm, Arm) else Arm(arm) for name, arm in self.arms.items()}
-        object.__setattr__(self, "arms", arms)
-        for name, least in (("epochs", 1), ("seeds", 2), ("tuning_seeds", 1)):
-            number = whole(name, getattr(self, name), at_least=least)
-            object.__setattr__(self, name, number)
+        self._set(arms=arms, options=_plain("options", self.options or {}))
+        for arm in arms.values():
+            optimizer = {} if arm.optimizer is None else {"optimizer": arm.optimizer}
+            check_options(self.task, self.options | optimizer)
+        if self.epochs is None and self.steps is None:
+            self._set(epochs=5)
+        if self.epochs is not None and self.steps is not None:
+            fail("steps", "left out where epochs are given", self.steps)
+        unit = "epochs" if self.steps is None else "steps"
+        budgets = _budgets(unit, getattr(self, unit))
+        self._set(**{unit: budgets[0] if len(budgets) == 1 else budgets})
+        self._set(unit=unit, budgets=budgets)
+        for name, least in (("seeds", 2), ("tuning_seeds", 1), ("peaks", 1)):
+            self._set(**{name: whole(name, getattr(self, name), at_least=least)})
         if self.seeds > FIRST_TUNING_SEED:
             fail("seeds", f"at most {FIRST_TUNING_SEED}: the seeds after tune", self.seeds)
+        if self.peaks % 2 == 0:
+            fail("peaks", "odd: the range test's in the middle", self.peaks)
         one_of("mode", self.mode, ("min", "max"))
+        one_of("judge", self.judge, JUDGES)
+        if self.target is not None:
+            self._set(target=number("target", self.target))
+        if not isinstance(self.stop_early, bool):
+            fail("stop_early", "True or False", self.stop_early, error=TypeError)
+
+    def _set(self, **checked: Any) -> None:
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as plain data."""
-        arms = {name: arm.to_dict() for name, arm in self.arms.items()}
         return {
             "task": self.task,
-            "epochs": self.epochs,
+            "options": self.options,
+            self.unit: list(self.budgets),
             "judging seeds": list(range(self.seeds)),
-            "tuning seeds": [job["seed"] for job in self.sweep_jobs()],
-            "range test": _SWEEP,
+            "tuning seeds": list(tuning_seeds(self)),
+            "range test": SWEEP,
+            "peaks": self.peaks,
             "metric": self.metric,
             "mode": self.mode,
-            "arms": arms,
-        }
-
-    def sweep_jobs(self) -> list[Job]:
-        """Return the range tests that the peaks need."""
-        if all(arm.tune is None for arm in self.arms.values()):
-            return []
-        seeds = range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + self.tuning_seeds)
-        return [{"kind": "sweep", "task": self.task, "seed": seed, **_SWEEP} for seed in seeds]
-
-    def trial_jobs(self, peaks: dict[str, float | None]) -> dict[tuple[str, int], Job]:
-        """Return the trial of each arm and seed; seeds first, so that pairs finish together."""
-        return {
-            (name, seed): {
-                "kind": "trial",
-                "task": self.task,
-                "policy": json.loads(arm.at(peaks[name]).dumps()),
-                "epochs": self.epochs,
-                "seed": seed,
-                "metric": self.metric,
-                "peak": peaks[name],
-            }
-            for seed in range(self.seeds)
-            for name, arm in self.arms.items()
+            "judge": self.judge,
+            "target": self.target,
+            "stop early": self.stop_early,
+            "arms": {name: arm.to_dict() for name, arm in self.arms.items()},
         }
 
     def run(
-        self,
-        *,
-        workers: int | None = None,
-        progress: Callable[[int, int, Job | None], None] | None = None,
+        self, *, workers: int | None = None, progress: Callable[[Progress], None] | None = None
     ) -> Results:
-        """Run what is missing, each trial in its own process, and return the results.
+        """Run what is missing, in worker processes of one thread each, and return the results.
 
         Args:
             workers: processes at a time; one per core if left out.
-            progress: called with (finished, all, the job just finished or None).
+            progress: called with a `lehr.study.conduct.Progress` whenever something has moved.
 
         Raises:
             TrialError: if a trial failed; the finished ones are kept.
+            ValueError: if the storage cannot be read or written, or another process uses it.
         """
         from lehr.study.conduct import conduct
 
-        return conduct(self, workers, progress or (lambda done, total, job: None))
+        return conduct(self, workers, progress)
+
+    def results(self) -> Results:
+        """Return the results from the storage, without running anything.
+
+        Raises:
+            ValueError: if something is missing.
+        """
+        from lehr.study.conduct import stored
+
+        return stored(self)
+
+    def plan(self, *, workers: int | None = None) -> Plan:
+        """Return which jobs there are, how many are finished, and about what the others cost.
+
+        An update and an evaluation are timed in a worker process.
+        """
+        from lehr.study.plan import plan
+
+        return plan(self, workers)
+
+
+def _budgets(unit: str, value: Any) -> tuple[int, ...]:
+    given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
+    budgets = tuple(whole(unit, budget) for budget in given)
+    if not budgets or list(budgets) != sorted(set(budgets)):
+        fail(unit, "a whole number or several, rising", value)
+    return budgets
+
+
+def _plain(field: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        fail(field, "a dict of plain values by name", value, error=TypeError)
+    try:
+        return dict(json.loads(json.dumps(dict(value), allow_nan=False)))
+    except (TypeError, ValueError):
+        fail(field, "plain values that JSON can hold", value)

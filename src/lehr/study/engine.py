@@ -1,18 +1,27 @@
-"""The local engine: each job in a process of its own with one thread, as many as cores."""
+"""The local engine: worker processes of one thread each, as many as cores.
+
+A worker takes one job after another, so that what it has imported and compiled serves them all,
+and prefers jobs of the seed it has just had. One that is killed is replaced, and its job goes on
+from its last checkpoint.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from lehr.study.definition import Job
+from lehr.study.jobs import Job
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -24,67 +33,217 @@ ONE_THREAD = {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     "TF_CPP_MIN_LOG_LEVEL": "2",
 }
+_MOST_DEATHS = 3
+_LOG_LINES = 30
 
 
 class TrialError(RuntimeError):
-    """A job failed; the message ends with its log."""
+    """Jobs failed; the message ends with the first one's log."""
 
 
-def run_jobs(jobs: dict[str, Job], workers: int | None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield (name, result) as jobs finish; a failing one is raised after the others."""
-    running: set[subprocess.Popen[bytes]] = set()
-    errors: list[TrialError] = []
-    with (
-        tempfile.TemporaryDirectory(prefix="lehr-") as folder,
-        ThreadPoolExecutor(workers or cores()) as pool,
-    ):
-        futures = {
-            pool.submit(_run, job, Path(folder, name), running): name for name, job in jobs.items()
+@dataclass(frozen=True)
+class Event:
+    """What a worker has to say about a job.
+
+    Attributes:
+        name: the job's.
+        kind: "started", "moved", "finished" or "failed".
+        said: of a job that moved: "step", "steps", "lr", "loss"; of one that failed: "log".
+    """
+
+    name: str
+    kind: str
+    said: dict[str, Any]
+
+
+class Worker:
+    """One worker process.
+
+    Args:
+        cache: a folder for what the processes of a study compile alike: only the first needs to.
+    """
+
+    def __init__(self, cache: str) -> None:
+        environment = {
+            "KERAS_BACKEND": backend(),
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # it finds what the driver finds
+            "JAX_COMPILATION_CACHE_DIR": str(Path(cache, "jax")),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
-        try:
-            for future in as_completed(futures):
-                try:
-                    result = future.result()
-                except TrialError as error:
-                    errors.append(error)
-                    continue
-                yield futures[future], result
-        finally:  # interrupted, or the caller stopped: let nothing run on
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(running):
-                process.kill()
-    if errors:
-        raise errors[0]
-
-
-def _run(job: Job, place: Path, running: set[subprocess.Popen[bytes]]) -> dict[str, Any]:
-    result, log = place.with_suffix(".json"), place.with_suffix(".log")
-    environment = {
-        "KERAS_BACKEND": backend(),
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # it finds what the driver finds
-        # the processes of a study compile the same programs: only the first needs to
-        "JAX_COMPILATION_CACHE_DIR": str(place.parent / "jax"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "lehr.study.worker", str(result)],
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lehr.study.worker"],
             stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            text=True,
             env=os.environ | ONE_THREAD | environment,
             start_new_session=True,  # Ctrl-C is the driver's to handle
         )
-        running.add(process)
+
+    def ask(self, name: str, order: dict[str, Any]) -> Iterator[Event]:
+        """Have a job done and yield what happens; it ends too soon if the process dies."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
         try:
-            process.communicate(json.dumps(job).encode())
+            self.process.stdin.write(json.dumps(order) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return
+        for line in self.process.stdout:
+            said = json.loads(line)
+            event = Event(name, said.pop("event"), said)
+            yield event
+            if event.kind != "moved":
+                return
+
+    def close(self) -> int:
+        """Let the process end, and return its exit code."""
+        with contextlib.suppress(BrokenPipeError), self.process:
+            pass
+        return self.process.returncode
+
+
+class Pool:
+    """Workers that live as long as the pool, so that what they hold serves several lists of jobs.
+
+    Args:
+        workers: processes at a time; one per core if None.
+    """
+
+    def __init__(self, workers: int | None) -> None:
+        self.count = workers or cores()
+        self._workers: dict[int, Worker] = {}
+        self._seeds: dict[int, object] = {}  # what each worker has at hand
+        self._waiting: dict[str, dict[str, Any]] = {}
+        self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def __enter__(self) -> Self:
+        self._cache = tempfile.TemporaryDirectory(prefix="lehr-", ignore_cleanup_errors=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for worker in self._workers.values():
+            worker.close()
+        self._cache.cleanup()
+
+    def run(
+        self, orders: dict[str, dict[str, Any]], tell: Callable[[Event], None] = lambda event: None
+    ) -> Iterator[str]:
+        """Yield the names of jobs as they finish; what failed is raised after the others.
+
+        Args:
+            orders: what each job's worker is told, by the job's name: the job itself and where
+                its "record", "log" and "checkpoints" go.
+            tell: called with whatever happens.
+
+        Raises:
+            TrialError: if jobs failed.
+        """
+        failed: list[Event] = []
+        for event in self._happening(orders):
+            tell(event)
+            if event.kind == "finished":
+                yield event.name
+            elif event.kind == "failed":
+                failed.append(event)
+        if failed:
+            first = failed[0]
+            others = f" (and {len(failed) - 1} more jobs)" if len(failed) > 1 else ""
+            what = f"{describe(orders[first.name])} failed{others}:\n{first.said['log']}"
+            raise TrialError(what)
+
+    def _happening(self, orders: dict[str, dict[str, Any]]) -> Iterator[Event]:
+        self._waiting = dict(orders)
+        threads = [
+            threading.Thread(target=self._work, args=(place,), daemon=True)
+            for place in range(min(self.count, len(orders)))
+        ]
+        for thread in threads:
+            thread.start()
+        left = len(threads)
+        try:
+            while left:
+                event = self._events.get()
+                if event is None:
+                    left -= 1
+                else:
+                    yield event
         finally:
-            running.discard(process)
-    if process.returncode != 0:
-        tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
-        what = f"{job['kind']} on {job['task']}, seed {job['seed']}"
-        raise TrialError(f"{what} failed with exit code {process.returncode}:\n{tail}")
-    return json.loads(result.read_text())  # type: ignore[no-any-return]
+            if left:  # interrupted, or the caller stopped: let nothing run on
+                with self._lock:
+                    self._closed = True
+                    self._waiting.clear()
+                    for worker in self._workers.values():
+                        worker.process.kill()
+            for thread in threads:
+                thread.join()
+
+    def _work(self, place: int) -> None:
+        """Have jobs done in one place until there are none, by a new process if one has died."""
+        while taken := self._take(place):
+            name, order = taken
+            self._events.put(Event(name, "started", {}))
+            for _ in range(_MOST_DEATHS):
+                if (worker := self._worker(place)) is None:
+                    break
+                event = None
+                for event in worker.ask(name, order):
+                    self._events.put(event)
+                if event is not None and event.kind != "moved":
+                    break
+                code = self._workers.pop(place).close()
+            else:
+                self._events.put(Event(name, "failed", {"log": _died(code, order)}))
+        self._events.put(None)
+
+    def _worker(self, place: int) -> Worker | None:
+        """Return the worker of a place, a new one if it has none; None if all is to end."""
+        with self._lock:
+            if self._closed:
+                return None
+            if place not in self._workers:
+                self._workers[place] = Worker(self._cache.name)
+            return self._workers[place]
+
+    def _take(self, place: int) -> tuple[str, dict[str, Any]] | None:
+        """Return the next job: of the worker's own seed, else of one that no other worker has."""
+        with self._lock:
+            own = self._seeds.get(place)
+            others = {seed for other, seed in self._seeds.items() if other != place}
+            seeds = {name: _seed(order) for name, order in self._waiting.items()}
+
+            def rank(name: str) -> tuple[bool, bool]:
+                return seeds[name] != own, seeds[name] in others
+
+            if not seeds:
+                return None
+            name = min(seeds, key=rank)
+            self._seeds[place] = seeds[name]
+            return name, self._waiting.pop(name)
+
+
+def describe(job: Job) -> str:
+    """Return a job in a few words."""
+    words = {"sweep": "range test", "probe": "timing"}.get(job["kind"], job["kind"])
+    return f"{words} on {job['task']}, seed {job['seed']}"
+
+
+def log_tail(path: Path) -> str:
+    """Return the last lines of a log."""
+    if not path.exists():
+        return "it left no log"
+    return "\n".join(path.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+
+
+def _seed(order: dict[str, Any]) -> object:
+    return order["seed"], json.dumps(order["options"], sort_keys=True)
+
+
+def _died(code: int, order: dict[str, Any]) -> str:
+    how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+    tail = log_tail(Path(order["log"]))
+    return f"its process ended {_MOST_DEATHS} times, the last time by {how}\n{tail}"
 
 
 def backend() -> str:

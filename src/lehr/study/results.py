@@ -1,22 +1,96 @@
-"""What a study found: scores, comparisons, verdicts, in words and as a table."""
+"""What a study found: scores, comparisons, budgets, sensitivity; the words are in `words`."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import statistics
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lehr.schedule.check import fail
-from lehr.study.statistics import Comparison, compare
+from lehr.study.sequential import judge
+from lehr.study.statistics import Comparison
 
 if TYPE_CHECKING:
+    import pandas
     from rich.table import Table
 
     from lehr.finder import Sweep
     from lehr.study.definition import Study
+    from lehr.study.storage import Record
+
+_CLOSE = 0.01  # of a share; of other metrics relative to the best
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How an arm got its peak.
+
+    Attributes:
+        peak: the one it got.
+        scores: for each peak tried its validation scores, one a tuning seed, NaN where it
+            diverged; empty if the range test's word was taken.
+        seconds: of training that this took.
+    """
+
+    peak: float
+    scores: dict[float, list[float]]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How much an arm's score depends on its peak.
+
+    Attributes:
+        low: lowest of the neighbouring peaks whose mean validation score is within one point of
+            the best (of a metric that is no share: within one percent).
+        high: highest of them.
+        edge: whether that reaches an end of what was tried, so that it may go further.
+    """
+
+    low: float
+    high: float
+    edge: bool
+
+    @property
+    def factor(self) -> float:
+        """Between the two: the larger, the less a wrong peak costs."""
+        return self.high / self.low
+
+
+@dataclass(frozen=True)
+class Target:
+    """When an arm's validation metric reached a target.
+
+    Attributes:
+        reached: on how many judging seeds it did.
+        seeds: of how many.
+        updates: median number of updates until then; None if fewer than half reached it.
+        seconds: median seconds of training and validation until then, likewise.
+    """
+
+    reached: int
+    seeds: int
+    updates: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why an arm was stopped early.
+
+    Attributes:
+        seeds: how many it had been trained on.
+        beaten_by: the best arm then, which it cannot beat.
+    """
+
+    seeds: int
+    beaten_by: str
 
 
 @dataclass(frozen=True)
@@ -25,119 +99,181 @@ class Results:
 
     Attributes:
         study: its definition.
-        sweeps: the range tests on the tuning seeds.
-        peaks: each arm's tuned peak, None where it is untuned.
-        trials: for each (arm, seed) what its trial recorded; see `lehr.study.trials`.
+        sweeps: the range tests on the tuning seeds, by optimizer (None: the task's own).
+        tuning: how each tuned arm got its peak.
+        trials: the record of each (arm, budget, seed).
+        stopped: the arms that were stopped early.
     """
 
     study: Study
-    sweeps: tuple[Sweep, ...]
-    peaks: dict[str, float | None]
-    trials: dict[tuple[str, int], dict[str, Any]]
+    sweeps: dict[str | None, tuple[Sweep, ...]]
+    tuning: dict[str, Tuning]
+    trials: dict[tuple[str, int, int], Record]
+    stopped: dict[str, Stop]
 
     @property
     def reference(self) -> str:
         """The first arm: the others are compared with it."""
         return next(iter(self.study.arms))
 
+    @property
+    def peaks(self) -> dict[str, float | None]:
+        """Each arm's tuned peak, None where it is untuned."""
+        return {a: self.tuning[a].peak if a in self.tuning else None for a in self.study.arms}
+
     def label(self, arm: str) -> str:
         """Return an arm's name as it is shown: an untuned one says so."""
         tuned = self.study.arms[arm].tune is not None
         return arm if tuned or "untuned" in arm else f"{arm} (untuned)"
 
-    def scores(self, arm: str) -> list[float]:
-        """Return an arm's final scores on test data, one a judging seed; NaN where not finite."""
-        tests = [self.trials[arm, seed]["test"] for seed in range(self.study.seeds)]
-        scores = [test[self.study.metric] for test in tests]
-        return [math.nan if score is None else score for score in scores]
+    def seeds(self, arm: str) -> range:
+        """Return the judging seeds that an arm has been trained on."""
+        return range(self.stopped[arm].seeds if arm in self.stopped else self.study.seeds)
 
-    def diverged(self, arm: str) -> int:
+    def records(self, arm: str, budget: int | None = None) -> list[Record]:
+        """Return an arm's trials at a budget, the largest if left out, one a seed."""
+        budget = self.study.budgets[-1] if budget is None else budget
+        return [self.trials[arm, budget, seed] for seed in self.seeds(arm)]
+
+    def scores(self, arm: str, budget: int | None = None) -> list[float]:
+        """Return an arm's scores on test data, one a judging seed; NaN where not finite."""
+        return [score(self.study, r.facts, "test") for r in self.records(arm, budget)]
+
+    def diverged(self, arm: str, budget: int | None = None) -> int:
         """Return on how many judging seeds an arm has no finite score."""
-        return sum(not math.isfinite(score) for score in self.scores(arm))
+        return sum(not math.isfinite(score) for score in self.scores(arm, budget))
 
-    def comparisons(self) -> dict[str, Comparison]:
+    def comparisons(self, budget: int | None = None) -> dict[str, Comparison]:
         """Return the comparison of every other arm, but for diverged ones, with the reference.
 
         Raises:
             ValueError: if the reference diverged.
         """
-        if failed := self.diverged(self.reference):
+        study = self.study
+        if failed := self.diverged(self.reference, budget):
             way_out = "lower its rate, or put another arm first"
             rule = f"finite on all seeds for the reference {self.reference}"
-            fail(self.study.metric, rule, f"not finite on {failed}", way_out)
-        finite = [arm for arm in self.study.arms if not self.diverged(arm)]
-        others = {arm: self.scores(arm) for arm in finite if arm != self.reference}
-        return compare(self.scores(self.reference), others, self.study.mode)
+            fail(study.metric, rule, f"not finite on {failed}", way_out)
+        scores = {arm: self.scores(arm, budget) for arm in study.arms}
+        ends = {arm: stop.seeds for arm, stop in self.stopped.items()}
+        stopped = ends if study.stop_early else None
+        return judge(scores, self.reference, study.mode, stopped=stopped, seeds=study.seeds)
+
+    def leaders(self) -> dict[int, str]:
+        """Return for each budget the arm with the best mean score."""
+        return {budget: self._leader(budget) for budget in self.study.budgets}
+
+    def crossings(self) -> list[tuple[float, str, str]]:
+        """Return where the leader changes: about which budget, from which arm to which.
+
+        Between two budgets the means are taken to move in a straight line over the budget's
+        logarithm.
+        """
+        found = []
+        leaders = list(self.leaders().items())
+        for (low, before), (high, after) in itertools.pairwise(leaders):
+            if before != after:
+                gaps = [
+                    statistics.fmean(self.scores(before, b))
+                    - statistics.fmean(self.scores(after, b))
+                    for b in (low, high)
+                ]
+                share = gaps[0] / (gaps[0] - gaps[1])
+                found.append((low * (high / low) ** share, before, after))
+        return found
+
+    def sensitivity(self, arm: str) -> Sensitivity | None:
+        """Return how much an arm's score depends on its peak; None if only one was tried."""
+        tuning = self.tuning.get(arm)
+        if tuning is None or len(tuning.scores) < 2:
+            return None
+        peaks = sorted(tuning.scores)
+        means = [statistics.fmean(tuning.scores[peak]) for peak in peaks]
+        best = peaks.index(tuning.peak)
+        margin = _CLOSE if self.percent else _CLOSE * abs(means[best])
+
+        def last(way: range) -> int:
+            found = best
+            for i in way:
+                if not abs(means[i] - means[best]) <= margin:
+                    break
+                found = i
+            return found
+
+        low, high = last(range(best - 1, -1, -1)), last(range(best + 1, len(peaks)))
+        return Sensitivity(peaks[low], peaks[high], low == 0 or high == len(peaks) - 1)
+
+    def target(self) -> float:
+        """Return the validation metric that "updates to the target" asks for."""
+        study = self.study
+        if study.target is not None:
+            return study.target
+        finals = [_at_end(study.metric, r.facts) for r in self.records(self.reference)]
+        return statistics.fmean(finals)
+
+    def to_target(self, arm: str) -> Target:
+        """Return when an arm's validation metric reached the target, over the largest budget."""
+        study, target = self.study, self.target()
+        steps, seconds = [], []
+        for record in self.records(arm):
+            for entry in record.facts["history"]:
+                value = entry["validation"][study.metric]
+                if value is not None and (
+                    value >= target if study.mode == "max" else value <= target
+                ):
+                    steps.append(entry["step"])
+                    seconds.append(entry["seconds"])
+                    break
+        count, reached = len(self.seeds(arm)), len(steps)
+        if 2 * reached < count:
+            return Target(reached, count, None, None)
+        never = [math.inf] * (count - reached)
+        middle = statistics.median([*steps, *never])
+        if not math.isfinite(middle):
+            return Target(reached, count, None, None)
+        return Target(reached, count, middle, statistics.median([*seconds, *never]))
+
+    @property
+    def percent(self) -> bool:
+        """Whether the metric is a share that is shown in percent and points."""
+        return self.study.metric.endswith("accuracy")
 
     def verdict(self) -> str:
         """Return the answer in sentences."""
-        compared = self.comparisons()
-        sentences = []
-        for word in ("better", "worse"):
-            found = [(arm, c) for arm, c in compared.items() if c.verdict == word]
-            found.sort(key=lambda pair: -abs(pair[1].difference))
-            if found:
-                arms = ", ".join(f"{self.label(a)} by {self._difference(c)}" for a, c in found)
-                sentences.append(f"{word.capitalize()} than {self.label(self.reference)}: {arms}.")
-        undecided = {arm: c for arm, c in compared.items() if c.verdict == "undecided"}
-        if undecided:
-            arms = ", ".join(f"{self.label(arm)} ({_more(c)})" for arm, c in undecided.items())
-            sentences.append(f"Undecided with {self.study.seeds} seeds: {arms}.")
-        for arm in self.study.arms:
-            if failed := self.diverged(arm):
-                sentences.append(f"{self.label(arm)} {_failed(failed, self.study.seeds)}.")
-        return " ".join(sentences)
+        from lehr.study.words import verdict
 
-    def rows(self) -> list[dict[str, str]]:
-        """Return the table's rows as text, the reference first."""
-        compared = self.comparisons()
-        unit = " (points)" if self.percent else ""
-        rows = []
-        for arm in self.study.arms:
-            peak, c, failed = self.peaks[arm], compared.get(arm), self.diverged(arm)
-            verdict = c.verdict if c else "reference"
-            rows.append(
-                {
-                    "arm": self.label(arm),
-                    "peak rate": "as given" if peak is None else f"{peak:g}",
-                    f"test {self.study.metric}": self._score(statistics.fmean(self.scores(arm))),
-                    f"difference{unit}": self._points(c.difference) if c else "",
-                    "interval": self._interval(c) if c else "",
-                    "verdict": _failed(failed, self.study.seeds) if failed else verdict,
-                }
-            )
-        return rows
+        return verdict(self)
 
     def table(self) -> Table:
         """Return the table for the terminal; ``rich.print`` it."""
-        from rich.markup import escape
-        from rich.table import Table
+        from lehr.study.words import table
 
-        study, rows = self.study, self.rows()
-        reference = self.label(self.reference)
-        caption = f"difference to {reference}, paired over seeds; intervals of at least 95 % (Holm)"
-        title = f"{study.task}, {study.epochs} epochs, {study.seeds} paired seeds"
-        table = Table(title=escape(title), caption=escape(caption))
-        for name in rows[0]:
-            table.add_column(name, justify="left" if name in ("arm", "verdict") else "right")
-        styles = {"better": "green", "worse": "red"}
-        for row in rows:
-            table.add_row(*map(escape, row.values()), style=styles.get(row["verdict"], ""))
-        return table
+        return table(self)
+
+    def frames(self) -> dict[str, pandas.DataFrame]:
+        """Return pandas frames: "trials", "history", "curves", "comparisons", "peaks"."""
+        from lehr.study.frames import frames
+
+        return frames(self)
 
     def to_json(self) -> str:
         """Return scores, comparisons, verdict and definition as JSON for machines."""
-        compared = {arm: vars(c) for arm, c in self.comparisons().items()}
+        study = self.study
         data = {
             "verdict": self.verdict(),
             "reference": self.reference,
             "scores": {
-                arm: [score if math.isfinite(score) else None for score in self.scores(arm)]
-                for arm in self.study.arms
+                arm: [value if math.isfinite(value) else None for value in self.scores(arm)]
+                for arm in study.arms
             },
-            "comparisons": compared,
+            "comparisons": {arm: vars(c) for arm, c in self.comparisons().items()},
             "peaks": self.peaks,
-            "definition": self.study.to_dict(),
+            "stopped": {arm: vars(stop) for arm, stop in self.stopped.items()},
+            "budgets": {
+                budget: {arm: vars(c) for arm, c in self.comparisons(budget).items()}
+                for budget in study.budgets
+            },
+            "definition": study.to_dict(),
         }
         return json.dumps(data, indent=1, allow_nan=False)
 
@@ -147,32 +283,33 @@ class Results:
 
         write_report(self, path)
 
-    @property
-    def percent(self) -> bool:
-        """Whether the metric is a share that is shown in percent and points."""
-        return self.study.metric.endswith("accuracy")
+    def figures(self, folder: str | os.PathLike[str]) -> list[Path]:
+        """Write the report's figures as SVG and PNG files, and return where they are."""
+        from lehr.report import write_figures
 
-    def _score(self, value: float) -> str:
-        return f"{100 * value:.2f} %" if self.percent else f"{value:.4g}"
+        return write_figures(self, folder)
 
-    def _points(self, value: float) -> str:
-        return f"{100 * value:+.2f}" if self.percent else f"{value:+.4g}"
+    def tensorboard(self, folder: str | os.PathLike[str]) -> None:
+        """Write TensorBoard event files: a run for each trial and one for each arm's mean."""
+        from lehr.study.tensorboard import write_events
 
-    def _interval(self, c: Comparison) -> str:
-        return f"{self._points(c.low)} to {self._points(c.high)}"
+        write_events(self, folder)
 
-    def _difference(self, c: Comparison) -> str:
-        unit = " points" if self.percent else ""
-        return f"{self._points(c.difference)}{unit} ({self._interval(c)})"
-
-
-def _more(c: Comparison) -> str:
-    if c.low == c.high == 0:
-        return "the same on every seed"
-    if c.more_seeds is None:
-        return "over 1000 seeds would be needed"
-    return f"about {c.more_seeds} more would tell"
+    def _leader(self, budget: int) -> str:
+        means = {arm: statistics.fmean(self.scores(arm, budget)) for arm in self.study.arms}
+        finite = {arm: mean for arm, mean in means.items() if math.isfinite(mean)}
+        if not finite:
+            return self.reference
+        return (max if self.study.mode == "max" else min)(finite, key=finite.__getitem__)
 
 
-def _failed(count: int, seeds: int) -> str:
-    return f"diverged on {count} of {seeds} seeds"
+def score(study: Study, facts: dict[str, Any], split: str) -> float:
+    """Return what a trial is judged by on a split; NaN where it is not finite."""
+    judged = facts if study.judge == "final" else facts["best"] or {split: {}}
+    value = judged[split].get(study.metric)
+    return math.nan if value is None else float(value)
+
+
+def _at_end(metric: str, facts: dict[str, Any]) -> float:
+    value = facts["validation"][metric]
+    return math.nan if value is None else float(value)

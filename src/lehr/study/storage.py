@@ -1,83 +1,124 @@
-"""Results that are never lost: one row a finished job, in SQLite."""
+"""Results that are never lost: facts in SQLite, curves beside it, each whole or not there.
+
+A folder holds ``results.sqlite`` and, by a job's identity, ``curves/ID.npz``, ``logs/ID.log`` and,
+while it runs, ``checkpoints/ID/``. A worker writes the curves file beside and renames it; only then
+the driver writes the row. A file without its row is taken in when the job is asked for again.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import importlib.metadata
-import itertools
 import json
+import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import filelock
 import sqlalchemy as sql
 
-import lehr
-from lehr.recipes.tasks import BUILT_IN, source_digest
+from lehr.learner import Snapshot, Trace
 from lehr.schedule.check import fail
-from lehr.study.definition import Job
-from lehr.study.engine import backend
+from lehr.study.checkpoints import trace_of
+from lehr.study.identity import study_id
+from lehr.study.jobs import Job
 
-_BACKENDS = {
-    "jax": ("jax", "jaxlib"),
-    "tensorflow": ("tensorflow", "tensorflow-cpu"),
-    "torch": ("torch",),
-}
+FORMAT = 1
 
 _tables = sql.MetaData()
+_meta = sql.Table(
+    "meta",
+    _tables,
+    sql.Column("name", sql.String(32), primary_key=True),
+    sql.Column("value", sql.Text, nullable=False),
+)
+_studies = sql.Table(
+    "studies",
+    _tables,
+    sql.Column("id", sql.String(32), primary_key=True),
+    sql.Column("definition", sql.Text, nullable=False),
+    sql.Column("begun", sql.String(32), nullable=False),
+)
 _jobs = sql.Table(
     "jobs",
     _tables,
     sql.Column("id", sql.String(32), primary_key=True),
     sql.Column("definition", sql.Text, nullable=False),
-    sql.Column("result", sql.Text, nullable=False),
+    sql.Column("facts", sql.Text, nullable=False),
     sql.Column("finished", sql.String(32), nullable=False),
+)
+_parts = sql.Table(
+    "parts",
+    _tables,
+    sql.Column("study", sql.String(32), primary_key=True),
+    sql.Column("job", sql.String(32), primary_key=True),
 )
 
 
-@cache
-def versions(task: str) -> dict[str, str]:
-    """Return the versions that a result depends on: lehr's and the frameworks'."""
-    found = {"lehr": lehr.__version__}
-    for name in _frameworks(task):
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+@dataclass(frozen=True)
+class Record:
+    """What a finished job left: facts, and curves that are read when they are asked for."""
 
+    id: str
+    facts: dict[str, Any]
+    path: Path
 
-def _frameworks(task: str) -> tuple[str, ...]:
-    if task in BUILT_IN:  # on Keras: what else is installed does not matter
-        return ("numpy", "keras", *_BACKENDS.get(backend(), ()))
-    return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
-
-
-def identity(job: Job) -> str:
-    """Return a job's name: the hash of its definition, the task's file, backend and versions."""
-    task = job["task"]
-    whole = {
-        "job": job,
-        "backend": backend(),
-        "versions": versions(task),
-        "source": source_digest(task),
-    }
-    return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:32]
+    @cached_property
+    def trace(self) -> Trace:
+        """The losses and the rates really used, update by update."""
+        return trace_of(Snapshot.load(self.path).arrays)
 
 
 class Storage:
-    """Finished jobs by identity, in ``results.sqlite`` of a folder; each is safe once added."""
+    """The finished jobs of a folder.
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "results.sqlite"
-        self._engine = sql.create_engine(sql.URL.create("sqlite", database=str(self._path)))
+    Args:
+        folder: made if it is not there, unless ``readonly``.
+        readonly: for looking only; else one process at a time may have it open.
+
+    Raises:
+        ValueError: if it cannot be used, is in use, or was made by a newer lehr.
+    """
+
+    def __init__(self, folder: Path, *, readonly: bool = False) -> None:
+        self.folder, self._path = folder, folder / "results.sqlite"
+        self._lock = filelock.FileLock(folder / "lock")
+        if readonly and not self._path.exists():
+            fail("storage", "a folder with results", str(folder), "run a study first")
+        try:
+            for name in () if readonly else ("curves", "logs", "checkpoints"):
+                (folder / name).mkdir(parents=True, exist_ok=True)
+            if not readonly:
+                self._lock.acquire(blocking=False)
+        except OSError as error:
+            if isinstance(error, filelock.Timeout):
+                way_out = "wait for it, or give this one another storage"
+                fail("storage", "used by one process at a time", str(folder), way_out)
+            fail("storage", "a folder that can be written", str(folder), str(error.strerror))
+        self._engine = sql.create_engine(_url(self._path, readonly))
+        try:
+            self._open(readonly)
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def _open(self, readonly: bool) -> None:
         with self._transaction() as connection:
-            connection.execute(sql.text("PRAGMA journal_mode=WAL"))
-            _tables.create_all(connection)
+            connection.execute(sql.text("PRAGMA busy_timeout=10000"))
+            if not readonly:
+                connection.execute(sql.text("PRAGMA journal_mode=WAL"))
+                _tables.create_all(connection)
+            mark = sql.select(_meta.c.value).where(_meta.c.name == "format")
+            found = connection.execute(mark).scalar()
+            if found is None and not readonly:
+                connection.execute(sql.insert(_meta).values(name="format", value=str(FORMAT)))
+            elif found is None or int(found) > FORMAT:
+                way_out = "it was written by a newer lehr: update lehr"
+                fail("storage", f"of format {FORMAT} or older", f"format {found}", way_out)
 
     @contextmanager
     def _transaction(self) -> Iterator[sql.Connection]:
@@ -93,20 +134,104 @@ class Storage:
 
     def __exit__(self, *error: object) -> None:
         self._engine.dispose()
+        self._lock.release()
 
-    def results(self, names: list[str]) -> dict[str, Any]:
-        """Return the results that are here, by identity."""
-        chosen = sql.select(_jobs.c.id, _jobs.c.result).where(_jobs.c.id.in_(names))
+    def begin(self, definition: dict[str, Any]) -> str:
+        """Note that a study is run here, and return its name."""
+        name = study_id(definition)
+        row = {"id": name, "definition": json.dumps(definition), "begun": _now()}
         with self._transaction() as connection:
-            return {row.id: json.loads(row.result) for row in connection.execute(chosen)}
+            connection.execute(sql.insert(_studies).prefix_with("OR IGNORE").values(row))
+        return name
 
-    def add(self, name: str, job: Job, result: dict[str, Any]) -> None:
-        """Write one result down."""
+    def studies(self) -> list[dict[str, Any]]:
+        """Return the studies: name, definition, when it began, how many jobs have finished."""
+        finished = (
+            sql.select(sql.func.count())
+            .select_from(_parts.join(_jobs, _parts.c.job == _jobs.c.id))
+            .where(_parts.c.study == _studies.c.id)
+            .scalar_subquery()
+        )
+        chosen = sql.select(_studies, finished.label("finished")).order_by(_studies.c.begun)
+        with self._transaction() as connection:
+            rows = [dict(row) for row in connection.execute(chosen).mappings()]
+        return [row | {"definition": json.loads(row["definition"])} for row in rows]
+
+    def delete(self, study: str) -> int:
+        """Forget a study and what no other study shares; return how many jobs that were."""
+        others = sql.select(_parts.c.job).where(_parts.c.study != study)
+        own = sql.select(_parts.c.job).where(_parts.c.study == study, _parts.c.job.not_in(others))
+        with self._transaction() as connection:
+            jobs = list(connection.execute(own).scalars())
+            connection.execute(sql.delete(_jobs).where(_jobs.c.id.in_(own)))
+            connection.execute(sql.delete(_parts).where(_parts.c.study == study))
+            connection.execute(sql.delete(_studies).where(_studies.c.id == study))
+        for name in jobs:
+            self.curves(name).unlink(missing_ok=True)
+            self.log(name).unlink(missing_ok=True)
+        return len(jobs)
+
+    def records(self, names: list[str]) -> dict[str, Record]:
+        """Return the records that are here, by identity."""
+        found: dict[str, Record] = {}
+        with self._transaction() as connection:
+            chosen = sql.select(_jobs.c.id, _jobs.c.facts).where(_jobs.c.id.in_(names))
+            for row in connection.execute(chosen):
+                path = self.curves(row.id)
+                if path.exists():
+                    found[row.id] = Record(row.id, json.loads(row.facts), path)
+        return found
+
+    def take_in(self, name: str, job: Job) -> Record | None:
+        """Write the row of a job whose curves file is there; None if it is not."""
+        path = self.curves(name)
+        if not path.exists():
+            return None
+        facts = Snapshot.load(path).facts
         row = {
             "id": name,
             "definition": json.dumps(job),
-            "result": json.dumps(result, allow_nan=False),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "facts": json.dumps(facts, allow_nan=False),
+            "finished": _now(),
         }
         with self._transaction() as connection:
             connection.execute(sql.insert(_jobs).prefix_with("OR REPLACE").values(row))
+        return Record(name, facts, path)
+
+    def belong(self, study: str, names: list[str]) -> None:
+        """Note that jobs are part of a study."""
+        rows = [{"study": study, "job": name} for name in names]
+        with self._transaction() as connection:
+            if rows:
+                connection.execute(sql.insert(_parts).prefix_with("OR IGNORE"), rows)
+
+    def curves(self, name: str) -> Path:
+        """Return where a job's curves are."""
+        return self.folder / "curves" / f"{name}.npz"
+
+    def log(self, name: str) -> Path:
+        """Return where a job's log is."""
+        return self.folder / "logs" / f"{name}.log"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of the checkpoints of what has not finished."""
+        return self.folder / "checkpoints"
+
+    def forget_checkpoints(self, names: list[str]) -> None:
+        """Remove the checkpoints of finished jobs."""
+        for name in names:
+            shutil.rmtree(self.checkpoints / name, ignore_errors=True)
+
+
+def _url(path: Path, readonly: bool) -> sql.URL:
+    """Return where the database is; one that cannot be written is read as it lies there."""
+    effective = os.access in os.supports_effective_ids
+    if not readonly or os.access(path.parent, os.W_OK, effective_ids=effective):
+        return sql.URL.create("sqlite", database=str(path))
+    query = {"immutable": "1", "uri": "true"}
+    return sql.URL.create("sqlite", database=path.absolute().as_uri(), query=query)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,46 +1,233 @@
-"""What one job does, in its own process: a range test, or one arm trained on one seed."""
+"""What one job does: a range test, or one arm trained on one seed and one budget.
+
+A trial writes checkpoints while it runs and goes on from the last one. It may also go on from its
+*trunk*: the arm's run of the longest budget on this seed, as far as both policies say the same. A
+constant rate shares all of it, warmup-stable-decay all but its decay; the numbers are those of a
+run from the beginning, bit for bit.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lehr.finder import range_test
-from lehr.learner import Learner, Trace, flat, scheduled
+from lehr.learner import Learner, Snapshot
 from lehr.policy import Policy, loads
 from lehr.recipes.tasks import make_learner
 from lehr.schedule.check import fail, one_of
-from lehr.study.definition import Job
+from lehr.study.checkpoints import Run, curves
+from lehr.study.jobs import Job
+from lehr.study.ledger import check_ledger, pairing
 
-_TOLERANCE = 4e-7  # of the largest value: what float32 in a graph is held to
+Tell = Callable[[dict[str, Any]], None]
+
+_FIRST_CHUNK, _MOST = 16, 256  # updates between two looks at the clock
+_CHUNK_SECONDS = 1.0
+_PROBE = 128
+_REPEATED = 3  # updates
+_held: tuple[str, Learner, Snapshot] | None = None
+_made_anew: set[str] = set()
 
 
-class LedgerError(RuntimeError):
-    """The optimizer did not use what the policy says."""
+def run_job(
+    job: Job, folder: Path, tell: Tell = lambda said: None, checkpoint_every: float = 10.0
+) -> Snapshot:
+    """Return a job's record: curves as arrays, the rest as plain facts.
 
-
-def run_job(job: Job) -> dict[str, Any]:
-    """Return a job's result as plain data."""
-    learner = make_learner(job["task"], job["seed"])
+    Args:
+        job: see `lehr.study.jobs`; for a trial also its "id", and "trunk" or "branches" if it has.
+        folder: of this study's checkpoints.
+        tell: called about once a second with what is going on.
+        checkpoint_every: seconds of training between two checkpoints.
+    """
+    begun = time.perf_counter()
+    learner = _learner(job)
+    setup = time.perf_counter() - begun
     if job["kind"] == "sweep":
-        options = {name: job[name] for name in ("low", "high", "steps", "spacing")}
-        return {"sweep": range_test(learner, **options).to_json()}
-    steps = job["epochs"] * learner.steps_per_epoch
-    policy = loads(json.dumps(job["policy"]))
-    policy = policy.resolve(steps, steps_per_epoch=learner.steps_per_epoch)
-    _check_before_training(learner, policy, steps, job)
-    return _trial(learner, policy, job["epochs"])
+        record = Snapshot({}, {"sweep": _sweep(job, learner)})
+    elif job["kind"] == "probe":
+        record = Snapshot({}, _probe(learner))
+    else:
+        record = _Trial(job, learner, folder, tell, checkpoint_every).record()
+    record.facts["setup_seconds"] = setup
+    record.facts["all_seconds"] = time.perf_counter() - begun
+    return record
+
+
+def _learner(job: Job) -> Learner:
+    """Return a learner in its first state: the last job's, put back, if it was the same.
+
+    Only one whose first updates repeat exactly is used again: a task may keep a generator or a
+    counter where no snapshot sees it. Such a task makes a new learner for each trial.
+    """
+    global _held
+    task, options, seed = job["task"], job["options"], job["seed"]
+    name = json.dumps([task, options, seed], sort_keys=True)
+    if _held is not None and _held[0] == name:
+        _held[1].restore(_held[2])
+        return _held[1]
+    _held = None  # frees the last one's memory first
+    learner = make_learner(task, seed, options)
+    if task not in _made_anew:
+        first = learner.snapshot()
+        losses = [learner.train(Policy(0.0), _REPEATED).losses]
+        learner.restore(first)
+        losses.append(learner.train(Policy(0.0), _REPEATED).losses)
+        if repr(losses[0]) == repr(losses[1]):
+            learner.restore(first)
+            _held = name, learner, first
+            return learner
+        _made_anew.add(task)
+        learner = make_learner(task, seed, options)
+    return learner
+
+
+def _sweep(job: Job, learner: Learner) -> str:
+    options = {name: job[name] for name in ("low", "high", "steps", "spacing")}
+    return range_test(learner, **options).to_json()
+
+
+def _probe(learner: Learner) -> dict[str, Any]:
+    """Return what updates and evaluations cost, once everything is compiled."""
+    policy = Policy(0.0)
+    seconds = []
+    for work in (lambda: learner.train(policy, _PROBE), learner.evaluate):
+        work()
+        begun = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begun)
+    return {
+        "update": seconds[0] / _PROBE,
+        "evaluation": seconds[1],
+        "steps_per_epoch": learner.steps_per_epoch,
+    }
+
+
+class _Trial:
+    """One arm, one budget, one seed, under way."""
+
+    def __init__(
+        self, job: Job, learner: Learner, folder: Path, tell: Tell, checkpoint_every: float
+    ) -> None:
+        self.job, self.learner, self.tell = job, learner, tell
+        self.every, self.folder = checkpoint_every, folder
+        self.epoch = learner.steps_per_epoch
+        self.steps, policy = in_steps(job, self.epoch)
+        self.run = Run(policy, policy.control.init() if policy.control else None)
+        branches = [in_steps(branch, self.epoch) for branch in job.get("branches", ())]
+        self.marks = {in_common(policy, self.steps, p, steps) for steps, p in branches} - {0}
+
+    def record(self) -> Snapshot:
+        """Train from where the trial or its trunk was left, and return the record."""
+        job, learner, run = self.job, self.learner, self.run
+        _check_before_training(learner, run.policy, self.steps, job)
+        facts: dict[str, Any] = {"pairing": pairing(learner, self.steps)}
+        if path := self._begun():
+            run.load(learner, path)
+        saved = time.monotonic()
+        chunk = _FIRST_CHUNK
+        while run.step < self.steps:
+            ends = [run.step + chunk, (run.step // self.epoch + 1) * self.epoch, self.steps]
+            end = min([*ends, *(mark for mark in self.marks if mark > run.step)])
+            seconds = self._advance(end)
+            chunk = max(1, min(_MOST, int(chunk * _CHUNK_SECONDS / max(seconds, 1e-9))))
+            if run.step in self.marks:
+                run.save(learner, self.folder / job["id"] / f"at-{run.step}.npz")
+            if run.step < self.steps and time.monotonic() - saved >= self.every:
+                run.save(learner, self.folder / job["id"] / "last.npz")
+                saved = time.monotonic()
+        if run.history[-1]["step"] < self.steps:  # where it left its trunk nothing was validated
+            self._validate()
+            run.history[-1]["seconds"] = run.seconds
+        facts |= {
+            "validation": run.history[-1]["validation"],
+            "history": run.history,
+            "best": run.best,
+            "steps": self.steps,
+            "steps_per_epoch": self.epoch,
+            "seconds": run.seconds,
+        }
+        facts["pairing"]["first loss"] = repr(run.trace.losses[0])
+        if job["test"]:
+            facts["test"] = _plain(learner.evaluate("test"))
+        return Snapshot(curves(run.trace), facts)
+
+    def _begun(self) -> Path | None:
+        """Return the furthest checkpoint: the trial's own, or its trunk's where they part."""
+        found = [self.folder / self.job["id"] / "last.npz"]
+        if trunk := self.job.get("trunk"):
+            steps, policy = in_steps(trunk["run"], self.epoch)
+            step = in_common(self.run.policy, self.steps, policy, steps)
+            found.append(self.folder / trunk["id"] / f"at-{step}.npz")
+        return next((path for path in found if path.exists()), None)
+
+    def _advance(self, end: int) -> float:
+        """Train to a step; at the end of an epoch and of the run validate; return the seconds."""
+        run, learner, begun = self.run, self.learner, time.perf_counter()
+        first = run.step
+        trace = learner.train(run.policy, end - first, first=first, factor=run.factor)
+        check_ledger(trace, run.policy, first, run.factor)
+        run.trace.extend(trace.losses, trace.rates)
+        trained = time.perf_counter() - begun
+        if validates := end % self.epoch == 0 or end == self.steps:
+            self._validate()
+        run.seconds += time.perf_counter() - begun
+        if validates:
+            run.history[-1]["seconds"] = run.seconds
+        lr = next(iter(trace.rates.values()))[-1]
+        said = {"step": end, "steps": self.steps, "lr": lr, "loss": trace.losses[-1]}
+        self.tell(said | {"loss": None} if not math.isfinite(said["loss"]) else said)
+        return trained
+
+    def _validate(self) -> None:
+        run, job = self.run, self.job
+        metrics = self.learner.evaluate("validation")
+        since = run.history[-1]["step"] if run.history else 0
+        losses = run.trace.losses[since:]
+        entry = {"step": run.step, "loss": math.fsum(losses) / len(losses)}
+        if run.policy.control and run.control:
+            monitored = _named(metrics) | {"loss": entry["loss"]}
+            metric = monitored[run.policy.control.monitor]
+            run.control = run.policy.control.update(run.control, metric)
+        run.history.append(_plain(entry) | {"validation": _plain(metrics)})
+        if job["judge"] == "best":
+            sign = 1 if job["mode"] == "max" else -1
+            score = metrics[job["metric"]]
+            held = run.best["validation"][job["metric"]] if run.best else -sign * math.inf
+            if math.isfinite(score) and sign * score > sign * held:
+                run.best = {"step": run.step, "validation": _plain(metrics)}
+                if job["test"]:
+                    run.best["test"] = _plain(self.learner.evaluate("test"))
+
+
+def in_steps(run: Job, steps_per_epoch: int) -> tuple[int, Policy]:
+    """Return a run's updates and its policy in whole steps."""
+    steps = run["budget"] * (steps_per_epoch if run["unit"] == "epochs" else 1)
+    parsed = loads(json.dumps(run["policy"]))
+    return steps, parsed.resolve(steps, steps_per_epoch=steps_per_epoch)
+
+
+def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:
+    """Return for how many updates two policies say the same."""
+    if a.control != b.control:
+        return 0
+    shared = min(a_steps, b_steps)
+    return next((t for t in range(shared) if a.values(t) != b.values(t)), shared)
 
 
 def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Job) -> None:
     """Raise for what would otherwise be found out after the training has been paid for."""
-    tested, validated = learner.evaluate("test"), _named(learner.evaluate("validation"))
-    one_of("metric", job["metric"], tested)
+    validated = learner.evaluate("validation")
+    one_of("metric", job["metric"], validated)
     if policy.control is not None:
-        one_of("monitor", policy.control.monitor, [*validated, "loss"])
+        one_of("monitor", policy.control.monitor, [*_named(validated), "loss"])
+        if getattr(policy.control, "restore_best", False):
+            fail("restore_best", "False in a study", True, "a trial keeps the weights it has")
     if job["peak"] is not None:
         highest = max(policy.values(step)["lr"] for step in range(steps))
         if not math.isclose(highest, job["peak"], rel_tol=1e-3):
@@ -53,61 +240,6 @@ def _named(validation: dict[str, float]) -> dict[str, float]:
     return {f"val_{name}": value for name, value in validation.items()}
 
 
-def _trial(learner: Learner, policy: Policy, epochs: int) -> dict[str, Any]:
-    """Train for some epochs; validate after each, feed the controller, test at the end."""
-    epoch_steps = learner.steps_per_epoch
-    pairing = {
-        "initial state": learner.snapshot().digest(),
-        "batches": _rows_digest(learner, epochs * epoch_steps),
-    }
-    state = policy.control.init() if policy.control else None
-    whole, history = Trace(), []
-    begun = time.perf_counter()
-    for epoch in range(epochs):
-        first, factor = epoch * epoch_steps, state.factor if state else 1.0
-        trace = learner.train(policy, epoch_steps, first=first, factor=factor)
-        check_ledger(trace, policy, first, factor)
-        whole.extend(trace.losses, trace.rates)
-        metrics = _named(learner.evaluate("validation"))
-        metrics["loss"] = math.fsum(trace.losses) / len(trace.losses)
-        history.append({name: _plain(value) for name, value in metrics.items()})
-        if policy.control and state:
-            state = policy.control.update(state, metrics[policy.control.monitor])
-    seconds = time.perf_counter() - begun
-    return {
-        "test": {name: _plain(value) for name, value in learner.evaluate("test").items()},
-        "history": history,
-        "losses": [_plain(loss) for loss in whole.losses],
-        "rates": whole.rates,
-        "steps_per_epoch": epoch_steps,
-        "pairing": pairing,
-        "seconds": seconds,
-    }
-
-
-def check_ledger(trace: Trace, policy: Policy, first: int, factor: float) -> None:
-    """Raise at the first update whose value was not the policy's."""
-    wanted = [flat(values) for values in scheduled(policy, first, len(trace.losses), factor)]
-    for name in wanted[0]:
-        used = trace.rates.get(name, [])
-        if len(used) != len(wanted):
-            raise LedgerError(f"{name} was recorded {len(used)} times in {len(wanted)} updates")
-        largest = max(abs(values[name]) for values in wanted)
-        for i, (value, values) in enumerate(zip(used, wanted, strict=True)):
-            if not abs(value - values[name]) <= _TOLERANCE * largest:
-                raise LedgerError(
-                    f"{name} must be {values[name]!r} in update {first + i}, "
-                    f"the optimizer used {value!r}"
-                )
-
-
-def _rows_digest(learner: Learner, steps: int) -> str:
-    digest = hashlib.sha256()
-    for step in range(steps):
-        digest.update(learner.rows(step).tobytes())
-    return digest.hexdigest()
-
-
-def _plain(value: float) -> float | None:
-    """Return a number that JSON can hold: None stands for one that is not finite."""
-    return value if math.isfinite(value) else None
+def _plain(metrics: dict[str, float]) -> dict[str, Any]:
+    """Return numbers that JSON can hold: None stands for one that is not finite."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}

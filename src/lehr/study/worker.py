@@ -1,26 +1,67 @@
-"""The process of one job: ``python -m lehr.study.worker RESULT``, the job as JSON on stdin."""
+"""A worker process: ``python -m lehr.study.worker`` does the jobs that come in, a line each.
+
+Its replies go to the stdout it was started with; what a job prints goes to the job's log.
+"""
 
 import json
 import os
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
+from typing import Any
 
+from lehr.study.engine import log_tail
 from lehr.study.trials import run_job
 
 
 def main() -> None:
-    """Run the job and write its result beside, then rename."""
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    target = Path(sys.argv[1])
-    result = run_job(json.load(sys.stdin))
-    beside = target.with_suffix(".tmp")
-    beside.write_text(json.dumps(result, allow_nan=False))
-    beside.replace(target)
+    """Do jobs until there are no more."""
+    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    with os.fdopen(os.dup(1), "w") as replies:
+
+        def tell(event: str, **said: Any) -> None:
+            replies.write(json.dumps({"event": event} | said) + "\n")
+            replies.flush()
+
+        for line in sys.stdin:
+            _do(json.loads(line), tell)
 
 
-def _end_with(driver: int) -> None:
+def _do(order: dict[str, Any], tell: Any) -> None:
+    """Do one job: its record is written beside, then renamed."""
+    log = Path(order["log"])
+    try:
+        _log_to(log)
+        record = run_job(
+            order,
+            Path(order["checkpoints"]),
+            lambda said: tell("moved", **said),
+            order["checkpoint_every"],
+        )
+        record.save(order["record"])
+        sys.stdout.flush()
+    except Exception as error:
+        try:
+            traceback.print_exc()
+            sys.stderr.flush()
+        except OSError:  # the disk is full: the log too
+            pass
+        tell("failed", log=log_tail(log), error=f"{type(error).__name__}: {error}")
+        return
+    tell("finished")
+
+
+def _log_to(path: Path) -> None:
+    """Send what this process prints, also from C, to a file."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    for stream in (1, 2):
+        os.dup2(file, stream)
+    os.close(file)
+
+
+def end_with(driver: int) -> None:
     """End when the driver has ended, however it did."""
     while os.getppid() == driver:
         time.sleep(0.5)

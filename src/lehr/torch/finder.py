@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import copy
-import random
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel as DDP
 from torch.optim import Optimizer
 
 from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
-from lehr.learner import Snapshot, Trace, cycled
+from lehr.finder.draws import untouched
+from lehr.learner import Snapshot, Trace, cycled, folder_if
 from lehr.policy import Policy
 from lehr.schedule.check import fail, whole
 from lehr.torch.best import agreed_all
@@ -42,12 +41,12 @@ def range_test(
 ) -> Sweep:
     """Train with a rising rate, record the loss at each, and leave everything as it was.
 
-    Weights, buffers, the optimizer's state and rates, gradients, modes, the scaler, the loader's
-    generator and the random generators of Python, NumPy and torch come back bit for bit, also
-    after an error or Ctrl-C. Parameter groups keep the ratios of their rates; the rates of the
-    sweep are the largest group's. A loader shorter than the test is begun again. Where
-    ``torch.distributed`` runs, the losses are the means over the processes, so all stop together:
-    each must call it.
+    Weights, buffers, the optimizer's state and rates, gradients, modes, the scaler, and the random
+    generators of Python, NumPy, torch and those that the loaders, their datasets and samplers hold
+    come back bit for bit, also after an error or Ctrl-C. Parameter groups keep the ratios of their
+    rates; the rates of the sweep are the largest group's. A loader shorter than the test is begun
+    again. Where ``torch.distributed`` runs, the losses are the means over the processes, so all
+    stop together: each must call it.
 
     Args:
         model: any module, also wrapped in DDP or compiled.
@@ -77,16 +76,22 @@ def range_test(
     (100, 0.1)
     """
     if not isinstance(optimizer, Optimizer):
-        fail("optimizer", "a torch.optim.Optimizer", optimizer, error=TypeError)
+        fail(
+            "optimizer",
+            "one torch.optim.Optimizer",
+            type(optimizer).__name__,
+            "test the others one by one",
+            TypeError,
+        )
     if (loss is None) == (step is None):
         fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
     objective = "training" if val_loader is None else "validation"
-    with tempfile.TemporaryDirectory() as folder:
+    with untouched(loader, val_loader), folder_if(on_disk) as folder:
         run = _Run(model, optimizer, loader, val_loader)
         run.loss = step or _Pairs(loss)  # type: ignore[arg-type]
         run.device, run.scaler = device, scaler
         run.accumulation = whole("accumulation", accumulation)
-        run.folder = Path(folder) if on_disk else None
+        run.folder = folder
         return finder.range_test(run, objective=objective, **options)
 
 
@@ -154,27 +159,26 @@ class _Run(port.Learner):
     def evaluate(self, split: str = "validation") -> dict[str, float]:
         losses = []
         draws = torch.random.fork_rng(range(torch.cuda.device_count()))
+        # without DDP, whose calls wait for the other processes: they may have fewer batches
+        model = self.model.module if isinstance(self.model, DDP) else self.model
         with mode(self.model, training=False), torch.no_grad(), draws:
             for batch in self.val_loader or ():
-                losses.append(self.loss(self.model, _moved(batch, self.device)).detach())
+                losses.append(self.loss(model, _moved(batch, self.device)).float())
         if not losses:
             fail("val_loader", "one with at least one batch", self.val_loader)
-        return {"loss": float(agreed_all(torch.stack(losses)).mean())}
+        return {"loss": float(agreed_all(torch.stack(losses).mean()))}
 
     def snapshot(self) -> Snapshot:
-        optimizer, sources = self.optimizer, _generators(self.loader, self.val_loader)
+        optimizer = self.optimizer
         self._grads = [(p, p.grad) for p in self.model.parameters()]
         for parameter, _ in self._grads:  # kept aside, not copied
             parameter.grad = None
-        self._random = random.getstate(), np.random.get_state()
         self._modes = [(module, module.training) for module in self.model.modules()]
         state = {
             "model": self.model.state_dict(),
             "groups": [_without_params(group) for group in optimizer.param_groups],
             "slots": [optimizer.state.get(p) for p in _parameters(optimizer)],
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
-            "torch": (torch.get_rng_state(), torch.cuda.get_rng_state_all()),
-            "sources": [source.get_state() for source in sources],
         }
         if self.folder is None:
             return Snapshot({"state": copy.deepcopy(state)}, {})
@@ -205,15 +209,6 @@ class _Run(port.Learner):
         for parameter, grad in self._grads:
             parameter.grad = grad
         self._batches.close()  # with it goes the loader's iterator
-        sources = _generators(self.loader, self.val_loader)
-        for source, before in zip(sources, state["sources"], strict=True):
-            source.set_state(before)
-        python, numpy = self._random
-        random.setstate(python)
-        np.random.set_state(numpy)
-        cpu, cuda = state["torch"]
-        torch.set_rng_state(cpu)
-        torch.cuda.set_rng_state_all(cuda)
 
     def _write(self, rate: float) -> None:
         for group, share in zip(self.optimizer.param_groups, self._shares, strict=True):
@@ -264,15 +259,3 @@ def _parameters(optimizer: Optimizer) -> list[Tensor]:
 
 def _without_params(group: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in group.items() if name != "params"}
-
-
-def _generators(*loaders: Any) -> list[torch.Generator]:
-    """Return the loaders' own generators: of the loader, of its sampler."""
-    found: list[torch.Generator] = []
-    for loader in loaders:
-        batches = getattr(loader, "batch_sampler", None)
-        for holder in (loader, getattr(loader, "sampler", None), getattr(batches, "sampler", None)):
-            generator = getattr(holder, "generator", None)
-            if isinstance(generator, torch.Generator) and all(generator is not g for g in found):
-                found.append(generator)
-    return found

@@ -27,7 +27,7 @@ class Learner(port.Learner):
     Args:
         model: any module.
         optimizer: over the model's parameters.
-        loss: ``loss(output, y)``, a scalar averaged over the rows.
+        loss: ``loss(output, y)``, a scalar averaged over the rows; None if there is a ``step``.
         train: ``(x, y)``, two tensors or arrays with equally many rows.
         validation: likewise, for ``evaluate()``.
         test: likewise, for ``evaluate("test")``.
@@ -35,9 +35,12 @@ class Learner(port.Learner):
         seed: of the order of the data.
         metrics: more to evaluate, by name: ``f(output, y)``, averaged over the rows.
         device: where to train; where the model is if left out.
+        step: a training step of your own, ``step(model, (x, y))``, which returns the loss; the
+            model is in training mode there, and in evaluation mode for ``evaluate()``.
 
     Raises:
-        ValueError: if a split is no pair of equally many rows, or smaller than one batch.
+        ValueError: if a split is no pair of equally many rows, or smaller than one batch, or
+            both a loss and a step are given, or none.
 
     >>> import lehr, torch
     >>> x = torch.arange(8.0)[:, None]
@@ -54,7 +57,7 @@ class Learner(port.Learner):
         self,
         model: torch.nn.Module,
         optimizer: Optimizer,
-        loss: Callable[[Any, Any], Tensor],
+        loss: Callable[[Any, Any], Tensor] | None,
         train: tuple[Any, Any],
         *,
         validation: tuple[Any, Any] | None = None,
@@ -63,9 +66,13 @@ class Learner(port.Learner):
         seed: int = 0,
         metrics: dict[str, Callable[[Any, Any], Any]] | None = None,
         device: str | torch.device | None = None,
+        step: Callable[[torch.nn.Module, tuple[Tensor, Tensor]], Tensor] | None = None,
     ) -> None:
-        self.model, self.optimizer, self.loss = model, optimizer, loss
-        self.metrics = {"loss": loss} | (metrics or {})
+        if (loss is None) == (step is None):
+            fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
+        self.model, self.optimizer = model, optimizer
+        self.loss, self.step = loss, step
+        self.metrics = dict(metrics or {})
         own = next((p.device for p in model.parameters()), torch.device("cpu"))
         self.device = own if device is None else torch.device(device)
         model.to(self.device)
@@ -89,6 +96,8 @@ class Learner(port.Learner):
         targets, trace, last = policy.targets, Trace(), first + steps
         groups = self.optimizer.param_groups
         check_values([self.optimizer], targets)
+        if hasattr(self.optimizer, "train"):  # schedule-free
+            self.optimizer.train()
         with mode(self.model, training=True):
             for begin in range(first, last, 16):  # blocks: one transfer and one `until` for each
                 losses, rates = [], []
@@ -107,14 +116,16 @@ class Learner(port.Learner):
         if split not in self._splits:
             fail("split", f"one of {list(self._splits)}", split, f"pass {split}=(x, y)")
         rows, size = len(self._splits[split][1]), self._batches.size
-        totals = dict.fromkeys(self.metrics, 0.0)
+        totals = dict.fromkeys(["loss", *self.metrics], 0.0)
         draws = torch.random.fork_rng(range(torch.cuda.device_count()))  # a loss may draw
-        with mode(self.model, training=False), torch.no_grad(), draws:
+        with self._evaluating(), torch.no_grad(), draws:
             for begin in range(0, rows, size):
                 x, y = self._rows(split, slice(begin, begin + size))
-                output = self.model(x)
-                for name, metric in self.metrics.items():
-                    totals[name] += float(metric(output, y)) * len(y)
+                output = self.model(x) if self.metrics or self.loss else None
+                loss = self.loss(output, y) if self.loss else self._loss(x, y)
+                values = {name: metric(output, y) for name, metric in self.metrics.items()}
+                for name, value in ({"loss": loss} | values).items():
+                    totals[name] += float(value) * len(y)
         return {name: total / rows for name, total in totals.items()}
 
     def snapshot(self) -> Snapshot:
@@ -144,13 +155,37 @@ class Learner(port.Learner):
     def _update(self) -> Tensor:
         x, y = self._rows("train", torch.from_numpy(self._batches[self._step]))
         self.model.zero_grad()
-        loss = self.loss(self.model(x), y)
+        loss = self._loss(x, y)
         if loss.ndim != 0:
             fail("loss", "a scalar", f"shape {tuple(loss.shape)}", "return its mean over the rows")
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self._step += 1
         return loss.detach()
+
+    def _loss(self, x: Tensor, y: Tensor) -> Tensor:
+        if self.step is not None:
+            return self.step(self.model, (x, y))
+        assert self.loss is not None
+        return self.loss(self.model(x), y)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Evaluate the model, with the weights that a schedule-free optimizer means for that."""
+        with mode(self.model, training=False):
+            if not hasattr(self.optimizer, "eval"):
+                yield
+                return
+            params = [p for group in self.optimizer.param_groups for p in group["params"]]
+            held = [p.detach().clone() for p in params]
+            self.optimizer.eval()
+            try:
+                yield
+            finally:
+                self.optimizer.train()  # type: ignore[attr-defined]
+                with torch.no_grad():  # its way back rounds
+                    for param, before in zip(params, held, strict=True):
+                        param.copy_(before)
 
     def _rows(self, split: str, rows: Any) -> tuple[Tensor, Tensor]:
         x, y = self._splits[split]

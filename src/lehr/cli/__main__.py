@@ -1,0 +1,5 @@
+"""``python -m lehr.cli``."""
+
+from lehr.cli import main
+
+main()

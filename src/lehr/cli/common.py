@@ -1,0 +1,42 @@
+"""What all commands share: the application, its messages, its common arguments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lehr.schedule.check import fail
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Describe, find and compare learning-rate policies.",
+)
+errors = Console(stderr=True)
+
+TaskName = Annotated[str, typer.Argument(help="A built-in task or module:function.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Out = Annotated[Path | None, typer.Option(help="Draw it to this file: .svg, .png or .pdf.")]
+
+
+def tell(text: str) -> None:
+    """Say something beside the output."""
+    errors.print(text, highlight=False, soft_wrap=True)
+
+
+def ensure_data(task: str) -> None:
+    """Raise if a task's data is not here and cannot be had."""
+    from lehr.recipes.data import ensure_fashion_mnist
+
+    if task == "fashion-mnist-mlp" and (reason := ensure_fashion_mnist(tell)):
+        fail("task", "one whose data is here", task, f"{reason}; digits-mlp needs no download")
+
+
+def check_drawable(path: Path | None) -> None:
+    """Raise unless a figure can be written to such a file."""
+    if path is not None and path.suffix not in (".svg", ".png", ".pdf"):
+        fail("--out", "a file ending in .svg, .png or .pdf", str(path))

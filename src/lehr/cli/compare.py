@@ -1,0 +1,172 @@
+"""``lehr compare``: run a study, print its verdict, write its report."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import rich
+import typer
+from rich.table import Table
+
+from lehr.cli.common import AsJson, ensure_data, tell
+from lehr.cli.live import watched
+from lehr.schedule.check import fail, whole
+from lehr.shortform import parse_policy
+
+if TYPE_CHECKING:
+    from lehr.study import Study
+
+_SUFFIXES = (".yaml", ".yml")
+
+
+def compare(
+    task: Annotated[
+        str | None,
+        typer.Argument(help="A task, or a study's YAML file; else Fashion-MNIST or digits."),
+    ] = None,
+    arm: Annotated[
+        list[str] | None, typer.Option(help="NAME=POLICY, as given; the first is the reference.")
+    ] = None,
+    epochs: Annotated[
+        list[int] | None, typer.Option(help="Passes over the training data; several: budgets.")
+    ] = None,
+    steps: Annotated[list[int] | None, typer.Option(help="Updates, instead of epochs.")] = None,
+    seeds: Annotated[int | None, typer.Option(help="Judging seeds; 8 if left out.")] = None,
+    peaks: Annotated[
+        int | None, typer.Option(help="Peaks each tuned arm tries; 5, or 1: the range test's.")
+    ] = None,
+    metric: Annotated[str | None, typer.Option(help="Judged metric; accuracy.")] = None,
+    mode: Annotated[str | None, typer.Option(help="max or min: which is better.")] = None,
+    judge: Annotated[
+        str | None, typer.Option(help="final: the end of the run; best: the best checkpoint.")
+    ] = None,
+    stop_early: Annotated[
+        bool | None, typer.Option("--stop-early", help="Leave out arms that cannot win.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes at a time.")] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of the results; runs.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Report; runs/TASK.html if left out.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures, SVG and PNG.")] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for event files.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run, and about how long.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare policies on a task over paired seeds: verdict, table, report.
+
+    It goes on where it stopped.
+    """
+    if workers is not None:
+        whole("--workers", workers)
+    for option, path in (("--report", report),):
+        if path is not None and path.is_dir():
+            fail(option, "a file", str(path))
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "steps": steps,
+        "seeds": seeds,
+        "peaks": peaks,
+        "metric": metric,
+        "mode": mode,
+        "judge": judge,
+        "stop_early": stop_early,
+        "storage": runs,
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    study, standard = _study(task, arm or [], given)
+    if dry_run:
+        _print_plan(study, workers, as_json)
+        return
+    with watched(study) as progress:
+        results = study.run(workers=workers, progress=progress)
+    target = report or Path(study.storage, f"{_file_name(study, standard)}.html")
+    results.report(target)
+    if figures is not None:
+        results.figures(figures)
+    if tensorboard is not None:
+        results.tensorboard(tensorboard)
+    if as_json:
+        print(json.dumps(json.loads(results.to_json()) | {"report": str(target)}, indent=1))
+        return
+    rich.print(results.table())
+    print(results.verdict())
+    print(f"report: {target}")
+
+
+def _study(task: str | None, arms: list[str], given: dict[str, Any]) -> tuple[Study, bool]:
+    """Return the study that was asked for, and whether its arms are the standard ones."""
+    from lehr.recipes.arms import standard_arms
+    from lehr.study import Study, load_study
+
+    if task is not None and task.endswith(_SUFFIXES):
+        if arms:
+            fail("--arm", "left out with a study file", arms, "put the arms into the file")
+        for name in given.keys() - {"storage"}:
+            fail(f"--{name.replace('_', '-')}", "left out with a study file", given[name])
+        study = dataclasses.replace(load_study(task), **given)
+        ensure_data(study.task)
+        return study, False
+    named = _named_arms(arms)
+    study = Study(task or "digits-mlp", named or standard_arms(), **given)
+    if task is None:
+        study = dataclasses.replace(study, task=_available_task())
+    else:
+        ensure_data(task)
+    return study, not named
+
+
+def _named_arms(texts: list[str]) -> dict[str, Any]:
+    from lehr.study import Arm
+
+    arms: dict[str, Any] = {}
+    for text in texts:
+        name, equals, policy = text.partition("=")
+        if not equals or not name.strip():
+            fail("--arm", "NAME=POLICY", text)
+        if name.strip() in arms:
+            fail("--arm", "a name used once", name.strip())
+        arms[name.strip()] = Arm(parse_policy(policy))
+    if len(arms) == 1:
+        fail("--arm", "given at least twice, the reference first", texts)
+    return arms
+
+
+def _print_plan(study: Study, workers: int | None, as_json: bool) -> None:
+    plan = study.plan(workers=workers)
+    if as_json:
+        print(json.dumps(dataclasses.asdict(plan)))
+        return
+    table = Table("part", "jobs", "finished", title=f"{study.task}: what the study runs")
+    for name, (total, finished) in plan.parts.items():
+        table.add_row(name, str(total), str(finished))
+    rich.print(table)
+    left = sum(total - finished for total, finished in plan.parts.values())
+    minutes = plan.seconds / 60
+    time = f"{minutes:.1f} minutes" if minutes >= 1 else f"{plan.seconds:.0f} seconds"
+    print(f"{left} jobs left, about {time} of training with {plan.workers} processes.")
+    print("A grid whose best peak stands at its edge adds two more; budgets share what they can.")
+
+
+def _file_name(study: Study, standard: bool) -> str:
+    """Return a name that studies of other arms do not overwrite."""
+    from lehr.study.identity import study_id
+
+    name = study.task.replace(":", "-").replace(os.sep, "-")
+    return name if standard else f"{name}-{study_id(study.to_dict())}"
+
+
+def _available_task() -> str:
+    """Return the task on Fashion-MNIST if Keras has or gets the data, else on digits."""
+    from lehr.recipes.data import ensure_fashion_mnist
+
+    reason = ensure_fashion_mnist(tell)
+    if not reason:
+        tell("data: Fashion-MNIST, from Keras's cache")
+        return "fashion-mnist-mlp"
+    tell(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
+    return "digits-mlp"

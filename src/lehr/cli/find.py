@@ -1,0 +1,60 @@
+"""``lehr find``: a range test of a task, and what it suggests."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import rich
+import typer
+from rich.table import Table
+
+from lehr.cli.common import AsJson, Out, TaskName, check_drawable, ensure_data, errors
+from lehr.schedule.check import whole
+
+
+def find(
+    task: TaskName,
+    seed: Annotated[int, typer.Option(help="Seed of weights and batches.")] = 1000,
+    low: Annotated[float, typer.Option(help="First rate.")] = 1e-5,
+    high: Annotated[float, typer.Option(help="Last rate.")] = 10.0,
+    steps: Annotated[int, typer.Option(help="Updates.")] = 100,
+    spacing: Annotated[str, typer.Option(help="exponential or linear.")] = "exponential",
+    objective: Annotated[str, typer.Option(help="training or validation loss.")] = "training",
+    rules: Annotated[bool, typer.Option(help="Show other people's rules too.")] = False,
+    out: Out = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find the learning rate for a task: a range test, its curve and what it suggests."""
+    from lehr.finder import RULES, range_test
+    from lehr.finder.suggest import USES
+    from lehr.finder.terminal import draw_text
+    from lehr.recipes.tasks import find_task, make_learner
+
+    check_drawable(out)
+    find_task(task)
+    ensure_data(task)
+    with errors.status(f"range test of {task}, {steps} updates"):
+        learner = make_learner(task, whole("--seed", seed, at_least=0))
+        options = {"low": low, "high": high, "steps": steps, "spacing": spacing}
+        sweep = range_test(learner, **options, objective=objective)  # type: ignore[arg-type]
+    if out is not None:
+        sweep.plot().savefig(out)
+    suggestions = [sweep.suggest(use) for use in USES]
+    others = [rule(sweep) for rule in RULES.values()] if rules else []
+    if as_json:
+        found = [vars(s) for s in suggestions + others]
+        print(json.dumps({"sweep": json.loads(sweep.to_json()), "suggestions": found}))
+        return
+    marks = {s.rule[0]: s.lr for s in suggestions[:2] if s.lr is not None}
+    print(f"smoothed {sweep.objective} loss over the learning rate\n{draw_text(sweep, marks)}")
+    table = Table("use", "mark", "rate", "from", "to", "why", title=f"{task}, seed {seed}")
+    for s in suggestions + others:
+        rates = ["none" if x is None else f"{x:.2g}" for x in (s.lr, s.low, s.high)]
+        mark = s.rule[0] if s in suggestions[:2] and s.lr is not None else ""
+        table.add_row(s.rule.replace("_", " "), mark, *rates, s.reason)
+    rich.print(table)
+    ended = f"{len(sweep.losses)} of {sweep.steps} updates; ended: {sweep.stopped}"
+    rich.print(
+        ended + (f"; drawn to {out}" if out is not None else "; draw it with --out find.svg")
+    )

@@ -1,0 +1,61 @@
+"""The terminal while a study runs: how far it is, and what each running trial does."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.table import Table
+
+from lehr.cli.common import errors
+
+if TYPE_CHECKING:
+    from lehr.study import Study
+    from lehr.study.conduct import Progress as Said
+
+
+@contextlib.contextmanager
+def watched(study: Study) -> Iterator[Callable[[Said], None]]:
+    """Show a study's progress: a live table, or a line for every tenth."""
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=errors)
+    row = bar.add_task("starting", total=None)
+    if not errors.is_terminal:
+        yield _lines()
+        return
+    with Live(bar, console=errors, refresh_per_second=4, transient=True) as live:
+
+        def progress(said: Said) -> None:
+            bar.update(row, completed=said.done, total=said.total, description=said.part)
+            live.update(Group(bar, _running(said)))
+
+        yield progress
+
+
+def _running(said: Said) -> Table:
+    table = Table("running", "step", "rate", "loss", box=None, padding=(0, 2))
+    for trial in said.running.values():
+        if "step" not in trial:
+            table.add_row(trial["label"], "starting")
+            continue
+        loss = "not finite" if trial["loss"] is None else f"{trial['loss']:.4g}"
+        step = f"{trial['step']:,} of {trial['steps']:,}"
+        table.add_row(trial["label"], step, f"{trial['lr']:.3g}", loss)
+    return table
+
+
+def _lines() -> Callable[[Said], None]:
+    told = -1
+
+    def progress(said: Said) -> None:
+        nonlocal told
+        tenth = said.done * 10 // said.total
+        if tenth > told:
+            told = tenth
+            errors.print(f"{said.done} of {said.total} done ({said.part})", highlight=False)
+
+    return progress

@@ -1,0 +1,104 @@
+"""``lehr runs``: the studies of a folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import rich
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from lehr.cli.common import AsJson
+from lehr.schedule.check import one_of
+
+app = typer.Typer(no_args_is_help=True, help="List, show, export and delete studies.")
+
+Runs = Annotated[Path, typer.Option(help="Folder of the results.")]
+Id = Annotated[str, typer.Argument(help="A study's id, as `lehr runs list` shows it.")]
+
+
+@app.command("list")
+def list_studies(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+    """List the studies of a folder."""
+    studies = _studies(runs)
+    if as_json:
+        print(json.dumps(studies))
+        return
+    table = Table("id", "task", "arms", "budgets", "seeds", "finished jobs", "begun")
+    for study in studies:
+        d = study["definition"]
+        unit = "epochs" if "epochs" in d else "steps"
+        budgets = f"{', '.join(map(str, d[unit]))} {unit}"
+        seeds = str(len(d["judging seeds"]))
+        cells = (study["id"], d["task"], ", ".join(d["arms"]), budgets, seeds)
+        table.add_row(*map(escape, (*cells, str(study["finished"]), study["begun"])))
+    rich.print(table)
+
+
+@app.command()
+def show(study: Id, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
+    """Show a finished study: table and verdict."""
+    results = _results(study, runs)
+    if as_json:
+        print(results.to_json())
+        return
+    rich.print(results.table())
+    print(results.verdict())
+
+
+@app.command()
+def export(
+    study: Id,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    runs: Runs = Path("runs"),
+) -> None:
+    """Write a finished study to a folder: definition, results, frames as CSV, figures, report."""
+    from lehr.study.file import dump_study
+
+    results = _results(study, runs)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "study.yaml").write_text(dump_study(results.study), encoding="utf-8")
+    (out / "results.json").write_text(results.to_json(), encoding="utf-8")
+    for name, frame in results.frames().items():
+        frame.to_csv(out / f"{name}.csv", index=False)
+    results.figures(out / "figures")
+    results.report(out / "report.html")
+    print(f"exported to {out}")
+
+
+@app.command()
+def delete(
+    study: Id,
+    runs: Runs = Path("runs"),
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a study and the jobs that no other study shares."""
+    from lehr.study.storage import Storage
+
+    found = _found(study, runs)
+    if not yes:
+        typer.confirm(f"delete study {found['id']} on {found['definition']['task']}?", abort=True)
+    with Storage(runs) as storage:
+        jobs = storage.delete(found["id"])
+    print(f"deleted study {found['id']} and {jobs} jobs")
+
+
+def _studies(runs: Path) -> list[dict[str, Any]]:
+    from lehr.study.storage import Storage
+
+    with Storage(runs, readonly=True) as storage:
+        return storage.studies()
+
+
+def _found(study: str, runs: Path) -> dict[str, Any]:
+    known = {found["id"]: found for found in _studies(runs)}
+    return known[one_of("study", study, known, f"`lehr runs list --runs {runs}` shows them")]
+
+
+def _results(study: str, runs: Path) -> Any:
+    from lehr.study.file import study_of
+
+    return study_of(_found(study, runs)["definition"], runs).results()

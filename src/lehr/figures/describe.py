@@ -1,0 +1,62 @@
+"""Figures of schedules and policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from lehr.figures.style import MOST_POINTS, SIZE, STYLE, legend, new_figure, styles
+from lehr.policy import Policy
+from lehr.schedule import Constant, Schedule
+from lehr.schedule.check import fail, whole
+
+
+def draw_schedules(schedules: dict[str, Schedule], steps: int | None = None) -> Figure:
+    """Return a figure of schedules by name over ``steps`` steps, or over their own lengths."""
+    steps = _span(schedules.values(), steps)
+    figure, axes = new_figure("step", "value")
+    _draw_over_steps(axes, schedules, steps)
+    return figure
+
+
+def draw_policy(policy: Policy, steps: int | None = None) -> Figure:
+    """Return a figure of a policy: one panel for each hyperparameter that it moves."""
+    panels = {
+        name: target if isinstance(target, dict) else {"": target}
+        for name, target in policy.targets.items()
+    }
+    steps = _span([s for panel in panels.values() for s in panel.values()], steps)
+    with mpl.rc_context(STYLE):
+        figure = Figure((SIZE[0], SIZE[1] * (1 + len(panels)) / 2), layout="constrained")
+        grid = figure.subplots(len(panels), sharex=True, squeeze=False)
+    for axes, (name, panel) in zip(grid[:, 0], panels.items(), strict=True):
+        _draw_over_steps(axes, panel, steps)
+        axes.set_ylabel({"lr": "learning rate"}.get(name, name.replace("_", " ")))
+    axes.set_xlabel("step")
+    return figure
+
+
+def _span(schedules: Iterable[Schedule], steps: int | None) -> int:
+    """Return how many steps to draw, or raise if a schedule does not tell."""
+    lengths = []
+    for schedule in schedules:
+        if not schedule.resolved:
+            way_out = "call .resolve(steps=...) first"
+            fail("schedule", "in whole steps before it is drawn", schedule, way_out)
+        if isinstance(schedule.length, int):
+            lengths.append(schedule.length)
+        elif steps is None and not isinstance(schedule, Constant):
+            fail("steps", "given for a schedule without an end", None, "pass steps=")
+    if steps is None and not lengths:
+        fail("steps", "given for a schedule without an end", None, "pass steps=")
+    return max(lengths) if steps is None else whole("steps", steps)
+
+
+def _draw_over_steps(axes: Axes, schedules: dict[str, Schedule], steps: int) -> None:
+    at = sorted({round(i * steps / MOST_POINTS) for i in range(MOST_POINTS + 1)})
+    for (name, schedule), style in zip(schedules.items(), styles(), strict=False):
+        axes.plot(at, [schedule(t) for t in at], drawstyle="steps-post", label=name, **style)
+    legend(axes)

@@ -1,0 +1,47 @@
+"""The figure of a diagnosis."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib import ticker
+from matplotlib.figure import Figure
+
+from lehr.figures.style import COLOURS, SIZE, STYLE, legend
+
+if TYPE_CHECKING:
+    from lehr.diagnosis import Diagnosis
+
+
+def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
+    """Return a figure: activations, saturated share and gradient norm by layer, one below other."""
+    layers, at = diagnosis.layers, range(len(diagnosis.layers))
+    with mpl.rc_context(STYLE):
+        height = SIZE[1] * 2
+        figure = Figure((SIZE[0], height), layout="constrained")
+        top, middle, bottom = figure.subplots(3, sharex=True)
+    mean = np.array([layer.mean for layer in layers])
+    spread = np.array([layer.spread for layer in layers])
+    blue, red, green = COLOURS[:3]
+    top.plot(at, mean, "o-", color=blue, markersize=3, label="mean")
+    top.fill_between(at, mean - spread, mean + spread, color=blue, alpha=0.2, label="± spread")
+    top.set_ylabel("activation")
+    legend(top)
+    shares = [math.nan if s is None else 100 * s for s in (layer.saturated for layer in layers)]
+    middle.bar(at, shares, color=red)
+    middle.set_ylabel("saturated (%)")
+    middle.set_ylim(0, 100)
+    norms = [(i, g) for i, g in enumerate(layer.gradient for layer in layers) if g]
+    bottom.plot([i for i, _ in norms], [g for _, g in norms], "o-", color=green, markersize=3)
+    if norms:
+        bottom.set_yscale("log")
+    bottom.set_ylabel("gradient norm\n(log scale)")
+    bottom.set_xlabel("layer")
+    if len(layers) <= 12:
+        bottom.set_xticks(at, [layer.name for layer in layers], rotation=45, ha="right", fontsize=7)
+    else:
+        bottom.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    return figure

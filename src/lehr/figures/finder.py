@@ -1,0 +1,58 @@
+"""Figures of range tests."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lehr.figures.style import COLOURS, finite, legend, new_figure
+
+if TYPE_CHECKING:
+    from lehr.finder import Sweep
+
+
+def draw_sweep(sweep: Sweep) -> Figure:
+    """Return a figure of a range test: raw losses, the smoothed line, the suggestions."""
+    return draw_sweeps([sweep])
+
+
+def draw_sweeps(sweeps: Sequence[Sweep]) -> Figure:
+    """Return a figure of range tests on one task: a line and a band, what they suggest."""
+    from lehr.finder import agree, smoothed
+
+    whole = {"training": "training loss of the batch", "validation": "validation loss"}
+    figure, axes = new_figure("learning rate (log scale)", whole[sweeps[0].objective])
+    axes.set_xscale("log")
+    for sweep in sweeps:
+        axes.plot(sweep.rates, sweep.losses, ".", color="#999999", markersize=3, alpha=0.7)
+    axes.plot([], [], ".", color="#999999", label="as measured")
+    lines = [smoothed(sweep) for sweep in sweeps]
+    rates = min((rates for rates, _ in lines), key=len)
+    heights = [np.interp(rates, *line) for line in lines if line[0]]
+    if heights:
+        axes.plot(rates, np.mean(heights, 0), color=COLOURS[0], label="smoothed, centred")
+    if len(heights) > 1:
+        low, high = np.min(heights, 0), np.max(heights, 0)
+        label = f"the {len(heights)} seeds"
+        axes.fill_between(rates, low, high, color=COLOURS[0], alpha=0.2, label=label)
+    uses = (("constant", "-."), ("one-cycle", "--"))
+    for (use, dashes), colour in zip(uses, COLOURS[1:], strict=False):
+        lr = agree(sweeps, use).lr
+        if lr is not None:
+            axes.axvline(lr, color=colour, linestyle=dashes, label=f"{use}: {lr:.2g}")
+    ends = [sweep.rates[-1] for sweep in sweeps if sweep.stopped != "end"]
+    if ends:
+        axes.axvspan(min(ends), 2 * max(ends), color="#d62728", alpha=0.12, label="diverged")
+    begin = statistics.median([s.losses[0] for s in sweeps])
+    seen = [loss for s in sweeps for loss in finite(s.losses)]
+    if seen and math.isfinite(begin) and min(seen) < begin:
+        # what lies far above the start has diverged; it would squeeze the rest
+        fall = begin - min(seen)
+        axes.set_ylim(min(seen) - 0.05 * fall, begin + 0.6 * fall)
+    legend(axes)
+    return figure

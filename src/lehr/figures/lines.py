@@ -1,0 +1,81 @@
+"""Figures of lines by name, and of paths over a landscape."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from lehr.figures.style import legend, new_figure, styles
+
+Line = tuple[Sequence[float], Sequence[float]]
+
+
+def draw_lines(
+    lines: Mapping[str, Line],
+    x: str,
+    y: str,
+    *,
+    log: str = "",
+    top: float | None = None,
+    second: Mapping[str, Line] | None = None,
+    second_y: str = "",
+) -> Figure:
+    """Return a figure of lines by name.
+
+    Args:
+        lines: name to (x values, y values).
+        x: what the horizontal axis shows, with its unit.
+        y: what the vertical axis shows, with its unit.
+        log: the axes with a logarithmic scale: "x", "y" or "xy".
+        top: upper end of the vertical axis.
+        second: lines on a second axis, at the right.
+        second_y: what that axis shows.
+    """
+    figure, axes = new_figure(x, y)
+    fresh = iter(styles())
+    for name, (across, up) in lines.items():
+        axes.plot(across, up, label=name, **next(fresh))
+    if second:
+        right = axes.twinx()
+        right.set_ylabel(second_y)
+        right.spines["right"].set_visible(True)
+        right.grid(visible=False)
+        for name, (across, up) in second.items():
+            style = next(fresh) | {"linestyle": ":"}
+            right.plot(across, up, **style)
+            axes.plot([], [], label=name, **style)
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    if top is not None:
+        axes.set_ylim(top=top)
+    legend(axes)
+    return figure
+
+
+def draw_landscape(
+    height: Any, paths: Mapping[str, Sequence[tuple[float, float]]], box: tuple[float, ...]
+) -> Figure:
+    """Return a figure of a function of two weights as contours, and of paths over it.
+
+    Args:
+        height: ``f(x, y)`` on arrays.
+        paths: name to the points visited.
+        box: left, right, bottom and top end of what is drawn.
+    """
+    figure, axes = new_figure("first weight (no unit)", "second weight (no unit)")
+    left, right, low, high = box
+    x, y = np.meshgrid(np.linspace(left, right, 200), np.linspace(low, high, 200))
+    contours = axes.contour(x, y, height(x, y), levels=15, colors="#999999", linewidths=0.7)
+    axes.clabel(contours, inline=True, fontsize=6)
+    for (name, path), style in zip(paths.items(), styles(), strict=False):
+        across, up = zip(*path, strict=True)
+        axes.plot(across, up, marker=".", markersize=3, label=name, **style)
+    axes.set_xlim(left, right)
+    axes.set_ylim(low, high)
+    legend(axes)
+    return figure

@@ -1,0 +1,175 @@
+"""Figures of what studies found."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter, MaxNLocator
+
+from lehr.figures.style import MOST_POINTS, finite, legend, new_figure, styles
+
+if TYPE_CHECKING:
+    from lehr.study.results import Results
+
+
+def draw_rates(results: Results, name: str = "lr") -> Figure:
+    """Return a figure of the values really used, from the ledger, seed 0 of each arm."""
+    words = {"lr": "learning rate used (log scale)", "momentum": "momentum used"}
+    figure, axes = new_figure("epoch", words.get(name, name))
+    largest = 0.0
+    for arm, style in _arms(results):
+        first = results.records(arm)[0]
+        for used, values in first.trace.rates.items():
+            if used.partition("/")[0] != name:
+                continue
+            every = max(1, len(values) // MOST_POINTS)
+            epochs = [i / first.facts["steps_per_epoch"] for i in range(0, len(values), every)]
+            group = used.removeprefix(name).replace("/", " ")
+            axes.plot(epochs, values[::every], label=results.label(arm) + group, **style)
+            largest = max(largest, *values)
+    if name == "lr" and largest > 0:
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=largest * 1e-4)
+    legend(axes)
+    return figure
+
+
+def draw_losses(results: Results) -> Figure:
+    """Return a figure of the training loss: mean over seeds, and the spread as a band."""
+    figure, axes = new_figure("epoch", "training loss (log scale)")
+    for arm, style in _arms(results):
+        records = results.records(arm)
+        steps_per_epoch = records[0].facts["steps_per_epoch"]
+        size = min(max(1, steps_per_epoch // 10), records[0].facts["steps"])
+        curves = []
+        for record in records:
+            losses = record.trace.losses
+            starts = range(0, len(losses) - size + 1, size)
+            curves.append([statistics.fmean(losses[i : i + size]) for i in starts])
+        epochs = [(i + 0.5) * size / steps_per_epoch for i in range(len(curves[0]))]
+        _band(axes, epochs, curves, results.label(arm), style)
+    axes.set_yscale("log")
+    _plain_numbers(axes.yaxis)
+    legend(axes)
+    return figure
+
+
+def draw_metric(results: Results) -> Figure:
+    """Return a figure of the validation metric after each epoch: mean over seeds, and spread."""
+    metric = results.study.metric
+    figure, axes = new_figure("epoch", f"validation {_unit(results)}")
+    for arm, style in _arms(results):
+        records = results.records(arm)
+        curves = [
+            [_shown(results, entry["validation"][metric]) for entry in record.facts["history"]]
+            for record in records
+        ]
+        steps_per_epoch = records[0].facts["steps_per_epoch"]
+        epochs = [entry["step"] / steps_per_epoch for entry in records[0].facts["history"]]
+        _band(axes, epochs, curves, results.label(arm), style)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=epochs[-1] >= 1))
+    legend(axes)
+    return figure
+
+
+def draw_differences(results: Results) -> Figure:
+    """Return a figure of the intervals of the paired differences to the reference."""
+    unit = "points" if results.percent else results.study.metric
+    reference = results.label(results.reference)
+    figure, axes = new_figure(f"difference to {reference} on test data ({unit})", "")
+    scale = 100 if results.percent else 1
+    compared = results.comparisons()
+    for place, c in enumerate(reversed(compared.values())):
+        colour = {"better": "#009E73", "worse": "#D55E00"}.get(c.verdict, "#777777")
+        ends = [[scale * (c.difference - c.low)], [scale * (c.high - c.difference)]]
+        axes.errorbar([scale * c.difference], [place], xerr=ends, fmt="o", color=colour, capsize=4)
+    axes.axvline(0, color="black", linewidth=1)
+    axes.set_yticks(range(len(compared)), [results.label(arm) for arm in reversed(compared)])
+    axes.set_ylim(-0.6, len(compared) - 0.4)
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
+def draw_peaks(results: Results) -> Figure:
+    """Return a figure of the sensitivity to the peak: validation scores of every peak tried."""
+    figure, axes = new_figure("peak learning rate (log scale)", f"validation {_unit(results)}")
+    axes.set_xscale("log")
+    means = []
+    for arm, style in _arms(results):
+        if arm not in results.tuning or not results.tuning[arm].scores:
+            continue
+        tuning = results.tuning[arm]
+        peaks = sorted(tuning.scores)
+        curves = [
+            [_shown(results, tuning.scores[peak][i]) for peak in peaks]
+            for i in range(len(tuning.scores[peaks[0]]))
+        ]
+        _band(axes, peaks, curves, results.label(arm), style)
+        mean = statistics.fmean(_shown(results, x) for x in tuning.scores[tuning.peak])
+        axes.plot([tuning.peak], [mean], "o", color=style["color"], markersize=7)
+        means += [statistics.fmean(finite(at)) for at in zip(*curves, strict=True) if finite(at)]
+    if results.percent and means:
+        # what has hardly learnt would squeeze the rest
+        top, middle = max(means), statistics.median(means)
+        axes.set_ylim(max(min(means) - 1, top - 4 * max(top - middle, 1)), top + 1)
+    legend(axes)
+    return figure
+
+
+def draw_budgets(results: Results) -> Figure:
+    """Return a figure of the test metric over the budget: mean over seeds, and spread."""
+    study = results.study
+    unit = "updates" if study.unit == "steps" else study.unit
+    figure, axes = new_figure(f"budget ({unit}, log scale)", f"test {_unit(results)}")
+    axes.set_xscale("log")
+    for arm, style in _arms(results):
+        by_budget = [results.scores(arm, budget) for budget in study.budgets]
+        curves = [[_shown(results, x) for x in seed] for seed in zip(*by_budget, strict=True)]
+        _band(axes, [float(b) for b in study.budgets], curves, results.label(arm), style)
+    axes.set_xticks(study.budgets, [f"{budget:g}" for budget in study.budgets])
+    axes.set_xticks([], minor=True)
+    legend(axes)
+    return figure
+
+
+def _unit(results: Results) -> str:
+    return f"{results.study.metric}{' (%)' if results.percent else ''}"
+
+
+def _shown(results: Results, value: float | None) -> float:
+    return math.nan if value is None else value * (100 if results.percent else 1)
+
+
+def _plain_numbers(axis: Any) -> None:
+    axis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.7)))  # decades
+
+
+def _arms(results: Results) -> list[tuple[str, dict[str, Any]]]:
+    """Return each arm's style; the reference is a broad pale line that others can lie upon."""
+    styled = list(zip(results.study.arms, itertools.cycle(styles()), strict=False))
+    styled[0][1].update(linewidth=4, alpha=0.45)
+    return styled
+
+
+def _band(
+    axes: Axes,
+    x: Sequence[float],
+    curves: Sequence[Sequence[float]],
+    label: str,
+    style: dict[str, Any],
+) -> None:
+    """Draw the mean of the curves and a band of one standard deviation."""
+    points = [finite(values) for values in zip(*curves, strict=True)]  # diverged runs drop out
+    mean = [statistics.fmean(values) if values else math.nan for values in points]
+    spread = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]
+    axes.plot(x, mean, label=label, **style)
+    low = [m - s for m, s in zip(mean, spread, strict=True)]
+    high = [m + s for m, s in zip(mean, spread, strict=True)]
+    axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)

@@ -1,0 +1,25 @@
+"""Several processes that train together: what they see is made one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+
+def agreed(value: Any) -> Any:
+    """Return the mean of a number or an array over ``torch.distributed``, so that all decide alike.
+
+    On JAX and TensorFlow the processes of a run compute the same.
+    """
+    if keras.backend.backend() != "torch":
+        return value
+    from torch import distributed
+
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return value
+    values: list[Any] = [None] * distributed.get_world_size()
+    # on whatever device they talk
+    distributed.all_gather_object(values, keras.ops.convert_to_numpy(value))
+    return np.mean(values, axis=0)

@@ -1,0 +1,84 @@
+"""A trial under way, and how it is put on disk and taken up again, bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lehr.control import State
+from lehr.learner import Learner, Snapshot, Trace
+from lehr.policy import Policy
+
+_LEARNER = "learner/"
+
+
+@dataclass
+class Run:
+    """What a trial has done so far.
+
+    Attributes:
+        policy: in whole steps.
+        control: the controller's state, None without one.
+        trace: losses and rates of every update so far.
+        history: validation metrics, at the end of each epoch and of the run.
+        best: scores at the best validation metric so far, where the study asks for them.
+        seconds: of training and evaluation.
+    """
+
+    policy: Policy
+    control: State | None
+    trace: Trace = field(default_factory=Trace)
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    seconds: float = 0.0
+
+    @property
+    def step(self) -> int:
+        """How many updates have been made."""
+        return len(self.trace.losses)
+
+    @property
+    def factor(self) -> float:
+        """The controller's factor on the rate."""
+        return self.control.factor if self.control else 1.0
+
+    def save(self, learner: Learner, path: Path) -> None:
+        """Write the run and its learner as one file of arrays and JSON, beside, then renamed."""
+        held = learner.snapshot()
+        arrays = {f"{_LEARNER}{name}": array for name, array in held.arrays.items()}
+        facts = {
+            "learner": held.facts,
+            "control": self.control and vars(self.control),
+            "history": self.history,
+            "best": self.best,
+            "seconds": self.seconds,
+        }
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Snapshot(arrays | curves(self.trace), facts).save(path)
+
+    def load(self, learner: Learner, path: Path) -> None:
+        """Take up what `save` wrote, the learner too."""
+        saved = Snapshot.load(path)
+        facts, arrays = saved.facts, saved.arrays
+        parts = {n: a for n, a in arrays.items() if n.startswith(_LEARNER)}
+        held = {name.removeprefix(_LEARNER): array for name, array in parts.items()}
+        learner.restore(Snapshot(held, facts["learner"]))
+        self.control = facts["control"] and State(**facts["control"])
+        self.trace = trace_of({n: a for n, a in arrays.items() if n not in parts})
+        self.history, self.best = facts["history"], facts["best"]
+        self.seconds = facts["seconds"]
+
+
+def curves(trace: Trace) -> dict[str, Any]:
+    """Return a trace as arrays by name: "losses", "rates/lr" and so on."""
+    import numpy as np
+
+    rates = {f"rates/{name}": np.array(values) for name, values in trace.rates.items()}
+    return {"losses": np.array(trace.losses), **rates}
+
+
+def trace_of(arrays: dict[str, Any]) -> Trace:
+    """Return the trace that `curves` made arrays of."""
+    rates = {n.removeprefix("rates/"): a.tolist() for n, a in arrays.items() if n != "losses"}
+    return Trace(arrays["losses"].tolist(), rates)

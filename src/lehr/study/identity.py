@@ -1,0 +1,56 @@
+"""What a job is called: the hash of everything that its result depends on."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import itertools
+import json
+from functools import cache
+from typing import Any
+
+import lehr
+from lehr.recipes.tasks import BUILT_IN, source_digest
+from lehr.study.engine import backend
+from lehr.study.jobs import Job
+
+_BACKENDS = {
+    "jax": ("jax", "jaxlib"),
+    "tensorflow": ("tensorflow", "tensorflow-cpu"),
+    "torch": ("torch",),
+}
+
+
+@cache
+def versions(task: str) -> dict[str, str]:
+    """Return the versions that a result depends on: lehr's and the frameworks'."""
+    found = {"lehr": lehr.__version__}
+    for name in _frameworks(task):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _frameworks(task: str) -> tuple[str, ...]:
+    if task in BUILT_IN:  # on Keras: what else is installed does not matter
+        return ("numpy", "keras", *_BACKENDS.get(backend(), ()))
+    return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
+
+
+def identity(job: Job) -> str:
+    """Return a job's name: the hash of its definition, the task's file, backend and versions."""
+    task = job["task"]
+    source = source_digest(task)
+    whole = {"job": job, "backend": backend(), "versions": versions(task), "source": source}
+    return _digest(whole)
+
+
+def study_id(definition: dict[str, Any]) -> str:
+    """Return a study's name: the hash of its definition, short enough to type."""
+    return _digest(definition)[:8]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:32]

@@ -1,0 +1,60 @@
+"""What makes a trial trustworthy: rates that were really used, runs that are really paired."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from lehr.learner import Learner, Trace, flat, scheduled
+from lehr.policy import Policy
+from lehr.schedule.check import fail
+
+_TOLERANCE = 4e-7  # of the largest value: what float32 in a graph is held to
+
+
+class LedgerError(RuntimeError):
+    """The optimizer did not use what the policy says."""
+
+
+def check_ledger(trace: Trace, policy: Policy, first: int, factor: float) -> None:
+    """Raise at the first update whose value was not the policy's."""
+    wanted = [flat(values) for values in scheduled(policy, first, len(trace.losses), factor)]
+    for name in wanted[0]:
+        used = trace.rates.get(name, [])
+        if len(used) != len(wanted):
+            raise LedgerError(f"{name} was recorded {len(used)} times in {len(wanted)} updates")
+        largest = max(abs(values[name]) for values in wanted)
+        for i, (value, values) in enumerate(zip(used, wanted, strict=True)):
+            if not abs(value - values[name]) <= _TOLERANCE * largest:
+                raise LedgerError(
+                    f"{name} must be {values[name]!r} in update {first + i}, "
+                    f"the optimizer used {value!r}"
+                )
+
+
+def pairing(learner: Learner, steps: int) -> dict[str, str]:
+    """Return what a run of this many updates has in common with its pair, before it begins."""
+    digest = hashlib.sha256()
+    for step in range(steps):
+        digest.update(learner.rows(step).tobytes())
+    return {"initial state": learner.snapshot().digest(), "batches": digest.hexdigest()}
+
+
+def check_pairs(trials: dict[tuple[str, int, int], Any], optimizers: dict[str, str | None]) -> None:
+    """Raise unless all trials of a budget and seed began alike and saw the same batches.
+
+    Arms with other optimizers have other slots: of them only batches and first loss are compared.
+
+    Args:
+        trials: by arm, budget and seed.
+        optimizers: each arm's own optimizer, None for the task's.
+    """
+    first: dict[tuple[object, ...], tuple[str, str]] = {}
+    for (arm, budget, seed), trial in trials.items():
+        for what, value in trial.facts["pairing"].items():
+            alike = optimizers[arm] if what == "initial state" else None
+            known, wanted = first.setdefault((what, budget, seed, alike), (arm, value))
+            if value != wanted:
+                way_out = "the task must make the same Learner whenever it is given the same seed"
+                where = f"{what} of {arm}, seed {seed},"
+                fail(where, f"the same as of {known}", value, way_out)

@@ -1,0 +1,96 @@
+"""TensorBoard event files: one run for each trial, and for each arm its mean and its interval."""
+
+from __future__ import annotations
+
+import math
+import os
+import statistics
+from pathlib import Path
+from typing import Any
+
+from lehr.study.results import Results
+
+try:
+    from tensorboardX import SummaryWriter
+    from tensorboardX.summary import hparams
+except ImportError as error:
+    message = f"event files need tensorboardX ({error}); pip install 'lehr[study]'"
+    raise ImportError(message) from error
+
+_CONFIDENCE = 0.95
+_MOST_POINTS = 1000
+
+
+def write_events(results: Results, folder: str | os.PathLike[str]) -> None:
+    """Write the trials of the largest budget to ``ARM/seed-N`` and each arm to ``ARM/mean``.
+
+    A mean stands at every validation with the ends of the 95 % t interval of the mean over seeds;
+    TensorBoard's Custom Scalars draw them as a line in a band.
+    HParams has a row for each trial: arm, peak, optimizer, budget, seed; the test scores.
+    """
+    for arm in results.study.arms:
+        records = results.records(arm)
+        for seed, record in zip(results.seeds(arm), records, strict=True):
+            with _fresh(Path(folder, _file_name(arm), f"seed-{seed}")) as writer:
+                _write_trial(writer, results, arm, seed, record)
+        with _fresh(Path(folder, _file_name(arm), "mean")) as writer:
+            _write_mean(writer, [record.facts["history"] for record in records])
+
+
+def _fresh(place: Path) -> Any:
+    """Return a writer to a run; what was written there before would be drawn over it."""
+    for old in place.glob("events.out.tfevents.*"):
+        old.unlink()
+    return SummaryWriter(str(place))
+
+
+def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any) -> None:
+    study, trace = results.study, record.trace
+    every = max(1, len(trace.losses) // _MOST_POINTS)
+    for name, values in {"loss": trace.losses, **trace.rates}.items():
+        for step in range(0, len(values), every):
+            writer.add_scalar(f"training/{name}", values[step], step)
+    for entry in record.facts["history"]:
+        for name, value in entry["validation"].items():
+            writer.add_scalar(f"validation/{name}", _number(value), entry["step"])
+    scores = {f"test/{name}": _number(value) for name, value in record.facts["test"].items()}
+    settings = {
+        "arm": arm,
+        "peak": results.peaks[arm] or "as given",
+        "optimizer": study.arms[arm].optimizer or "the task's",
+        study.unit: study.budgets[-1],
+        "seed": seed,
+    }
+    for summary in hparams(settings, scores):
+        writer.file_writer.add_summary(summary)
+    for name, value in scores.items():
+        writer.add_scalar(name, value, record.facts["steps"])
+
+
+def _write_mean(writer: Any, histories: list[list[dict[str, Any]]]) -> None:
+    from scipy import stats
+
+    for entries in zip(*histories, strict=True):
+        for name in entries[0]["validation"]:
+            values = [_number(entry["validation"][name]) for entry in entries]
+            mean, half = statistics.fmean(values), math.nan
+            if all(map(math.isfinite, values)) and len(values) > 1:
+                t = float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1))
+                half = t * statistics.stdev(values) / math.sqrt(len(values))
+            step = entries[0]["step"]
+            for tag, value in zip(_tags(name), (mean, mean - half, mean + half), strict=True):
+                writer.add_scalar(tag, value, step)
+    bands = {name: ["Margin", _tags(name)] for name in histories[0][0]["validation"]}
+    writer.add_custom_scalars({"mean and 95 % interval over seeds": bands})
+
+
+def _tags(name: str) -> list[str]:
+    return [f"validation/{name}", f"low/{name}", f"high/{name}"]
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _file_name(arm: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_. " else "-" for c in arm)

@@ -1,0 +1,51 @@
+"""Which peaks an arm tries, and which one it gets: the same rule and the same cost for all."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+FACTOR = 2.0  # between neighbouring peaks
+_MOST_PEAKS_MORE = 8
+
+
+def peak_grid(centre: float, peaks: int) -> list[float]:
+    """Return peaks around a centre, each twice the one before, in three significant digits.
+
+    >>> peak_grid(0.1, 5)
+    [0.025, 0.05, 0.1, 0.2, 0.4]
+    """
+    half = peaks // 2
+    return [_short(centre * FACTOR**k) for k in range(-half, half + 1)]
+
+
+def wider(grid: Sequence[float], best: float, peaks: int) -> list[float]:
+    """Return the peaks to add to a grid whose best one stands at its edge, else none.
+
+    >>> wider([0.05, 0.1, 0.2], best=0.2, peaks=3), wider([0.05, 0.1, 0.2], best=0.1, peaks=3)
+    ([0.4, 0.8], [])
+    """
+    if peaks == 1 or len(grid) >= peaks + _MOST_PEAKS_MORE:
+        return []
+    if best == min(grid):
+        return [_short(best / FACTOR**k) for k in (1, 2)]
+    if best == max(grid):
+        return [_short(best * FACTOR**k) for k in (1, 2)]
+    return []
+
+
+def best_peak(scores: Mapping[float, Sequence[float]], mode: str) -> float | None:
+    """Return the peak of the best mean score; one that is not finite anywhere is out.
+
+    >>> best_peak({0.1: [0.8, 0.9], 0.2: [0.9, float("nan")]}, "max")
+    0.1
+    """
+    means = {p: statistics.fmean(s) for p, s in scores.items() if all(map(math.isfinite, s))}
+    if not means:
+        return None
+    return (max if mode == "max" else min)(means, key=means.__getitem__)
+
+
+def _short(peak: float) -> float:
+    return float(f"{peak:.3g}")
