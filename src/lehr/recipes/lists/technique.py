@@ -97,6 +97,7 @@ _SIGNALS: list[Recipe] = [
         5,
         options={"hidden": (300, *[100] * 99)},
         published=published(3, "48", loss=0.5569, val_loss=0.4907, val_accuracy=0.8218),
+        notes=("differs from run to run by more than a point: the published figures are one draw",),
     ),
     fashion(
         "signals/relu-100-layers",
@@ -110,6 +111,7 @@ _SIGNALS: list[Recipe] = [
             "initializer": "he_normal",
         },
         published=published(4, "53", loss=0.7288, val_loss=0.6638, val_accuracy=0.7380),
+        notes=("differs much from run to run: the published figures are one draw",),
     ),
 ]
 _BATCH_NORM = [
