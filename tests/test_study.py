@@ -19,11 +19,14 @@ from lehr.recipes.arms import standard_arms
 from lehr.recipes.tasks import find_task
 from lehr.report import render
 from lehr.study import Arm, Results, Study, TrialError, words
-from lehr.study.conduct import Progress, centre
+from lehr.study.conduct import Progress
+from lehr.study.file import study_of
+from lehr.study.identity import study_id
 from lehr.study.jobs import sweep_jobs, tuning_seeds
 from lehr.study.ledger import LedgerError, check_ledger, check_pairs
-from lehr.study.storage import Record
+from lehr.study.storage import Record, Storage
 from lehr.study.trials import run_job
+from lehr.study.tuning import centre
 
 ARMS = {
     "fixed": Arm(1.0, tune="constant"),
@@ -286,9 +289,28 @@ def test_arms_that_did_the_same_say_so(results: Results) -> None:
     assert "plateau (the same on every seed)" in same.verdict()
 
 
-def test_a_diverged_reference_is_refused(results: Results) -> None:
-    with pytest.raises(ValueError, match="accuracy must be finite on all seeds for the reference"):
-        diverging(results, "fixed").verdict()
+def test_a_diverged_reference_is_told_and_everything_else_is_there(
+    results: Results, tmp_path: Path
+) -> None:
+    broken = diverging(results, "fixed")
+    assert broken.comparisons() == {}
+    assert "The reference fixed diverged, so nothing is compared: lower its" in broken.verdict()
+    assert {row["verdict"] for row in words.rows(broken)[1:]} == {"not compared"}
+    assert json.loads(broken.to_json())["scores"]["fixed"][1] is None
+    broken.report(tmp_path / "report.html")
+
+
+def test_a_run_whose_loss_is_not_finite_has_diverged_whatever_its_accuracy(
+    results: Results,
+) -> None:
+    trials = dict(results.trials)
+    record = trials["plateau", 3, 0]
+    *rest, last = record.facts["history"]
+    facts = record.facts | {"history": [*rest, last | {"loss": None}]}
+    trials["plateau", 3, 0] = Record(record.id, facts, record.path)
+    broken = dataclasses.replace(results, trials=trials)
+    assert broken.diverged("plateau") == 1
+    assert "plateau diverged on 1 of 3 seeds." in broken.verdict()
 
 
 def test_parameter_groups_go_through_trial_ledger_and_figure(tmp_path: Path) -> None:
@@ -311,7 +333,7 @@ def test_a_ledger_that_says_nothing_is_caught() -> None:
         ({"metric": "acuracy"}, "metric must be one of loss, accuracy, got 'acuracy'"),
         ({"restore_best": True}, "restore_best must be False in a study, got True"),
         ({"monitor": "val_los"}, "monitor must be one of .*; did you mean val_loss"),
-        ({"peak": 0.5}, r"largest rate must be the peak chosen, 0\.5, got 0\.1; write a tuned"),
+        ({"peak": 0.05}, r"largest rate must be at most the peak chosen, 0\.05, got 0\.1; write"),
     ],
 )
 def test_faults_of_the_definition_are_found_before_training(
@@ -322,6 +344,100 @@ def test_faults_of_the_definition_are_found_before_training(
     control = lehr.Plateau(changes.pop("monitor", "val_loss"), restore_best=best)
     with pytest.raises(ValueError, match=message):
         run_job(toys.trial_job(lehr.Policy(lr=0.1, control=control), **changes), tmp_path)
+
+
+def test_a_task_file_that_changes_while_it_runs_fails_what_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = tmp_path / "task_that_changes.py"
+    task.write_text("from toys import slow as make\n")
+    study = Study("task_that_changes:make", {"a": 0.01, "b": 0.02}, epochs=2, seeds=3)
+
+    def edit(said: Progress) -> None:
+        if said.done == 2:
+            task.write_text("from toys import toy as make\n")
+
+    with pytest.raises(TrialError, match="the task's file must be the same all through a study"):
+        study.run(workers=1, progress=edit)
+
+
+def test_results_stay_readable_when_the_task_file_has_changed_or_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = tmp_path / "task_that_goes.py"
+    task.write_text("from toys import toy as make\n")
+    arms = {"a": Arm(1.0, tune="constant"), "b": 0.02}
+    study = Study("task_that_goes:make", arms, epochs=1, seeds=2, peaks=3, storage=tmp_path / "r")
+    before = study.run().to_json()
+    task.write_text("from toys import toy as make  # a comment\n")
+    assert study.results().to_json() == before
+    task.unlink()
+    sys.modules.pop("task_that_goes")
+    with Storage(tmp_path / "r", readonly=True) as storage:
+        (one,) = storage.studies()
+    assert study_of(one["definition"], tmp_path / "r").results().to_json() == before
+
+
+def test_studies_with_another_reference_are_others() -> None:
+    one, other = Study("toys:toy", {"a": 0.1, "b": 0.2}), Study("toys:toy", {"b": 0.2, "a": 0.1})
+    assert one != other
+    assert study_id(one.to_dict()) != study_id(other.to_dict())
+
+
+def test_another_metric_is_read_from_what_there_is(tmp_path: Path) -> None:
+    study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
+    study.run()
+    ran = []
+    other = dataclasses.replace(study, metric="loss", mode="min")
+    found = other.run(progress=lambda said: ran.append(said.finished) if said.finished else None)
+    assert ran == []
+    assert found.scores("a")[0] == found.trials["a", 1, 0].facts["test"]["loss"]
+
+
+def test_a_learner_that_forgets_its_momentum_is_not_used_again(tmp_path: Path) -> None:
+    arms = {"a": 0.01, "b": 0.02}
+    study = Study("toys:forgetful", arms, epochs=2, seeds=2, storage=tmp_path)
+    found = study.run(workers=1)
+    for seed in range(2):
+        alone = toys.Forgetful(seed).train(lehr.Policy(0.02), 16)
+        assert found.trials["b", 2, seed].trace == alone
+
+
+def test_a_task_that_asks_gets_no_answer_and_its_prints_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    study = Study("toys:asking", {"a": 0.01}, epochs=1, seeds=2, storage=tmp_path)
+    with pytest.raises(TrialError, match=r"seed 0 failed .*\n(.*\n)*asking 0\n(.*\n)*EOFError"):
+        study.run(workers=1)
+
+
+def test_missing_test_data_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    arms = {"a": Arm(1.0, tune="constant")}
+    study = Study("toys:untested", arms, epochs=1, seeds=2, storage=tmp_path)
+    finished = []
+    with pytest.raises(TrialError, match=r"range test on .*\n(.*\n)*.*split must be one of valid"):
+        study.run(progress=lambda said: finished.extend([said.finished] if said.finished else []))
+    assert finished == []
+
+
+def test_a_process_that_cannot_be_started_fails_its_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object, **options: object) -> None:
+        raise OSError("out of memory")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    study = Study("toys:toy", {"a": 0.01}, epochs=1, seeds=2, storage=tmp_path)
+    with pytest.raises(TrialError, match=r"failed \(and 1 more jobs\):\nOSError: out of memory"):
+        study.run()
+
+
+def test_the_standard_arms_fit_into_one_epoch(tmp_path: Path) -> None:
+    study = Study("toys:toy", standard_arms(), epochs=1, seeds=2, peaks=1, storage=tmp_path)
+    assert len(study.run().trials) == 10
 
 
 def test_a_changed_task_file_runs_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -368,6 +484,31 @@ def test_bad_definitions_are_refused(arguments: dict, message: str) -> None:
     good = {"task": "toys:toy", "arms": ARMS}
     with pytest.raises(ValueError, match=message):
         Study(**good | arguments)
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "..", ".a", "$x$", "[/b]", "a" * 61])
+def test_names_that_could_not_be_files_or_labels_are_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="name of an arm must be 1 to 60 letters, digits, spaces"):
+        Study("toys:toy", {name: 0.1})
+    with pytest.raises(ValueError, match="optimizer must be 1 to 60 letters, digits, spaces"):
+        Arm(0.1, optimizer=name)
+
+
+def test_what_would_fail_later_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match="name of an arm must be text, got 1"):
+        Study("toys:toy", {1: 0.1})
+    with pytest.raises(TypeError, match="storage must be a folder, got None"):
+        Study("toys:toy", {"a": 0.1}, storage=None)
+    with pytest.raises(ValueError, match="task must be in a module of its own"):
+        Study("__main__:task", {"a": 0.1})
+    with pytest.raises(ValueError, match="stop_early must be False with 5 seeds"):
+        Study("toys:toy", {"a": 0.1}, seeds=5, stop_early=True)
+    with pytest.raises(ValueError, match=r"largest rate of a tuned policy must be 1, got 0\.1;"):
+        Arm(lehr.one_cycle(0.1), tune="one-cycle")
+    with pytest.raises(ValueError, match="from_function"):
+        Arm(lehr.from_function(lambda step: 0.1))
+    with pytest.raises(ValueError, match="workers must be a whole number >= 1, got -1"):
+        Study("toys:toy", {"a": 0.1}).run(workers=-1)
 
 
 def test_bad_arms_are_refused() -> None:

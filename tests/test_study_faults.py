@@ -303,6 +303,18 @@ def test_a_file_without_its_row_is_taken_in(tmp_path: Path) -> None:
     assert again.to_json() == before
 
 
+def test_damaged_files_count_as_not_there(tmp_path: Path) -> None:
+    study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
+    before = study.run().to_json()
+    with sqlite3.connect(tmp_path / "results.sqlite") as connection:
+        connection.execute("delete from jobs")
+    for path in (tmp_path / "curves").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+        (tmp_path / "checkpoints" / path.stem).mkdir()
+        (tmp_path / "checkpoints" / path.stem / "last.npz").touch()
+    assert study.run().to_json() == before
+
+
 def test_a_worker_that_dies_again_and_again_fails_its_job(tmp_path: Path) -> None:
     study = Study("toys:dying_on_seed_1", {"a": 0.01, "b": 0.02}, seeds=2, storage=tmp_path)
     finished = []

@@ -22,7 +22,7 @@ arms:
   json: {policy: {lehr: 1, kind: policy, lr: {kind: constant, value: 1.0}}, tune: constant}
   other: {policy: one-cycle(1.0), tune: one-cycle, optimizer: adam}
 epochs: [2, 4]
-seeds: 4
+seeds: 6
 tuning_seeds: 2
 peaks: 3
 metric: loss
@@ -56,7 +56,7 @@ def wanted() -> Study:
         arms,
         options={"spread": 0.2},
         epochs=(2, 4),
-        seeds=4,
+        seeds=6,
         tuning_seeds=2,
         peaks=3,
         metric="loss",
@@ -78,7 +78,7 @@ def test_a_written_file_reads_as_the_same_study(tmp_path: Path) -> None:
     assert read(tmp_path, dump_study(wanted())) == wanted()
     short = Study("toys:toy", {"a": 0.1}, steps=20)
     assert read(tmp_path, dump_study(short)) == short
-    assert study_of(wanted().to_dict(), "x") == wanted()
+    assert study_of(wanted().to_dict(), "x").to_dict() == wanted().to_dict()
 
 
 @pytest.mark.parametrize(
@@ -137,6 +137,10 @@ def test_a_written_file_reads_as_the_same_study(tmp_path: Path) -> None:
             "task: toys:toy\narms: {a: 0.1}\noptions: {size: 3}\n",
             [r"yaml:3: options of toys:toy must be those of its function"],
         ),
+        (
+            "task: toys:toy\narms:\n  a: 0.1\n  a: 0.2\nseeds: 2\nseeds: 3\n",
+            [r"yaml:6: seeds must be given once", r"yaml:4: a must be given once"],
+        ),
         ("task: [1\n", [r"study file must be YAML, got .*study\.yaml'; .*line 2"]),
         ("- task\n", ["study file must be a mapping with task and arms"]),
     ],
@@ -149,6 +153,24 @@ def test_each_fault_names_line_field_and_what_may_be(
     assert len(str(caught.value).splitlines()) == len(messages)
     for message in messages[1:]:
         assert caught.match(message)
+
+
+def test_words_are_numbers_and_lists_are_lists(tmp_path: Path) -> None:
+    study = read(
+        tmp_path,
+        "task: toys:toy\ntarget: 1e-3\narms:\n"
+        "  a: {preset: one-cycle, peak: 1e-2, momentum: [0.9, 0.8]}\n"
+        "  b: {preset: one-cycle, peak: 1e-2, momentum: null}\n",
+    )
+    assert study.target == 0.001
+    assert study.arms["a"].policy == lehr.one_cycle(0.01, momentum=[0.9, 0.8])
+    assert study.arms["b"].policy == lehr.one_cycle(0.01, momentum=None)
+
+
+def test_a_task_beside_the_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_file.py").write_text("from toys import toy\n")
+    study = read(tmp_path, "task: beside_the_file:toy\narms: {a: 0.1}\n")
+    assert study.task == "beside_the_file:toy"
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -197,6 +197,12 @@ def test_a_dry_run_tells_the_jobs_and_runs_none(tmp_path: Path) -> None:
     assert "0 jobs left" in told
 
 
+def test_a_dry_run_times_the_first_arms_optimizer(tmp_path: Path) -> None:
+    arms = {"a": Arm(0.1, optimizer="plain"), "b": Arm(0.1, optimizer="momentum")}
+    study = Study("toys:needs_optimizer", arms, epochs=1, seeds=2, storage=tmp_path)
+    assert study.plan().parts["trials"] == (4, 0)
+
+
 def test_a_study_file_leaves_no_room_for_options(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("task: toys:toy\narms: {a: 0.1, b: 0.2}\n")
     for option in (["--arm", "a=0.1"], ["--epochs", "3"], ["--stop-early"]):

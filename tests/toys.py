@@ -11,6 +11,7 @@ import numpy as np
 
 import lehr
 from lehr.learner import Batches, Learner, Snapshot, Trace, scheduled
+from lehr.study.trials import _NOTICED
 
 
 class Toy(Learner):
@@ -131,6 +132,8 @@ class Counted(Toy):
     """Writes a byte for each update it makes."""
 
     def used(self, rate: float) -> float:
+        if rate == _NOTICED:  # a study looks whether the learner repeats
+            return rate
         with Path(os.environ["LEHR_TOY_COUNTS"]).open("ab") as file:
             file.write(b".")
         return rate
@@ -244,3 +247,40 @@ class Hidden(Toy):
 
 def hidden(seed: int) -> Learner:
     return Hidden(seed)
+
+
+class Forgetful(Toy):
+    """Leaves its momentum out of its snapshots."""
+
+    def snapshot(self):
+        return Snapshot({"weights": self.weights.copy()}, {"step": self.step})
+
+    def restore(self, snapshot):
+        self.weights, self.step = snapshot.arrays["weights"].copy(), snapshot.facts["step"]
+
+
+def forgetful(seed: int) -> Learner:
+    return Forgetful(seed)
+
+
+def asking(seed: int) -> Learner:
+    print("asking", seed)
+    input("which data? ")
+    return Toy(seed)
+
+
+class Untested(Toy):
+    """Has no test data."""
+
+    def evaluate(self, split="validation"):
+        if split == "test":
+            raise ValueError("split must be one of validation, got 'test'")
+        return super().evaluate(split)
+
+
+def untested(seed: int) -> Learner:
+    return Untested(seed)
+
+
+def needs_optimizer(seed: int, optimizer: str) -> Learner:
+    return Optional(seed, 0.1, optimizer)

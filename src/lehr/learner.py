@@ -61,16 +61,30 @@ class Snapshot:
         try:
             with beside.open("wb") as file:
                 np.savez(file, __facts__=np.array(json.dumps(self.facts)), **self.arrays)
+                file.flush()
+                os.fsync(file.fileno())  # a rename may reach the disk before what it names
             beside.replace(target)
         finally:
             beside.unlink(missing_ok=True)
+
+    @classmethod
+    def readable(cls, path: str | os.PathLike[str]) -> bool:
+        """Return whether a whole snapshot lies there; a damaged one does not count."""
+        import zipfile
+
+        try:
+            cls.load(path)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return False
+        return True
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Snapshot:
         """Read a snapshot that `save` wrote."""
         import numpy as np
 
-        with np.load(path, allow_pickle=False) as file:
+        # opened here, so that it is closed when it turns out to be damaged
+        with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files if name != "__facts__"}
             return cls(arrays, json.loads(str(file["__facts__"])))
 

@@ -109,11 +109,11 @@ def _call(text: str) -> Policy | Schedule:
     for argument in filter(None, (part.strip() for part in match[2].split(","))):
         key, equals, value = argument.rpartition("=")
         if equals:
-            named[one_of(f"argument of {name}", key.strip(), signature.parameters)] = _value(value)
+            named[one_of(f"argument of {name}", key.strip(), signature.parameters)] = typed(value)
         elif named:
             fail(f"argument of {name}", "named after the first named one", argument)
         else:
-            positional.append(_value(value))
+            positional.append(typed(value))
     try:
         signature.bind(*positional, **named)
     except TypeError as error:
@@ -121,8 +121,15 @@ def _call(text: str) -> Policy | Schedule:
     return PRESETS[name](*positional, **named)
 
 
-def _value(text: str) -> Any:
-    text = text.strip().strip("'\"")
+def typed(value: Any) -> Any:
+    """Return what a word stands for: None, a number, a text; what is no word stays as it is.
+
+    >>> typed("1e-3"), typed("5%"), typed(7)
+    (0.001, '5%', 7)
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip().strip("'\"")
     if text.lower() == "none":
         return None
     number = _number(text)

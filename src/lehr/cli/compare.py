@@ -63,9 +63,8 @@ def compare(
     """
     if workers is not None:
         whole("--workers", workers)
-    for option, path in (("--report", report),):
-        if path is not None and path.is_dir():
-            fail(option, "a file", str(path))
+    if report is not None and report.is_dir():
+        fail("--report", "a file", str(report))
     given: dict[str, Any] = {
         "epochs": epochs,
         "steps": steps,

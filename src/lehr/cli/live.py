@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
@@ -40,11 +41,11 @@ def _running(said: Said) -> Table:
     table = Table("running", "step", "rate", "loss", box=None, padding=(0, 2))
     for trial in said.running.values():
         if "step" not in trial:
-            table.add_row(trial["label"], "starting")
+            table.add_row(escape(trial["label"]), "starting")
             continue
         loss = "not finite" if trial["loss"] is None else f"{trial['loss']:.4g}"
         step = f"{trial['step']:,} of {trial['steps']:,}"
-        table.add_row(trial["label"], step, f"{trial['lr']:.3g}", loss)
+        table.add_row(escape(trial["label"]), step, f"{trial['lr']:.3g}", loss)
     return table
 
 

@@ -36,13 +36,16 @@ def find_task(name: str) -> Task:
     module_name, _, function_name = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         fail("task", _RULE, name)
+    if module_name == "__main__":
+        fail("task", "in a module of its own: worker processes import it", name)
     _look_beside_the_user()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the module is there; what it imports is not
-        fail("task", "module:function with a module that can be imported", name)
+        rule = "module:function with a module that can be imported"
+        fail("task", rule, name, "run it from the module's folder, or put that on PYTHONPATH")
     task = getattr(module, function_name, None)
     if not callable(task):
         here = {n: v for n, v in vars(module).items() if callable(v) and n[0] != "_"}

@@ -19,7 +19,6 @@ except ImportError as error:
 from lehr import figures
 from lehr.study import words
 from lehr.study.file import dump_study
-from lehr.study.identity import versions
 from lehr.study.statistics import SIGN_FLIP_FROM
 
 if TYPE_CHECKING:
@@ -72,7 +71,7 @@ def render(results: Results) -> str:
         tables=_tables(results),
         drawn=[(text, figures.to_svg(draw())) for text, draw in _figures(results).values()],
         definition=dump_study(study),
-        versions=versions(study.task),
+        versions=next(iter(results.trials.values())).facts["versions"],
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         trials=len(results.trials),

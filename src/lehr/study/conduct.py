@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lehr.finder import Sweep, agree
+from lehr.finder import Sweep
+from lehr.recipes.tasks import source_digest
 from lehr.schedule.check import fail
 from lehr.study.definition import Study
 from lehr.study.engine import Event, Pool
-from lehr.study.identity import identity
+from lehr.study.identity import batch, identity, study_id
 from lehr.study.jobs import Job, judging_job, label, sizes, sweep_jobs, tuning_job, tuning_seeds
 from lehr.study.ledger import check_pairs
-from lehr.study.results import Results, Stop, Tuning, score
+from lehr.study.measures import Stop, Tuning
+from lehr.study.results import Results, score
 from lehr.study.sequential import cannot_win, increments
 from lehr.study.storage import Record, Storage
-from lehr.study.tuning import best_peak, peak_grid, wider
+from lehr.study.tuning import best_peak, centre, peak_grid, wider
 
 Key = TypeVar("Key", bound=Hashable)
 Links = dict[str, dict[str, Any]]
@@ -53,26 +57,32 @@ def conduct(
     study: Study, workers: int | None, progress: Callable[[Progress], None] | None
 ) -> Results:
     """Run what is missing of a study and return its results."""
-    with Storage(Path(study.storage)) as storage, Pool(workers) as pool:
+    with Storage(Path(study.storage)) as storage, Pool(workers, storage.cache) as pool:
         return Conductor(study, storage, pool, progress or (lambda said: None)).results()
 
 
 def stored(study: Study) -> Results:
-    """Return a study's results from its storage."""
+    """Return a study's results from its storage: this task file's and versions', else the last."""
     with Storage(Path(study.storage), readonly=True) as storage:
-        conductor = Conductor(study, storage)
-        try:
-            return conductor.results()
-        except Missing:
-            found = f"{conductor.done} of {conductor.total} jobs"
-            fail("results", "complete", found, "run the study: it goes on where it stopped")
+        batches = storage.batches(study_id(study.to_dict()))
+        for recorded in (None, *batches):
+            conductor = Conductor(study, storage, recorded=recorded)
+            with contextlib.suppress(Missing):
+                return conductor.results()
+        found = f"{conductor.done} of {conductor.total} jobs"
+        fail("results", "complete", found, "run the study: it goes on where it stopped")
 
 
 def order(job: Job, name: str, record: Path, log: Path, checkpoints: Path) -> dict[str, Any]:
     """Return what a worker is told: the job, and where everything goes."""
     places = {"record": record, "log": log, "checkpoints": checkpoints}
     absolute = {key: str(path.absolute()) for key, path in places.items()}
-    return job | absolute | {"id": name, "checkpoint_every": CHECKPOINT_SECONDS}
+    more = {"id": name, "checkpoint_every": CHECKPOINT_SECONDS}
+    return job | absolute | more | {"source": source_digest(job["task"])}
+
+
+def _key(part: str, key: Any) -> str:
+    return json.dumps([part, *key])
 
 
 def _line(job: Job) -> Job:
@@ -89,9 +99,12 @@ class Conductor:
         storage: Storage,
         pool: Pool | None = None,
         progress: Callable[[Progress], None] = lambda said: None,
+        recorded: dict[str, str] | None = None,
     ) -> None:
         self.study, self.storage = study, storage
         self.pool, self.progress = pool, progress
+        self.recorded = recorded
+        self.batch = "" if recorded is not None else batch(study.task)
         self.name = storage.begin(study.to_dict()) if pool else ""
         self.parts = {name: (total, 0) for name, total in sizes(study).items()}
         self.running: dict[str, dict[str, Any]] = {}
@@ -150,14 +163,16 @@ class Conductor:
                     for peak in grid
                 }
                 best = best_peak(scores, study.mode)
-                if best is None:
-                    way_out = "give the arm its own rate with tune=None"
-                    fail(f"peak of {arm}", "one whose runs do not diverge", grid, way_out)
-                seconds = (r.facts["seconds"] for (a, *_), r in records.items() if a == arm)
-                chosen[arm] = Tuning(best, scores, math.fsum(seconds))
-                added = wider(grid, best, study.peaks)
+                added = wider(grid, min(grid) if best is None else best, study.peaks)
                 grids[arm] = sorted([*grid, *added])
                 more = more or bool(added)
+                if best is None:
+                    if not added:
+                        way_out = "give the arm its own rate with tune=None"
+                        fail(f"peak of {arm}", "one whose runs do not diverge", grid, way_out)
+                    continue
+                seconds = (r.facts["seconds"] for (a, *_), r in records.items() if a == arm)
+                chosen[arm] = Tuning(best, scores, math.fsum(seconds))
             if not more:
                 return chosen
 
@@ -210,25 +225,29 @@ class Conductor:
         trunks, branches = jobs([longest]), jobs(shorter)
         to_trunks: Links = {}
         to_branches: Links = {}
-        for (arm, _, seed), job in branches.items():
+        for key, job in branches.items():
+            arm, _, seed = key
             trunk = trunks[arm, longest, seed]
-            to_trunks.setdefault(identity(trunk), {"branches": []})["branches"].append(_line(job))
-            to_branches[identity(job)] = {"trunk": {"id": identity(trunk), "run": _line(trunk)}}
+            name = self.name_of("trials", (arm, longest, seed), trunk)
+            to_trunks.setdefault(name, {"branches": []})["branches"].append(_line(job))
+            own = self.name_of("trials", key, job)
+            to_branches[own] = {"trunk": {"id": name, "run": _line(trunk)}}
         records = self.complete("trials", trunks, to_trunks, keep=bool(shorter))
         records |= self.complete("trials", branches, to_branches)
         if self.pool:
-            self.storage.forget_checkpoints([identity(job) for job in trunks.values()])
+            self.storage.forget_checkpoints(list(to_trunks))
         return records
 
     def complete(
         self, part: str, jobs: dict[Key, Job], links: Links | None = None, keep: bool = False
     ) -> dict[Key, Record]:
         """Return the jobs' records, from the storage where they are, else from running them."""
-        names = {key: identity(job) for key, job in jobs.items()}
+        names = {key: self.name_of(part, key, job) for key, job in jobs.items()}
         wanted = {names[key]: job for key, job in jobs.items()}
         records = self.storage.records(list(wanted))
         if self.pool:
-            self.storage.belong(self.name, list(wanted))
+            keys = {_key(part, key): name for key, name in names.items()}
+            self.storage.belong(self.name, self.batch, keys)
             for name in wanted.keys() - records.keys():
                 # finished by a driver that was killed before it could note it
                 if record := self.storage.take_in(name, wanted[name]):
@@ -250,10 +269,17 @@ class Conductor:
             self._note(part, names, records, missing[name])
         return {key: records[name] for key, name in names.items()}
 
+    def name_of(self, part: str, key: Any, job: Job) -> str:
+        """Return a job's name: its identity, or what a study of another batch recorded."""
+        if self.recorded is None:
+            return identity(job, self.batch)
+        return self.recorded.get(_key(part, key), "")
+
     def _orders(self, jobs: dict[str, Job], links: Links) -> dict[str, dict[str, Any]]:
         store = self.storage
         return {
-            name: order(job, name, store.curves(name), store.log(name), store.checkpoints)
+            name: {"metric": self.study.metric}
+            | order(job, name, store.curves(name), store.log(name), store.checkpoints)
             | links.get(name, {})
             for name, job in jobs.items()
         }
@@ -284,16 +310,3 @@ class Conductor:
 
     def _tell(self, part: str, finished: Job | None = None) -> None:
         self.progress(Progress(part, self.done, self.total, finished, dict(self.running)))
-
-
-def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
-    """Return the peak that an arm's grid begins with: the median of the range tests' advice.
-
-    Where it stands alone most of the tests must have some; a grid mends what one of them says.
-    """
-    given = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
-    suggestion = agree(given or sweeps, use)
-    if suggestion.lr is None:
-        way_out = "give the arm its own rate with tune=None"
-        fail(f"peak of {arm}", "suggested by a range test", suggestion.reason, way_out)
-    return suggestion.lr

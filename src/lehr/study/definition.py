@@ -14,6 +14,7 @@ from lehr.recipes.tasks import check_options, find_task
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, number, one_of, whole
 from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, tuning_seeds
+from lehr.study.sequential import looks
 
 if TYPE_CHECKING:
     from lehr.study.conduct import Progress
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from lehr.study.results import Results
 
 JUDGES = ("final", "best")
+_USUAL = 2000  # updates of the run over which a tuned policy's peak is looked up
+_IN_NAMES, _LONGEST_NAME = " -_.,+=()%@#'", 60
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Arm:
         optimizer: passed to the task as ``optimizer=``; None for the task's own.
 
     Raises:
-        ValueError: if ``tune`` is no known use, or the policy has parameter groups.
+        ValueError: if ``tune`` is no known use, the tuned policy has parameter groups or is not
+            written at peak 1, or JSON cannot hold the policy.
         TypeError: if the optimizer is no name.
     """
 
@@ -60,8 +64,12 @@ class Arm:
             one_of("tune", self.tune, USES)
             if isinstance(policy.lr, dict):
                 fail("policy", "without parameter groups where its peak is tuned", policy.lr)
+            _check_peak(policy)
         if not isinstance(self.optimizer, str | None):
             fail("optimizer", "a name that the task knows", self.optimizer, error=TypeError)
+        if self.optimizer is not None:
+            _check_name("optimizer", self.optimizer)
+        policy.dumps()  # says what JSON cannot hold
 
     def at(self, peak: float | None) -> Policy:
         """Return the policy at a tuned peak; an untuned arm takes None."""
@@ -106,6 +114,7 @@ class Study:
         storage: a folder for the results.
 
     Attributes:
+        reference: name of the first arm.
         unit: "epochs" or "steps".
         budgets: the budgets in this unit, rising; the last is the one the peaks are for.
 
@@ -133,6 +142,7 @@ class Study:
     stop_early: bool = False
     options: dict[str, Any] = field(default_factory=dict)
     storage: str | os.PathLike[str] = field(default="runs", compare=False)
+    reference: str = field(init=False, repr=False)
     unit: str = field(init=False, repr=False, compare=False)
     budgets: tuple[int, ...] = field(init=False, repr=False, compare=False)
 
@@ -159,14 +169,17 @@ class Study:
     def __post_init__(self) -> None:
         if not isinstance(self.task, str):
             fail("task", "a built-in name or module:function", self.task, error=TypeError)
-        find_task(self.task)
+        if not isinstance(self.storage, str | os.PathLike):
+            fail("storage", "a folder", self.storage, error=TypeError)
         if not isinstance(self.arms, Mapping) or not self.arms:
             fail("arms", "a dict of at least one arm, the first the reference", self.arms)
+        for name in self.arms:
+            _check_name("name of an arm", name)
         arms = {name: arm if isinstance(arm, Arm) else Arm(arm) for name, arm in self.arms.items()}
-        self._set(arms=arms, options=_plain("options", self.options or {}))
-        for arm in arms.values():
-            optimizer = {} if arm.optimizer is None else {"optimizer": arm.optimizer}
-            check_options(self.task, self.options | optimizer)
+        self._set(
+            arms=arms, reference=next(iter(arms)), options=_plain("options", self.options or {})
+        )
+        self._check_task()
         if self.epochs is None and self.steps is None:
             self._set(epochs=5)
         if self.epochs is not None and self.steps is not None:
@@ -187,6 +200,14 @@ class Study:
             self._set(target=number("target", self.target))
         if not isinstance(self.stop_early, bool):
             fail("stop_early", "True or False", self.stop_early, error=TypeError)
+        if self.stop_early and looks(self.seeds) == (self.seeds,):
+            fail("stop_early", f"False with {self.seeds} seeds: there is no look", True)
+
+    def _check_task(self) -> None:
+        find_task(self.task)
+        for arm in self.arms.values():
+            optimizer = {} if arm.optimizer is None else {"optimizer": arm.optimizer}
+            check_options(self.task, self.options | optimizer)
 
     def _set(self, **checked: Any) -> None:
         for name, value in checked.items():
@@ -245,6 +266,28 @@ class Study:
         from lehr.study.plan import plan
 
         return plan(self, workers)
+
+
+def _check_peak(policy: Policy) -> None:
+    """Raise if a tuned policy's largest rate over a usual run is far from 1."""
+    try:
+        resolved = policy.resolve(_USUAL, steps_per_epoch=_USUAL // 10)
+    except ValueError:  # for runs of another length
+        return
+    highest = max(resolved.values(step)["lr"] for step in range(_USUAL))
+    if not 0.5 <= highest <= 1 + 1e-3:
+        way_out = "the study multiplies it by the peaks it tries; one_cycle(1.0), for instance"
+        fail("largest rate of a tuned policy", "1", highest, way_out)
+
+
+def _check_name(field: str, name: Any) -> None:
+    """Raise unless a name can stand in tables, figures and names of files."""
+    if not isinstance(name, str):
+        fail(field, "text", name, error=TypeError)
+    odd = [c for c in name if not c.isalnum() and c not in _IN_NAMES]
+    if not name.strip() or odd or len(name) > _LONGEST_NAME or name[0] == ".":
+        rule = f"1 to {_LONGEST_NAME} letters, digits, spaces and {_IN_NAMES.strip()}"
+        fail(field, rule, name)
 
 
 def _budgets(unit: str, value: Any) -> tuple[int, ...]:

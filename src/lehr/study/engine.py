@@ -14,13 +14,13 @@ import queue
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from lehr.schedule.check import whole
 from lehr.study.jobs import Job
 
 ONE_THREAD = {
@@ -57,17 +57,13 @@ class Event:
 
 
 class Worker:
-    """One worker process.
+    """One worker process."""
 
-    Args:
-        cache: a folder for what the processes of a study compile alike: only the first needs to.
-    """
-
-    def __init__(self, cache: str) -> None:
+    def __init__(self, cache: Path) -> None:
         environment = {
             "KERAS_BACKEND": backend(),
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # it finds what the driver finds
-            "JAX_COMPILATION_CACHE_DIR": str(Path(cache, "jax")),
+            "JAX_COMPILATION_CACHE_DIR": str(cache.absolute()),
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
         self.process = subprocess.Popen(
@@ -95,6 +91,11 @@ class Worker:
             if event.kind != "moved":
                 return
 
+    def kill(self) -> None:
+        """Kill the process and whatever it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
     def close(self) -> int:
         """Let the process end, and return its exit code."""
         with contextlib.suppress(BrokenPipeError), self.process:
@@ -107,25 +108,28 @@ class Pool:
 
     Args:
         workers: processes at a time; one per core if None.
+        cache: a folder for what the processes compile alike: only the first needs to.
+
+    Raises:
+        ValueError: if ``workers`` is below 1.
     """
 
-    def __init__(self, workers: int | None) -> None:
-        self.count = workers or cores()
+    def __init__(self, workers: int | None, cache: Path) -> None:
+        self.count = cores() if workers is None else whole("workers", workers)
+        self._cache = cache
         self._workers: dict[int, Worker] = {}
         self._seeds: dict[int, object] = {}  # what each worker has at hand
-        self._waiting: dict[str, dict[str, Any]] = {}
+        self._waiting: dict[str, tuple[object, dict[str, Any]]] = {}
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
 
     def __enter__(self) -> Self:
-        self._cache = tempfile.TemporaryDirectory(prefix="lehr-", ignore_cleanup_errors=True)
         return self
 
     def __exit__(self, *error: object) -> None:
         for worker in self._workers.values():
             worker.close()
-        self._cache.cleanup()
 
     def run(
         self, orders: dict[str, dict[str, Any]], tell: Callable[[Event], None] = lambda event: None
@@ -154,7 +158,7 @@ class Pool:
             raise TrialError(what)
 
     def _happening(self, orders: dict[str, dict[str, Any]]) -> Iterator[Event]:
-        self._waiting = dict(orders)
+        self._waiting = {name: (_seed(order), order) for name, order in orders.items()}
         threads = [
             threading.Thread(target=self._work, args=(place,), daemon=True)
             for place in range(min(self.count, len(orders)))
@@ -175,27 +179,42 @@ class Pool:
                     self._closed = True
                     self._waiting.clear()
                     for worker in self._workers.values():
-                        worker.process.kill()
+                        worker.kill()
             for thread in threads:
                 thread.join()
 
     def _work(self, place: int) -> None:
-        """Have jobs done in one place until there are none, by a new process if one has died."""
-        while taken := self._take(place):
-            name, order = taken
-            self._events.put(Event(name, "started", {}))
-            for _ in range(_MOST_DEATHS):
-                if (worker := self._worker(place)) is None:
-                    break
-                event = None
-                for event in worker.ask(name, order):
-                    self._events.put(event)
-                if event is not None and event.kind != "moved":
-                    break
-                code = self._workers.pop(place).close()
-            else:
-                self._events.put(Event(name, "failed", {"log": _died(code, order)}))
-        self._events.put(None)
+        """Have jobs done in one place until there are none."""
+        try:
+            while taken := self._take(place):
+                try:
+                    self._do(place, *taken)
+                except Exception as error:  # no process to be had, or a reply cut short
+                    if worker := self._drop(place):
+                        worker.kill()
+                        worker.close()
+                    log = f"{type(error).__name__}: {error}"
+                    self._events.put(Event(taken[0], "failed", {"log": log}))
+        finally:
+            self._events.put(None)
+
+    def _do(self, place: int, name: str, order: dict[str, Any]) -> None:
+        """Have one job done, by a new process if one dies over it."""
+        self._events.put(Event(name, "started", {}))
+        for _ in range(_MOST_DEATHS):
+            if (worker := self._worker(place)) is None:
+                return
+            for event in worker.ask(name, order):
+                self._events.put(event)
+                if event.kind != "moved":
+                    return
+            self._drop(place)
+            code = worker.close()
+        self._events.put(Event(name, "failed", {"log": _died(code, order)}))
+
+    def _drop(self, place: int) -> Worker | None:
+        with self._lock:
+            return self._workers.pop(place, None)
 
     def _worker(self, place: int) -> Worker | None:
         """Return the worker of a place, a new one if it has none; None if all is to end."""
@@ -203,7 +222,7 @@ class Pool:
             if self._closed:
                 return None
             if place not in self._workers:
-                self._workers[place] = Worker(self._cache.name)
+                self._workers[place] = Worker(self._cache)
             return self._workers[place]
 
     def _take(self, place: int) -> tuple[str, dict[str, Any]] | None:
@@ -211,16 +230,16 @@ class Pool:
         with self._lock:
             own = self._seeds.get(place)
             others = {seed for other, seed in self._seeds.items() if other != place}
-            seeds = {name: _seed(order) for name, order in self._waiting.items()}
 
             def rank(name: str) -> tuple[bool, bool]:
-                return seeds[name] != own, seeds[name] in others
+                seed = self._waiting[name][0]
+                return seed != own, seed in others
 
-            if not seeds:
+            if not self._waiting:
                 return None
-            name = min(seeds, key=rank)
-            self._seeds[place] = seeds[name]
-            return name, self._waiting.pop(name)
+            name = min(self._waiting, key=rank)
+            self._seeds[place], order = self._waiting.pop(name)
+            return name, order
 
 
 def describe(job: Job) -> str:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
+import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
 
-from lehr.policy import Policy
 from lehr.schedule.check import fail, one_of
-from lehr.shortform import PRESETS, parse_policy
+from lehr.shortform import PRESETS, parse_policy, typed
 from lehr.study.definition import Arm, Study
 
 # how a preset whose peak is to be tuned is used, where it is not a shape that falls to zero
@@ -52,7 +53,7 @@ class StudyFile(_Strict):
     metric: str = "accuracy"
     mode: Literal["max", "min"] = "max"
     judge: Literal["final", "best"] = "final"
-    target: float | None = None
+    target: Annotated[float | None, pydantic.BeforeValidator(typed)] = None
     stop_early: bool = False
     options: dict[str, Any] = pydantic.Field(default_factory=dict)
     storage: str = "runs"
@@ -63,7 +64,9 @@ def load_study(path: str | os.PathLike[str]) -> Study:
 
     An arm is a short form (``one-cycle(0.05)``), a number, or a mapping: ``policy`` (short form,
     number or a policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`; or ``preset`` with its
-    arguments by name, where ``peak: tune`` (or ``high``, ``value``) leaves the peak to the study.
+    arguments by name, where ``peak: tune`` (or ``high``, ``value``) leaves the peak to the study:
+    other rates there are shares of it (``low: 0.1`` is a tenth of the peak). Tasks beside the file
+    are found.
 
     Raises:
         ValueError: if it is no such file; each fault with its line, field and what it may be.
@@ -78,7 +81,9 @@ def load_study(path: str | os.PathLike[str]) -> Study:
         fail("study file", "YAML", where, " ".join(str(error).split()))
     if not isinstance(data, dict):
         fail("study file", "a mapping with task and arms", data)
+    sys.path.append(str(Path(path).absolute().parent))
     found = _Faults(where, node)
+    found.add_repeated(node)
     try:
         checked = StudyFile.model_validate(data)
     except pydantic.ValidationError as error:
@@ -113,14 +118,21 @@ def dump_study(study: Study) -> str:
     return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
 
 
+class _Recorded(Study):
+    """A study read back from a storage: its task need not be there any more."""
+
+    def _check_task(self) -> None:
+        pass
+
+
 def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
-    """Return the study whose ``to_dict()`` this is."""
+    """Return the study whose ``to_dict()`` this is, to look at its results."""
     arms = {
         name: Arm(parse_policy(json.dumps(arm["policy"])), arm["tune"], arm["optimizer"])
         for name, arm in definition["arms"].items()
     }
     unit = "epochs" if "epochs" in definition else "steps"
-    return Study(
+    return _Recorded(
         definition["task"],
         arms,
         **{unit: definition[unit]},
@@ -154,16 +166,17 @@ def _arm(name: str, given: Any, found: _Faults) -> Arm | None:
 def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
     """Return the arm of a preset; a tuned one is written at peak 1."""
     name = one_of("preset", preset.replace("_", "-"), PRESETS)
+    make = PRESETS[name]
+    for key in arguments:
+        one_of(f"argument of {name}", key, inspect.signature(make).parameters)
     tuned = [key for key, value in arguments.items() if value == "tune"]
     if len(tuned) > 1:
         fail("arguments that say tune", "one at most", tuned)
-    values = {key: 1.0 if key in tuned else value for key, value in arguments.items()}
-    text = ", ".join(f"{key}={value}" for key, value in values.items())
-    policy: Policy = parse_policy(f"{name}({text})")
+    values = {key: 1.0 if key in tuned else typed(value) for key, value in arguments.items()}
     use: str | None = arm.tune
     if tuned and use is None:
         use = "cyclical" if name in _CYCLICAL else _USES.get(name, "one-cycle")
-    return Arm(policy, use, arm.optimizer)
+    return Arm(make(**values), use, arm.optimizer)
 
 
 class _Faults:
@@ -196,6 +209,20 @@ class _Faults:
                 said = f"{name}: {fault['msg']}, got {fault['input']!r}"
             if said not in "\n".join(self.faults):
                 self._add(at, said)
+
+    def add_repeated(self, node: yaml.Node | None) -> None:
+        """Note keys that stand twice: YAML would drop the first."""
+        if isinstance(node, yaml.SequenceNode):
+            for part in node.value:
+                self.add_repeated(part)
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    self.faults.append(f"{self.path}:{line}: {key.value} must be given once")
+                seen.add(key.value)
+                self.add_repeated(value)
 
     def _add(self, place: tuple[str, ...], said: str) -> None:
         line = self._line(place)

@@ -39,17 +39,20 @@ def _frameworks(task: str) -> tuple[str, ...]:
     return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
 
 
-def identity(job: Job) -> str:
-    """Return a job's name: the hash of its definition, the task's file, backend and versions."""
-    task = job["task"]
-    source = source_digest(task)
-    whole = {"job": job, "backend": backend(), "versions": versions(task), "source": source}
+def batch(task: str) -> str:
+    """Return a name for what all jobs of a study depend on: task file, backend and versions."""
+    whole = {"backend": backend(), "versions": versions(task), "source": source_digest(task)}
     return _digest(whole)
 
 
+def identity(job: Job, batch: str) -> str:
+    """Return a job's name: the hash of its definition and its batch."""
+    return _digest({"job": job, "batch": batch})
+
+
 def study_id(definition: dict[str, Any]) -> str:
-    """Return a study's name: the hash of its definition, short enough to type."""
-    return _digest(definition)[:8]
+    """Return a study's name: the hash of its definition, in its order, short enough to type."""
+    return hashlib.sha256(json.dumps(definition).encode()).hexdigest()[:8]
 
 
 def _digest(value: Any) -> str:

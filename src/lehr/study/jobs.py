@@ -40,8 +40,9 @@ def judging_job(study: Study, arm: str, peak: float | None, budget: int, seed: i
 
 
 def probe_job(study: Study) -> Job:
-    """Return the job that measures what an update costs."""
-    return _job(study, "probe", None, FIRST_TUNING_SEED)
+    """Return the job that measures what an update costs, with the first arm's optimizer."""
+    optimizer = next(iter(study.arms.values())).optimizer
+    return _job(study, "probe", optimizer, FIRST_TUNING_SEED)
 
 
 def sizes(study: Study) -> dict[str, int]:
@@ -72,13 +73,15 @@ def _job(study: Study, kind: str, optimizer: str | None, seed: int) -> Job:
 
 
 def _trial(study: Study, arm: Arm, peak: float | None, budget: int, seed: int) -> Job:
-    return _job(study, "trial", arm.optimizer, seed) | {
-        "policy": json.loads(arm.at(peak).dumps()),
-        "unit": study.unit,
-        "budget": budget,
-        "peak": peak,
-        "metric": study.metric,
-        "mode": study.mode,
-        "judge": study.judge,
-        "test": True,
-    }
+    return (
+        _job(study, "trial", arm.optimizer, seed)
+        | {
+            "policy": json.loads(arm.at(peak).dumps()),
+            "unit": study.unit,
+            "budget": budget,
+            "peak": peak,
+            "judge": study.judge,
+            "test": True,
+        }
+        | ({"metric": study.metric, "mode": study.mode} if study.judge == "best" else {})
+    )

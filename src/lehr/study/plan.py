@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lehr.learner import Snapshot
+from lehr.schedule.check import whole
 from lehr.study.conduct import Conductor, Missing, order
 from lehr.study.definition import Study
 from lehr.study.engine import Pool, cores
@@ -39,6 +40,9 @@ def plan(study: Study, workers: int | None) -> Plan:
             with contextlib.suppress(Missing):
                 conductor.results()
             parts = conductor.parts
+    count = cores() if workers is None else whole("workers", workers)
+    if all(total == finished for total, finished in parts.values()):
+        return Plan(parts, 0.0, count)
     with tempfile.TemporaryDirectory(prefix="lehr-") as folder:
         cost = Snapshot.load(_run_one(probe_job(study), Path(folder))).facts
     updates = {"range tests": SWEEP["steps"], "peaks": study.budgets[-1]}
@@ -51,12 +55,11 @@ def plan(study: Study, workers: int | None) -> Plan:
         evaluations = steps / cost["steps_per_epoch"] if name != "range tests" else 0
         one = steps * cost["update"] + evaluations * cost["evaluation"]
         seconds += (total - finished) * one
-    count = workers or cores()
     return Plan(parts, seconds / count, count)
 
 
 def _run_one(job: Job, folder: Path) -> Path:
     record = folder / "record.npz"
-    with Pool(1) as pool:
+    with Pool(1, folder / "cache") as pool:
         list(pool.run({"probe": order(job, "probe", record, folder / "log", folder)}))
     return record

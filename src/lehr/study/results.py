@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lehr.schedule.check import fail
+from lehr.study.measures import Sensitivity, Stop, Target, Tuning
 from lehr.study.sequential import judge
-from lehr.study.statistics import Comparison
+from lehr.study.statistics import Comparison, compare
 
 if TYPE_CHECKING:
     import pandas
@@ -24,73 +24,6 @@ if TYPE_CHECKING:
     from lehr.study.storage import Record
 
 _CLOSE = 0.01  # of a share; of other metrics relative to the best
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """How an arm got its peak.
-
-    Attributes:
-        peak: the one it got.
-        scores: for each peak tried its validation scores, one a tuning seed, NaN where it
-            diverged; empty if the range test's word was taken.
-        seconds: of training that this took.
-    """
-
-    peak: float
-    scores: dict[float, list[float]]
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """How much an arm's score depends on its peak.
-
-    Attributes:
-        low: lowest of the neighbouring peaks whose mean validation score is within one point of
-            the best (of a metric that is no share: within one percent).
-        high: highest of them.
-        edge: whether that reaches an end of what was tried, so that it may go further.
-    """
-
-    low: float
-    high: float
-    edge: bool
-
-    @property
-    def factor(self) -> float:
-        """Between the two: the larger, the less a wrong peak costs."""
-        return self.high / self.low
-
-
-@dataclass(frozen=True)
-class Target:
-    """When an arm's validation metric reached a target.
-
-    Attributes:
-        reached: on how many judging seeds it did.
-        seeds: of how many.
-        updates: median number of updates until then; None if fewer than half reached it.
-        seconds: median seconds of training and validation until then, likewise.
-    """
-
-    reached: int
-    seeds: int
-    updates: float | None
-    seconds: float | None
-
-
-@dataclass(frozen=True)
-class Stop:
-    """Why an arm was stopped early.
-
-    Attributes:
-        seeds: how many it had been trained on.
-        beaten_by: the best arm then, which it cannot beat.
-    """
-
-    seeds: int
-    beaten_by: str
 
 
 @dataclass(frozen=True)
@@ -114,7 +47,7 @@ class Results:
     @property
     def reference(self) -> str:
         """The first arm: the others are compared with it."""
-        return next(iter(self.study.arms))
+        return self.study.reference
 
     @property
     def peaks(self) -> dict[str, float | None]:
@@ -146,41 +79,46 @@ class Results:
     def comparisons(self, budget: int | None = None) -> dict[str, Comparison]:
         """Return the comparison of every other arm, but for diverged ones, with the reference.
 
-        Raises:
-            ValueError: if the reference diverged.
+        There are none if the reference diverged.
         """
         study = self.study
-        if failed := self.diverged(self.reference, budget):
-            way_out = "lower its rate, or put another arm first"
-            rule = f"finite on all seeds for the reference {self.reference}"
-            fail(study.metric, rule, f"not finite on {failed}", way_out)
+        if self.diverged(self.reference, budget):
+            return {}
         scores = {arm: self.scores(arm, budget) for arm in study.arms}
         ends = {arm: stop.seeds for arm, stop in self.stopped.items()}
         stopped = ends if study.stop_early else None
         return judge(scores, self.reference, study.mode, stopped=stopped, seeds=study.seeds)
 
     def leaders(self) -> dict[int, str]:
-        """Return for each budget the arm with the best mean score."""
+        """Return for each budget the arm with the best mean score of those not stopped."""
         return {budget: self._leader(budget) for budget in self.study.budgets}
 
     def crossings(self) -> list[tuple[float, str, str]]:
         """Return where the leader changes: about which budget, from which arm to which.
 
-        Between two budgets the means are taken to move in a straight line over the budget's
-        logarithm.
+        Only where each of the two is ahead of the other, at its end, beyond doubt: paired tests,
+        corrected for all pairs of neighbouring budgets. Between two budgets the means are taken
+        to move in a straight line over the budget's logarithm.
         """
         found = []
-        leaders = list(self.leaders().items())
-        for (low, before), (high, after) in itertools.pairwise(leaders):
-            if before != after:
-                gaps = [
-                    statistics.fmean(self.scores(before, b))
-                    - statistics.fmean(self.scores(after, b))
-                    for b in (low, high)
-                ]
-                share = gaps[0] / (gaps[0] - gaps[1])
+        pairs = list(itertools.pairwise(self.leaders().items()))
+        for (low, before), (high, after) in pairs:
+            if before == after or not all(map(self._finite, (before, after), (high, low))):
+                continue
+            gaps = []
+            for budget in (low, high):
+                scores = {after: self.scores(after, budget)}
+                compared = compare(
+                    self.scores(before, budget), scores, self.study.mode, family=2 * len(pairs)
+                )
+                gaps.append(compared[after])
+            if [gap.verdict for gap in gaps] == ["worse", "better"]:
+                share = gaps[0].difference / (gaps[0].difference - gaps[1].difference)
                 found.append((low * (high / low) ** share, before, after))
         return found
+
+    def _finite(self, arm: str, budget: int) -> bool:
+        return not self.diverged(arm, budget)
 
     def sensitivity(self, arm: str) -> Sensitivity | None:
         """Return how much an arm's score depends on its peak; None if only one was tried."""
@@ -296,7 +234,8 @@ class Results:
         write_events(self, folder)
 
     def _leader(self, budget: int) -> str:
-        means = {arm: statistics.fmean(self.scores(arm, budget)) for arm in self.study.arms}
+        running = [arm for arm in self.study.arms if arm not in self.stopped]
+        means = {arm: statistics.fmean(self.scores(arm, budget)) for arm in running}
         finite = {arm: mean for arm, mean in means.items() if math.isfinite(mean)}
         if not finite:
             return self.reference
@@ -304,9 +243,14 @@ class Results:
 
 
 def score(study: Study, facts: dict[str, Any], split: str) -> float:
-    """Return what a trial is judged by on a split; NaN where it is not finite."""
-    judged = facts if study.judge == "final" else facts["best"] or {split: {}}
-    value = judged[split].get(study.metric)
+    """Return what a trial is judged by on a split; NaN if that, or its last loss, is not finite."""
+    if study.judge == "final":
+        judged, last = facts[split], facts["history"][-1]
+        if last["loss"] is None or last["validation"].get("loss", 0.0) is None:
+            return math.nan  # accuracy is finite whatever has become of the weights
+    else:
+        judged = facts["best"][split] if facts["best"] else {}
+    value = judged.get(study.metric)
     return math.nan if value is None else float(value)
 
 

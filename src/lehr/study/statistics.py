@@ -34,8 +34,9 @@ class Comparison:
             None if they have no spread.
         level: at which the arm was tested; its interval has confidence 1 - level.
         test: "paired t" or "sign flip".
-        more_seeds: if undecided, about how many more would tell, should difference and spread
-            stay what they are; None if a thousand would not do.
+        more_seeds: if undecided, about how many more a new study would need, should difference
+            and spread stay what they are; None if a thousand would not do. Adding them to this
+            one would be a look that nothing allows for.
     """
 
     difference: float
@@ -242,6 +243,8 @@ def _more_seeds(pair: Sequence[float], level: float) -> int | None:
     import numpy as np
 
     n = len(pair)
+    if not spread(pair):  # as many signs as it takes
+        return max(1, math.ceil(1 - math.log2(level)) - n) if any(pair) else None
     seeds = np.arange(n + 1, _MOST_SEEDS + 1)
     enough = seeds[_half_width(spread(pair), seeds, level) < abs(statistics.fmean(pair))]
     return int(enough[0]) - n if enough.size else None

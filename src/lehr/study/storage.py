@@ -1,8 +1,9 @@
 """Results that are never lost: facts in SQLite, curves beside it, each whole or not there.
 
 A folder holds ``results.sqlite`` and, by a job's identity, ``curves/ID.npz``, ``logs/ID.log`` and,
-while it runs, ``checkpoints/ID/``. A worker writes the curves file beside and renames it; only then
-the driver writes the row. A file without its row is taken in when the job is asked for again.
+while it runs, ``checkpoints/ID/``; and ``cache``, which may be deleted. A worker writes the curves
+file beside and renames it; only then the driver writes the row. A file without its row is taken in
+when the job is asked for again.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ _parts = sql.Table(
     "parts",
     _tables,
     sql.Column("study", sql.String(32), primary_key=True),
-    sql.Column("job", sql.String(32), primary_key=True),
+    sql.Column("batch", sql.String(32), primary_key=True),
+    sql.Column("key", sql.String(200), primary_key=True),
+    sql.Column("job", sql.String(32), nullable=False),
 )
 
 
@@ -94,6 +97,8 @@ class Storage:
                 (folder / name).mkdir(parents=True, exist_ok=True)
             if not readonly:
                 self._lock.acquire(blocking=False)
+                for left in folder.rglob(".*.tmp"):  # by a worker that was killed
+                    left.unlink(missing_ok=True)
         except OSError as error:
             if isinstance(error, filelock.Timeout):
                 way_out = "wait for it, or give this one another storage"
@@ -161,11 +166,14 @@ class Storage:
         """Forget a study and what no other study shares; return how many jobs that were."""
         others = sql.select(_parts.c.job).where(_parts.c.study != study)
         own = sql.select(_parts.c.job).where(_parts.c.study == study, _parts.c.job.not_in(others))
+        finished = sql.select(_jobs.c.id).where(_jobs.c.id.in_(own))
         with self._transaction() as connection:
-            jobs = list(connection.execute(own).scalars())
+            parts = list(connection.execute(own).scalars())
+            jobs = list(connection.execute(finished).scalars())
             connection.execute(sql.delete(_jobs).where(_jobs.c.id.in_(own)))
             connection.execute(sql.delete(_parts).where(_parts.c.study == study))
             connection.execute(sql.delete(_studies).where(_studies.c.id == study))
+        self.forget_checkpoints(parts)
         for name in jobs:
             self.curves(name).unlink(missing_ok=True)
             self.log(name).unlink(missing_ok=True)
@@ -185,7 +193,8 @@ class Storage:
     def take_in(self, name: str, job: Job) -> Record | None:
         """Write the row of a job whose curves file is there; None if it is not."""
         path = self.curves(name)
-        if not path.exists():
+        if not Snapshot.readable(path):
+            path.unlink(missing_ok=True)
             return None
         facts = Snapshot.load(path).facts
         row = {
@@ -198,12 +207,27 @@ class Storage:
             connection.execute(sql.insert(_jobs).prefix_with("OR REPLACE").values(row))
         return Record(name, facts, path)
 
-    def belong(self, study: str, names: list[str]) -> None:
-        """Note that jobs are part of a study."""
-        rows = [{"study": study, "job": name} for name in names]
+    def belong(self, study: str, batch: str, names: dict[str, str]) -> None:
+        """Note which job is what to a study, by key."""
+        known = {"study": study, "batch": batch}
+        rows = [known | {"key": key, "job": name} for key, name in names.items()]
         with self._transaction() as connection:
             if rows:
-                connection.execute(sql.insert(_parts).prefix_with("OR IGNORE"), rows)
+                connection.execute(sql.insert(_parts).prefix_with("OR REPLACE"), rows)
+
+    def batches(self, study: str) -> list[dict[str, str]]:
+        """Return the jobs of a study by key, for each batch that it was run with, latest first."""
+        latest = sql.func.max(_jobs.c.finished)
+        both = _parts.join(_jobs, _parts.c.job == _jobs.c.id)
+        chosen = sql.select(_parts.c.batch).select_from(both).where(_parts.c.study == study)
+        chosen = chosen.group_by(_parts.c.batch).order_by(latest.desc())
+        found = []
+        with self._transaction() as connection:
+            for batch in list(connection.execute(chosen).scalars()):
+                own = sql.select(_parts.c.key, _parts.c.job)
+                own = own.where(_parts.c.study == study, _parts.c.batch == batch)
+                found.append({row.key: row.job for row in connection.execute(own)})
+        return found
 
     def curves(self, name: str) -> Path:
         """Return where a job's curves are."""
@@ -212,6 +236,11 @@ class Storage:
     def log(self, name: str) -> Path:
         """Return where a job's log is."""
         return self.folder / "logs" / f"{name}.log"
+
+    @property
+    def cache(self) -> Path:
+        """The folder of what JAX has compiled."""
+        return self.folder / "cache"
 
     @property
     def checkpoints(self) -> Path:

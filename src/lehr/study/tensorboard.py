@@ -31,9 +31,9 @@ def write_events(results: Results, folder: str | os.PathLike[str]) -> None:
     for arm in results.study.arms:
         records = results.records(arm)
         for seed, record in zip(results.seeds(arm), records, strict=True):
-            with _fresh(Path(folder, _file_name(arm), f"seed-{seed}")) as writer:
+            with _fresh(Path(folder, arm, f"seed-{seed}")) as writer:
                 _write_trial(writer, results, arm, seed, record)
-        with _fresh(Path(folder, _file_name(arm), "mean")) as writer:
+        with _fresh(Path(folder, arm, "mean")) as writer:
             _write_mean(writer, [record.facts["history"] for record in records])
 
 
@@ -49,11 +49,12 @@ def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any
     every = max(1, len(trace.losses) // _MOST_POINTS)
     for name, values in {"loss": trace.losses, **trace.rates}.items():
         for step in range(0, len(values), every):
-            writer.add_scalar(f"training/{name}", values[step], step)
+            _add(writer, f"training/{name}", values[step], step)
     for entry in record.facts["history"]:
         for name, value in entry["validation"].items():
-            writer.add_scalar(f"validation/{name}", _number(value), entry["step"])
-    scores = {f"test/{name}": _number(value) for name, value in record.facts["test"].items()}
+            _add(writer, f"validation/{name}", _number(value), entry["step"])
+    test = record.facts["test"].items()
+    scores = {f"test/{name}": value for name, value in test if value is not None}
     settings = {
         "arm": arm,
         "peak": results.peaks[arm] or "as given",
@@ -64,7 +65,7 @@ def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any
     for summary in hparams(settings, scores):
         writer.file_writer.add_summary(summary)
     for name, value in scores.items():
-        writer.add_scalar(name, value, record.facts["steps"])
+        _add(writer, name, value, record.facts["steps"])
 
 
 def _write_mean(writer: Any, histories: list[list[dict[str, Any]]]) -> None:
@@ -79,9 +80,14 @@ def _write_mean(writer: Any, histories: list[list[dict[str, Any]]]) -> None:
                 half = t * statistics.stdev(values) / math.sqrt(len(values))
             step = entries[0]["step"]
             for tag, value in zip(_tags(name), (mean, mean - half, mean + half), strict=True):
-                writer.add_scalar(tag, value, step)
+                _add(writer, tag, value, step)
     bands = {name: ["Margin", _tags(name)] for name in histories[0][0]["validation"]}
     writer.add_custom_scalars({"mean and 95 % interval over seeds": bands})
+
+
+def _add(writer: Any, tag: str, value: float, step: int) -> None:
+    if math.isfinite(value):
+        writer.add_scalar(tag, value, step)
 
 
 def _tags(name: str) -> list[str]:
@@ -90,7 +96,3 @@ def _tags(name: str) -> list[str]:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
-
-
-def _file_name(arm: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_. " else "-" for c in arm)

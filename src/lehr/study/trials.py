@@ -18,9 +18,11 @@ from typing import Any
 from lehr.finder import range_test
 from lehr.learner import Learner, Snapshot
 from lehr.policy import Policy, loads
-from lehr.recipes.tasks import make_learner
+from lehr.recipes.tasks import make_learner, source_digest
 from lehr.schedule.check import fail, one_of
 from lehr.study.checkpoints import Run, curves
+from lehr.study.engine import backend
+from lehr.study.identity import versions
 from lehr.study.jobs import Job
 from lehr.study.ledger import check_ledger, pairing
 
@@ -29,9 +31,10 @@ Tell = Callable[[dict[str, Any]], None]
 _FIRST_CHUNK, _MOST = 16, 256  # updates between two looks at the clock
 _CHUNK_SECONDS = 1.0
 _PROBE = 128
-_REPEATED = 3  # updates
+_REPEATED, _NOTICED = 4, 0.01  # updates, at a rate that brings a forgotten slot to light
 _held: tuple[str, Learner, Snapshot] | None = None
 _made_anew: set[str] = set()
+_tested: set[str] = set()
 
 
 def run_job(
@@ -46,14 +49,18 @@ def run_job(
         checkpoint_every: seconds of training between two checkpoints.
     """
     begun = time.perf_counter()
+    if "source" in job and job["source"] != source_digest(job["task"]):
+        fail("the task's file", "the same all through a study", job["task"], "run the study again")
     learner = _learner(job)
     setup = time.perf_counter() - begun
     if job["kind"] == "sweep":
+        learner.evaluate("test")  # a split that is not there is told before anything is paid for
         record = Snapshot({}, {"sweep": _sweep(job, learner)})
     elif job["kind"] == "probe":
         record = Snapshot({}, _probe(learner))
     else:
         record = _Trial(job, learner, folder, tell, checkpoint_every).record()
+    record.facts["versions"] = versions(job["task"]) | {"Keras backend": backend()}
     record.facts["setup_seconds"] = setup
     record.facts["all_seconds"] = time.perf_counter() - begun
     return record
@@ -75,10 +82,12 @@ def _learner(job: Job) -> Learner:
     learner = make_learner(task, seed, options)
     if task not in _made_anew:
         first = learner.snapshot()
-        losses = [learner.train(Policy(0.0), _REPEATED).losses]
-        learner.restore(first)
-        losses.append(learner.train(Policy(0.0), _REPEATED).losses)
-        if repr(losses[0]) == repr(losses[1]):
+        tried = []
+        for _ in range(2):
+            learner.restore(first)
+            losses = learner.train(Policy(_NOTICED), _REPEATED).losses
+            tried.append((repr(losses), learner.snapshot().digest()))
+        if tried[0] == tried[1]:
             learner.restore(first)
             _held = name, learner, first
             return learner
@@ -141,7 +150,9 @@ class _Trial:
             if run.step < self.steps and time.monotonic() - saved >= self.every:
                 run.save(learner, self.folder / job["id"] / "last.npz")
                 saved = time.monotonic()
-        if run.history[-1]["step"] < self.steps:  # where it left its trunk nothing was validated
+        if (
+            not run.history or run.history[-1]["step"] < self.steps
+        ):  # where it left its trunk nothing was validated
             self._validate()
             run.history[-1]["seconds"] = run.seconds
         facts |= {
@@ -164,7 +175,7 @@ class _Trial:
             steps, policy = in_steps(trunk["run"], self.epoch)
             step = in_common(self.run.policy, self.steps, policy, steps)
             found.append(self.folder / trunk["id"] / f"at-{step}.npz")
-        return next((path for path in found if path.exists()), None)
+        return next((path for path in found if Snapshot.readable(path)), None)
 
     def _advance(self, end: int) -> float:
         """Train to a step; at the end of an epoch and of the run validate; return the seconds."""
@@ -189,12 +200,13 @@ class _Trial:
         metrics = self.learner.evaluate("validation")
         since = run.history[-1]["step"] if run.history else 0
         losses = run.trace.losses[since:]
-        entry = {"step": run.step, "loss": math.fsum(losses) / len(losses)}
+        entry = {"loss": math.fsum(losses) / len(losses)}
         if run.policy.control and run.control:
-            monitored = _named(metrics) | {"loss": entry["loss"]}
+            monitored = _named(metrics) | entry
             metric = monitored[run.policy.control.monitor]
             run.control = run.policy.control.update(run.control, metric)
-        run.history.append(_plain(entry) | {"validation": _plain(metrics)})
+        step = {"step": run.step, "loss": _plain(entry)["loss"]}
+        run.history.append(step | {"validation": _plain(metrics)})
         if job["judge"] == "best":
             sign = 1 if job["mode"] == "max" else -1
             score = metrics[job["metric"]]
@@ -224,15 +236,18 @@ def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Jo
     """Raise for what would otherwise be found out after the training has been paid for."""
     validated = learner.evaluate("validation")
     one_of("metric", job["metric"], validated)
+    if job["test"] and job["task"] not in _tested:
+        one_of("metric", job["metric"], learner.evaluate("test"))
+        _tested.add(job["task"])
     if policy.control is not None:
         one_of("monitor", policy.control.monitor, [*_named(validated), "loss"])
         if getattr(policy.control, "restore_best", False):
             fail("restore_best", "False in a study", True, "a trial keeps the weights it has")
     if job["peak"] is not None:
         highest = max(policy.values(step)["lr"] for step in range(steps))
-        if not math.isclose(highest, job["peak"], rel_tol=1e-3):
+        if highest > job["peak"] * (1 + 1e-3):
             way_out = "write a tuned policy at peak 1, for instance one_cycle(1.0)"
-            fail("largest rate", f"the peak chosen, {job['peak']:g}", highest, way_out)
+            fail("largest rate", f"at most the peak chosen, {job['peak']:g}", highest, way_out)
 
 
 def _named(validation: dict[str, float]) -> dict[str, float]:
@@ -242,4 +257,4 @@ def _named(validation: dict[str, float]) -> dict[str, float]:
 
 def _plain(metrics: dict[str, float]) -> dict[str, Any]:
     """Return numbers that JSON can hold: None stands for one that is not finite."""
-    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
+    return {name: float(v) if math.isfinite(v) else None for name, v in metrics.items()}

@@ -6,8 +6,24 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 
+from lehr.finder import Sweep, agree
+from lehr.schedule.check import fail
+
 FACTOR = 2.0  # between neighbouring peaks
 _MOST_PEAKS_MORE = 8
+
+
+def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
+    """Return the peak that an arm's grid begins with: the median of the range tests' advice.
+
+    Where it stands alone most of the tests must have some; a grid mends what one of them says.
+    """
+    given = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
+    suggestion = agree(given or sweeps, use)
+    if suggestion.lr is None:
+        way_out = "give the arm its own rate with tune=None"
+        fail(f"peak of {arm}", "suggested by a range test", suggestion.reason, way_out)
+    return suggestion.lr
 
 
 def peak_grid(centre: float, peaks: int) -> list[float]:

@@ -19,6 +19,11 @@ def verdict(results: Results) -> str:
     compared = results.comparisons()
     reference = results.label(results.reference)
     sentences = []
+    if results.diverged(results.reference):
+        sentences.append(
+            f"The reference {reference} diverged, so nothing is compared: lower its rate, or put "
+            "another arm first."
+        )
     for word in ("better", "worse"):
         found = [(arm, c) for arm, c in compared.items() if c.verdict == word]
         found.sort(key=lambda pair: -abs(pair[1].difference))
@@ -64,7 +69,7 @@ def rows(results: Results, budget: int | None = None) -> list[dict[str, str]]:
     found = []
     for arm in study.arms:
         peak, c, failed = results.peaks[arm], compared.get(arm), results.diverged(arm, budget)
-        said = c.verdict if c else "reference"
+        said = c.verdict if c else "reference" if arm == results.reference else "not compared"
         seeds = len(results.seeds(arm))
         if arm in results.stopped:
             said = f"{said}, stopped after {seeds} seeds"
@@ -179,8 +184,8 @@ def _more(c: Comparison) -> str:
     if c.low == c.high == 0:
         return "the same on every seed"
     if c.more_seeds is None:
-        return "over 1000 seeds would be needed"
-    return f"about {c.more_seeds} more would tell"
+        return "over 1000 would be needed"
+    return f"a new study of about {c.n + c.more_seeds} would tell"
 
 
 def _failed(count: int, seeds: int) -> str:

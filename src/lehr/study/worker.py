@@ -19,13 +19,15 @@ from lehr.study.trials import run_job
 def main() -> None:
     """Do jobs until there are no more."""
     threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
-    with os.fdopen(os.dup(1), "w") as replies:
+    orders = os.fdopen(os.dup(0))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a job that asks a question gets no answer
+    with orders, os.fdopen(os.dup(1), "w") as replies:
 
         def tell(event: str, **said: Any) -> None:
             replies.write(json.dumps({"event": event} | said) + "\n")
             replies.flush()
 
-        for line in sys.stdin:
+        for line in orders:
             _do(json.loads(line), tell)
 
 
@@ -44,6 +46,7 @@ def _do(order: dict[str, Any], tell: Any) -> None:
         sys.stdout.flush()
     except Exception as error:
         try:
+            sys.stdout.flush()
             traceback.print_exc()
             sys.stderr.flush()
         except OSError:  # the disk is full: the log too
