@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 JUDGES = ("final", "best")
 _USUAL = 2000  # updates of the run over which a tuned policy's peak is looked up
-_IN_NAMES, _LONGEST_NAME = " -_.,+=()%@#'", 60
+_IN_NAMES, _LONGEST_NAME = " -_.,+=()[]%@#'", 60
 
 
 @dataclass(frozen=True)
