@@ -200,12 +200,13 @@ class Results:
         data = {
             "verdict": self.verdict(),
             "reference": self.reference,
-            "scores": {
-                arm: [value if math.isfinite(value) else None for value in self.scores(arm)]
-                for arm in study.arms
-            },
+            "scores": {arm: [_plain(value) for value in self.scores(arm)] for arm in study.arms},
             "comparisons": {arm: vars(c) for arm, c in self.comparisons().items()},
             "peaks": self.peaks,
+            "tuning": {
+                arm: {f"{peak:g}": [_plain(x) for x in some] for peak, some in t.scores.items()}
+                for arm, t in self.tuning.items()
+            },
             "stopped": {arm: vars(stop) for arm, stop in self.stopped.items()},
             "budgets": {
                 budget: {arm: vars(c) for arm, c in self.comparisons(budget).items()}
@@ -257,3 +258,7 @@ def score(study: Study, facts: dict[str, Any], split: str) -> float:
 def _at_end(metric: str, facts: dict[str, Any]) -> float:
     value = facts["validation"][metric]
     return math.nan if value is None else float(value)
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -15,7 +15,7 @@ LOGITS = (
 )
 BATCHES = (
     "the last, smaller batch of an epoch is left out, so that all updates average alike: "
-    "1,718 updates an epoch instead of 1,719"
+    "one update fewer an epoch"
 )
 
 
