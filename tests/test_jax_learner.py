@@ -239,11 +239,11 @@ def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
     trials = study.run().trials
     alone = regression(1)
     trace = alone.train(lehr.one_cycle(0.05).resolve(24), 24)
-    assert trials["cycle", 1]["losses"] == trace.losses
-    assert trials["cycle", 1]["rates"] == trace.rates
-    assert trials["cycle", 1]["test"] == alone.evaluate("test")
-    assert trials["cycle", 1]["pairing"] == trials["plateau", 1]["pairing"]
-    close(trials["plateau", 1]["rates"]["lr"], [0.01] * 16 + [0.005] * 8)
+    cycle, lowered = trials["cycle", 3, 1], trials["plateau", 3, 1]
+    assert cycle.trace == trace
+    assert cycle.facts["test"] == alone.evaluate("test")
+    assert cycle.facts["pairing"] == lowered.facts["pairing"]
+    close(lowered.trace.rates["lr"], [0.01] * 16 + [0.005] * 8)
 
 
 @pytest.mark.parametrize(

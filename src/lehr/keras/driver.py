@@ -203,8 +203,9 @@ def attach(
             in whole steps or one of its functions has no name.
 
     >>> import keras, lehr
-    >>> attach(keras.optimizers.SGD(momentum=0.9), lehr.one_cycle(0.1), steps=100).name
-    'sgd'
+    >>> sgd = keras.optimizers.SGD(momentum=0.9, name="mine")
+    >>> attach(sgd, lehr.one_cycle(0.1), steps=100).name
+    'mine'
     """
     resolved = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
     check_fresh(optimizer)
