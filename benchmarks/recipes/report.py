@@ -54,7 +54,7 @@ def beaten() -> str:
             continue
         found = json.loads(path.read_text())
         tried = {
-            arm: max(statistics.fmean(scores) for scores in by_peak.values() if None not in scores)
+            arm: statistics.fmean(by_peak[f"{found['peaks'][arm]:g}"])
             for arm, by_peak in found["tuning"].items()
         }
         chosen = max(tried, key=tried.__getitem__)
