@@ -38,12 +38,13 @@ FRAMEWORKS = {
 EVERY_FRAMEWORK = {"torch", "keras", "jax", "jaxlib", "optax", "flax", "tensorflow"}
 DRAWING = {"matplotlib", "jinja2"}
 
-DESCRIBE = {"schedule", "policy", "control", "resume"}
+DESCRIBE = {"files", "schedule", "policy", "control", "resume"}
 PORT = {*DESCRIBE, "learner"}
 FIND = {*PORT, "finder"}
 RECORDS = {*FIND, "study"}
 
 ROOMS: dict[str, set[str]] = {
+    "files": set(),
     "schedule": set(),
     "control": {"schedule"},
     "policy": {"schedule", "control"},

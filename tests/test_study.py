@@ -346,13 +346,15 @@ def test_faults_of_the_definition_are_found_before_training(
         run_job(toys.trial_job(lehr.Policy(lr=0.1, control=control), **changes), tmp_path)
 
 
+@pytest.mark.parametrize("epochs", [2, (1, 2)], ids=["in a part", "between parts"])
 def test_a_task_file_that_changes_while_it_runs_fails_what_follows(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    epochs: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     task = tmp_path / "task_that_changes.py"
     task.write_text("from toys import slow as make\n")
-    study = Study("task_that_changes:make", {"a": 0.01, "b": 0.02}, epochs=2, seeds=3)
+    seeds, arms = (3, {"a": 0.01, "b": 0.02}) if epochs == 2 else (2, {"a": 0.01})
+    study = Study("task_that_changes:make", arms, epochs=epochs, seeds=seeds)
 
     def edit(said: Progress) -> None:
         if said.done == 2:

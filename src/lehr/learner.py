@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lehr.files import written
 from lehr.policy import Policy
 from lehr.schedule.check import fail
 
@@ -56,16 +57,8 @@ class Snapshot:
         """Write the snapshot as one ``.npz`` file of arrays and JSON, beside, then renamed."""
         import numpy as np
 
-        target = Path(path)
-        beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-        try:
-            with beside.open("wb") as file:
-                np.savez(file, __facts__=np.array(json.dumps(self.facts)), **self.arrays)
-                file.flush()
-                os.fsync(file.fileno())  # a rename may reach the disk before what it names
-            beside.replace(target)
-        finally:
-            beside.unlink(missing_ok=True)
+        with written(path) as beside, beside.open("wb") as file:
+            np.savez(file, __facts__=np.array(json.dumps(self.facts)), **self.arrays)
 
     @classmethod
     def readable(cls, path: str | os.PathLike[str]) -> bool:

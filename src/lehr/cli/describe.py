@@ -37,9 +37,9 @@ def show(
     schedules = _named_schedules(parsed)
     length = whole("--steps", steps) if steps is not None else _length(schedules)
     if out is not None:
-        from lehr.figures import draw_policy
+        from lehr.figures import draw_policy, save
 
-        draw_policy(parsed, length).savefig(out)
+        save(draw_policy(parsed, length), out)
     at = sorted({round(i * length / 10) for i in range(11)})
     values = {name: [s(t) for t in at] for name, s in schedules.items()}
     findings = {n: s.lint(length, steps_per_epoch=steps_per_epoch) for n, s in schedules.items()}

@@ -39,7 +39,9 @@ def find(
         options = {"low": low, "high": high, "steps": steps, "spacing": spacing}
         sweep = range_test(learner, **options, objective=objective)  # type: ignore[arg-type]
     if out is not None:
-        sweep.plot().savefig(out)
+        from lehr.figures import save
+
+        save(sweep.plot(), out)
     suggestions = [sweep.suggest(use) for use in USES]
     others = [rule(sweep) for rule in RULES.values()] if rules else []
     if as_json:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lehr.cli.common import AsJson
+from lehr.files import written
 from lehr.schedule.check import one_of
 
 app = typer.Typer(no_args_is_help=True, help="List, show, export and delete studies.")
@@ -60,10 +61,11 @@ def export(
 
     results = _results(study, runs)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "study.yaml").write_text(dump_study(results.study), encoding="utf-8")
-    (out / "results.json").write_text(results.to_json(), encoding="utf-8")
-    for name, frame in results.frames().items():
-        frame.to_csv(out / f"{name}.csv", index=False)
+    texts = {"study.yaml": dump_study(results.study), "results.json": results.to_json()}
+    texts |= {f"{name}.csv": frame.to_csv(index=False) for name, frame in results.frames().items()}
+    for name, text in texts.items():
+        with written(out / name) as beside:
+            beside.write_text(text, encoding="utf-8")
     results.figures(out / "figures")
     results.report(out / "report.html")
     print(f"exported to {out}")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import math
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from lehr.files import written
 
 SIZE = (4.8, 3.3)  # inches: readable at its own size on a phone, two abreast on a desk
 STYLE = {
@@ -42,13 +43,8 @@ def to_svg(figure: Figure) -> str:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure to a file, beside, then renamed; the suffix says how."""
-    beside = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
-    try:
-        with mpl.rc_context(STYLE):
-            figure.savefig(beside, dpi=200)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with written(path) as beside, mpl.rc_context(STYLE):
+        figure.savefig(beside, format=path.suffix.removeprefix("."), dpi=200)
 
 
 def new_figure(x: str, y: str) -> tuple[Figure, Axes]:

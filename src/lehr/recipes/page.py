@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from lehr.files import written
 from lehr.recipes.recipe import Recipe, Training, Trial, load
 from lehr.recipes.run import Results
 
@@ -116,8 +117,10 @@ def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:
         figure = load(recipe.figure)(recipe, trials)
         drawn = path.with_suffix("") / f"{recipe.name}.svg"
         drawn.parent.mkdir(parents=True, exist_ok=True)
-        drawn.write_text(to_svg(figure))
+        with written(drawn) as beside:
+            beside.write_text(to_svg(figure))
         link = drawn.relative_to(path.parent)
         lines = [f"## {recipe.name}\n", *(f"- {line}" for line in describe(recipe))]
         parts.append("\n".join([*lines, f"\n![{recipe.name}]({link})\n"]))
-    path.write_text("\n".join(parts))
+    with written(path) as beside:
+        beside.write_text("\n".join(parts))

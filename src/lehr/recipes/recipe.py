@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ class Published:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(ABC):
     """What every recipe has.
 
     Args:
@@ -55,9 +56,9 @@ class Recipe:
     long: bool = False
     figure: str = "lehr.recipes.figures:draw_measured"
 
+    @abstractmethod
     def definition(self) -> dict[str, Any]:
         """Return what a trial's result depends on, as plain data."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)

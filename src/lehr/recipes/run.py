@@ -15,7 +15,7 @@ from pathlib import Path
 from lehr.recipes import images
 from lehr.recipes.recipe import Measurement, Recipe, Trial
 from lehr.schedule.check import fail, whole
-from lehr.study.engine import ONE_THREAD, TrialError
+from lehr.study.engine import TrialError, environment
 
 Tell = Callable[[str], None]
 Results = dict[str, list[Trial]]
@@ -123,15 +123,9 @@ def _check_ready(recipe: Recipe, tell: Tell) -> None:
 def _run(recipe: Recipe, seed: int, folder: Path, cache: str) -> None:
     target = _file(recipe, seed, folder)
     target.parent.mkdir(parents=True, exist_ok=True)
-    environment = {
-        "KERAS_BACKEND": recipe.backend,
-        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # it finds what the driver finds
-        "JAX_COMPILATION_CACHE_DIR": cache,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
     done = subprocess.run(
         [sys.executable, "-m", "lehr.recipes.worker", recipe.name, str(seed), str(target)],
-        env=os.environ | ONE_THREAD | environment,
+        env=environment(recipe.backend, Path(cache)),
         capture_output=True,
         text=True,
         check=False,

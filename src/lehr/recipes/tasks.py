@@ -88,7 +88,10 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
 def source_digest(name: str) -> str:
     """Return a hash of the file that a task is written in; what it imports is not looked at."""
     _look_beside_the_user()
-    spec = importlib.util.find_spec(BUILT_IN.get(name, name).partition(":")[0])
+    try:
+        spec = importlib.util.find_spec(BUILT_IN.get(name, name).partition(":")[0])
+    except ModuleNotFoundError:  # the package around it is gone
+        return ""
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return ""
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from lehr.files import written
 from lehr.learner import Learner
 from lehr.recipes.catalogue import find_recipe
 from lehr.recipes.recipe import Measurement, Recipe, Training, Trial, load
@@ -31,9 +32,8 @@ def main() -> None:
     if seed:  # figures are drawn from the first
         for name in ("figure", "rates"):
             trial.pop(name, None)
-    beside = target.with_suffix(".tmp")
-    beside.write_text(json.dumps(trial, allow_nan=False, separators=(",", ":")) + "\n")
-    beside.replace(target)
+    with written(target) as beside:
+        beside.write_text(json.dumps(trial, allow_nan=False, separators=(",", ":")) + "\n")
 
 
 def perform(recipe: Recipe, seed: int, *, most: int | None = None, **options: Any) -> Trial:

@@ -17,6 +17,7 @@ except ImportError as error:
     raise ImportError(f"reports need jinja2 ({error}); pip install 'lehr[study]'") from error
 
 from lehr import figures
+from lehr.files import written
 from lehr.study import words
 from lehr.study.file import dump_study
 from lehr.study.statistics import SIGN_FLIP_FROM
@@ -31,12 +32,8 @@ def write_report(results: Results, path: str | os.PathLike[str]) -> None:
     """Write the report of a study to a file, beside, then renamed."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
+    with written(target) as beside:
         beside.write_text(render(results), encoding="utf-8")
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_figures(results: Results, folder: str | os.PathLike[str]) -> list[Path]:

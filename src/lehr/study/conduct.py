@@ -77,8 +77,7 @@ def order(job: Job, name: str, record: Path, log: Path, checkpoints: Path) -> di
     """Return what a worker is told: the job, and where everything goes."""
     places = {"record": record, "log": log, "checkpoints": checkpoints}
     absolute = {key: str(path.absolute()) for key, path in places.items()}
-    more = {"id": name, "checkpoint_every": CHECKPOINT_SECONDS}
-    return job | absolute | more | {"source": source_digest(job["task"])}
+    return job | absolute | {"id": name, "checkpoint_every": CHECKPOINT_SECONDS}
 
 
 def _key(part: str, key: Any) -> str:
@@ -104,7 +103,8 @@ class Conductor:
         self.study, self.storage = study, storage
         self.pool, self.progress = pool, progress
         self.recorded = recorded
-        self.batch = "" if recorded is not None else batch(study.task)
+        self.source = source_digest(study.task)  # once: it may change while the study runs
+        self.batch = batch(study.task, self.source)
         self.name = storage.begin(study.to_dict()) if pool else ""
         self.parts = {name: (total, 0) for name, total in sizes(study).items()}
         self.running: dict[str, dict[str, Any]] = {}
@@ -278,7 +278,7 @@ class Conductor:
     def _orders(self, jobs: dict[str, Job], links: Links) -> dict[str, dict[str, Any]]:
         store = self.storage
         return {
-            name: {"metric": self.study.metric}
+            name: {"metric": self.study.metric, "source": self.source}
             | order(job, name, store.curves(name), store.log(name), store.checkpoints)
             | links.get(name, {})
             for name, job in jobs.items()

@@ -56,22 +56,28 @@ class Event:
     said: dict[str, Any]
 
 
+def environment(backend: str, cache: Path) -> dict[str, str]:
+    """Return the environment of a worker: one thread, what the driver finds, JAX's cache."""
+    return {
+        **os.environ,
+        **ONE_THREAD,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "JAX_COMPILATION_CACHE_DIR": str(cache.absolute()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+
+
 class Worker:
     """One worker process."""
 
     def __init__(self, cache: Path) -> None:
-        environment = {
-            "KERAS_BACKEND": backend(),
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),  # it finds what the driver finds
-            "JAX_COMPILATION_CACHE_DIR": str(cache.absolute()),
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lehr.study.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | ONE_THREAD | environment,
+            env=environment(backend(), cache),
             start_new_session=True,  # Ctrl-C is the driver's to handle
         )
 

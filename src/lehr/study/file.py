@@ -26,22 +26,21 @@ _CYCLICAL = {"cyclical", "exp-range", "triangular", "triangular2"}
 _SAME_NAMES = ("options", "peaks", "metric", "mode", "judge", "target")
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
-
-
-class ArmFile(_Strict):
+class ArmFile(pydantic.BaseModel):
     """One arm: a policy, or a preset with its arguments, of which one may say ``tune``."""
+
+    model_config = pydantic.ConfigDict(extra="allow", strict=True)
 
     policy: str | float | dict[str, Any] | None = None
     preset: str | None = None
     tune: Literal["constant", "one-cycle", "cyclical"] | None = None
     optimizer: str | None = None
-    model_config = pydantic.ConfigDict(extra="allow", strict=True)
 
 
-class StudyFile(_Strict):
+class StudyFile(pydantic.BaseModel):
     """The fields of a study file; those of `Study`."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
 
     task: str
     arms: dict[str, Any] = pydantic.Field(min_length=1)

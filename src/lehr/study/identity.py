@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 import lehr
-from lehr.recipes.tasks import BUILT_IN, source_digest
+from lehr.recipes.tasks import BUILT_IN
 from lehr.study.engine import backend
 from lehr.study.jobs import Job
 
@@ -39,9 +39,9 @@ def _frameworks(task: str) -> tuple[str, ...]:
     return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
 
 
-def batch(task: str) -> str:
-    """Return a name for what all jobs of a study depend on: task file, backend and versions."""
-    whole = {"backend": backend(), "versions": versions(task), "source": source_digest(task)}
+def batch(task: str, source: str) -> str:
+    """Return a name for what all jobs of a study depend on: backend, versions, the task's file."""
+    whole = {"backend": backend(), "versions": versions(task), "source": source}
     return _digest(whole)
 
 

@@ -150,10 +150,8 @@ class _Trial:
             if run.step < self.steps and time.monotonic() - saved >= self.every:
                 run.save(learner, self.folder / job["id"] / "last.npz")
                 saved = time.monotonic()
-        if (
-            not run.history or run.history[-1]["step"] < self.steps
-        ):  # where it left its trunk nothing was validated
-            self._validate()
+        if not run.history or run.history[-1]["step"] < self.steps:
+            self._validate()  # a trial that shares all its updates with its trunk ends here
             run.history[-1]["seconds"] = run.seconds
         facts |= {
             "validation": run.history[-1]["validation"],

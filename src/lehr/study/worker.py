@@ -51,7 +51,8 @@ def _do(order: dict[str, Any], tell: Any) -> None:
             sys.stderr.flush()
         except OSError:  # the disk is full: the log too
             pass
-        tell("failed", log=log_tail(log), error=f"{type(error).__name__}: {error}")
+        said, tail = f"{type(error).__name__}: {error}", log_tail(log)
+        tell("failed", log=tail if said in tail else f"{tail}\n{said}".strip())
         return
     tell("finished")
 
