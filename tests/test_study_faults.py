@@ -28,9 +28,9 @@ ARMS = {
     "plateau": lehr.Policy(lr=0.02, control=lehr.Plateau(patience=1, factor=0.5)),
 }
 DRIVER = """if True:
-    import sys, lehr.study.conduct
+    import sys, lehr.study.finish
     from test_study_faults import slow_study
-    lehr.study.conduct.CHECKPOINT_SECONDS = 0.0
+    lehr.study.finish.CHECKPOINT_SECONDS = 0.0
     slow_study(*sys.argv[1:]).run(workers=2)
 """
 

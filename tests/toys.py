@@ -284,3 +284,18 @@ def untested(seed: int) -> Learner:
 
 def needs_optimizer(seed: int, optimizer: str) -> Learner:
     return Optional(seed, 0.1, optimizer)
+
+
+class Listed(Toy):
+    """Has the validation losses of a list, one an epoch; its tests say which epoch it is at."""
+
+    losses = (3.0, 2.0, 5.0, 4.0, 1.0, 1.0)
+
+    def evaluate(self, split="validation"):
+        epoch = self.step // self.steps_per_epoch
+        loss = self.losses[max(0, epoch - 1)] if split == "validation" else float(epoch)
+        return {"loss": loss, "accuracy": 1 / (1 + loss)}
+
+
+def listed(seed: int) -> Learner:
+    return Listed(seed)

@@ -1,18 +1,21 @@
 """Write docs/recipes.md from the stored results.
 
-python benchmarks/recipes/report.py
+python benchmarks/recipes/report.py                # from benchmarks/recipes/results
+python benchmarks/recipes/report.py runs/recipes   # which first takes over what ran there
 """
 
 from __future__ import annotations
 
 import json
 import statistics
+import sys
 from pathlib import Path
+from typing import Any
 
 from lehr.figures import to_svg
 from lehr.recipes.catalogue import RECIPES
 from lehr.recipes.page import markdown
-from lehr.recipes.recipe import load
+from lehr.recipes.recipe import Recipe, Trial, load
 from lehr.recipes.run import kept_results
 
 HERE = Path(__file__).parent
@@ -26,6 +29,33 @@ BEATEN = {  # file: source, the published figure of the arm that is the referenc
     ),
 }
 DRAWN = ("schedules/performance", "finder/fashion-mnist", "why/saddle-point")  # on the page
+
+
+def take_over(storage: str) -> None:
+    """Write the trials of a storage to the results, six digits a number."""
+    for name, trials in kept_results(RECIPES.values(), SEEDS, storage).items():
+        for trial in trials:
+            drawn = ("figure", "rates") if trial["seed"] else ()  # figures are those of seed 0
+            kept = rounded({key: part for key, part in trial.items() if key not in drawn})
+            path = HERE / "results" / name / f"{trial['seed']}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(kept, allow_nan=False, separators=(",", ":")) + "\n")
+
+
+def rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: rounded(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(part) for part in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def kept_trials(recipe: Recipe) -> list[Trial]:
+    """Return the stored trials of a recipe as it is defined now."""
+    paths = sorted((HERE / "results" / recipe.name).glob("*.json"))
+    trials = [json.loads(path.read_text()) for path in paths]
+    wanted = json.loads(json.dumps(recipe.definition()))  # where a tuple is a list
+    return [trial for trial in trials if trial["definition"] == wanted]
 
 
 def notes() -> str:
@@ -69,7 +99,7 @@ def beaten() -> str:
 
 
 def main() -> None:
-    results = kept_results(RECIPES.values(), SEEDS, HERE / "results")
+    results = {name: kept_trials(recipe) for name, recipe in RECIPES.items()}
     text = (HERE / "page.md").read_text()
     text = text.replace("<!-- rows -->", markdown(RECIPES.values(), results).strip())
     text = text.replace("<!-- beaten -->", beaten())
@@ -83,4 +113,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    for storage in sys.argv[1:]:
+        take_over(storage)
     main()

@@ -44,6 +44,12 @@ def compare(
     judge: Annotated[
         str | None, typer.Option(help="final: the end of the run; best: the best checkpoint.")
     ] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="With --judge best: epochs without a better one to stop at.")
+    ] = None,
+    backend: Annotated[
+        str | None, typer.Option(help="Keras backend of the trials: jax, tensorflow or torch.")
+    ] = None,
     stop_early: Annotated[
         bool | None, typer.Option("--stop-early", help="Leave out arms that cannot win.")
     ] = None,
@@ -73,6 +79,8 @@ def compare(
         "metric": metric,
         "mode": mode,
         "judge": judge,
+        "patience": patience,
+        "backend": backend,
         "stop_early": stop_early,
         "storage": runs,
     }

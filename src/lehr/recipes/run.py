@@ -1,21 +1,23 @@
-"""Run recipes: each seed in a process of its own, each result kept as it comes."""
+"""Run recipes as studies: what is finished is kept, what is missing runs in worker processes."""
 
 from __future__ import annotations
 
-import importlib.util
-import json
+import itertools
 import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from lehr.recipes import images
-from lehr.recipes.recipe import Measurement, Recipe, Trial
-from lehr.schedule.check import fail, whole
-from lehr.study.engine import TrialError, environment
+from lehr.recipes.recipe import Measurement, Recipe, Training, Trial
+from lehr.recipes.tasks import source_digest
+from lehr.recipes.trial import trial_of
+from lehr.schedule.check import whole
+from lehr.study.conduct import Conductor, Missing, Progress
+from lehr.study.engine import Pool, TrialError, check_installed
+from lehr.study.finish import finish
+from lehr.study.identity import batch, identity
+from lehr.study.jobs import Job, measuring_job
+from lehr.study.storage import Record, Storage
 
 Tell = Callable[[str], None]
 Results = dict[str, list[Trial]]
@@ -26,7 +28,7 @@ def run_recipes(
     seeds: int,
     storage: str | os.PathLike[str],
     *,
-    workers: int = 1,
+    workers: int | None = None,
     tell: Tell = lambda text: None,
     skip: bool = False,
 ) -> Results:
@@ -35,102 +37,103 @@ def run_recipes(
     Args:
         recipes: to run.
         seeds: of each; a recipe that draws nothing at random has one.
-        storage: folder of the results, a JSON file for each recipe and seed.
-        workers: processes at a time, of one thread.
+        storage: folder of the studies, as of `lehr.Study`.
+        workers: processes at a time, of one thread; one per core if left out.
         tell: called with a line about each trial that has finished.
         skip: leave out, and tell, what lacks its data or its backend.
 
     Raises:
-        ValueError: if a recipe needs a backend that is not installed.
+        ValueError: if a recipe needs a backend that is not installed, or the storage cannot be
+            read or written.
         OSError: if images are missing.
         TrialError: if a trial failed; the others are run and kept.
     """
-    folder, chosen = Path(storage), list(recipes)
-    count = whole("seeds", seeds)
-    jobs = [(recipe, seed) for recipe in chosen for seed in range(_seeds(recipe, count))]
-    missing = _ready([job for job in jobs if _kept(*job, folder) is None], tell, skip)
+    chosen, count = list(recipes), whole("seeds", seeds)
     errors = []
-    with tempfile.TemporaryDirectory(prefix="lehr-") as cache, ThreadPoolExecutor(workers) as pool:
-        futures = {pool.submit(_run, *job, folder, cache): job for job in missing}
-        try:
-            for done, future in enumerate(as_completed(futures), 1):
-                recipe, seed = futures[future]
-                where = f"{done} of {len(missing)}: {recipe.name}, seed {seed}"
-                try:
-                    future.result()
-                    tell(where)
-                except TrialError as error:
-                    errors.append(error)
-                    tell(f"{where}: failed")
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+    with Storage(Path(storage)) as kept:
+        found = {recipe.name: _trials(recipe, count, kept, None, tell) for recipe in chosen}
+        missing = [recipe for recipe in chosen if not found[recipe.name]]
+        ready = sorted(_ready(missing, tell, skip), key=lambda recipe: recipe.backend)
+        places = itertools.count(1)
+        for backend, group in itertools.groupby(ready, key=lambda recipe: recipe.backend):
+            with Pool(workers, kept.cache, backend) as pool:
+                for recipe in group:
+                    where = f"{next(places)} of {len(ready)}: {recipe.name}"
+                    try:
+                        found[recipe.name] = _trials(recipe, count, kept, pool, tell, where)
+                    except TrialError as error:
+                        errors.append(error)
+                        tell(f"{where}: failed")
     if errors:
         raise errors[0]
-    return kept_results(chosen, count, folder)
-
-
-def kept_results(recipes: Iterable[Recipe], seeds: int, storage: str | os.PathLike[str]) -> Results:
-    """Return the trials that the storage has of each recipe, seed by seed."""
-    found: Results = {}
-    for recipe in recipes:
-        trials = (_kept(recipe, seed, Path(storage)) for seed in range(_seeds(recipe, seeds)))
-        found[recipe.name] = [trial for trial in trials if trial is not None]
     return found
 
 
-def _seeds(recipe: Recipe, seeds: int) -> int:
-    return 1 if isinstance(recipe, Measurement) and not recipe.random else seeds
+def kept_results(recipes: Iterable[Recipe], seeds: int, storage: str | os.PathLike[str]) -> Results:
+    """Return the trials of the recipes that the storage has in full; none of the others."""
+    with Storage(Path(storage), readonly=True) as kept:
+        return {r.name: _trials(r, seeds, kept, None, lambda text: None) for r in recipes}
 
 
-def _file(recipe: Recipe, seed: int, folder: Path) -> Path:
-    return folder / recipe.name / f"{seed}.json"
+def _trials(
+    recipe: Recipe, seeds: int, kept: Storage, pool: Pool | None, tell: Tell, where: str = ""
+) -> list[Trial]:
+    """Return a recipe's trials, what is missing run in the pool; none if there is no pool."""
+
+    def tell_of(job: Job) -> None:
+        tell(f"{where}, seed {job['seed']}")
+
+    run = _train if isinstance(recipe, Training) else _measure
+    try:
+        records = run(recipe, seeds, kept, pool, tell_of)  # type: ignore[arg-type]
+    except Missing:
+        return []
+    return [trial_of(recipe, seed, record) for seed, record in enumerate(records)]
 
 
-def _kept(recipe: Recipe, seed: int, folder: Path) -> Trial | None:
-    """Return a trial of this definition from the storage, or None."""
-    path = _file(recipe, seed, folder)
-    if not path.exists():
-        return None
-    trial: Trial = json.loads(path.read_text())
-    # through JSON, where a tuple is a list
-    wanted = json.loads(json.dumps(recipe.definition()))
-    return trial if trial["definition"] == wanted else None
+def _train(
+    recipe: Training, seeds: int, kept: Storage, pool: Pool | None, tell: Callable[[Job], None]
+) -> list[Record]:
+    def progress(said: Progress) -> None:
+        if said.finished:
+            tell(said.finished)
+
+    study = recipe.study(seeds, kept.folder)
+    return Conductor(study, kept, pool, progress).results().records(study.reference)
 
 
-def _ready(missing: list[tuple[Recipe, int]], tell: Tell, skip: bool) -> list[tuple[Recipe, int]]:
-    """Return the trials that can run; raise one clear line for the others, or tell it."""
-    reasons: dict[str, str] = {}
-    for recipe in {recipe.name: recipe for recipe, _ in missing}.values():
+def _measure(
+    recipe: Measurement, seeds: int, kept: Storage, pool: Pool | None, tell: Callable[[Job], None]
+) -> list[Record]:
+    source = source_digest(recipe.function)
+    depends = batch(recipe.function, source, recipe.backend)
+    jobs = {}
+    for seed in range(seeds if recipe.random else 1):
+        job = measuring_job(recipe.function, recipe.options, seed)
+        jobs[identity(job, depends)] = job
+    records = kept.records(jobs)
+    missing = {name: job for name, job in jobs.items() if name not in records}
+    if missing:
+        if pool is None:
+            raise Missing
+        for name, record in finish(kept, pool, missing, lambda name: {"source": source}):
+            records[name] = record
+            tell(jobs[name])
+    return [records[name] for name in jobs]
+
+
+def _ready(missing: list[Recipe], tell: Tell, skip: bool) -> list[Recipe]:
+    """Return the recipes that can run; raise one clear line for the others, or tell it."""
+    found = []
+    for recipe in missing:
         try:
-            _check_ready(recipe, tell)
+            for data in recipe.data:
+                images.ensure(data, tell)
+            check_installed(recipe.backend)
         except (ValueError, OSError) as error:
             if not skip:
-                raise
-            reasons[recipe.name] = str(error)
+                raise type(error)(f"{recipe.name}: {error}") from None
             tell(f"{recipe.name} is left out: {error}")
-    return [job for job in missing if job[0].name not in reasons]
-
-
-def _check_ready(recipe: Recipe, tell: Tell) -> None:
-    for data in recipe.data:
-        images.ensure(data, tell)
-    if importlib.util.find_spec(recipe.backend) is None:
-        package = {"tensorflow": "tensorflow-cpu"}.get(recipe.backend, recipe.backend)
-        rule = f"installed for {recipe.name}"
-        fail(f"backend {recipe.backend}", rule, None, f"pip install {package}")
-
-
-def _run(recipe: Recipe, seed: int, folder: Path, cache: str) -> None:
-    target = _file(recipe, seed, folder)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "lehr.recipes.worker", recipe.name, str(seed), str(target)],
-        env=environment(recipe.backend, Path(cache)),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode != 0:
-        tail = "\n".join(done.stderr.splitlines()[-30:])
-        what = f"{recipe.name}, seed {seed},"
-        raise TrialError(f"{what} failed with exit code {done.returncode}:\n{tail}")
+        else:
+            found.append(recipe)
+    return found

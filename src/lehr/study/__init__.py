@@ -9,7 +9,7 @@ try:
 except ImportError as error:
     raise ImportError(f"studies need more ({error}); pip install 'lehr[study]'") from error
 
-from lehr.study.definition import Arm as Arm
+from lehr.study.arm import Arm as Arm
 from lehr.study.definition import Study as Study
 from lehr.study.engine import TrialError as TrialError
 from lehr.study.file import load_study as load_study

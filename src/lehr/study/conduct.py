@@ -15,6 +15,7 @@ from lehr.recipes.tasks import source_digest
 from lehr.schedule.check import fail
 from lehr.study.definition import Study
 from lehr.study.engine import Event, Pool
+from lehr.study.finish import finish
 from lehr.study.identity import batch, identity, study_id
 from lehr.study.jobs import Job, judging_job, label, sizes, sweep_jobs, tuning_job, tuning_seeds
 from lehr.study.ledger import check_pairs
@@ -26,8 +27,6 @@ from lehr.study.tuning import best_peak, centre, peak_grid, wider
 
 Key = TypeVar("Key", bound=Hashable)
 Links = dict[str, dict[str, Any]]
-
-CHECKPOINT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,7 +56,10 @@ def conduct(
     study: Study, workers: int | None, progress: Callable[[Progress], None] | None
 ) -> Results:
     """Run what is missing of a study and return its results."""
-    with Storage(Path(study.storage)) as storage, Pool(workers, storage.cache) as pool:
+    with (
+        Storage(Path(study.storage)) as storage,
+        Pool(workers, storage.cache, study.backend) as pool,
+    ):
         return Conductor(study, storage, pool, progress or (lambda said: None)).results()
 
 
@@ -71,13 +73,6 @@ def stored(study: Study) -> Results:
                 return conductor.results()
         found = f"{conductor.done} of {conductor.total} jobs"
         fail("results", "complete", found, "run the study: it goes on where it stopped")
-
-
-def order(job: Job, name: str, record: Path, log: Path, checkpoints: Path) -> dict[str, Any]:
-    """Return what a worker is told: the job, and where everything goes."""
-    places = {"record": record, "log": log, "checkpoints": checkpoints}
-    absolute = {key: str(path.absolute()) for key, path in places.items()}
-    return job | absolute | {"id": name, "checkpoint_every": CHECKPOINT_SECONDS}
 
 
 def _key(part: str, key: Any) -> str:
@@ -104,7 +99,7 @@ class Conductor:
         self.pool, self.progress = pool, progress
         self.recorded = recorded
         self.source = source_digest(study.task)  # once: it may change while the study runs
-        self.batch = batch(study.task, self.source)
+        self.batch = batch(study.task, self.source, study.backend)
         self.name = storage.begin(study.to_dict()) if pool else ""
         self.parts = {name: (total, 0) for name, total in sizes(study).items()}
         self.running: dict[str, dict[str, Any]] = {}
@@ -244,24 +239,23 @@ class Conductor:
         """Return the jobs' records, from the storage where they are, else from running them."""
         names = {key: self.name_of(part, key, job) for key, job in jobs.items()}
         wanted = {names[key]: job for key, job in jobs.items()}
-        records = self.storage.records(list(wanted))
+        records = self.storage.records(wanted)
         if self.pool:
             keys = {_key(part, key): name for key, name in names.items()}
             self.storage.belong(self.name, self.batch, keys)
-            for name in wanted.keys() - records.keys():
-                # finished by a driver that was killed before it could note it
-                if record := self.storage.take_in(name, wanted[name]):
-                    records[name] = record
         self._note(part, names, records)
         missing = {name: job for name, job in wanted.items() if name not in records}
         if missing and not self.pool:
             raise Missing
-        labels = {name: label(key, self.study.unit) for key, name in names.items()}
-        moved = self._moved(part, labels)
-        orders = self._orders(missing, links or {})
-        for name in self.pool.run(orders, moved) if self.pool else ():
-            record = self.storage.take_in(name, missing[name])
-            assert record is not None
+        moved = self._moved(part, {n: label(key, self.study.unit) for key, n in names.items()})
+        known = {"metric": self.study.metric, "source": self.source}
+        linked = links or {}
+
+        def more(name: str) -> dict[str, Any]:
+            return known | linked.get(name, {})
+
+        finished = finish(self.storage, self.pool, missing, more, moved) if self.pool else ()
+        for name, record in finished:
             records[name] = record
             if not keep:
                 self.storage.forget_checkpoints([name])
@@ -274,15 +268,6 @@ class Conductor:
         if self.recorded is None:
             return identity(job, self.batch)
         return self.recorded.get(_key(part, key), "")
-
-    def _orders(self, jobs: dict[str, Job], links: Links) -> dict[str, dict[str, Any]]:
-        store = self.storage
-        return {
-            name: {"metric": self.study.metric, "source": self.source}
-            | order(job, name, store.curves(name), store.log(name), store.checkpoints)
-            | links.get(name, {})
-            for name, job in jobs.items()
-        }
 
     def _note(
         self,

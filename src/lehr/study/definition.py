@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lehr.finder.suggest import USES
-from lehr.policy import Policy, as_policy
+from lehr.policy import Policy
 from lehr.recipes.tasks import check_options, find_task
 from lehr.schedule.base import Schedule
 from lehr.schedule.check import fail, number, one_of, whole
+from lehr.study.arm import Arm, check_name
+from lehr.study.engine import BACKENDS
 from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, tuning_seeds
 from lehr.study.sequential import looks
 
@@ -22,65 +23,6 @@ if TYPE_CHECKING:
     from lehr.study.results import Results
 
 JUDGES = ("final", "best")
-_USUAL = 2000  # updates of the run over which a tuned policy's peak is looked up
-_IN_NAMES, _LONGEST_NAME = " -_.,+=()[]%@#'", 60
-
-
-@dataclass(frozen=True)
-class Arm:
-    """A policy to compare, how its peak is chosen, and its optimizer where it differs.
-
-    Args:
-        policy: a policy, a schedule or a number.
-        tune: "constant", "one-cycle" or "cyclical": the policy is written at peak 1 and its
-            learning rate is multiplied by a peak that the study chooses, beginning with what the
-            range test suggests for this use.
-            None: the policy is used as it stands, and shown as untuned.
-        optimizer: passed to the task as ``optimizer=``; None for the task's own.
-
-    Raises:
-        ValueError: if ``tune`` is no known use, the tuned policy has parameter groups or is not
-            written at peak 1, or JSON cannot hold the policy.
-        TypeError: if the optimizer is no name.
-    """
-
-    policy: Policy
-    tune: str | None = None
-    optimizer: str | None = None
-
-    if TYPE_CHECKING:
-
-        def __init__(
-            self,
-            policy: Policy | Schedule | float,
-            tune: str | None = None,
-            optimizer: str | None = None,
-        ) -> None: ...
-
-    def __post_init__(self) -> None:
-        policy = as_policy(self.policy)
-        object.__setattr__(self, "policy", policy)
-        if self.tune is not None:
-            one_of("tune", self.tune, USES)
-            if isinstance(policy.lr, dict):
-                fail("policy", "without parameter groups where its peak is tuned", policy.lr)
-            _check_peak(policy)
-        if not isinstance(self.optimizer, str | None):
-            fail("optimizer", "a name that the task knows", self.optimizer, error=TypeError)
-        if self.optimizer is not None:
-            _check_name("optimizer", self.optimizer)
-        policy.dumps()  # says what JSON cannot hold
-
-    def at(self, peak: float | None) -> Policy:
-        """Return the policy at a tuned peak; an untuned arm takes None."""
-        if peak is None or isinstance(self.policy.lr, dict):
-            return self.policy
-        return replace(self.policy, lr=self.policy.lr * peak)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        policy = json.loads(self.policy.dumps())
-        return {"policy": policy, "tune": self.tune, "optimizer": self.optimizer}
 
 
 @dataclass(frozen=True)
@@ -98,7 +40,7 @@ class Study:
         arms: name to arm (or policy, schedule, number); the first is the reference.
         epochs: passes over the training data in each trial; several make a curve of budgets.
         steps: optimizer updates in each trial, instead of epochs; likewise.
-        seeds: number of judging seeds, at least 2.
+        seeds: number of judging seeds, at least 2; 1 will do for a single arm.
         tuning_seeds: number of other seeds that choose the peaks.
         peaks: how many peaks each tuned arm tries, an odd number: each twice the one before, the
             range test's in the middle; a best one at the edge tries more. 1 takes the range
@@ -106,11 +48,15 @@ class Study:
         metric: name of the judged metric in the task's evaluation.
         mode: "max" or "min": which direction of the metric is better.
         judge: "final" scores the end of the run, "best" the weights of the best validation metric.
+        patience: epochs without a better validation metric after which a trial stops, for
+            ``judge="best"``; all its epochs if left out.
         target: validation metric for "updates to the target"; the reference's own final one if
             left out.
         stop_early: leave out arms that can no longer win, at looks on the way; the error that
             each look may make is taken from the whole.
         options: passed to the task by name, plain values.
+        backend: of Keras in the trials, "jax", "tensorflow" or "torch"; if left out that of the
+            environment (``KERAS_BACKEND``), or else JAX.
         storage: a folder for the results.
 
     Attributes:
@@ -138,9 +84,11 @@ class Study:
     metric: str = "accuracy"
     mode: str = "max"
     judge: str = "final"
+    patience: int | None = None
     target: float | None = None
     stop_early: bool = False
     options: dict[str, Any] = field(default_factory=dict)
+    backend: str | None = None
     storage: str | os.PathLike[str] = field(default="runs", compare=False)
     reference: str = field(init=False, repr=False)
     unit: str = field(init=False, repr=False, compare=False)
@@ -160,9 +108,11 @@ class Study:
             metric: str = "accuracy",
             mode: str = "max",
             judge: str = "final",
+            patience: int | None = None,
             target: float | None = None,
             stop_early: bool = False,
             options: Mapping[str, Any] | None = None,
+            backend: str | None = None,
             storage: str | os.PathLike[str] = "runs",
         ) -> None: ...
 
@@ -174,11 +124,13 @@ class Study:
         if not isinstance(self.arms, Mapping) or not self.arms:
             fail("arms", "a dict of at least one arm, the first the reference", self.arms)
         for name in self.arms:
-            _check_name("name of an arm", name)
+            check_name("name of an arm", name)
         arms = {name: arm if isinstance(arm, Arm) else Arm(arm) for name, arm in self.arms.items()}
         self._set(
             arms=arms, reference=next(iter(arms)), options=_plain("options", self.options or {})
         )
+        if self.backend is not None:
+            one_of("backend", self.backend, BACKENDS)
         self._check_task()
         if self.epochs is None and self.steps is None:
             self._set(epochs=5)
@@ -188,7 +140,8 @@ class Study:
         budgets = _budgets(unit, getattr(self, unit))
         self._set(**{unit: budgets[0] if len(budgets) == 1 else budgets})
         self._set(unit=unit, budgets=budgets)
-        for name, least in (("seeds", 2), ("tuning_seeds", 1), ("peaks", 1)):
+        least_seeds = 1 if len(arms) == 1 else 2  # one arm is compared with nothing
+        for name, least in (("seeds", least_seeds), ("tuning_seeds", 1), ("peaks", 1)):
             self._set(**{name: whole(name, getattr(self, name), at_least=least)})
         if self.seeds > FIRST_TUNING_SEED:
             fail("seeds", f"at most {FIRST_TUNING_SEED}: the seeds after tune", self.seeds)
@@ -196,6 +149,10 @@ class Study:
             fail("peaks", "odd: the range test's in the middle", self.peaks)
         one_of("mode", self.mode, ("min", "max"))
         one_of("judge", self.judge, JUDGES)
+        if self.patience is not None:
+            self._set(patience=whole("patience", self.patience))
+            if self.judge != "best" or unit != "epochs":
+                fail("patience", 'left out unless judge="best" and epochs', self.patience)
         if self.target is not None:
             self._set(target=number("target", self.target))
         if not isinstance(self.stop_early, bool):
@@ -218,6 +175,7 @@ class Study:
         return {
             "task": self.task,
             "options": self.options,
+            "backend": self.backend,
             self.unit: list(self.budgets),
             "judging seeds": list(range(self.seeds)),
             "tuning seeds": list(tuning_seeds(self)),
@@ -226,6 +184,7 @@ class Study:
             "metric": self.metric,
             "mode": self.mode,
             "judge": self.judge,
+            "patience": self.patience,
             "target": self.target,
             "stop early": self.stop_early,
             "arms": {name: arm.to_dict() for name, arm in self.arms.items()},
@@ -266,28 +225,6 @@ class Study:
         from lehr.study.plan import plan
 
         return plan(self, workers)
-
-
-def _check_peak(policy: Policy) -> None:
-    """Raise if a tuned policy's largest rate over a usual run is far from 1."""
-    try:
-        resolved = policy.resolve(_USUAL, steps_per_epoch=_USUAL // 10)
-    except ValueError:  # for runs of another length
-        return
-    highest = max(resolved.values(step)["lr"] for step in range(_USUAL))
-    if not 0.5 <= highest <= 1 + 1e-3:
-        way_out = "the study multiplies it by the peaks it tries; one_cycle(1.0), for instance"
-        fail("largest rate of a tuned policy", "1", highest, way_out)
-
-
-def _check_name(field: str, name: Any) -> None:
-    """Raise unless a name can stand in tables, figures and names of files."""
-    if not isinstance(name, str):
-        fail(field, "text", name, error=TypeError)
-    odd = [c for c in name if not c.isalnum() and c not in _IN_NAMES]
-    if not name.strip() or odd or len(name) > _LONGEST_NAME or name[0] == ".":
-        rule = f"1 to {_LONGEST_NAME} letters, digits, spaces and {_IN_NAMES.strip()}"
-        fail(field, rule, name)
 
 
 def _budgets(unit: str, value: Any) -> tuple[int, ...]:

@@ -8,6 +8,7 @@ from its last checkpoint.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import os
 import queue
@@ -20,9 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from lehr.schedule.check import whole
+from lehr.schedule.check import fail, whole
 from lehr.study.jobs import Job
 
+BACKENDS = ("jax", "tensorflow", "torch")
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -71,13 +73,13 @@ def environment(backend: str, cache: Path) -> dict[str, str]:
 class Worker:
     """One worker process."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, backend: str, cache: Path) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lehr.study.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=environment(backend(), cache),
+            env=environment(backend, cache),
             start_new_session=True,  # Ctrl-C is the driver's to handle
         )
 
@@ -115,14 +117,17 @@ class Pool:
     Args:
         workers: processes at a time; one per core if None.
         cache: a folder for what the processes compile alike: only the first needs to.
+        backend: of Keras in the processes; that of the environment if None.
 
     Raises:
-        ValueError: if ``workers`` is below 1.
+        ValueError: if ``workers`` is below 1 or the backend is not installed.
     """
 
-    def __init__(self, workers: int | None, cache: Path) -> None:
+    def __init__(self, workers: int | None, cache: Path, backend: str | None = None) -> None:
         self.count = cores() if workers is None else whole("workers", workers)
-        self._cache = cache
+        if backend is not None:
+            check_installed(backend)
+        self._cache, self._backend = cache, backend or usual_backend()
         self._workers: dict[int, Worker] = {}
         self._seeds: dict[int, object] = {}  # what each worker has at hand
         self._waiting: dict[str, tuple[object, dict[str, Any]]] = {}
@@ -228,7 +233,7 @@ class Pool:
             if self._closed:
                 return None
             if place not in self._workers:
-                self._workers[place] = Worker(self._cache)
+                self._workers[place] = Worker(self._backend, self._cache)
             return self._workers[place]
 
     def _take(self, place: int) -> tuple[str, dict[str, Any]] | None:
@@ -271,9 +276,16 @@ def _died(code: int, order: dict[str, Any]) -> str:
     return f"its process ended {_MOST_DEATHS} times, the last time by {how}\n{tail}"
 
 
-def backend() -> str:
-    """Return the Keras backend of the workers."""
+def usual_backend() -> str:
+    """Return the Keras backend of what does not name one."""
     return os.environ.get("KERAS_BACKEND", "jax")
+
+
+def check_installed(backend: str) -> None:
+    """Raise unless a Keras backend is installed."""
+    if importlib.util.find_spec(backend) is None:
+        package = {"tensorflow": "tensorflow-cpu"}.get(backend, backend)
+        fail("backend", "installed", backend, f"pip install {package}")
 
 
 def cores() -> int:

@@ -16,14 +16,15 @@ import yaml
 
 from lehr.schedule.check import fail, one_of
 from lehr.shortform import PRESETS, parse_policy, typed
-from lehr.study.definition import Arm, Study
+from lehr.study.arm import Arm
+from lehr.study.definition import Study
 
 # how a preset whose peak is to be tuned is used, where it is not a shape that falls to zero
 _USES = {"constant": "constant", "inverse-sqrt": "constant", "step-decay": "constant"}
 _CYCLICAL = {"cyclical", "exp-range", "triangular", "triangular2"}
 
 # fields that a definition spells as a study does
-_SAME_NAMES = ("options", "peaks", "metric", "mode", "judge", "target")
+_SAME_NAMES = ("options", "backend", "peaks", "metric", "mode", "judge", "patience", "target")
 
 
 class ArmFile(pydantic.BaseModel):
@@ -46,15 +47,17 @@ class StudyFile(pydantic.BaseModel):
     arms: dict[str, Any] = pydantic.Field(min_length=1)
     epochs: Any = None  # `Study` says what they may be
     steps: Any = None
-    seeds: int = pydantic.Field(8, ge=2, le=1000)
+    seeds: int = pydantic.Field(8, ge=1, le=1000)
     tuning_seeds: pydantic.PositiveInt = 3
     peaks: pydantic.PositiveInt = 5
     metric: str = "accuracy"
     mode: Literal["max", "min"] = "max"
     judge: Literal["final", "best"] = "final"
+    patience: pydantic.PositiveInt | None = None
     target: Annotated[float | None, pydantic.BeforeValidator(typed)] = None
     stop_early: bool = False
     options: dict[str, Any] = pydantic.Field(default_factory=dict)
+    backend: Literal["jax", "tensorflow", "torch"] | None = None
     storage: str = "runs"
 
 
@@ -112,8 +115,8 @@ def dump_study(study: Study) -> str:
     plain[study.unit] = budgets[0] if len(budgets) == 1 else budgets
     for name in ("seeds", "tuning_seeds", "peaks", "metric", "mode", "judge", "stop_early"):
         plain[name] = getattr(study, name)
-    plain |= {"target": study.target} if study.target is not None else {}
-    plain |= {"options": study.options} if study.options else {}
+    for name in ("patience", "target", "options", "backend"):
+        plain |= {name: value} if (value := getattr(study, name)) not in (None, {}) else {}
     return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import lehr
 from lehr.recipes.tasks import BUILT_IN
-from lehr.study.engine import backend
+from lehr.study.engine import usual_backend
 from lehr.study.jobs import Job
 
 _BACKENDS = {
@@ -22,10 +22,10 @@ _BACKENDS = {
 
 
 @cache
-def versions(task: str) -> dict[str, str]:
+def versions(task: str, backend: str) -> dict[str, str]:
     """Return the versions that a result depends on: lehr's and the frameworks'."""
     found = {"lehr": lehr.__version__}
-    for name in _frameworks(task):
+    for name in _frameworks(task, backend):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -33,15 +33,16 @@ def versions(task: str) -> dict[str, str]:
     return found
 
 
-def _frameworks(task: str) -> tuple[str, ...]:
+def _frameworks(task: str, backend: str) -> tuple[str, ...]:
     if task in BUILT_IN:  # on Keras: what else is installed does not matter
-        return ("numpy", "keras", *_BACKENDS.get(backend(), ()))
+        return ("numpy", "keras", *_BACKENDS.get(backend, ()))
     return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
 
 
-def batch(task: str, source: str) -> str:
+def batch(task: str, source: str, backend: str | None) -> str:
     """Return a name for what all jobs of a study depend on: backend, versions, the task's file."""
-    whole = {"backend": backend(), "versions": versions(task), "source": source}
+    used = backend or usual_backend()
+    whole = {"backend": used, "versions": versions(task, used), "source": source}
     return _digest(whole)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lehr.study.definition import Arm, Study
+    from lehr.study.arm import Arm
+    from lehr.study.definition import Study
 
 Job = dict[str, Any]
 
@@ -43,6 +45,11 @@ def probe_job(study: Study) -> Job:
     """Return the job that measures what an update costs, with the first arm's optimizer."""
     optimizer = next(iter(study.arms.values())).optimizer
     return _job(study, "probe", optimizer, FIRST_TUNING_SEED)
+
+
+def measuring_job(function: str, options: Mapping[str, Any], seed: int) -> Job:
+    """Return the job of a function of a seed and options that returns plain data."""
+    return {"kind": "measurement", "task": function, "options": dict(options), "seed": seed}
 
 
 def sizes(study: Study) -> dict[str, int]:
@@ -84,4 +91,5 @@ def _trial(study: Study, arm: Arm, peak: float | None, budget: int, seed: int) -
             "test": True,
         }
         | ({"metric": study.metric, "mode": study.mode} if study.judge == "best" else {})
+        | ({"patience": study.patience} if study.patience else {})
     )

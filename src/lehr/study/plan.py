@@ -9,9 +9,10 @@ from pathlib import Path
 
 from lehr.learner import Snapshot
 from lehr.schedule.check import whole
-from lehr.study.conduct import Conductor, Missing, order
+from lehr.study.conduct import Conductor, Missing
 from lehr.study.definition import Study
 from lehr.study.engine import Pool, cores
+from lehr.study.finish import order
 from lehr.study.jobs import SWEEP, Job, probe_job, sizes
 from lehr.study.storage import Storage
 
@@ -22,7 +23,7 @@ class Plan:
 
     Attributes:
         parts: for "range tests", "peaks" and "trials": how many jobs, how many have finished.
-        seconds: about how long the others take, without what budgets share.
+        seconds: about how long the others take, without what budgets share and patience spares.
         workers: with so many processes.
     """
 
@@ -44,7 +45,7 @@ def plan(study: Study, workers: int | None) -> Plan:
     if all(total == finished for total, finished in parts.values()):
         return Plan(parts, 0.0, count)
     with tempfile.TemporaryDirectory(prefix="lehr-") as folder:
-        cost = Snapshot.load(_run_one(probe_job(study), Path(folder))).facts
+        cost = Snapshot.load(_run_one(probe_job(study), Path(folder), study.backend)).facts
     updates = {"range tests": SWEEP["steps"], "peaks": study.budgets[-1]}
     updates["trials"] = sum(study.budgets) / len(study.budgets)
     seconds = 0.0
@@ -58,8 +59,8 @@ def plan(study: Study, workers: int | None) -> Plan:
     return Plan(parts, seconds / count, count)
 
 
-def _run_one(job: Job, folder: Path) -> Path:
+def _run_one(job: Job, folder: Path, backend: str | None) -> Path:
     record = folder / "record.npz"
-    with Pool(1, folder / "cache") as pool:
+    with Pool(1, folder / "cache", backend) as pool:
         list(pool.run({"probe": order(job, "probe", record, folder / "log", folder)}))
     return record

@@ -89,6 +89,7 @@ class Storage:
 
     def __init__(self, folder: Path, *, readonly: bool = False) -> None:
         self.folder, self._path = folder, folder / "results.sqlite"
+        self._readonly = readonly
         self._lock = filelock.FileLock(folder / "lock")
         if readonly and not self._path.exists():
             fail("storage", "a folder with results", str(folder), "run a study first")
@@ -179,15 +180,18 @@ class Storage:
             self.log(name).unlink(missing_ok=True)
         return len(jobs)
 
-    def records(self, names: list[str]) -> dict[str, Record]:
-        """Return the records that are here, by identity."""
+    def records(self, jobs: dict[str, Job]) -> dict[str, Record]:
+        """Return the records that are here, by identity; a file without its row is taken in."""
         found: dict[str, Record] = {}
         with self._transaction() as connection:
-            chosen = sql.select(_jobs.c.id, _jobs.c.facts).where(_jobs.c.id.in_(names))
+            chosen = sql.select(_jobs.c.id, _jobs.c.facts).where(_jobs.c.id.in_(jobs))
             for row in connection.execute(chosen):
                 path = self.curves(row.id)
                 if path.exists():
                     found[row.id] = Record(row.id, json.loads(row.facts), path)
+        for name in () if self._readonly else jobs.keys() - found.keys():
+            if record := self.take_in(name, jobs[name]):
+                found[name] = record
         return found
 
     def take_in(self, name: str, job: Job) -> Record | None:

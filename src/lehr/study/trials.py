@@ -1,4 +1,4 @@
-"""What one job does: a range test, or one arm trained on one seed and one budget.
+"""What one job does: a range test, a measurement, or one arm trained on a seed and a budget.
 
 A trial writes checkpoints while it runs and goes on from the last one. It may also go on from its
 *trunk*: the arm's run of the longest budget on this seed, as far as both policies say the same. A
@@ -18,10 +18,10 @@ from typing import Any
 from lehr.finder import range_test
 from lehr.learner import Learner, Snapshot
 from lehr.policy import Policy, loads
-from lehr.recipes.tasks import make_learner, source_digest
+from lehr.recipes.tasks import find_task, make_learner, source_digest
 from lehr.schedule.check import fail, one_of
 from lehr.study.checkpoints import Run, curves
-from lehr.study.engine import backend
+from lehr.study.engine import usual_backend
 from lehr.study.identity import versions
 from lehr.study.jobs import Job
 from lehr.study.ledger import check_ledger, pairing
@@ -51,19 +51,30 @@ def run_job(
     begun = time.perf_counter()
     if "source" in job and job["source"] != source_digest(job["task"]):
         fail("the task's file", "the same all through a study", job["task"], "run the study again")
-    learner = _learner(job)
-    setup = time.perf_counter() - begun
-    if job["kind"] == "sweep":
-        learner.evaluate("test")  # a split that is not there is told before anything is paid for
-        record = Snapshot({}, {"sweep": _sweep(job, learner)})
-    elif job["kind"] == "probe":
-        record = Snapshot({}, _probe(learner))
+    setup = 0.0
+    if job["kind"] == "measurement":
+        measure = find_task(job["task"])
+        record = Snapshot({}, {"measured": _plain(measure(job["seed"], **job["options"]))})
     else:
-        record = _Trial(job, learner, folder, tell, checkpoint_every).record()
-    record.facts["versions"] = versions(job["task"]) | {"Keras backend": backend()}
+        learner = _learner(job)
+        setup = time.perf_counter() - begun
+        record = _work(job, learner, folder, tell, checkpoint_every)
+    backend = usual_backend()  # of this process: the driver chose it
+    record.facts["versions"] = versions(job["task"], backend) | {"Keras backend": backend}
     record.facts["setup_seconds"] = setup
     record.facts["all_seconds"] = time.perf_counter() - begun
     return record
+
+
+def _work(
+    job: Job, learner: Learner, folder: Path, tell: Tell, checkpoint_every: float
+) -> Snapshot:
+    if job["kind"] == "sweep":
+        learner.evaluate("test")  # a split that is not there is told before anything is paid for
+        return Snapshot({}, {"sweep": _sweep(job, learner)})
+    if job["kind"] == "probe":
+        return Snapshot({}, _probe(learner))
+    return _Trial(job, learner, folder, tell, checkpoint_every).record()
 
 
 def _learner(job: Job) -> Learner:
@@ -140,7 +151,7 @@ class _Trial:
             run.load(learner, path)
         saved = time.monotonic()
         chunk = _FIRST_CHUNK
-        while run.step < self.steps:
+        while run.step < self.steps and not self._out_of_patience():
             ends = [run.step + chunk, (run.step // self.epoch + 1) * self.epoch, self.steps]
             end = min([*ends, *(mark for mark in self.marks if mark > run.step)])
             seconds = self._advance(end)
@@ -150,14 +161,14 @@ class _Trial:
             if run.step < self.steps and time.monotonic() - saved >= self.every:
                 run.save(learner, self.folder / job["id"] / "last.npz")
                 saved = time.monotonic()
-        if not run.history or run.history[-1]["step"] < self.steps:
+        if not run.history or run.history[-1]["step"] < run.step:
             self._validate()  # a trial that shares all its updates with its trunk ends here
             run.history[-1]["seconds"] = run.seconds
         facts |= {
             "validation": run.history[-1]["validation"],
             "history": run.history,
             "best": run.best,
-            "steps": self.steps,
+            "steps": run.step,
             "steps_per_epoch": self.epoch,
             "seconds": run.seconds,
         }
@@ -165,6 +176,14 @@ class _Trial:
         if job["test"]:
             facts["test"] = _plain(learner.evaluate("test"))
         return Snapshot(curves(run.trace), facts)
+
+    def _out_of_patience(self) -> bool:
+        """Return whether too many epochs have gone by without a better validation metric."""
+        run, patience = self.run, self.job.get("patience")
+        if patience is None or run.step % self.epoch:
+            return False
+        best = run.best["step"] if run.best else 0
+        return bool(run.step - best >= patience * self.epoch)
 
     def _begun(self) -> Path | None:
         """Return the furthest checkpoint: the trial's own, or its trunk's where they part."""
@@ -253,6 +272,12 @@ def _named(validation: dict[str, float]) -> dict[str, float]:
     return {f"val_{name}": value for name, value in validation.items()}
 
 
-def _plain(metrics: dict[str, float]) -> dict[str, Any]:
-    """Return numbers that JSON can hold: None stands for one that is not finite."""
-    return {name: float(v) if math.isfinite(v) else None for name, v in metrics.items()}
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: None stands for a number that is not finite."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

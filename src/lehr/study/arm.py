@@ -1,0 +1,94 @@
+"""An arm of a study: a policy, how its peak is chosen, its optimizer."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lehr.finder.suggest import USES
+from lehr.policy import Policy, as_policy
+from lehr.schedule.base import Schedule
+from lehr.schedule.check import fail, one_of
+
+_USUAL = 2000  # updates of the run over which a tuned policy's peak is looked up
+_IN_NAMES, _LONGEST_NAME = " -_.,+=()[]%@#'", 60
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A policy to compare, how its peak is chosen, and its optimizer where it differs.
+
+    Args:
+        policy: a policy, a schedule or a number.
+        tune: "constant", "one-cycle" or "cyclical": the policy is written at peak 1 and its
+            learning rate is multiplied by a peak that the study chooses, beginning with what the
+            range test suggests for this use.
+            None: the policy is used as it stands, and shown as untuned.
+        optimizer: passed to the task as ``optimizer=``; None for the task's own.
+
+    Raises:
+        ValueError: if ``tune`` is no known use, the tuned policy has parameter groups or is not
+            written at peak 1, or JSON cannot hold the policy.
+        TypeError: if the optimizer is no name.
+    """
+
+    policy: Policy
+    tune: str | None = None
+    optimizer: str | None = None
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            policy: Policy | Schedule | float,
+            tune: str | None = None,
+            optimizer: str | None = None,
+        ) -> None: ...
+
+    def __post_init__(self) -> None:
+        policy = as_policy(self.policy)
+        object.__setattr__(self, "policy", policy)
+        if self.tune is not None:
+            one_of("tune", self.tune, USES)
+            if isinstance(policy.lr, dict):
+                fail("policy", "without parameter groups where its peak is tuned", policy.lr)
+            _check_peak(policy)
+        if not isinstance(self.optimizer, str | None):
+            fail("optimizer", "a name that the task knows", self.optimizer, error=TypeError)
+        if self.optimizer is not None:
+            check_name("optimizer", self.optimizer)
+        policy.dumps()  # says what JSON cannot hold
+
+    def at(self, peak: float | None) -> Policy:
+        """Return the policy at a tuned peak; an untuned arm takes None."""
+        if peak is None or isinstance(self.policy.lr, dict):
+            return self.policy
+        return replace(self.policy, lr=self.policy.lr * peak)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        policy = json.loads(self.policy.dumps())
+        return {"policy": policy, "tune": self.tune, "optimizer": self.optimizer}
+
+
+def _check_peak(policy: Policy) -> None:
+    """Raise if a tuned policy's largest rate over a usual run is far from 1."""
+    try:
+        resolved = policy.resolve(_USUAL, steps_per_epoch=_USUAL // 10)
+    except ValueError:  # for runs of another length
+        return
+    highest = max(resolved.values(step)["lr"] for step in range(_USUAL))
+    if not 0.5 <= highest <= 1 + 1e-3:
+        way_out = "the study multiplies it by the peaks it tries; one_cycle(1.0), for instance"
+        fail("largest rate of a tuned policy", "1", highest, way_out)
+
+
+def check_name(field: str, name: Any) -> None:
+    """Raise unless a name can stand in tables, figures and names of files."""
+    if not isinstance(name, str):
+        fail(field, "text", name, error=TypeError)
+    odd = [c for c in name if not c.isalnum() and c not in _IN_NAMES]
+    if not name.strip() or odd or len(name) > _LONGEST_NAME or name[0] == ".":
+        rule = f"1 to {_LONGEST_NAME} letters, digits, spaces and {_IN_NAMES.strip()}"
+        fail(field, rule, name)
