@@ -1,111 +1,143 @@
-"""CPU seconds per epoch of the dense recipes: the Learner, plain Keras, a hand-written scan.
+"""CPU seconds per epoch of the recipes: the Learner, Keras's fit, a scan written by hand.
 
 python benchmarks/recipes/speed.py      # Fashion-MNIST in Keras's cache; CIFAR-10 in LEHR_CIFAR10
 
-One thread each, in turn, the least of several epochs after the compiling ones; CPU seconds of the
-process, so that a busy machine matters less.
+A process of one thread for each row and backend; the ways in turn, the least of several epochs
+after the compiling ones; CPU seconds of the process, so that a busy machine matters less. Writes
+speed.json beside it.
 """
 
 from __future__ import annotations
 
-import os
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-from lehr.study.engine import ONE_THREAD
-
-os.environ.update(ONE_THREAD | {"KERAS_BACKEND": "jax"})
-
-import jax
-import jax.numpy as jnp
-import keras
-import numpy as np
-
-import lehr
-from lehr.recipes import learners, networks
 from lehr.recipes.catalogue import find_recipe
-from lehr.recipes.images import splits
+from lehr.recipes.recipe import load
+from lehr.study.engine import BACKENDS, environment
 
+FOUND = Path(__file__).with_suffix(".json")
 ROUNDS = 3
-ROWS = {  # recipe: seconds per epoch that its source prints
-    "schedules/power": 2.0,
-    "schedules/one-cycle": 1.0,
+ROWS = {  # recipe: seconds per epoch that its source prints, on its own machine
+    "activations/leaky-relu": 2.0,
     "activations/prelu": 2.0,
+    "signals/selu-100-layers": 9.0,
+    "signals/relu-100-layers": 8.0,
     "batch-norm/after-activation": 2.0,
+    "batch-norm/before-activation": 2.0,
+    "transfer/a": 1.0,
+    "schedules/power": 2.0,
+    "schedules/exponential-epoch": 4.0,
     "schedules/exponential-step": 4.5,
+    "schedules/piecewise": 4.0,
     "schedules/performance": 2.0,
+    "schedules/in-graph-exponential": 2.0,
+    "schedules/one-cycle": 1.0,
     "regularisation/l2": 5.5,
     "regularisation/dropout": 5.5,
     "regularisation/alpha-dropout": 3.0,
     "regularisation/max-norm": 5.0,
+    "cifar10/baseline": 7.5,
+    "cifar10/batch-norm": 12.0,
     "cifar10/selu": 7.0,
+    "cifar10/alpha-dropout": 6.5,
     "cifar10/one-cycle": 2.0,
+    "tfa/without-clr": 3.0,
 }
-BY_HAND = ("schedules/power", "schedules/one-cycle")  # SELU and plain SGD
+PLAIN = {"pixels", "hidden", "data", "activation", "initializer", "optimizer", "batch_size"}
 
 
-class EachBatch(keras.callbacks.Callback):
-    """Set the rate before each batch, as the sources do."""
+def ways(name: str) -> dict[str, Callable[[], Any]]:
+    """Return what trains the recipe's network for an epoch, by the name of the way."""
+    import keras
 
-    def on_train_batch_begin(self, batch, logs=None):
-        self.model.optimizer.learning_rate = 0.01
+    from lehr.recipes.networks import compiled
 
+    class EachBatch(keras.callbacks.Callback):
+        """Set the rate before each batch, as the sources do."""
 
-def by_learner(name: str) -> Callable[[], None]:
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self.model.optimizer.learning_rate = 0.01
+
     recipe = find_recipe(name)
-    learner = learners.dense(0, **recipe.options)
+    options = dict(recipe.options)
+    learner = load(recipe.task)(0, **options)
     each = learner.steps_per_epoch
     policy = recipe.policy.resolve(1000 * each, steps_per_epoch=each)
-    return lambda: learner.train(policy, each) and None
+    x, y = learner._splits["train"]
+    size = len(x) // each
+
+    def fit(callbacks: list[keras.callbacks.Callback]) -> Callable[[], Any]:
+        model = keras.models.clone_model(learner.model)
+        model = compiled(model, options.get("optimizer", "SGD"))
+        return lambda: model.fit(x, y, batch_size=size, verbose=0, callbacks=callbacks)
+
+    found = {
+        "Learner": lambda: learner.train(policy, each),
+        "fit": fit([]),
+        "fit, callback": fit([EachBatch()]),
+    }
+    activation = options.get("activation", "selu")
+    plain = options.keys() <= PLAIN and activation in ("selu", "elu", "relu")
+    if recipe.task.endswith(":dense") and plain:
+        found["scan by hand"] = by_hand(options, activation, x, y, size)
+    return found
 
 
-def by_fit(name: str, callbacks: list[keras.callbacks.Callback]) -> Callable[[], None]:
-    options = dict(find_recipe(name).options)
-    size = options.get("batch_size", 32)
-    model = learners.dense(0, **options).model
-    plain = networks.compiled(keras.models.clone_model(model), options.get("optimizer", "SGD"))
-    data, pixels = options.get("data", "fashion-mnist"), options.get("pixels", "scaled")
-    x, y = splits(data, pixels)["train"]
-    return lambda: plain.fit(x, y, batch_size=size, verbose=0, callbacks=callbacks) and None
+def by_hand(
+    options: dict[str, Any], activation: str, x: Any, y: Any, size: int
+) -> Callable[[], Any]:
+    """Return an epoch of the same network and optimizer as one scan, written by hand."""
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    import optax
 
-
-def by_scan(name: str) -> Callable[[], None]:
-    """Return an epoch of the same network and plain SGD as one scan, written by hand."""
-    size = find_recipe(name).options.get("batch_size", 32)
-    x, y = (jnp.asarray(part) for part in splits("fashion-mnist", "scaled")["train"])
-    x = x.reshape(len(x), -1)
+    act = getattr(jax.nn, activation)
+    x, y = jnp.asarray(x).reshape(len(x), -1), jnp.asarray(y)
     random = np.random.default_rng(0)
-    shapes = [(784, 300), (300, 100), (100, 10)]
+    widths = [x.shape[1], *options.get("hidden", (300, 100)), 10]
     weights = [
-        (jnp.asarray(random.normal(size=s, scale=s[0] ** -0.5), "float32"), jnp.zeros(s[1]))
-        for s in shapes
+        (
+            jnp.asarray(random.normal(size=pair, scale=pair[0] ** -0.5), "float32"),
+            jnp.zeros(pair[1]),
+        )
+        for pair in itertools.pairwise(widths)
     ]
+    optimizer = options.get("optimizer", "SGD")
+    config = optimizer["config"] if isinstance(optimizer, dict) else {}
+    rule = optax.nadam(1e-4) if optimizer == "Nadam" else optax.sgd(0.01, config.get("momentum"))
 
-    def loss(weights, x, y):
+    def loss(weights: Any, x: Any, y: Any) -> Any:
         for kernel, bias in weights[:-1]:
-            x = jax.nn.selu(x @ kernel + bias)
+            x = act(x @ kernel + bias)
         kernel, bias = weights[-1]
-        chosen = jax.nn.log_softmax(x @ kernel + bias)[jnp.arange(size), y]
-        return -chosen.mean()
+        return -jax.nn.log_softmax(x @ kernel + bias)[jnp.arange(size), y].mean()
 
-    def update(weights, inputs):
-        rows, rate = inputs
+    def update(held: Any, rows: Any) -> Any:
+        weights, state = held
         value, gradients = jax.value_and_grad(loss)(weights, x[rows], y[rows])
-        moved = jax.tree.map(lambda w, g: w - rate * g, weights, gradients)
-        return moved, value
+        moves, state = rule.update(gradients, state, weights)
+        return (optax.apply_updates(weights, moves), state), value
 
-    epoch = jax.jit(lambda weights, inputs: jax.lax.scan(update, weights, inputs))
-    steps = len(x) // size
-    rates = jnp.full(steps, 0.01)
+    epoch = jax.jit(lambda held, rows: jax.lax.scan(update, held, rows))
+    held, steps = (weights, rule.init(weights)), len(x) // size
 
     def run() -> None:
         rows = random.permutation(len(x))[: steps * size].reshape(steps, size)
-        jax.block_until_ready(epoch(weights, (jnp.asarray(rows), rates)))
+        jax.block_until_ready(epoch(held, jnp.asarray(rows)))
 
     return run
 
 
-def seconds(ways: dict[str, Callable[[], None]]) -> dict[str, float]:
+def seconds(ways: dict[str, Callable[[], Any]]) -> dict[str, float]:
     for run in ways.values():
         run()  # compiles
     least = dict.fromkeys(ways, float("inf"))
@@ -114,24 +146,31 @@ def seconds(ways: dict[str, Callable[[], None]]) -> dict[str, float]:
             begun = time.process_time()
             run()
             least[way] = min(least[way], time.process_time() - begun)
-    return least
+    return {way: round(value, 3) for way, value in least.items()}
 
 
 def main() -> None:
-    print(f"lehr {lehr.__version__}, keras {keras.__version__}, jax {jax.__version__}")
-    print("CPU seconds per epoch; the source's are of its own machine")
-    for name, published in ROWS.items():
-        ways = {
-            "Learner": by_learner(name),
-            "fit": by_fit(name, []),
-            "fit, callback": by_fit(name, [EachBatch()]),
-        }
-        if name in BY_HAND:
-            ways["scan by hand"] = by_scan(name)
-        found = seconds(ways)
-        shown = ", ".join(f"{way} {value:.2f}" for way, value in found.items())
-        print(f"{name}: published {published:g}; {shown}", flush=True)
+    found: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as cache:
+        for name, published in ROWS.items():
+            chosen = find_recipe(name).backend
+            found[name] = {"published": published, "backend": chosen}
+            convolutional = name.startswith("tfa/")
+            for backend in BACKENDS if convolutional else (chosen,):
+                done = subprocess.run(
+                    [sys.executable, __file__, name],
+                    env=environment(backend, Path(cache)),
+                    stdout=subprocess.PIPE,
+                    text=True,
+                    check=True,
+                )
+                found[name][backend] = json.loads(done.stdout.splitlines()[-1])
+            print(name, json.dumps(found[name]), flush=True)
+    FOUND.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) > 1:
+        print(json.dumps(seconds(ways(sys.argv[1]))))
+    else:
+        main()

@@ -65,10 +65,12 @@ def run(
     if everything:
         chosen = [recipe for recipe in RECIPES.values() if long or not recipe.long]
     results = run_recipes(chosen, seeds, runs, workers=workers, tell=_tell, skip=everything)
-    table = Table(*HEAD)
+    table = Table(*HEAD[1:])
     for recipe in chosen:
+        table.add_row(f"[bold]{recipe.name}[/]")
         for row in rows(recipe, results[recipe.name]):
-            table.add_row(*row.cells())
+            figure, *values = row.cells()[1:]
+            table.add_row(f"  {figure}", *values)
     rich.print(table)
     page = out or (runs.with_suffix(".md") if everything else None)
     if page is not None:

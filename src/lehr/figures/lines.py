@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from lehr.figures.style import legend, new_figure, styles
 
+_MANY = 5  # from here on ticks are whole numbers
 Line = tuple[Sequence[float], Sequence[float]]
 
 
@@ -53,6 +55,12 @@ def draw_lines(
         axes.set_yscale("log")
     if top is not None:
         axes.set_ylim(top=top)
+    low, high = axes.get_xlim()
+    if "x" not in log and high - low > _MANY:  # epochs, layers: there is no half of one
+        axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
+    drawn = [value for _, up in lines.values() for value in up if value is not None]
+    if "y" not in log and min(drawn) >= 0:
+        axes.set_ylim(bottom=0)  # or a constant rate looks like a guess between two others
     legend(axes)
     return figure
 
@@ -72,9 +80,10 @@ def draw_landscape(
     x, y = np.meshgrid(np.linspace(left, right, 200), np.linspace(low, high, 200))
     contours = axes.contour(x, y, height(x, y), levels=15, colors="#999999", linewidths=0.7)
     axes.clabel(contours, inline=True, fontsize=6)
-    for (name, path), style in zip(paths.items(), styles(), strict=False):
+    widths = range(len(paths) + 1, 0, -1)  # a path over another leaves it to be seen
+    for (name, path), style, width in zip(paths.items(), styles(), widths, strict=False):
         across, up = zip(*path, strict=True)
-        axes.plot(across, up, marker=".", markersize=3, label=name, **style)
+        axes.plot(across, up, marker=".", markersize=3, label=name, **style, linewidth=width)
     axes.set_xlim(left, right)
     axes.set_ylim(low, high)
     legend(axes)

@@ -68,7 +68,7 @@ def styles() -> Iterable[dict[str, Any]]:
 def legend(axes: Axes) -> None:
     """Add a legend where there is something to name."""
     if any(axes.get_legend_handles_labels()[1]):
-        axes.legend(fontsize=8, frameon=False)
+        axes.legend(fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
 
 
 def finite(values: Iterable[float]) -> list[float]:
