@@ -298,6 +298,9 @@ def test_a_diverged_reference_is_told_and_everything_else_is_there(
     assert {row["verdict"] for row in words.rows(broken)[1:]} == {"not compared"}
     assert json.loads(broken.to_json())["scores"]["fixed"][1] is None
     broken.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "not finite" in page
+    assert "nan" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
 
 
 def test_a_run_whose_loss_is_not_finite_has_diverged_whatever_its_accuracy(

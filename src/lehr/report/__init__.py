@@ -117,7 +117,8 @@ def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
         f"{', the mean final validation score of the reference' if study.target is None else ''}."
         " Validation data: it was not used for the verdict."
     )
-    tables.append(("How soon", note, words.target_rows(results)))
+    if targets := words.target_rows(results):
+        tables.append(("How soon", note, targets))
     return tables
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import TYPE_CHECKING
 
@@ -142,7 +143,12 @@ def peak_rows(results: Results) -> list[dict[str, str]]:
 
 
 def target_rows(results: Results) -> list[dict[str, str]]:
-    """Return one row an arm: updates and seconds until the validation metric met the target."""
+    """Return one row an arm: updates and seconds until the validation metric met the target.
+
+    There is none if the target is the end of a reference that diverged.
+    """
+    if not math.isfinite(results.target()):
+        return []
     target = number(results, results.target())
     found = []
     for arm in results.study.arms:
@@ -160,6 +166,8 @@ def target_rows(results: Results) -> list[dict[str, str]]:
 
 def number(results: Results, value: float) -> str:
     """Return a value of the metric as it is shown."""
+    if not math.isfinite(value):
+        return "not finite"
     return f"{100 * value:.2f} %" if results.percent else f"{value:.4g}"
 
 
