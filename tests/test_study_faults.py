@@ -19,6 +19,7 @@ import lehr
 import toys
 from lehr.learner import Snapshot
 from lehr.study import Arm, Study, TrialError
+from lehr.study.conduct import Progress
 from lehr.study.storage import Storage
 from lehr.study.trials import run_job
 
@@ -357,3 +358,18 @@ def raising_after(times: int):
             raise RuntimeError("enough")
 
     return tell
+
+
+def test_an_error_in_what_is_told_ends_everything_at_once(tmp_path: Path) -> None:
+    study = Study("toys:slow", {"a": 0.01, "b": 0.02}, epochs=4, seeds=4, storage=tmp_path)
+
+    def fail(said: Progress) -> None:
+        if said.finished:
+            raise ZeroDivisionError("in the caller's progress")
+
+    with pytest.raises(ZeroDivisionError, match="in the caller's progress"):
+        study.run(workers=2, progress=fail)
+    kept = {path.name for path in (tmp_path / "curves").glob("*.npz")}
+    time.sleep(1.0)  # a trial takes 0.3 seconds
+    assert {path.name for path in (tmp_path / "curves").glob("*.npz")} == kept
+    assert len(kept) < 8

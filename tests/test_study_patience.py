@@ -116,3 +116,13 @@ def test_trials_run_on_the_studys_backend(tmp_path: Path) -> None:
     study = Study("toys:toy", {"a": 0.1}, seeds=1, epochs=1, backend="torch", storage=tmp_path)
     record = study.run(workers=1).records("a")[0]
     assert record.facts["versions"]["Keras backend"] == "torch"
+
+
+def test_definitions_of_before_patience_and_backends_are_read_as_they_were() -> None:
+    study = Study("toys:toy", {"a": 0.1, "b": 0.2}, epochs=2)
+    definition = study.to_dict()
+    assert "patience" not in definition
+    assert "backend" not in definition
+    again = study_of(definition, "runs")
+    assert (again.patience, again.backend) == (None, None)
+    assert again.to_dict() == definition

@@ -297,5 +297,15 @@ class Listed(Toy):
         return {"loss": loss, "accuracy": 1 / (1 + loss)}
 
 
+def meeting(seed: int, name: str) -> Learner:
+    """A toy that waits until "a" and "b" have both begun, in two processes."""
+    Path(f"begun-{name}").touch()
+    for _ in range(600):
+        if all(Path(f"begun-{other}").exists() for other in "ab"):
+            return Toy(seed)
+        time.sleep(0.1)
+    raise RuntimeError("the other never began")
+
+
 def listed(seed: int) -> Learner:
     return Listed(seed)

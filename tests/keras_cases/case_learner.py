@@ -153,6 +153,33 @@ def test_beside_plain_train_on_batch(name):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
+def test_convolutions_train_as_in_keras_in_blocks_of_any_size():
+    """On JAX and a CPU they are kept out of the compiled loop: it would run them slowly."""
+
+    def model():
+        keras.utils.set_random_seed(3)
+        layers = [keras.layers.Conv2D(2, 3, activation="relu"), keras.layers.Flatten()]
+        nested = keras.Sequential([keras.layers.Input((6, 6, 1)), *layers])
+        model = keras.Sequential([nested, keras.layers.Dense(2)])
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss=loss)
+        return model
+
+    x = np.random.default_rng(0).normal(size=(40, 6, 6, 1)).astype("float32")
+    y = (x.sum(axis=(1, 2, 3)) > 0).astype("int32")
+    runs = [lehr.keras.Learner(model(), (x, y), batch_size=8, seed=1) for _ in range(2)]
+    policy = lehr.Policy(0.05)
+    whole = runs[0].train(policy, 12)
+    parts = [runs[1].train(policy, size, first=first) for first, size in ((0, 5), (5, 7))]
+    assert whole.losses == parts[0].losses + parts[1].losses
+    assert runs[0].snapshot().digest() == runs[1].snapshot().digest()
+    plain = model()
+    for step, loss in enumerate(whole.losses):
+        rows = runs[0].rows(step)
+        logs = plain.train_on_batch(x[rows], y[rows], return_dict=True)
+        assert loss == pytest.approx(float(logs["loss"]), rel=1e-4)
+
+
 def test_evaluation_and_other_draws_change_nothing_later():
     asked, silent = learner(), learner()
     for run in (asked, silent):

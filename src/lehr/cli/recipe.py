@@ -48,14 +48,18 @@ def run(
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/recipes"),
     out: Annotated[
-        Path | None, typer.Option(help="Page with every row and figure; with --all RUNS.md.")
+        Path | None,
+        typer.Option(help="Page with every row and figure; with --all recipes.md in RUNS."),
     ] = None,
 ) -> None:
     """Run recipes, or what is missing of them; print published figures beside ours."""
     from lehr.recipes.catalogue import RECIPES, find_recipe
     from lehr.recipes.page import HEAD, rows, write_page
     from lehr.recipes.run import run_recipes
+    from lehr.study import TrialError
 
+    if out is not None and out.is_dir():
+        fail("--out", "a file", str(out))
     if bool(names) == everything:
         way_out = "lehr recipe list shows the names"
         fail("recipes", "named, or else all of them with --all", names, way_out)
@@ -64,7 +68,7 @@ def run(
     chosen = [find_recipe(name) for name in names or ()]
     if everything:
         chosen = [recipe for recipe in RECIPES.values() if long or not recipe.long]
-    results = run_recipes(chosen, seeds, runs, workers=workers, tell=_tell, skip=everything)
+    results, failed = run_recipes(chosen, seeds, runs, workers=workers, tell=_tell, skip=everything)
     table = Table(*HEAD[1:])
     for recipe in chosen:
         table.add_row(f"[bold]{recipe.name}[/]")
@@ -72,10 +76,12 @@ def run(
             figure, *values = row.cells()[1:]
             table.add_row(f"  {figure}", *values)
     rich.print(table)
-    page = out or (runs.with_suffix(".md") if everything else None)
+    page = out or (runs / "recipes.md" if everything else None)
     if page is not None:
         write_page(chosen, results, page)
         print(f"page: {page}")
+    if failed:
+        raise TrialError("\n".join(f"{name}, {how}" for name, how in failed.items()))
 
 
 def _tell(text: str) -> None:

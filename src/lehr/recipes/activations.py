@@ -71,5 +71,6 @@ def _lines(name: str) -> dict[str, Any]:
     ends = [np.asarray(keras.ops.convert_to_numpy(layer(xs[None] + s)))[0] for s in (small, -small)]
     ys = keras.ops.convert_to_numpy(layer(xs[None]))[0]
     slopes = (ends[0] - ends[1]) / (2 * small)
-    lines = {name: [xs.tolist(), ys.tolist()], "slope": [xs.tolist(), slopes.tolist()]}
+    shown = "prelu, before it has learnt" if name == "prelu" else name
+    lines = {shown: [xs.tolist(), ys.tolist()], "slope": [xs.tolist(), slopes.tolist()]}
     return {"lines": lines, "x": "input (no unit)", "y": "output (no unit)"}

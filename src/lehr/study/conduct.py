@@ -254,13 +254,17 @@ class Conductor:
         def more(name: str) -> dict[str, Any]:
             return known | linked.get(name, {})
 
-        finished = finish(self.storage, self.pool, missing, more, moved) if self.pool else ()
-        for name, record in finished:
-            records[name] = record
-            if not keep:
-                self.storage.forget_checkpoints([name])
-            self.running.pop(name, None)
-            self._note(part, names, records, missing[name])
+        if self.pool:
+            # closed, whatever happens here: no worker goes on behind an error or Ctrl-C
+            with contextlib.closing(
+                finish(self.storage, self.pool, missing, more, moved)
+            ) as finished:
+                for name, record in finished:
+                    records[name] = record
+                    if not keep:
+                        self.storage.forget_checkpoints([name])
+                    self.running.pop(name, None)
+                    self._note(part, names, records, missing[name])
         return {key: records[name] for key, name in names.items()}
 
     def name_of(self, part: str, key: Any, job: Job) -> str:

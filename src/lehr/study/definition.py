@@ -172,10 +172,10 @@ class Study:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as plain data."""
-        return {
+        later = {"patience": self.patience, "backend": self.backend}  # older ones have none
+        return {name: value for name, value in later.items() if value is not None} | {
             "task": self.task,
             "options": self.options,
-            "backend": self.backend,
             self.unit: list(self.budgets),
             "judging seeds": list(range(self.seeds)),
             "tuning seeds": list(tuning_seeds(self)),
@@ -184,7 +184,6 @@ class Study:
             "metric": self.metric,
             "mode": self.mode,
             "judge": self.judge,
-            "patience": self.patience,
             "target": self.target,
             "stop early": self.stop_early,
             "arms": {name: arm.to_dict() for name, arm in self.arms.items()},

@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -144,7 +144,7 @@ class Pool:
 
     def run(
         self, orders: dict[str, dict[str, Any]], tell: Callable[[Event], None] = lambda event: None
-    ) -> Iterator[str]:
+    ) -> Generator[str]:
         """Yield the names of jobs as they finish; what failed is raised after the others.
 
         Args:

@@ -142,7 +142,7 @@ def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Stu
         tuning_seeds=len(definition["tuning seeds"]),
         stop_early=definition["stop early"],
         storage=storage,
-        **{name: definition[name] for name in _SAME_NAMES},
+        **{name: definition[name] for name in _SAME_NAMES if name in definition},
     )
 
 

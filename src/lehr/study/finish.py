@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ def finish(
     jobs: dict[str, Job],
     more: Callable[[str], dict[str, Any]],
     moved: Callable[[Event], None] = lambda event: None,
-) -> Iterator[tuple[str, Record]]:
+) -> Generator[tuple[str, Record]]:
     """Run jobs and yield the name and the record of each as it comes.
 
     Args:
@@ -33,10 +34,11 @@ def finish(
     for name, job in jobs.items():
         places = order(job, name, storage.curves(name), storage.log(name), storage.checkpoints)
         orders[name] = places | more(name)
-    for name in pool.run(orders, moved):
-        record = storage.take_in(name, jobs[name])
-        assert record is not None
-        yield name, record
+    with contextlib.closing(pool.run(orders, moved)) as finished:
+        for name in finished:
+            record = storage.take_in(name, jobs[name])
+            assert record is not None
+            yield name, record
 
 
 def order(job: Job, name: str, record: Path, log: Path, checkpoints: Path) -> dict[str, Any]:

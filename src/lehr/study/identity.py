@@ -34,7 +34,8 @@ def versions(task: str, backend: str) -> dict[str, str]:
 
 
 def _frameworks(task: str, backend: str) -> tuple[str, ...]:
-    if task in BUILT_IN:  # on Keras: what else is installed does not matter
+    # lehr's own are on Keras, or else in PyTorch: what else is installed does not matter
+    if task in BUILT_IN or task.startswith("lehr.recipes."):
         return ("numpy", "keras", *_BACKENDS.get(backend, ()))
     return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
 

@@ -129,9 +129,8 @@ _FINDER: list[Recipe] = [
         published=published,
         notes=(
             "the book reads the running mean of the loss since the epoch began, whose minimum lies "
-            "5 to 10 times too far right; here it is the loss of each batch, and both are shown",
-            "the published rate is read off a plot by eye, where 0.15 and 0.11 are 8 updates of "
-            "351 apart",
+            "about ten times too far right; here it is the loss of each batch, and both are shown",
+            "the published rate is read off a plot by eye",
         ),
     )
     for data, title, section, network, published in (

@@ -169,15 +169,35 @@ _TRANSFER: list[Recipe] = [
             "b",
             "task B alone: sandal or shirt, from 200 images",
             20,
-            published(8, "85 and 93", val_accuracy=0.9716, test_loss=0.1408, test_accuracy=0.9705),
-            ("6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",),
+            published(
+                8,
+                "85 and 93",
+                loss=0.1096,
+                val_loss=0.1431,
+                val_accuracy=0.9716,
+                test_loss=0.1408,
+                test_accuracy=0.9705,
+            ),
+            (
+                "the Korean edition prints 0.9695 on test data",
+                "6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",
+            ),
         ),
         (
             "b on a",
             "task B on A's layers: frozen for 4 epochs, then all for 16",
             16,
-            published(9, "91 and 94", val_accuracy=0.9878, test_loss=0.0562, test_accuracy=0.9940),
+            published(
+                9,
+                "91 and 94",
+                loss=0.0434,
+                val_loss=0.0652,
+                val_accuracy=0.9878,
+                test_loss=0.0562,
+                test_accuracy=0.9940,
+            ),
             (
+                "the Korean edition prints 0.9925 on test data",
                 "the source's model_B_on_A shares its layers with model_A and trains them too, so "
                 "that model_A is spoilt; here they are copies",
                 "6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",
