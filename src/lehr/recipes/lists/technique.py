@@ -202,7 +202,7 @@ _TRANSFER: list[Recipe] = [
                 "that model_A is spoilt; here they are copies",
                 "6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",
                 "the source divides the error by 4.9 in one draw on a test set of 2,000: over "
-                "seeds it is 1.5 to 4",
+                "five seeds it is 1.2 to 2.5",
             ),
         ),
     )

@@ -95,7 +95,8 @@ _IN_FIT = [
             (
                 "a callback that holds the optimizer instead of the model changes nothing on JAX; "
                 "one called once per block is wrong under steps_per_execution; here the rate is in "
-                "the graph",
+                "the graph (of rates that should add up to 78 such callbacks apply 12 and 24, "
+                "RESULTS.md)",
             ),
         ),
     )
