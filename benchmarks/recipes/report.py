@@ -17,6 +17,7 @@ from lehr.recipes.catalogue import RECIPES
 from lehr.recipes.page import markdown
 from lehr.recipes.recipe import Recipe, Trial, load
 from lehr.recipes.run import kept_results
+from lehr.study.engine import BACKENDS
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "recipes.md"
@@ -26,6 +27,10 @@ BEATEN = {  # file: source, the published figure of the arm that is the referenc
     "fashion-one-cycle": (
         "the chapter's one cycle, 25 epochs, test accuracy",
         "0.8934 (validation)",
+    ),
+    "cifar10-one-cycle": (
+        "the chapter's one cycle on CIFAR-10, 15 epochs, test accuracy",
+        "0.5198 (validation)",
     ),
 }
 DRAWN = ("schedules/performance", "finder/fashion-mnist", "why/saddle-point")  # on the page
@@ -98,11 +103,27 @@ def beaten() -> str:
     return "\n".join(lines)
 
 
+def speed() -> str:
+    """Return CPU seconds per epoch of each way, a row for each recipe and backend measured."""
+    ways = ("Learner", "fit", "fit, callback", "scan by hand")
+    lines = [
+        "| recipe | published | backend | Learner | `fit` | `fit`, callback | scan by hand |",
+        "|" + "---|" * 7,
+    ]
+    for name, found in json.loads((HERE / "speed.json").read_text()).items():
+        backends = [key for key in found if key in BACKENDS]
+        for backend in sorted(backends, key=lambda key: found[key]["Learner"]):
+            values = [f"{found[backend][way]:.2f}" if way in found[backend] else "" for way in ways]
+            cells = [name, f"{found['published']:g}", backend, *values]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     results = {name: kept_trials(recipe) for name, recipe in RECIPES.items()}
     text = (HERE / "page.md").read_text()
     text = text.replace("<!-- rows -->", markdown(RECIPES.values(), results).strip())
-    text = text.replace("<!-- beaten -->", beaten())
+    text = text.replace("<!-- beaten -->", beaten()).replace("<!-- speed -->", speed())
     PAGE.write_text(text.replace("<!-- notes -->", notes()))
     for name in DRAWN:
         if trials := results[name]:
