@@ -130,6 +130,7 @@ class Learner(ABC):
         What pairs runs asks for them; a run over a user's own loader has none to tell, and a range
         test does not ask.
         """
+        # not abstract: a Learner for range tests alone has no rows to tell
         raise NotImplementedError(f"{type(self).__name__} does not know its rows")
 
     def save(self, path: str | os.PathLike[str]) -> None:
