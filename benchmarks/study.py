@@ -58,7 +58,7 @@ def whole(task: str, epochs: int, folder: str) -> None:
     study = Study(task, ARMS, epochs=epochs, seeds=2, tuning_seeds=5, peaks=5, storage=folder)
     begun, parts = time.perf_counter(), {}
 
-    def note(said: lehr.study.conduct.Progress) -> None:
+    def note(said: lehr.study.runner.Progress) -> None:
         parts.setdefault(said.part, time.perf_counter() - begun)
 
     results = study.run(workers=2, progress=note)

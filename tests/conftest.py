@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))
+HELPERS = str(Path(__file__).parent / "helpers")
+sys.path.insert(0, HELPERS)
 
-collect_ignore_glob = ["conformance/*"]  # runs for processes of their own
+collect_ignore_glob = ["faults/conformance/*"]  # runs for processes of their own
 
 settings.register_profile(
     "lehr",
@@ -26,5 +27,5 @@ settings.load_profile("lehr")
 def toys_can_be_imported_by_workers() -> None:
     """Processes that tests start find the modules beside the tests."""
     os.environ["PYTHONPATH"] = os.pathsep.join(
-        filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")])
+        filter(None, [HELPERS, os.environ.get("PYTHONPATH")])
     )

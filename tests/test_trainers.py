@@ -18,12 +18,12 @@ import lehr
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import lightning
-    import torch
     import transformers
     from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
     from lightning.pytorch.plugins import MixedPrecision
-
     from probes import POLICY, RATES, UPDATES, Module, fit, hugging_face
+
+    import torch
 
 pytestmark = [
     # what the trainers say about their own use of torch, and of a loader without workers
@@ -196,7 +196,7 @@ once = pytest.mark.xdist_group("two processes")
 def two(tmp_path_factory):
     """What two processes of each trainer wrote."""
     folder = tmp_path_factory.mktemp("two")
-    script = Path(__file__).with_name("two_processes.py")
+    script = Path(__file__).parent / "helpers" / "two_processes.py"
     done = subprocess.run(
         [sys.executable, script, folder],
         cwd=folder,

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from lehr.study.sequential import cannot_win, increments, judge, looks
-from lehr.study.statistics import _sign_flip, paired_test
+from lehr.study.stats.paired import _sign_flip, paired_test
+from lehr.study.stats.sequential import cannot_win, increments, judge, looks
 
 HERE = Path(__file__).parent
 INTERVALS, STUDIES = 10_000, 3_000

@@ -30,8 +30,8 @@ def pool(task: str, epochs: int, rate: float, seeds: int) -> list[dict[str, floa
     return [
         {
             "seed": seed,
-            "validation": round(record.facts["validation"]["accuracy"], 6),
-            "test": round(record.facts["test"]["accuracy"], 6),
+            "validation": round(record.metadata["validation"]["accuracy"], 6),
+            "test": round(record.metadata["test"]["accuracy"], 6),
         }
         for seed, record in enumerate(results.records("constant"))
     ]

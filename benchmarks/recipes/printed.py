@@ -15,7 +15,7 @@ os.environ["KERAS_BACKEND"] = "tensorflow"  # where softmax and cross-entropy ke
 
 import keras
 
-from lehr.recipes.images import splits
+from lehr.tasks.images import splits
 
 FOUND = Path(__file__).with_suffix(".json")
 RUNS, EPOCHS = 3, 25

@@ -17,7 +17,7 @@ from lehr.recipes.catalogue import RECIPES
 from lehr.recipes.page import markdown
 from lehr.recipes.recipe import Recipe, Trial, load
 from lehr.recipes.run import kept_results
-from lehr.study.engine import BACKENDS
+from lehr.study.engines.local import BACKENDS
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "recipes.md"

@@ -21,7 +21,7 @@ from typing import Any
 
 from lehr.recipes.catalogue import find_recipe
 from lehr.recipes.recipe import load
-from lehr.study.engine import BACKENDS, environment
+from lehr.study.engines.local import BACKENDS, environment
 
 FOUND = Path(__file__).with_suffix(".json")
 ROUNDS = 3

@@ -106,9 +106,9 @@ def row(name: str, regrets: Regrets, failures: int = 0) -> tuple[float, str]:
     mean, worst = statistics.mean(tasks), max(max(r) for r in regrets.values())
     unseen = statistics.mean(statistics.mean(regrets[t]) for t in HELD_OUT)
     within = sum(x <= 1.0 for x in tasks)
-    facts = [f"{mean:.2f}", f"{unseen:.2f}", f"{max(tasks):.1f}", f"{worst:.1f}"]
-    facts.append(f"{within}/{len(tasks)}")
-    return mean, "| " + " | ".join([name, *facts, str(failures or ""), *cells]) + " |"
+    metadata = [f"{mean:.2f}", f"{unseen:.2f}", f"{max(tasks):.1f}", f"{worst:.1f}"]
+    metadata.append(f"{within}/{len(tasks)}")
+    return mean, "| " + " | ".join([name, *metadata, str(failures or ""), *cells]) + " |"
 
 
 def table(mode: str) -> list[str]:

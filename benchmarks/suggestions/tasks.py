@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lehr.torch
-from lehr.recipes import data
+from lehr.tasks import data
 
 Split = tuple[Tensor, Tensor]
 cross_entropy = F.cross_entropy

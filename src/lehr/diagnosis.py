@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

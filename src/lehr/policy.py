@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from lehr.control import Controller
+from lehr.controllers import Controller
 from lehr.schedule import Constant, Ramp, Schedule
 from lehr.schedule.base import as_schedule
-from lehr.schedule.check import fail, number, ordered, whole
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
+from lehr.schedule.errors import fail, number, ordered, whole
+from lehr.schedule.inspect import joints as looked_at
 from lehr.schedule.length import Length, Run, check_length, scale_length, typed
-from lehr.schedule.look import joints as looked_at
 
 Target = Schedule | dict[str, Schedule]
 Given = Schedule | float | Mapping[str, Schedule | float] | Mapping[int, Schedule | float]

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lehr.policy import Policy
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 
 TOLERANCE = 4e-7  # of a schedule's largest value: what float32 holds
 

@@ -13,12 +13,12 @@ except ImportError as error:
     raise SystemExit(2) from None
 
 import lehr
-from lehr.cli import compare, describe, find, recipe, runs
+from lehr.cli import compare, find, recipe, runs, show
 from lehr.cli.common import app
 
 _INTERRUPTED = 130
 
-app.command()(describe.show)
+app.command()(show.show)
 app.command()(find.find)
 app.command()(compare.compare)
 app.add_typer(recipe.app, name="recipe")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 app = typer.Typer(
     add_completion=False,
@@ -23,16 +23,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 Out = Annotated[Path | None, typer.Option(help="Draw it to this file: .svg, .png or .pdf.")]
 
 
-def tell(text: str) -> None:
+def report(text: str) -> None:
     """Say something beside the output."""
     errors.print(text, highlight=False, soft_wrap=True)
 
 
 def ensure_data(task: str) -> None:
     """Raise if a task's data is not here and cannot be had."""
-    from lehr.recipes.data import ensure_fashion_mnist
+    from lehr.tasks.data import ensure_fashion_mnist
 
-    if task == "fashion-mnist-mlp" and (reason := ensure_fashion_mnist(tell)):
+    if task == "fashion-mnist-mlp" and (reason := ensure_fashion_mnist(report)):
         fail("task", "one whose data is here", task, f"{reason}; digits-mlp needs no download")
 
 

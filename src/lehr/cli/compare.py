@@ -12,10 +12,10 @@ import rich
 import typer
 from rich.table import Table
 
-from lehr.cli.common import AsJson, ensure_data, tell
+from lehr.cli.common import AsJson, ensure_data, report
 from lehr.cli.live import watched
-from lehr.schedule.check import fail, whole
-from lehr.shortform import parse_policy
+from lehr.parser import parse_policy
+from lehr.schedule.errors import fail, whole
 
 if TYPE_CHECKING:
     from lehr.study import Study
@@ -161,7 +161,7 @@ def _print_plan(study: Study, workers: int | None, as_json: bool) -> None:
 
 def _file_name(study: Study, standard: bool) -> str:
     """Return a name that studies of other arms do not overwrite."""
-    from lehr.study.identity import study_id
+    from lehr.study.cache_key import study_id
 
     name = study.task.replace(":", "-").replace(os.sep, "-")
     return name if standard else f"{name}-{study_id(study.to_dict())}"
@@ -169,11 +169,11 @@ def _file_name(study: Study, standard: bool) -> str:
 
 def _available_task() -> str:
     """Return the task on Fashion-MNIST if Keras has or gets the data, else on digits."""
-    from lehr.recipes.data import ensure_fashion_mnist
+    from lehr.tasks.data import ensure_fashion_mnist
 
-    reason = ensure_fashion_mnist(tell)
+    reason = ensure_fashion_mnist(report)
     if not reason:
-        tell("data: Fashion-MNIST, from Keras's cache")
+        report("data: Fashion-MNIST, from Keras's cache")
         return "fashion-mnist-mlp"
-    tell(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
+    report(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
     return "digits-mlp"

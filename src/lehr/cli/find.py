@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from lehr.cli.common import AsJson, Out, TaskName, check_drawable, ensure_data, errors
-from lehr.schedule.check import whole
+from lehr.schedule.errors import whole
 
 
 def find(
@@ -29,7 +29,7 @@ def find(
     from lehr.finder import RULES, range_test
     from lehr.finder.suggest import USES
     from lehr.finder.terminal import draw_text
-    from lehr.recipes.tasks import find_task, make_learner
+    from lehr.tasks.find import find_task, make_learner
 
     check_drawable(out)
     find_task(task)

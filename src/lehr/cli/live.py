@@ -16,11 +16,11 @@ from lehr.cli.common import errors
 
 if TYPE_CHECKING:
     from lehr.study import Study
-    from lehr.study.conduct import Progress as Said
+    from lehr.study.runner import Progress as StudyProgress
 
 
 @contextlib.contextmanager
-def watched(study: Study) -> Iterator[Callable[[Said], None]]:
+def watched(study: Study) -> Iterator[Callable[[StudyProgress], None]]:
     """Show a study's progress: a live table, or a line for every tenth."""
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=errors)
@@ -30,16 +30,16 @@ def watched(study: Study) -> Iterator[Callable[[Said], None]]:
         return
     with Live(bar, console=errors, refresh_per_second=4, transient=True) as live:
 
-        def progress(said: Said) -> None:
-            bar.update(row, completed=said.done, total=said.total, description=said.part)
-            live.update(Group(bar, _running(said)))
+        def progress(now: StudyProgress) -> None:
+            bar.update(row, completed=now.done, total=now.total, description=now.part)
+            live.update(Group(bar, _running(now)))
 
         yield progress
 
 
-def _running(said: Said) -> Table:
+def _running(now: StudyProgress) -> Table:
     table = Table("running", "step", "rate", "loss", box=None, padding=(0, 2))
-    for trial in said.running.values():
+    for trial in now.running.values():
         if "step" not in trial:
             table.add_row(escape(trial["label"]), "starting")
             continue
@@ -49,14 +49,14 @@ def _running(said: Said) -> Table:
     return table
 
 
-def _lines() -> Callable[[Said], None]:
+def _lines() -> Callable[[StudyProgress], None]:
     told = -1
 
-    def progress(said: Said) -> None:
+    def progress(now: StudyProgress) -> None:
         nonlocal told
-        tenth = said.done * 10 // said.total
+        tenth = now.done * 10 // now.total
         if tenth > told:
             told = tenth
-            errors.print(f"{said.done} of {said.total} done ({said.part})", highlight=False)
+            errors.print(f"{now.done} of {now.total} done ({now.part})", highlight=False)
 
     return progress

@@ -10,7 +10,7 @@ import rich
 import typer
 from rich.table import Table
 
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 
 app = typer.Typer(no_args_is_help=True, help="Published experiments, ours beside theirs.")
 
@@ -68,7 +68,9 @@ def run(
     chosen = [find_recipe(name) for name in names or ()]
     if everything:
         chosen = [recipe for recipe in RECIPES.values() if long or not recipe.long]
-    results, failed = run_recipes(chosen, seeds, runs, workers=workers, tell=_tell, skip=everything)
+    results, failed = run_recipes(
+        chosen, seeds, runs, workers=workers, report=_report, skip=everything
+    )
     table = Table(*HEAD[1:])
     for recipe in (recipe for recipe in chosen if results[recipe.name]):
         table.add_row(f"[bold]{recipe.name}[/]")
@@ -84,5 +86,5 @@ def run(
         raise TrialError("\n".join(f"{name}, {how}" for name, how in failed.items()))
 
 
-def _tell(text: str) -> None:
+def _report(text: str) -> None:
     sys.stderr.write(f"{text}\n")

@@ -11,9 +11,9 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from lehr._atomic import atomic_write
 from lehr.cli.common import AsJson
-from lehr.files import written
-from lehr.schedule.check import one_of
+from lehr.schedule.errors import one_of
 
 app = typer.Typer(no_args_is_help=True, help="List, show, export and delete studies.")
 
@@ -57,14 +57,14 @@ def export(
     runs: Runs = Path("runs"),
 ) -> None:
     """Write a finished study to a folder: definition, results, CSV, events, figures, report."""
-    from lehr.study.file import dump_study
+    from lehr.study.yaml import dump_study
 
     results = _results(study, runs)
     out.mkdir(parents=True, exist_ok=True)
     texts = {"study.yaml": dump_study(results.study), "results.json": results.to_json()}
     texts |= {f"{name}.csv": frame.to_csv(index=False) for name, frame in results.frames().items()}
     for name, text in texts.items():
-        with written(out / name) as beside:
+        with atomic_write(out / name) as beside:
             beside.write_text(text, encoding="utf-8")
     results.figures(out / "figures")
     results.tensorboard(out / "tensorboard")
@@ -102,6 +102,6 @@ def _found(study: str, runs: Path) -> dict[str, Any]:
 
 
 def _results(study: str, runs: Path) -> Any:
-    from lehr.study.file import study_of
+    from lehr.study.yaml import study_of
 
     return study_of(_found(study, runs)["definition"], runs).results()

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from lehr.figures.style import MOST_POINTS, SIZE, STYLE, legend, new_figure, styles
 from lehr.policy import Policy
 from lehr.schedule import Constant, Schedule
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 
 
 def draw_schedules(schedules: dict[str, Schedule], steps: int | None = None) -> Figure:

@@ -29,7 +29,7 @@ def draw_rates(results: Results, name: str = "lr") -> Figure:
             if used.partition("/")[0] != name:
                 continue
             every = max(1, len(values) // MOST_POINTS)
-            epochs = [i / first.facts["steps_per_epoch"] for i in range(0, len(values), every)]
+            epochs = [i / first.metadata["steps_per_epoch"] for i in range(0, len(values), every)]
             group = used.removeprefix(name).replace("/", " ")
             axes.plot(epochs, values[::every], label=results.label(arm) + group, **style)
             largest = max(largest, *values)
@@ -45,8 +45,8 @@ def draw_losses(results: Results) -> Figure:
     figure, axes = new_figure("epoch", "training loss (log scale)")
     for arm, style in _arms(results):
         records = results.records(arm)
-        steps_per_epoch = records[0].facts["steps_per_epoch"]
-        size = min(max(1, steps_per_epoch // 10), records[0].facts["steps"])
+        steps_per_epoch = records[0].metadata["steps_per_epoch"]
+        size = min(max(1, steps_per_epoch // 10), records[0].metadata["steps"])
         curves = []
         for record in records:
             losses = record.trace.losses
@@ -67,11 +67,11 @@ def draw_metric(results: Results) -> Figure:
     for arm, style in _arms(results):
         records = results.records(arm)
         curves = [
-            [_shown(results, entry["validation"][metric]) for entry in record.facts["history"]]
+            [_shown(results, entry["validation"][metric]) for entry in record.metadata["history"]]
             for record in records
         ]
-        steps_per_epoch = records[0].facts["steps_per_epoch"]
-        epochs = [entry["step"] / steps_per_epoch for entry in records[0].facts["history"]]
+        steps_per_epoch = records[0].metadata["steps_per_epoch"]
+        epochs = [entry["step"] / steps_per_epoch for entry in records[0].metadata["history"]]
         _band(axes, epochs, curves, results.label(arm), style)
     axes.xaxis.set_major_locator(MaxNLocator(integer=epochs[-1] >= 1))
     legend(axes)

@@ -13,7 +13,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lehr.files import written
+from lehr._atomic import atomic_write
 
 SIZE = (4.8, 3.3)  # inches: readable at its own size on a phone, two abreast on a desk
 STYLE = {
@@ -43,7 +43,7 @@ def to_svg(figure: Figure) -> str:
 
 def save(figure: Figure, path: Path) -> None:
     """Write a figure to a file, beside, then renamed; the suffix says how."""
-    with written(path) as beside, mpl.rc_context(STYLE):
+    with atomic_write(path) as beside, mpl.rc_context(STYLE):
         figure.savefig(beside, format=path.suffix.removeprefix("."), dpi=200)
 
 

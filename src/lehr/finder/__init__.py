@@ -1,12 +1,12 @@
 """Find: the range test, its record and what it suggests."""
 
+from lehr.finder.repeats import Cell as Cell
+from lehr.finder.repeats import agree as agree
+from lehr.finder.repeats import grid as grid
+from lehr.finder.repeats import repeat as repeat
 from lehr.finder.rules import RULES as RULES
 from lehr.finder.rules import steepest as steepest
 from lehr.finder.run import range_test as range_test
-from lehr.finder.several import Cell as Cell
-from lehr.finder.several import agree as agree
-from lehr.finder.several import grid as grid
-from lehr.finder.several import repeat as repeat
 from lehr.finder.suggest import Suggestion as Suggestion
 from lehr.finder.suggest import minimum as minimum
 from lehr.finder.suggest import smoothed as smoothed

@@ -9,7 +9,7 @@ from lehr.finder.sweep import OBJECTIVES, SPACINGS, Sweep
 from lehr.learner import Learner, Trace
 from lehr.policy import Policy
 from lehr.schedule import Ramp
-from lehr.schedule.check import fail, number, one_of, whole
+from lehr.schedule.errors import fail, number, one_of, whole
 
 _SMOOTHING = 0.9  # of the running mean that is watched for divergence
 

@@ -8,7 +8,7 @@ import statistics
 from dataclasses import dataclass
 
 from lehr.finder.sweep import Sweep
-from lehr.schedule.check import one_of
+from lehr.schedule.errors import one_of
 
 WIDTH = 0.4  # decades: standard deviation of the centred smoothing
 CAP = 30.0  # falls above the start beyond which an exploding loss says no more

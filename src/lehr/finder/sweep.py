@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lehr.schedule.check import fail, one_of
+from lehr.schedule.errors import fail, one_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -6,7 +6,7 @@ import math
 
 from lehr.finder.suggest import smoothed
 from lehr.finder.sweep import Sweep
-from lehr.schedule.look import block_rows
+from lehr.schedule.inspect import block_rows
 
 
 def draw_text(sweep: Sweep, marks: dict[str, float], width: int = 64, height: int = 8) -> str:

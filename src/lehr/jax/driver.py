@@ -7,13 +7,13 @@ from typing import Any
 import jax.numpy as jnp
 import optax
 
-from lehr.control import State
+from lehr.controllers import State
 from lehr.jax.optimizer import Make, arguments, check_constants, dtype_of
 from lehr.jax.state import Driven, arrays
 from lehr.learner import flat
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 
 def drive(

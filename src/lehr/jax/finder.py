@@ -11,10 +11,10 @@ import jax.numpy as jnp
 from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
-from lehr.finder.draws import untouched
+from lehr.finder.rng import preserve_rng
 from lehr.learner import Snapshot, Trace, cycled
 from lehr.policy import Policy
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 _BLOCK = 16  # updates between two looks at the losses, which wait for the device
 
@@ -54,7 +54,7 @@ def range_test(
     (4.0, 1.0)
     """
     objective = "training" if evaluate is None else "validation"
-    with untouched(batches):
+    with preserve_rng(batches):
         run = _Run(step, state, batches, evaluate)
         return finder.range_test(run, objective=objective, **options)
 

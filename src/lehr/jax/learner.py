@@ -15,7 +15,7 @@ from lehr import learner as port
 from lehr.jax.optimizer import Make, arguments, dtype_of
 from lehr.learner import Batches, Snapshot, Trace, scheduled
 from lehr.policy import Policy, resolved_policy
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 
 _BLOCK = 256  # most updates in one dispatch
 _ASK = 16  # updates between two questions to `until`
@@ -161,7 +161,7 @@ class Learner(port.Learner):
         # a file knows bfloat16 as two bytes only
         fresh = [jnp.array(arrays[k].view(leaf.dtype)) for k, leaf in leaves.items()]
         self._run = jax.tree.unflatten(jax.tree.structure(self._run), fresh)
-        self._step = snapshot.facts["step"]
+        self._step = snapshot.metadata["step"]
 
     def rows(self, step: int) -> Any:
         return self._batches[step]

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lehr.schedule.check import fail, one_of
+from lehr.schedule.errors import fail, one_of
 
 Make = Callable[..., optax.GradientTransformation]
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from lehr.control import Controller, State, is_best, reduced
+from lehr.controllers import Controller, State, is_best, reduced
+from lehr.learner.driver_state import read_state, saved_state
 from lehr.policy import Policy, resolved_policy
-from lehr.resume import read_state, saved_state
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 jax.tree_util.register_dataclass(State, [field.name for field in fields(State)], [])
 

@@ -14,8 +14,8 @@ from lehr.keras.control import Control as Control
 from lehr.keras.driver import attach as attach
 from lehr.keras.driver import driven as driven
 from lehr.keras.finder import range_test as range_test
-from lehr.keras.fixed import Schedule as Schedule
-from lehr.keras.fixed import schedule as schedule
+from lehr.keras.keras_schedule import Schedule as Schedule
+from lehr.keras.keras_schedule import schedule as schedule
 from lehr.keras.learner import Learner as Learner
 from lehr.keras.monte_carlo import MonteCarlo as MonteCarlo
 from lehr.keras.monte_carlo import Prediction as Prediction

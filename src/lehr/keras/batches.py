@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from lehr.learner import Batches
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 
 _RULE = "(x, y) or (x, y, sample_weight), or an iterable of such batches"
 

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 BLOCK = 256  # most updates in one dispatch
 

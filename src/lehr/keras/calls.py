@@ -10,7 +10,7 @@ Call = Callable[..., Any]
 
 
 @contextlib.contextmanager
-def through(layers: Iterable[Any], wrap: Callable[[Any, Call], Call]) -> Iterator[None]:
+def patch_calls(layers: Iterable[Any], wrap: Callable[[Any, Call], Call]) -> Iterator[None]:
     """Let the layers' calls go through ``wrap(layer, call)``, and put the layers back after."""
     changed = []
     try:

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from lehr.keras.driver import driven
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 
 
 class Control(keras.callbacks.Callback):  # type: ignore[misc]

@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from lehr.diagnosis import Diagnosis, check_found, pair, record
-from lehr.keras.calls import Call, through, training_argument
-from lehr.keras.generators import untouched
-from lehr.schedule.check import fail
+from lehr.keras.calls import Call, patch_calls, training_argument
+from lehr.keras.generators import preserve_rng
+from lehr.schedule.errors import fail
 
 _LAYERS = {"LeakyReLU": "leaky_relu", "ReLU": "relu", "ELU": "elu", "PReLU": "prelu"}
 
@@ -30,7 +30,7 @@ def diagnose(
     if y is not None and loss is None and not model.compiled:
         way_out = "call model.compile(...) first, or pass loss="
         fail("model", "compiled with a loss", model.name, way_out)
-    with untouched():
+    with preserve_rng():
         if not model.built:
             model(x, **training_argument(model, False))
         outputs, gradients, value = _run(model, x, y, loss, training)
@@ -71,7 +71,7 @@ def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, An
                 total = model.compute_loss(x=x, y=y, y_pred=predicted, training=training)
             return total, {layer: list(given) for layer, given in called.items()}
 
-    with through(_leaves(model), watched):
+    with patch_calls(_leaves(model), watched):
         values = [keras.ops.copy(v) for v in variables]
         order: list[Any] = []
         total, outputs, gradients = _GRADIENTS[keras.backend.backend()](forward, values, order)

@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from lehr.control import State, is_best, reduced
-from lehr.keras.movable import (
+from lehr.controllers import State, is_best, reduced
+from lehr.keras.hyperparameters import (
     WRAPPERS,
     Movable,
     attribute_of,
@@ -20,12 +20,12 @@ from lehr.keras.movable import (
     plain_variable,
     remade,
 )
-from lehr.keras.processes import agreed
+from lehr.keras.processes import all_reduce_mean
 from lehr.keras.saved import Saved
+from lehr.learner.driver_state import ON_CHANGE
 from lehr.policy import Policy, loads, resolved_policy
-from lehr.resume import ON_CHANGE
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail, number, one_of, whole
+from lehr.schedule.errors import fail, number, one_of, whole
 
 
 def _float32(value: Any) -> Any:
@@ -109,7 +109,7 @@ class Driven(Saved, Movable):
             fail("model", "given to a controller with restore_best", None, way_out)
         self.observed = True
         before = self.control_state
-        self.control_state = after = control.update(before, agreed(metric))
+        self.control_state = after = control.update(before, all_reduce_mean(metric))
         if not restores or model is None:
             return
         if is_best(before, after):

@@ -14,14 +14,14 @@ from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
 from lehr.keras.batches import Source, joined, shape
-from lehr.keras.generators import untouched
-from lehr.keras.kept import Kept, kept
-from lehr.keras.movable import Movable
-from lehr.keras.processes import agreed
+from lehr.keras.compiled_cache import CompiledCache, compiled_cache
+from lehr.keras.generators import preserve_rng
+from lehr.keras.hyperparameters import Movable
+from lehr.keras.processes import all_reduce_mean
 from lehr.keras.state import copied, optimizer_of, variables_of
 from lehr.learner import Snapshot, Trace, folder_if
 from lehr.policy import Policy
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 _BLOCK = 16  # micro-batches between two looks at the losses
 
@@ -76,13 +76,13 @@ def range_test(
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if type(inner).__name__ == "MultiOptimizer":
         fail("optimizer", "one with one rate", inner, "compile with one of its parts")
-    with untouched(data, validation_data), folder_if(on_disk) as folder:
+    with preserve_rng(data, validation_data), folder_if(on_disk) as folder:
         source = Source("data", data, batch_size, seed, model.loss is not None)
         validation = _validation(validation_data, source, batch_size)
         model._symbolic_build(data_batch=source.first)  # as fit does
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
-        graph = kept(model)
+        graph = compiled_cache(model)
         with _writable(inner, graph.rate) as rate:
             run = _Run(model, inner, rate, graph, source, validation)
             run.folder = folder
@@ -136,7 +136,7 @@ class _Run(port.Learner):
         model: keras.Model,
         optimizer: Any,
         rate: Any,
-        graph: Kept,
+        graph: CompiledCache,
         source: Source,
         validation: Callable[[], dict[str, Any]] | None,
     ) -> None:
@@ -164,7 +164,10 @@ class _Run(port.Learner):
             values = [[policy.values(first + int(n), factor)["lr"]] for n in micro // each]
             data, rows = self._next(len(micro))
             block_losses, used = self._block(data, rows, np.array(values, "float32"))
-            losses, rates = np.append(losses, agreed(block_losses)), np.append(rates, used[:, 0])
+            losses, rates = (
+                np.append(losses, all_reduce_mean(block_losses)),
+                np.append(rates, used[:, 0]),
+            )
             new = slice(len(trace.losses) * each, len(losses) // each * each)
             means = losses[new].reshape(-1, each).mean(axis=1)
             trace.extend(means.tolist(), {"lr": rates[new][::each].tolist()})
@@ -174,9 +177,9 @@ class _Run(port.Learner):
 
     def evaluate(self, split: str = "validation") -> dict[str, float]:
         assert self.validation is not None  # else it is not asked for
-        with untouched():
+        with preserve_rng():
             metrics = self.model.evaluate(**self.validation(), verbose=0, return_dict=True)
-        return {"loss": agreed(float(metrics["loss"]))}
+        return {"loss": all_reduce_mean(float(metrics["loss"]))}
 
     def snapshot(self) -> Snapshot:
         self._test_function = self.model.test_function

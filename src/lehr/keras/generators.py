@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 
-from lehr.finder import draws
+from lehr.finder import rng
 
 _KERAS = "global_seed_generator"  # Keras's name for its own
 
@@ -41,8 +41,8 @@ def set_generators(arrays: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def untouched(*sources: Any) -> Iterator[None]:
-    """Put generators back: of Keras, of the process and of sources; see `draws.untouched`.
+def preserve_rng(*sources: Any) -> Iterator[None]:
+    """Put generators back: of Keras, of the process and of sources; see `rng.preserve_rng`.
 
     Keras's own is what ``keras.random`` draws from without a seed; it is made at its first use,
     from Python's generator, so one that there was not is taken away.
@@ -50,7 +50,7 @@ def untouched(*sources: Any) -> Iterator[None]:
     own = get_global_attribute(_KERAS)
     state = None if own is None else np.array(keras.ops.convert_to_numpy(own.state))
     try:
-        with draws.untouched(*sources):
+        with rng.preserve_rng(*sources):
             yield
     finally:
         set_global_attribute(_KERAS, own)

@@ -12,11 +12,11 @@ import numpy as np
 from lehr import learner as port
 from lehr.keras.blocks import BLOCK, BLOCKS
 from lehr.keras.generators import generators, set_generators
-from lehr.keras.movable import Movable, check_fresh, check_groups, movable
+from lehr.keras.hyperparameters import Movable, check_fresh, check_groups, movable
 from lehr.keras.state import copied, optimizer_of, variables_of
 from lehr.learner import Batches, Snapshot, Trace, scheduled
 from lehr.policy import Policy, resolved_policy
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 
 _ASK = 16  # updates between two questions to `until`
 _EVALUATION_BATCH = 1000
@@ -142,7 +142,7 @@ class Learner(port.Learner):
         for name, variable in variables.items():
             variable.assign(snapshot.arrays[name])
         self._generators = {name: snapshot.arrays[name] for name in self._generators}
-        self.step = snapshot.facts["step"]
+        self.step = snapshot.metadata["step"]
 
     def rows(self, step: int) -> Any:
         """Return the training rows in the batch of one update of the run."""

@@ -9,9 +9,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from lehr.keras.calls import Call, through, training_argument
+from lehr.keras.calls import Call, patch_calls, training_argument
 from lehr.keras.generators import seeded
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 
 DROPPING = (
     *(keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout),
@@ -106,7 +106,7 @@ class MonteCarlo:
         if rows == 0:
             fail("x", "at least one row", rows)
         moments = []
-        with seeded(self.seed), through(self._active, _switched_on):
+        with seeded(self.seed), patch_calls(self._active, _switched_on):
             trainable = [keras.ops.copy(v) for v in self.model.trainable_variables]
             other = self._seeds()
             for batch in _batches(x, rows, min(size, rows)):

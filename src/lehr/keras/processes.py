@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 
-def agreed(value: Any) -> Any:
+def all_reduce_mean(value: Any) -> Any:
     """Return the mean of a number or an array over ``torch.distributed``, so that all decide alike.
 
     On JAX and TensorFlow the processes of a run compute the same.

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lehr.control import State
+from lehr.controllers import State
+from lehr.learner.driver_state import read_state, saved_state
 from lehr.policy import Policy
-from lehr.resume import read_state, saved_state
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 
 class Saved:

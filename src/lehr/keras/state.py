@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 
 def optimizer_of(model: Any) -> Any:

@@ -1,1 +1,1 @@
-"""Published experiments and ready tasks, as data and small builders."""
+"""Published experiments as data, built on studies."""

@@ -1,9 +1,9 @@
 """The arms that ``lehr compare`` sets against each other, written at peak 1 where tuned."""
 
-from lehr.control import Plateau
+from lehr.controllers import Plateau
 from lehr.policy import Policy, one_cycle
-from lehr.schedule.cycles import triangular2
-from lehr.schedule.presets import constant
+from lehr.schedule.presets.basic import constant
+from lehr.schedule.presets.cycles import triangular2
 from lehr.study import Arm
 
 

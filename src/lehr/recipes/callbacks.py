@@ -21,8 +21,8 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
 
     import lehr.keras
     from lehr.recipes import networks
-    from lehr.recipes.images import splits
-    from lehr.schedule.cycles import triangular2
+    from lehr.schedule.presets.cycles import triangular2
+    from lehr.tasks.images import splits
 
     keras.utils.set_random_seed(seed)
     given = splits("fashion-mnist", "scaled", rows)

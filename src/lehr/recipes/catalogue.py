@@ -6,7 +6,7 @@ import difflib
 
 from lehr.recipes.lists import optimizing, regularising, technique, tutorials
 from lehr.recipes.recipe import Recipe
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from lehr.schedule.base import Schedule
-from lehr.schedule.cycles import triangular2
-from lehr.schedule.presets import cosine, piecewise
-from lehr.schedule.restarts import cosine_restarts
+from lehr.schedule.presets.basic import cosine, piecewise
+from lehr.schedule.presets.cycles import triangular2
+from lehr.schedule.presets.restarts import cosine_restarts
 
 _PER_EPOCH = 100  # updates
 _KERAS_EVERY = 71

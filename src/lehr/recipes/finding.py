@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lehr.finder import Sweep, range_test, smoothed
 from lehr.recipes import learners
-from lehr.recipes.images import splits
+from lehr.tasks.images import splits
 
 if TYPE_CHECKING:
     import torch

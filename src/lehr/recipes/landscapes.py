@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lehr.schedule.base import Schedule, as_schedule
-from lehr.schedule.cycles import triangular
+from lehr.schedule.presets.cycles import triangular
 
 _CURVATURES = (1.0, 10.0)
 HEIGHTS: dict[str, Callable[[Any, Any], Any]] = {

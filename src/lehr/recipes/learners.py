@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from lehr.recipes import networks
-from lehr.recipes.images import splits
 from lehr.recipes.networks import Named
+from lehr.tasks.images import splits
 
 if TYPE_CHECKING:
     from lehr.keras import Learner

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lehr.files import written
+from lehr._atomic import atomic_write
 from lehr.recipes.recipe import Recipe, Training, Trial, load
 from lehr.recipes.run import Results
 
@@ -120,10 +120,10 @@ def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:
         figure = load(recipe.figure)(recipe, trials)
         drawn = path.parent / f"{path.stem}-figures" / f"{recipe.name}.svg"
         drawn.parent.mkdir(parents=True, exist_ok=True)
-        with written(drawn) as beside:
+        with atomic_write(drawn) as beside:
             beside.write_text(to_svg(figure))
         link = drawn.relative_to(path.parent)
         lines = [f"## {recipe.name}\n", *(f"- {line}" for line in describe(recipe))]
         parts.append("\n".join([*lines, f"\n![{recipe.name}]({link})\n"]))
-    with written(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text("\n".join(parts))

@@ -10,19 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lehr.recipes import images
 from lehr.recipes.recipe import Measurement, Recipe, Training, Trial
-from lehr.recipes.tasks import source_digest
 from lehr.recipes.trial import trial_of
-from lehr.schedule.check import whole
-from lehr.study.conduct import Conductor, Missing
-from lehr.study.engine import Event, Pool, TrialError, check_installed
-from lehr.study.finish import finish
-from lehr.study.identity import batch, identity
+from lehr.schedule.errors import whole
+from lehr.study.cache_key import batch, identity
+from lehr.study.engines.local import Event, Pool, TrialError, check_installed
 from lehr.study.jobs import Job, judging_job, measuring_job
+from lehr.study.runner import Conductor, Missing, finish
 from lehr.study.storage import Storage
+from lehr.tasks import images
+from lehr.tasks.find import source_digest
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 Results = dict[str, list[Trial]]
 
 
@@ -41,7 +40,7 @@ def run_recipes(
     storage: str | os.PathLike[str],
     *,
     workers: int | None = None,
-    tell: Tell = lambda text: None,
+    report: Report = lambda text: None,
     skip: bool = False,
 ) -> tuple[Results, dict[str, str]]:
     """Run what is missing in the storage; return each recipe's trials, and what failed and why.
@@ -51,8 +50,8 @@ def run_recipes(
         seeds: of each; a recipe that draws nothing at random has one.
         storage: folder of the studies, as of `lehr.Study`.
         workers: processes at a time, of one thread; one per core if left out.
-        tell: called with a line about each trial that has finished or failed.
-        skip: leave out, and tell, what lacks its data or its backend.
+        report: called with a line about each trial that has finished or failed.
+        skip: leave out, and report, what lacks its data or its backend.
 
     Raises:
         ValueError: if a recipe needs a backend that is not installed, or the storage cannot be
@@ -63,14 +62,14 @@ def run_recipes(
     failed: dict[str, str] = {}
     with Storage(Path(storage)) as kept:
         found = {recipe.name: _trials(recipe, count, kept) for recipe in chosen}
-        ready = _ready([recipe for recipe in chosen if not found[recipe.name]], tell, skip)
+        ready = _ready([recipe for recipe in chosen if not found[recipe.name]], report, skip)
         works = [_work(recipe, count, kept) for recipe in ready]
         works.sort(key=lambda work: work.recipe.backend or "")
         places = itertools.count(1)
         total = sum(len(_missing(work, kept)) for work in works)
 
         def told(recipe: Recipe, job: Job, how: str) -> None:
-            tell(f"{next(places)} of {total}: {recipe.name}, seed {job['seed']}{how}")
+            report(f"{next(places)} of {total}: {recipe.name}, seed {job['seed']}{how}")
 
         for backend, some in itertools.groupby(works, key=lambda work: work.recipe.backend):
             group = list(some)
@@ -112,7 +111,7 @@ def _missing(work: _Work, kept: Storage) -> dict[str, Job]:
 
 
 def _finish(
-    works: list[_Work], kept: Storage, pool: Pool, tell: Callable[[Recipe, Job, str], None]
+    works: list[_Work], kept: Storage, pool: Pool, report: Callable[[Recipe, Job, str], None]
 ) -> dict[str, str]:
     """Run what is missing of several recipes side by side; return the log of each that failed."""
     of = {name: work for work in works for name in work.jobs}
@@ -122,14 +121,14 @@ def _finish(
     def moved(event: Event) -> None:
         if event.kind == "failed":
             recipe, job = of[event.name].recipe, missing[event.name]
-            failed.setdefault(recipe.name, f"seed {job['seed']} failed:\n{event.said['log']}")
-            tell(recipe, job, ": failed")
+            failed.setdefault(recipe.name, f"seed {job['seed']} failed:\n{event.payload['log']}")
+            report(recipe, job, ": failed")
 
     running = finish(kept, pool, missing, lambda name: of[name].more, moved)
     with contextlib.suppress(TrialError), contextlib.closing(running):  # told one by one
         for name, _ in running:
             kept.forget_checkpoints([name])
-            tell(of[name].recipe, missing[name], "")
+            report(of[name].recipe, missing[name], "")
     return failed
 
 
@@ -150,12 +149,12 @@ def _trials(recipe: Recipe, seeds: int, kept: Storage, pool: Pool | None = None)
     return [trial_of(recipe, seed, record) for seed, record in enumerate(records)]
 
 
-def _ready(missing: list[Recipe], tell: Tell, skip: bool) -> list[Recipe]:
-    """Return the recipes that can run; raise one clear line for the others, or tell it."""
+def _ready(missing: list[Recipe], report: Report, skip: bool) -> list[Recipe]:
+    """Return the recipes that can run; raise one clear line for the others, or report it."""
     # each is asked for once: data may have to come over a network
     data = dict.fromkeys(name for recipe in missing for name in recipe.data)
     backends = dict.fromkeys(recipe.backend for recipe in missing if recipe.backend)
-    reasons = {name: _reason(images.ensure, name, tell) for name in data}
+    reasons = {name: _reason(images.ensure, name, report) for name in data}
     reasons |= {name: _reason(check_installed, name) for name in backends}
     found = []
     for recipe in missing:
@@ -164,7 +163,7 @@ def _ready(missing: list[Recipe], tell: Tell, skip: bool) -> list[Recipe]:
         if error is None:
             found.append(recipe)
         elif skip:
-            tell(f"{recipe.name} is left out: {error}")
+            report(f"{recipe.name} is left out: {error}")
         else:
             raise type(error)(f"{recipe.name}: {error}") from None
     return found

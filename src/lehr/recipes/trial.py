@@ -12,30 +12,30 @@ _MOST_RATES = 150
 
 def trial_of(recipe: Recipe, seed: int, record: Record) -> Trial:
     """Return a recipe's trial on a seed: "numbers" by name, what its figure draws, its costs."""
-    facts = record.facts
+    metadata = record.metadata
     return {
         "recipe": recipe.name,
         "seed": seed,
         "definition": recipe.definition(),
-        **(facts["measured"] if "measured" in facts else _trained(record)),
-        "seconds": facts["all_seconds"],
-        "versions": facts["versions"],
+        **(metadata["measured"] if "measured" in metadata else _trained(record)),
+        "seconds": metadata["all_seconds"],
+        "versions": metadata["versions"],
     }
 
 
 def _trained(record: Record) -> dict[str, Any]:
     """Return the numbers under the names that Keras's histories give them."""
-    facts, each = record.facts, record.facts["steps_per_epoch"]
+    metadata, each = record.metadata, record.metadata["steps_per_epoch"]
     history = [
         {"loss": entry["loss"]} | {f"val_{name}": v for name, v in entry["validation"].items()}
-        for entry in facts["history"]
+        for entry in metadata["history"]
     ]
     numbers = dict(history[-1])
-    if best := facts["best"]:
+    if best := metadata["best"]:
         epoch = best["step"] // each
         numbers |= {f"best_{name}": value for name, value in history[epoch - 1].items()}
         numbers["best_epoch"] = float(epoch)
-    test = (best or facts)["test"]
+    test = (best or metadata)["test"]
     numbers |= {f"test_{name}": value for name, value in test.items()}
     numbers["epochs"] = float(len(history))
     rates = record.trace.rates["lr"]

@@ -17,10 +17,10 @@ except ImportError as error:
     raise ImportError(f"reports need jinja2 ({error}); pip install 'lehr[study]'") from error
 
 from lehr import figures
-from lehr.files import written
-from lehr.study import words
-from lehr.study.file import dump_study
-from lehr.study.statistics import SIGN_FLIP_FROM
+from lehr._atomic import atomic_write
+from lehr.study.stats.paired import SIGN_FLIP_FROM
+from lehr.study.text import budget_rows, judged, peak_rows, rows, target_rows
+from lehr.study.yaml import dump_study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def write_report(results: Results, path: str | os.PathLike[str]) -> None:
     """Write the report of a study to a file, beside, then renamed."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with written(target) as beside:
+    with atomic_write(target) as beside:
         beside.write_text(render(results), encoding="utf-8")
 
 
@@ -58,7 +58,7 @@ def render(results: Results) -> str:
         undefined=jinja2.StrictUndefined,
     )
     study = results.study
-    judged = math.fsum(record.facts["seconds"] for record in results.trials.values())
+    judged = math.fsum(record.metadata["seconds"] for record in results.trials.values())
     tuned = math.fsum(tuning.seconds for tuning in results.tuning.values())
     return environment.get_template("template.html").render(
         study=study,
@@ -68,7 +68,7 @@ def render(results: Results) -> str:
         tables=_tables(results),
         drawn=[(text, figures.to_svg(draw())) for text, draw in _figures(results).values()],
         definition=dump_study(study),
-        versions=next(iter(results.trials.values())).facts["versions"],
+        versions=next(iter(results.trials.values())).metadata["versions"],
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         trials=len(results.trials),
@@ -95,17 +95,17 @@ def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
             " Looks on the way stop arms that can no longer win; the looks share the error of 5 %, "
             "and the intervals allow for it."
         )
-    tables = [("", note, words.rows(results))]
+    tables = [("", note, rows(results))]
     if len(study.budgets) > 1:
         tables.append(
             (
                 "Budgets",
-                f"Mean {words.judged(study)} test {study.metric} at each budget. Peaks are those "
+                f"Mean {judged(study)} test {study.metric} at each budget. Peaks are those "
                 f"chosen for {study.budgets[-1]} {study.unit}.",
-                words.budget_rows(results),
+                budget_rows(results),
             )
         )
-    if peaks := words.peak_rows(results):
+    if peaks := peak_rows(results):
         note = (
             f"Every tuned policy tried its peaks on {study.tuning_seeds} tuning seeds, each peak "
             "twice the one before, more where the best stood at the edge. The wider the range, "
@@ -117,7 +117,7 @@ def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
         f"{', the mean final validation score of the reference' if study.target is None else ''}."
         " Validation data: it was not used for the verdict."
     )
-    if targets := words.target_rows(results):
+    if targets := target_rows(results):
         tables.append(("How soon", note, targets))
     return tables
 
@@ -128,7 +128,7 @@ def _figures(results: Results) -> dict[str, tuple[str, Callable[[], Figure]]]:
     drawn: dict[str, tuple[str, Callable[[], Figure]]] = {}
     if len(study.arms) > 1:
         drawn["differences"] = (
-            f"Paired differences of the {words.judged(study)} test {metric}, with their "
+            f"Paired differences of the {judged(study)} test {metric}, with their "
             "intervals. Green: better, orange: worse, grey: undecided.",
             partial(figures.draw_differences, results),
         )

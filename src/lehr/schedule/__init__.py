@@ -14,9 +14,9 @@ from lehr.schedule.combine import Repeat as Repeat
 from lehr.schedule.combine import Sum as Sum
 from lehr.schedule.decays import Exponential as Exponential
 from lehr.schedule.decays import InverseTime as InverseTime
+from lehr.schedule.decays import RAdam as RAdam
 from lehr.schedule.shapes import Constant as Constant
 from lehr.schedule.shapes import Function as Function
 from lehr.schedule.shapes import Piecewise as Piecewise
 from lehr.schedule.shapes import Ramp as Ramp
 from lehr.schedule.shapes import Table as Table
-from lehr.schedule.warmups import RAdam as RAdam

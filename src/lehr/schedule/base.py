@@ -9,8 +9,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.schedule import scalar
-from lehr.schedule.check import fail, number, ordered, whole, whole_steps
 from lehr.schedule.codec import Definition
+from lehr.schedule.errors import fail, number, ordered, whole, whole_steps
 from lehr.schedule.length import Extent, Length, Run
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Schedule(Definition, ABC):
             parts += schedule.parts if type(schedule) is combinator else [schedule]  # type: ignore[attr-defined]
         return combinator(parts)  # type: ignore[call-arg]
 
-    def summary(self, steps: int | None = None) -> look.Summary:
+    def summary(self, steps: int | None = None) -> inspect.Summary:
         """Return the values at the start, the peak and the end; print it.
 
         >>> import lehr
@@ -193,9 +193,9 @@ class Schedule(Definition, ABC):
         100 steps: 0 at the start, peak 0.1 at step 10, lowest 0, 0.00111111 at the last step, 0
         after it
         """
-        return look.summarise(self, steps)
+        return inspect.summarise(self, steps)
 
-    def lint(self, steps: int, *, steps_per_epoch: int | None = None) -> list[look.Finding]:
+    def lint(self, steps: int, *, steps_per_epoch: int | None = None) -> list[inspect.Finding]:
         """Return what looks wrong in a run of ``steps`` steps, each with what to do about it.
 
         >>> import lehr
@@ -203,11 +203,11 @@ class Schedule(Definition, ABC):
         ['too long']
         """
         resolved = self.resolve(steps, steps_per_epoch=steps_per_epoch)
-        return look.lint(resolved, steps, steps_per_epoch)
+        return inspect.lint(resolved, steps, steps_per_epoch)
 
     def draw(self, steps: int | None = None) -> str:
         """Return a drawing for the terminal, over the length or over ``steps`` steps."""
-        return look.text_drawing(self, look.summarise(self, steps).steps)
+        return inspect.text_drawing(self, inspect.summarise(self, steps).steps)
 
     def plot(self, steps: int | None = None, **others: Schedule) -> Figure:
         """Return a figure over the length or ``steps`` steps, with other schedules by name."""
@@ -235,4 +235,4 @@ def as_schedule(field: str, value: Any) -> Schedule:
 
 
 # made from the class above, needed by its methods
-from lehr.schedule import clock, combine, look, shapes  # noqa: E402
+from lehr.schedule import clock, combine, inspect, shapes  # noqa: E402

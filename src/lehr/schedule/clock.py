@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import Any
 
 from lehr.schedule.base import Schedule, as_schedule
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, Length, Run, check_length, nearest
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import json
 from typing import Any, ClassVar, NoReturn
 
-from lehr.schedule.check import fail, one_of
+from lehr.schedule.errors import fail, one_of
 
 VERSION = 1
 KINDS: dict[str, type["Definition"]] = {}

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule, as_schedule
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 from lehr.schedule.length import (
     ENDLESS,
     LAST,

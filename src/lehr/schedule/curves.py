@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from lehr.schedule import scalar
-from lehr.schedule.check import fail, number, one_of
+from lehr.schedule.errors import fail, number, one_of
 
 Curve = Callable[[Any, Any], Any]
 CURVES: dict[str, Curve] = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from lehr.schedule.check import fail, number, whole
+from lehr.schedule.errors import fail, number, whole
 
 Length = int | str | None
 Extent = int | float | str | None

@@ -12,8 +12,8 @@ from typing import Any
 
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail, number
 from lehr.schedule.curves import CURVES, LEFT, Curve, bend, find_curve, share
+from lehr.schedule.errors import fail, number
 from lehr.schedule.length import ENDLESS, LAST, REST, UNKNOWN, Length, Run, check_length, nearest
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lehr.finder.suggest import USES
 from lehr.policy import Policy, as_policy
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail, one_of
+from lehr.schedule.errors import fail, one_of
 
 _USUAL = 2000  # updates of the run over which a tuned policy's peak is looked up
 _IN_NAMES, _LONGEST_NAME = " -_.,+=()[]%@#'", 60

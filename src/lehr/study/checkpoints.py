@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lehr.control import State
+from lehr.controllers import State
 from lehr.learner import Learner, Snapshot, Trace
 from lehr.policy import Policy
 
@@ -47,27 +47,27 @@ class Run:
         """Write the run and its learner as one file of arrays and JSON, beside, then renamed."""
         held = learner.snapshot()
         arrays = {f"{_LEARNER}{name}": array for name, array in held.arrays.items()}
-        facts = {
-            "learner": held.facts,
+        metadata = {
+            "learner": held.metadata,
             "control": self.control and vars(self.control),
             "history": self.history,
             "best": self.best,
             "seconds": self.seconds,
         }
         path.parent.mkdir(parents=True, exist_ok=True)
-        Snapshot(arrays | curves(self.trace), facts).save(path)
+        Snapshot(arrays | curves(self.trace), metadata).save(path)
 
     def load(self, learner: Learner, path: Path) -> None:
         """Take up what `save` wrote, the learner too."""
         saved = Snapshot.load(path)
-        facts, arrays = saved.facts, saved.arrays
+        metadata, arrays = saved.metadata, saved.arrays
         parts = {n: a for n, a in arrays.items() if n.startswith(_LEARNER)}
         held = {name.removeprefix(_LEARNER): array for name, array in parts.items()}
-        learner.restore(Snapshot(held, facts["learner"]))
-        self.control = facts["control"] and State(**facts["control"])
+        learner.restore(Snapshot(held, metadata["learner"]))
+        self.control = metadata["control"] and State(**metadata["control"])
         self.trace = trace_of({n: a for n, a in arrays.items() if n not in parts})
-        self.history, self.best = facts["history"], facts["best"]
-        self.seconds = facts["seconds"]
+        self.history, self.best = metadata["history"], metadata["best"]
+        self.seconds = metadata["seconds"]
 
 
 def curves(trace: Trace) -> dict[str, Any]:

@@ -9,18 +9,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lehr.policy import Policy
-from lehr.recipes.tasks import check_options, find_task
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail, number, one_of, whole
+from lehr.schedule.errors import fail, number, one_of, whole
 from lehr.study.arm import Arm, check_name
-from lehr.study.engine import BACKENDS
+from lehr.study.engines.local import BACKENDS
 from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, tuning_seeds
-from lehr.study.sequential import looks
+from lehr.study.stats.sequential import looks
+from lehr.tasks.find import check_options, find_task
 
 if TYPE_CHECKING:
-    from lehr.study.conduct import Progress
     from lehr.study.plan import Plan
     from lehr.study.results import Results
+    from lehr.study.runner import Progress
 
 JUDGES = ("final", "best")
 
@@ -196,13 +196,13 @@ class Study:
 
         Args:
             workers: processes at a time; one per core if left out.
-            progress: called with a `lehr.study.conduct.Progress` whenever something has moved.
+            progress: called with a `lehr.study.runner.Progress` whenever something has moved.
 
         Raises:
             TrialError: if a trial failed; the finished ones are kept.
             ValueError: if the storage cannot be read or written, or another process uses it.
         """
-        from lehr.study.conduct import conduct
+        from lehr.study.runner import conduct
 
         return conduct(self, workers, progress)
 
@@ -212,7 +212,7 @@ class Study:
         Raises:
             ValueError: if something is missing.
         """
-        from lehr.study.conduct import stored
+        from lehr.study.runner import stored
 
         return stored(self)
 

@@ -27,14 +27,14 @@ def _trials(results: Results) -> pd.DataFrame:
     """One row a trial: final scores, the best checkpoint's where the study asked for it."""
     found = []
     for key, record in results.trials.items():
-        facts = record.facts
+        metadata = record.metadata
         row: dict[str, Any] = dict(zip(_KEYS, key, strict=True))
-        row |= {"peak": results.peaks[key[0]], "steps": facts["steps"]}
+        row |= {"peak": results.peaks[key[0]], "steps": metadata["steps"]}
         for split in ("validation", "test"):
-            row |= {f"{split}_{name}": value for name, value in facts[split].items()}
-            for name, value in (facts["best"] or {}).get(split, {}).items():
+            row |= {f"{split}_{name}": value for name, value in metadata[split].items()}
+            for name, value in (metadata["best"] or {}).get(split, {}).items():
                 row[f"best_checkpoint_{split}_{name}"] = value
-        found.append(row | {"seconds": facts["seconds"], "id": record.id})
+        found.append(row | {"seconds": metadata["seconds"], "id": record.id})
     return pd.DataFrame(found)
 
 
@@ -45,7 +45,7 @@ def _history(results: Results) -> pd.DataFrame:
         | {"step": entry["step"], "seconds": entry["seconds"], "loss": entry["loss"]}
         | {f"validation_{name}": value for name, value in entry["validation"].items()}
         for key, record in results.trials.items()
-        for entry in record.facts["history"]
+        for entry in record.metadata["history"]
     ]
     return pd.DataFrame(found)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from lehr.learner import Learner, Trace, flat, scheduled
 from lehr.policy import Policy
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 _TOLERANCE = 4e-7  # of the largest value: what float32 in a graph is held to
 
@@ -51,7 +51,7 @@ def check_pairs(trials: dict[tuple[str, int, int], Any], optimizers: dict[str, s
     """
     first: dict[tuple[object, ...], tuple[str, str]] = {}
     for (arm, budget, seed), trial in trials.items():
-        for what, value in trial.facts["pairing"].items():
+        for what, value in trial.metadata["pairing"].items():
             alike = optimizers[arm] if what == "initial state" else None
             known, wanted = first.setdefault((what, budget, seed, alike), (arm, value))
             if value != wanted:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lehr.learner import Snapshot
-from lehr.schedule.check import whole
-from lehr.study.conduct import Conductor, Missing
+from lehr.schedule.errors import whole
 from lehr.study.definition import Study
-from lehr.study.engine import Pool, cores
-from lehr.study.finish import order
+from lehr.study.engines.local import Pool, cores
 from lehr.study.jobs import SWEEP, Job, probe_job, sizes
+from lehr.study.runner import Conductor, Missing, order
 from lehr.study.storage import Storage
 
 
@@ -45,7 +44,7 @@ def plan(study: Study, workers: int | None) -> Plan:
     if all(total == finished for total, finished in parts.values()):
         return Plan(parts, 0.0, count)
     with tempfile.TemporaryDirectory(prefix="lehr-") as folder:
-        cost = Snapshot.load(_run_one(probe_job(study), Path(folder), study.backend)).facts
+        cost = Snapshot.load(_run_one(probe_job(study), Path(folder), study.backend)).metadata
     updates = {"range tests": SWEEP["steps"], "peaks": study.budgets[-1]}
     updates["trials"] = sum(study.budgets) / len(study.budgets)
     seconds = 0.0

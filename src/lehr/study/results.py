@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lehr.study.measures import Sensitivity, Stop, Target, Tuning
-from lehr.study.sequential import judge
-from lehr.study.statistics import Comparison, compare
+from lehr.study.stats.paired import Comparison, compare
+from lehr.study.stats.sequential import judge
 
 if TYPE_CHECKING:
     import pandas
@@ -24,6 +23,73 @@ if TYPE_CHECKING:
     from lehr.study.storage import Record
 
 _CLOSE = 0.01  # of a share; of other metrics relative to the best
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How an arm got its peak.
+
+    Attributes:
+        peak: the one it got.
+        scores: for each peak tried its validation scores, one a tuning seed, NaN where it
+            diverged; empty if the range test's word was taken.
+        seconds: of training that this took.
+    """
+
+    peak: float
+    scores: dict[float, list[float]]
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How much an arm's score depends on its peak.
+
+    Attributes:
+        low: lowest of the neighbouring peaks whose mean validation score is within one point of
+            the best (of a metric that is no share: within one percent).
+        high: highest of them.
+        edge: whether that reaches an end of what was tried, so that it may go further.
+    """
+
+    low: float
+    high: float
+    edge: bool
+
+    @property
+    def factor(self) -> float:
+        """Between the two: the larger, the less a wrong peak costs."""
+        return self.high / self.low
+
+
+@dataclass(frozen=True)
+class Target:
+    """When an arm's validation metric reached a target.
+
+    Attributes:
+        reached: on how many judging seeds it did.
+        seeds: of how many.
+        updates: median number of updates until then; None if fewer than half reached it.
+        seconds: median seconds of training and validation until then, likewise.
+    """
+
+    reached: int
+    seeds: int
+    updates: float | None
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Why an arm was stopped early.
+
+    Attributes:
+        seeds: how many it had been trained on.
+        beaten_by: the best arm then, which it cannot beat.
+    """
+
+    seeds: int
+    beaten_by: str
 
 
 @dataclass(frozen=True)
@@ -70,7 +136,7 @@ class Results:
 
     def scores(self, arm: str, budget: int | None = None) -> list[float]:
         """Return an arm's scores on test data, one a judging seed; NaN where not finite."""
-        return [score(self.study, r.facts, "test") for r in self.records(arm, budget)]
+        return [score(self.study, r.metadata, "test") for r in self.records(arm, budget)]
 
     def diverged(self, arm: str, budget: int | None = None) -> int:
         """Return on how many judging seeds an arm has no finite score."""
@@ -146,7 +212,7 @@ class Results:
         study = self.study
         if study.target is not None:
             return study.target
-        finals = [_at_end(study.metric, r.facts) for r in self.records(self.reference)]
+        finals = [_at_end(study.metric, r.metadata) for r in self.records(self.reference)]
         return statistics.fmean(finals)
 
     def to_target(self, arm: str) -> Target:
@@ -154,7 +220,7 @@ class Results:
         study, target = self.study, self.target()
         steps, seconds = [], []
         for record in self.records(arm):
-            for entry in record.facts["history"]:
+            for entry in record.metadata["history"]:
                 value = entry["validation"][study.metric]
                 if value is not None and (
                     value >= target if study.mode == "max" else value <= target
@@ -178,13 +244,13 @@ class Results:
 
     def verdict(self) -> str:
         """Return the answer in sentences."""
-        from lehr.study.words import verdict
+        from lehr.study.text import verdict
 
         return verdict(self)
 
     def table(self) -> Table:
         """Return the table for the terminal; ``rich.print`` it."""
-        from lehr.study.words import table
+        from lehr.study.text import table
 
         return table(self)
 
@@ -243,20 +309,20 @@ class Results:
         return (max if self.study.mode == "max" else min)(finite, key=finite.__getitem__)
 
 
-def score(study: Study, facts: dict[str, Any], split: str) -> float:
+def score(study: Study, metadata: dict[str, Any], split: str) -> float:
     """Return what a trial is judged by on a split; NaN if that, or its last loss, is not finite."""
     if study.judge == "final":
-        judged, last = facts[split], facts["history"][-1]
+        judged, last = metadata[split], metadata["history"][-1]
         if last["loss"] is None or last["validation"].get("loss", 0.0) is None:
             return math.nan  # accuracy is finite whatever has become of the weights
     else:
-        judged = facts["best"][split] if facts["best"] else {}
+        judged = metadata["best"][split] if metadata["best"] else {}
     value = judged.get(study.metric)
     return math.nan if value is None else float(value)
 
 
-def _at_end(metric: str, facts: dict[str, Any]) -> float:
-    value = facts["validation"][metric]
+def _at_end(metric: str, metadata: dict[str, Any]) -> float:
+    value = metadata["validation"][metric]
     return math.nan if value is None else float(value)
 
 

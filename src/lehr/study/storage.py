@@ -1,4 +1,4 @@
-"""Results that are never lost: facts in SQLite, curves beside it, each whole or not there.
+"""Results that are never lost: metadata in SQLite, curves beside it, each whole or not there.
 
 A folder holds ``results.sqlite`` and, by a job's identity, ``curves/ID.npz``, ``logs/ID.log`` and,
 while it runs, ``checkpoints/ID/``; and ``cache``, which may be deleted. A worker writes the curves
@@ -23,9 +23,9 @@ import filelock
 import sqlalchemy as sql
 
 from lehr.learner import Snapshot, Trace
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
+from lehr.study.cache_key import study_id
 from lehr.study.checkpoints import trace_of
-from lehr.study.identity import study_id
 from lehr.study.jobs import Job
 
 FORMAT = 1
@@ -49,7 +49,7 @@ _jobs = sql.Table(
     _tables,
     sql.Column("id", sql.String(32), primary_key=True),
     sql.Column("definition", sql.Text, nullable=False),
-    sql.Column("facts", sql.Text, nullable=False),
+    sql.Column("facts", sql.Text, nullable=False, key="metadata"),
     sql.Column("finished", sql.String(32), nullable=False),
 )
 _parts = sql.Table(
@@ -64,10 +64,10 @@ _parts = sql.Table(
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished job left: facts, and curves that are read when they are asked for."""
+    """What a finished job left: metadata, and curves that are read when they are asked for."""
 
     id: str
-    facts: dict[str, Any]
+    metadata: dict[str, Any]
     path: Path
 
     @cached_property
@@ -184,11 +184,11 @@ class Storage:
         """Return the records that are here, by identity; a file without its row is taken in."""
         found: dict[str, Record] = {}
         with self._transaction() as connection:
-            chosen = sql.select(_jobs.c.id, _jobs.c.facts).where(_jobs.c.id.in_(jobs))
+            chosen = sql.select(_jobs.c.id, _jobs.c.metadata).where(_jobs.c.id.in_(jobs))
             for row in connection.execute(chosen):
                 path = self.curves(row.id)
                 if path.exists():
-                    found[row.id] = Record(row.id, json.loads(row.facts), path)
+                    found[row.id] = Record(row.id, json.loads(row.metadata), path)
         for name in () if self._readonly else jobs.keys() - found.keys():
             if record := self.take_in(name, jobs[name]):
                 found[name] = record
@@ -200,16 +200,16 @@ class Storage:
         if not Snapshot.readable(path):
             path.unlink(missing_ok=True)
             return None
-        facts = Snapshot.load(path).facts
+        metadata = Snapshot.load(path).metadata
         row = {
             "id": name,
             "definition": json.dumps(job),
-            "facts": json.dumps(facts, allow_nan=False),
+            "metadata": json.dumps(metadata, allow_nan=False),
             "finished": _now(),
         }
         with self._transaction() as connection:
             connection.execute(sql.insert(_jobs).prefix_with("OR REPLACE").values(row))
-        return Record(name, facts, path)
+        return Record(name, metadata, path)
 
     def belong(self, study: str, batch: str, names: dict[str, str]) -> None:
         """Note which job is what to a study, by key."""

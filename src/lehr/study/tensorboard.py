@@ -34,7 +34,7 @@ def write_events(results: Results, folder: str | os.PathLike[str]) -> None:
             with _fresh(Path(folder, arm, f"seed-{seed}")) as writer:
                 _write_trial(writer, results, arm, seed, record)
         with _fresh(Path(folder, arm, "mean")) as writer:
-            _write_mean(writer, [record.facts["history"] for record in records])
+            _write_mean(writer, [record.metadata["history"] for record in records])
 
 
 def _fresh(place: Path) -> Any:
@@ -50,10 +50,10 @@ def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any
     for name, values in {"loss": trace.losses, **trace.rates}.items():
         for step in range(0, len(values), every):
             _add(writer, f"training/{name}", values[step], step)
-    for entry in record.facts["history"]:
+    for entry in record.metadata["history"]:
         for name, value in entry["validation"].items():
             _add(writer, f"validation/{name}", _number(value), entry["step"])
-    test = record.facts["test"].items()
+    test = record.metadata["test"].items()
     scores = {f"test/{name}": value for name, value in test if value is not None}
     settings = {
         "arm": arm,
@@ -65,7 +65,7 @@ def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any
     for summary in hparams(settings, scores):
         writer.file_writer.add_summary(summary)
     for name, value in scores.items():
-        _add(writer, name, value, record.facts["steps"])
+        _add(writer, name, value, record.metadata["steps"])
 
 
 def _write_mean(writer: Any, histories: list[list[dict[str, Any]]]) -> None:

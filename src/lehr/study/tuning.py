@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 
 from lehr.finder import Sweep, agree
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 FACTOR = 2.0  # between neighbouring peaks
 _MOST_PEAKS_MORE = 8

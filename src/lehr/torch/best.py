@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, distributed
 
-from lehr.control import State, is_best, reduced
-from lehr.schedule.check import fail
+from lehr.controllers import State, is_best, reduced
+from lehr.schedule.errors import fail
 
 
 class Best:
@@ -37,9 +37,9 @@ def processes() -> int:
     return distributed.get_world_size() if running else 1
 
 
-def agreed(metric: float) -> float:
+def metric_mean(metric: float) -> float:
     """Return the mean of a metric over all processes, so that they decide alike."""
-    return float(agreed_all(torch.tensor(_number(metric), dtype=torch.float64)))
+    return float(all_reduce_mean(torch.tensor(_number(metric), dtype=torch.float64)))
 
 
 def _number(metric: Any) -> float:
@@ -50,7 +50,7 @@ def _number(metric: Any) -> float:
     fail("metric", "one number", metric, error=TypeError)
 
 
-def agreed_all(values: Tensor) -> Tensor:
+def all_reduce_mean(values: Tensor) -> Tensor:
     """Return the means of some values over all processes."""
     if processes() == 1:
         return values

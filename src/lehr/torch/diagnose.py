@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lehr.diagnosis import Diagnosis, check_found, pair, record
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 from lehr.torch.learner import mode
 
 _FUNCTIONS = {

@@ -15,11 +15,11 @@ from torch.optim import Optimizer
 from lehr import finder
 from lehr import learner as port
 from lehr.finder import Sweep
-from lehr.finder.draws import untouched
+from lehr.finder.rng import preserve_rng
 from lehr.learner import Snapshot, Trace, cycled, folder_if
 from lehr.policy import Policy
-from lehr.schedule.check import fail, whole
-from lehr.torch.best import agreed_all
+from lehr.schedule.errors import fail, whole
+from lehr.torch.best import all_reduce_mean
 from lehr.torch.learner import mode
 
 _BLOCK = 16  # updates between two looks at the losses, which wait for the device
@@ -86,7 +86,7 @@ def range_test(
     if (loss is None) == (step is None):
         fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
     objective = "training" if val_loader is None else "validation"
-    with untouched(loader, val_loader), folder_if(on_disk) as folder:
+    with preserve_rng(loader, val_loader), folder_if(on_disk) as folder:
         run = _Run(model, optimizer, loader, val_loader)
         run.loss = step or _Pairs(loss)  # type: ignore[arg-type]
         run.device, run.scaler = device, scaler
@@ -151,7 +151,7 @@ class _Run(port.Learner):
                 self._write(policy.values(n, factor)["lr"])
                 losses.append(self._update())
                 rates.append(max(float(group["lr"]) for group in self.optimizer.param_groups))
-            trace.extend(agreed_all(torch.stack(losses)).tolist(), {"lr": rates})
+            trace.extend(all_reduce_mean(torch.stack(losses)).tolist(), {"lr": rates})
             if until is not None and until(trace):
                 break
         return trace
@@ -166,7 +166,7 @@ class _Run(port.Learner):
                 losses.append(self.loss(model, _moved(batch, self.device)).float())
         if not losses:
             fail("val_loader", "one with at least one batch", self.val_loader)
-        return {"loss": float(agreed_all(torch.stack(losses).mean()))}
+        return {"loss": float(all_reduce_mean(torch.stack(losses).mean()))}
 
     def snapshot(self) -> Snapshot:
         optimizer = self.optimizer

@@ -13,7 +13,7 @@ from torch.optim import Optimizer, RMSprop
 
 from lehr.policy import Target
 from lehr.schedule import Constant, Schedule
-from lehr.schedule.check import fail
+from lehr.schedule.errors import fail
 
 Group = dict[str, Any]
 _BETAS = {"momentum": 0, "beta1": 0, "beta2": 1}  # where the group has no such name of its own

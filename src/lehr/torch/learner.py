@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from lehr import learner as port
 from lehr.learner import Batches, Snapshot, Trace, scheduled
 from lehr.policy import Policy, resolved_policy
-from lehr.schedule.check import fail, whole
+from lehr.schedule.errors import fail, whole
 from lehr.torch.groups import check_values, read_values, write_values
 
 
@@ -138,7 +138,7 @@ class Learner(port.Learner):
         return Snapshot(arrays, {"step": self._step, "state": _pack(state, "state", arrays)})
 
     def restore(self, snapshot: Snapshot) -> None:
-        state = _unpack(snapshot.facts["state"], snapshot.arrays, self.device)
+        state = _unpack(snapshot.metadata["state"], snapshot.arrays, self.device)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         params = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -147,7 +147,7 @@ class Learner(port.Learner):
         cpu, *cuda = state["generators"]
         torch.set_rng_state(cpu)
         torch.cuda.set_rng_state_all(cuda)
-        self._step = snapshot.facts["step"]
+        self._step = snapshot.metadata["step"]
 
     def rows(self, step: int) -> Any:
         return self._batches[step]

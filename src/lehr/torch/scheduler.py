@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from lehr.learner.driver_state import ON_CHANGE, read_state, saved_state
 from lehr.policy import Policy, resolved_policy
-from lehr.resume import ON_CHANGE, read_state, saved_state
 from lehr.schedule.base import Schedule
-from lehr.schedule.check import fail, one_of, whole
-from lehr.torch.best import Best, agreed, processes
+from lehr.schedule.errors import fail, one_of, whole
+from lehr.torch.best import Best, metric_mean, processes
 from lehr.torch.groups import (
     Group,
     all_groups,
@@ -156,7 +156,7 @@ class Scheduler(LRScheduler):
             way_out = "call observe(metric, model)"
             fail("model", "given to a controller with restore_best", None, way_out)
         before = self.control
-        self.control = self.policy.control.update(before, agreed(metric))
+        self.control = self.policy.control.update(before, metric_mean(metric))
         if restores and model is not None:
             self._best.follow(before, self.control, model)
         if not any(map(self._others_drive, self.optimizers)):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from lehr.control import Plateau
+from lehr.controllers import Plateau
 from lehr.policy import Policy, one_cycle
 from lehr.recipes.lists.common import CHAPTER, fashion, published, sgd
 from lehr.recipes.recipe import Measurement, Published, Recipe
-from lehr.schedule.presets import exponential, inverse_time, piecewise
+from lehr.schedule.presets.basic import exponential, inverse_time, piecewise
 
 _OPTIMIZERS = [
     fashion(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lehr.recipes.recipe import Measurement, Published, Recipe, Training
-from lehr.schedule.cycles import triangular2
-from lehr.schedule.presets import constant
+from lehr.schedule.presets.basic import constant
+from lehr.schedule.presets.cycles import triangular2
 
 _TFA = "TensorFlow Addons, CyclicalLearningRate tutorial"
 _CALLBACKS = "a walk-through of Keras callbacks for the learning rate"

@@ -1,0 +1,97 @@
+"""Range tests over several seeds, and over a grid of other hyperparameters."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lehr.finder.run import range_test
+from lehr.finder.suggest import Suggestion, lowest_point, smoothed
+from lehr.finder.sweep import Sweep
+from lehr.learner import Learner
+from lehr.schedule.errors import fail
+
+
+def repeat(make: Callable[[int], Learner], seeds: Iterable[int], **options: Any) -> list[Sweep]:
+    """Return one range test for each seed: other weights, another order of the data.
+
+    Args:
+        make: a function from a seed to a fresh Learner.
+        seeds: of the tests.
+        **options: of `range_test`.
+    """
+    return [range_test(make(seed), **options) for seed in seeds]
+
+
+def agree(sweeps: Sequence[Sweep], use: str) -> Suggestion:
+    """Return the median of what several range tests suggest, and how far they lie apart.
+
+    The bounds are the lowest and the highest of the tests' own suggestions. There is none if more
+    than half of them suggest nothing.
+
+    Args:
+        sweeps: of one task, over several seeds.
+        use: "constant", "one-cycle" or "cyclical".
+    """
+    if not sweeps:
+        fail("sweeps", "at least one range test", sweeps)
+    suggestions = [sweep.suggest(use) for sweep in sweeps]
+    rates = [s.lr for s in suggestions if s.lr is not None]
+    if len(rates) <= len(sweeps) / 2:
+        none = next(s for s in suggestions if s.lr is None)
+        count = f"{len(sweeps) - len(rates)} of {len(sweeps)} range tests suggest nothing"
+        return Suggestion(use, None, None, None, f"{count}: {none.reason}")
+    lr = statistics.median(rates)
+    why = f"median of {len(rates)} range tests, from {min(rates):.2g} to {max(rates):.2g}"
+    return Suggestion(use, lr, min(rates), max(rates), why)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One range test of a grid.
+
+    Attributes:
+        settings: the hyperparameters it was made with.
+        sweep: its record.
+        lowest: lowest smoothed loss.
+        largest: rate of the lowest smoothed loss: the largest that still helps.
+    """
+
+    settings: dict[str, Any]
+    sweep: Sweep
+    lowest: float
+    largest: float
+
+
+def grid(
+    make: Callable[..., Learner], axes: Mapping[str, Sequence[Any]], **options: Any
+) -> list[Cell]:
+    """Return a range test for each combination of other hyperparameters, lowest loss first.
+
+    The settings to prefer are those that reach a low loss at a large rate.
+
+    Source: Smith, arXiv 1803.09820: weight decay, batch size and momentum are set by such curves.
+
+    Args:
+        make: a function from the settings, as keyword arguments, to a fresh Learner.
+        axes: values to try by name, ``{"weight_decay": [0.0, 1e-4], "momentum": [0.9, 0.95]}``.
+        **options: of `range_test`.
+
+    Raises:
+        ValueError: if an axis is empty.
+    """
+    for name, values in axes.items():
+        if not values:
+            fail(name, "at least one value to try", values)
+    cells = []
+    for values in itertools.product(*axes.values()):
+        settings = dict(zip(axes, values, strict=True))
+        sweep = range_test(make(**settings), **options)
+        rates, line = smoothed(sweep)
+        if line:
+            at = lowest_point(line)
+            cells.append(Cell(settings, sweep, line[at], rates[at]))
+    return sorted(cells, key=lambda cell: cell.lowest)

@@ -1,0 +1,206 @@
+"""Optimizers whose hyperparameters can be written in the graph."""
+
+from __future__ import annotations
+
+import contextlib
+import numbers
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import keras
+
+from lehr.policy import Policy
+from lehr.schedule.errors import fail
+
+WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer")
+_ONLY_LR = {
+    "Muon": "it has two of each, for different layers",
+    "ScheduleFreeAdamW": "its average of the weights assumes that they stay",
+}
+_FIXED = {
+    "initial_accumulator_value": "it counts only when the optimizer is built",
+    "loss_scale_factor": "the loss is scaled before an update begins",
+    "clipvalue": "Keras takes only a number there",  # on JAX; so for all
+    "l1_regularization_strength": "Keras takes only a number there",
+}
+
+_COUNTS = ("ema_overwrite_frequency", "gradient_accumulation_steps", "record")
+
+
+def plain_variable(value: Any, name: str, dtype: str = "float32") -> Any:
+    """Return a variable for an optimizer to own."""
+    return keras.Variable(value, dtype=dtype, trainable=False, autocast=False, name=name)
+
+
+class _Hyper(keras.Variable):  # type: ignore[misc]
+    """A hyperparameter that can change in the graph where Keras bakes in a Python float.
+
+    Keras asks ``momentum != 0`` or ``if clipnorm`` while it traces; truth tests answer for the
+    constant.
+    """
+
+    def __init__(self, value: float, name: str) -> None:
+        self._constant = float(value)
+        super().__init__(value, dtype="float32", trainable=False, autocast=False, name=name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self._constant == other)
+
+    def __ne__(self, other: object) -> bool:
+        return self._constant != other
+
+    def __gt__(self, other: Any) -> bool:
+        return bool(self._constant > other)
+
+    def __bool__(self) -> bool:
+        return self._constant != 0
+
+    __hash__ = object.__hash__
+
+
+class Movable:
+    """Mixed into an optimizer's own class: its hyperparameters can be written in the graph.
+
+    The variables belong to the optimizer, so they are traced, saved and restored with it.
+    """
+
+    held = False  # whether someone else writes the values now
+
+    def __init__(self, *args: Any, moves: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.moves = tuple(moves)
+        for name in self.moves:
+            attribute = attribute_of(self, name)
+            if isinstance(getattr(self, attribute), _Hyper):
+                fail("others", f"without {name}, which the policy moves already", name)
+            if name != "lr":
+                setattr(self, attribute, _Hyper(getattr(self, attribute), attribute))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(vars(self).get(name), _Hyper):
+            way_out = "change the policy, or leave it out there and set it in a new optimizer"
+            fail(name, "left to the policy, which moves it", value, way_out)
+        super().__setattr__(name, value)
+
+    def variable_of(self, name: str) -> Any:
+        """Return the variable that holds a hyperparameter, by its name in a policy."""
+        return getattr(self, attribute_of(self, name))
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Leave the values to what is written from outside, in graphs traced meanwhile."""
+        self.held = True
+        try:
+            yield
+        finally:
+            self.held = False
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the optimizer's own config with plain numbers."""
+        config: dict[str, Any] = super().get_config()  # type: ignore[misc]
+        return {k: v._constant if isinstance(v, _Hyper) else v for k, v in config.items()}
+
+
+def movable(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
+    """Return an optimizer like the given one, all of whose hyperparameters can be written."""
+    moves = ["lr"]
+    if not _only_lr(optimizer):
+        momentum = any(getattr(optimizer, name, 0) != 0 for name in ("momentum", "beta_1"))
+        moves += ["momentum"] * momentum
+        moves += ["weight_decay"] * (optimizer.weight_decay is not None)
+    base = type(optimizer)
+    cls = type(f"Movable{base.__name__}", (Movable, base), {})
+    rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+    return remade(cls, optimizer, rate, moves=moves)
+
+
+def remade(cls: Any, optimizer: keras.optimizers.Optimizer, rate: float, **more: Any) -> Any:
+    """Return an optimizer of another class with the same settings and a rate that is a number."""
+    config = dict(optimizer.get_config()) | {"learning_rate": rate}
+    made = cls(**config, **more)
+    # the one choice that Keras leaves out of the config: which weights do not decay
+    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
+        if hasattr(optimizer, name):
+            setattr(made, name, getattr(optimizer, name))
+    return made
+
+
+def check_fresh(optimizer: Any, driven: bool = False) -> None:
+    """Raise unless it is an optimizer with a constant rate that has not trained; perhaps driven."""
+    if not isinstance(optimizer, keras.optimizers.Optimizer):
+        way_out = "build one first, such as keras.optimizers.Adam()"
+        fail("optimizer", "a Keras optimizer", optimizer, way_out, TypeError)
+    if type(optimizer).__name__ in WRAPPERS:
+        fail("optimizer", "an inner one", optimizer, "attach first, then wrap it in this")
+    if isinstance(optimizer, Movable) and not driven:
+        fail("optimizer", "one that is not driven yet", optimizer, "build a new one")
+    if optimizer.built:
+        fail("optimizer", "one that has not trained yet", optimizer, "attach before compile")
+    rate = optimizer._learning_rate
+    if not isinstance(rate, keras.Variable):  # it would be replaced in silence
+        rule, way_out = (
+            "a number in the optimizer",
+            "build the optimizer without it: a policy moves it",
+        )
+        fail("learning_rate", rule, type(rate).__name__, way_out)
+
+
+def check_groups(policy: Policy) -> None:
+    """Raise if a policy names parameter groups."""
+    for name, target in policy.targets.items():
+        if isinstance(target, dict):
+            way_out = "use one schedule: Keras optimizers have no parameter groups"
+            fail(name, "one schedule for Keras", list(target), way_out)
+
+
+def attribute_of(optimizer: Any, name: str) -> str:
+    """Return the optimizer's attribute for a hyperparameter, or refuse one it has not."""
+    if name == "lr":
+        return "_learning_rate"
+    if kind := _only_lr(optimizer):
+        rule = f"left alone with {kind}, as {_ONLY_LR[kind]}"
+        fail(name, rule, "a policy that moves it", f"give the policy {name}=None")
+    if name == "weight_decay":
+        if optimizer.weight_decay is None:
+            way_out = "build it with weight_decay=, any number"
+            fail("optimizer", "one with weight decay to move", optimizer, way_out)
+        return "weight_decay"
+    if name != "momentum":
+        return _other(optimizer, name)
+    for attribute in ("momentum", "beta_1"):
+        if hasattr(optimizer, attribute):
+            if getattr(optimizer, attribute) == 0:
+                way_out = "build it with momentum=0.9, or Keras keeps no momentum to scale"
+                fail("momentum", "above 0 in the optimizer at the start", 0.0, way_out)
+            return attribute
+    fail(
+        "optimizer",
+        "one with momentum or beta_1, which the policy moves",
+        optimizer,
+        "give the policy momentum=None",
+    )
+
+
+def _other(optimizer: Any, name: str) -> str:
+    """Return the attribute for a hyperparameter that a policy names among its ``others``."""
+    attribute = {"beta1": "beta_1", "beta2": "beta_2"}.get(name, name)
+    if reason := _FIXED.get(attribute):
+        fail("others", f"without {name}, as {reason}", name, "set it in the optimizer")
+    left_out = {*_FIXED, *_COUNTS} if optimizer.use_ema else {*_FIXED, *_COUNTS, "ema_momentum"}
+    known = [
+        key
+        for key, value in vars(optimizer).items()
+        if isinstance(value, numbers.Real | _Hyper) and not isinstance(value, bool)
+    ]
+    known = [key for key in known if key not in left_out and not key.startswith("_")]
+    if attribute not in known:
+        rule = f"hyperparameters of {optimizer.name}: {', '.join(sorted(known))}"
+        fail("others", rule, name, "one that is None needs a number when the optimizer is built")
+    if getattr(optimizer, attribute) == 0:
+        fail(name, "above 0 in the optimizer at the start", 0.0, "or Keras leaves it out")
+    return attribute
+
+
+def _only_lr(optimizer: Any) -> str | None:
+    """Return the name of its class, if only its rate may move."""
+    return next((c.__name__ for c in type(optimizer).__mro__ if c.__name__ in _ONLY_LR), None)

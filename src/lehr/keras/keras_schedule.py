@@ -1,0 +1,66 @@
+"""The plain, fixed form of a schedule: Keras's own ``LearningRateSchedule``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+from lehr.policy import loads, resolved_policy
+from lehr.schedule.base import Schedule as LehrSchedule
+from lehr.schedule.base import as_schedule
+from lehr.schedule.errors import whole
+
+
+@keras.saving.register_keras_serializable("lehr")
+class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
+    """A lehr schedule as a Keras ``LearningRateSchedule``; made by `schedule`."""
+
+    def __init__(self, definition: str, accumulation: int = 1) -> None:
+        self.definition = definition
+        self.accumulation = whole("accumulation", accumulation)
+        self._schedule: LehrSchedule = loads(definition)
+
+    def __call__(self, step: Any) -> Any:
+        """Return the rate for a step that Keras counts in micro-batches."""
+        step = ops.convert_to_tensor(step)
+        if self.accumulation > 1:
+            step = ops.floor_divide(step, self.accumulation)
+        return ops.cast(self._schedule(step), "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what Keras saves."""
+        return {"definition": self.definition, "accumulation": self.accumulation}
+
+
+def schedule(
+    value: LehrSchedule | float,
+    steps: int | None = None,
+    *,
+    steps_per_epoch: int | None = None,
+    accumulation: int = 1,
+) -> Schedule:
+    """Return a schedule in the plain, fixed form that every Keras optimizer takes.
+
+    Use `attach` instead for momentum, weight decay, controllers, or a rate that can be set.
+
+    Args:
+        value: a schedule or a number.
+        steps: updates in the run, if a length needs it.
+        steps_per_epoch: updates in an epoch, if a length needs it.
+        accumulation: the optimizer's ``gradient_accumulation_steps``: Keras calls a schedule
+            with the count of micro-batches, not of updates.
+
+    Raises:
+        ValueError: if a length is not known in whole steps.
+
+    >>> import keras, lehr
+    >>> optimizer = keras.optimizers.SGD(schedule(lehr.cosine(0.1), steps=100))
+    >>> round(float(optimizer.learning_rate), 6)
+    0.1
+    """
+    rate = as_schedule("schedule", value)
+    resolved = resolved_policy(rate, steps, steps_per_epoch=steps_per_epoch).lr
+    assert isinstance(resolved, LehrSchedule)  # a schedule in is a schedule out
+    return Schedule(resolved.dumps(), accumulation)

@@ -1,0 +1,10 @@
+"""The interface between policies and frameworks: a training run that can be controlled."""
+
+from lehr.learner.batches import Batches as Batches
+from lehr.learner.batches import cycled as cycled
+from lehr.learner.learner import Learner as Learner
+from lehr.learner.snapshot import Snapshot as Snapshot
+from lehr.learner.snapshot import folder_if as folder_if
+from lehr.learner.trace import Trace as Trace
+from lehr.learner.trace import flat as flat
+from lehr.learner.trace import scheduled as scheduled

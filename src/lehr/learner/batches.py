@@ -1,0 +1,53 @@
+"""The order of the training data: a function of seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from lehr.schedule.errors import fail
+
+
+class Batches:
+    """Which rows make the batch of each step: every epoch shuffled by (seed, epoch) alone.
+
+    A last, smaller batch of an epoch is left out, so that all updates average alike.
+
+    >>> batches = Batches(rows=10, size=4, seed=0)
+    >>> batches.per_epoch, sorted(len(batches[step]) for step in range(4))
+    (2, [4, 4, 4, 4])
+    """
+
+    def __init__(self, rows: int, size: int, seed: int) -> None:
+        if size > rows:
+            fail("batch_size", f"at most the {rows} training rows", size)
+        self.rows, self.size, self.seed = rows, size, seed
+        self.per_epoch = rows // size
+        self._epoch = -1
+        self._order: Any = None
+
+    def __getitem__(self, step: int) -> Any:
+        """Return the row numbers of one batch."""
+        import numpy as np
+
+        epoch, i = divmod(step, self.per_epoch)
+        if epoch != self._epoch:
+            generator = np.random.Generator(np.random.PCG64([self.seed, epoch]))
+            self._epoch, self._order = epoch, generator.permutation(self.rows)
+        return self._order[i * self.size : (i + 1) * self.size]
+
+
+def cycled(field: str, batches: Iterable[Any]) -> Generator[Any, None, None]:
+    """Yield batches for ever: from the beginning again when they end, or raise if there are none.
+
+    >>> first = cycled("batches", [1, 2])
+    >>> [next(first) for _ in range(5)]
+    [1, 2, 1, 2, 1]
+    """
+    while True:
+        empty = True
+        for batch in batches:
+            empty = False
+            yield batch
+        if empty:
+            fail(field, "one batch for each update, or what can be begun again", batches)

@@ -1,0 +1,44 @@
+"""The record of a training run: losses and applied values, update by update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from lehr.policy import Policy
+
+
+@dataclass
+class Trace:
+    """What happened, update by update.
+
+    Attributes:
+        losses: training loss of each batch, before its update; never a running mean.
+        rates: for each hyperparameter the policy moves, the value really used in each update,
+            read back from the optimizer; "lr/head" for a parameter group's.
+    """
+
+    losses: list[float] = field(default_factory=list)
+    rates: dict[str, list[float]] = field(default_factory=dict)
+
+    def extend(self, losses: list[float], rates: dict[str, list[float]]) -> None:
+        """Add some more updates."""
+        self.losses.extend(losses)
+        for name, values in rates.items():
+            self.rates.setdefault(name, []).extend(values)
+
+
+def flat(values: dict[str, Any]) -> dict[str, float]:
+    """Return values by the names of a trace: "lr", or "lr/head" for a parameter group."""
+    named: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            named |= {f"{name}/{group}": v for group, v in value.items()}
+        else:
+            named[name] = value
+    return named
+
+
+def scheduled(policy: Policy, first: int, steps: int, factor: float) -> list[dict[str, Any]]:
+    """Return the values a policy asks for in each of some updates, the controller's factor in."""
+    return [policy.values(step, factor) for step in range(first, first + steps)]

@@ -1,0 +1,269 @@
+"""Look before you train: a summary, what looks wrong, a drawing in the terminal."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lehr.schedule.errors import fail, whole
+from lehr.schedule.length import LAST
+
+if TYPE_CHECKING:
+    from lehr.schedule.base import Schedule
+
+_MOST_EVALUATED = 100_000
+_MOST_CYCLES = 1000
+_JUMP = 0.1  # of the largest value
+_HALF_CYCLE = (2, 8)  # epochs: Smith, arXiv 1506.01186, section 3.2
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a schedule does over a number of steps.
+
+    Attributes:
+        steps: its length, or the steps that were looked at.
+        start: value at step 0.
+        peak: largest value.
+        peak_step: first step of the largest value.
+        lowest: smallest value.
+        last: value at the last step, ``steps - 1``.
+        after: value at step ``steps`` and, if the schedule ends there, from then on.
+    """
+
+    steps: int
+    start: float
+    peak: float
+    peak_step: int
+    lowest: float
+    last: float
+    after: float
+
+    def __str__(self) -> str:
+        """Return it as one sentence."""
+        return (
+            f"{self.steps} steps: {self.start:g} at the start, peak {self.peak:g} at step "
+            f"{self.peak_step}, lowest {self.lowest:g}, {self.last:g} at the last step, "
+            f"{self.after:g} after it"
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that looks wrong, and what to do about it."""
+
+    name: str
+    advice: str
+
+
+def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
+    """Return what a schedule does over its length, or over ``steps`` steps."""
+    if steps is None:
+        if not isinstance(schedule.length, int):
+            fail("steps", "given for a schedule without a known end", None, "pass steps=")
+        steps = schedule.length
+    whole("steps", steps)
+    seen = {t: schedule(t) for t in _looked_at(schedule, steps)}
+    peak_step = max(seen, key=lambda t: (seen[t], -t))
+    return Summary(
+        steps=steps,
+        start=schedule(0),
+        peak=seen[peak_step],
+        peak_step=peak_step,
+        lowest=min(seen.values()),
+        last=schedule(steps - 1),
+        after=schedule(steps),
+    )
+
+
+def lint(schedule: Schedule, steps: int, steps_per_epoch: int | None = None) -> list[Finding]:
+    """Return what looks wrong with a schedule in whole steps for a run of ``steps`` steps."""
+    return [
+        *_length_findings(schedule, steps, steps_per_epoch),
+        *_value_findings(schedule, steps),
+        *_joint_findings(schedule),
+        *(_cycle_findings(schedule, steps_per_epoch) if steps_per_epoch else ()),
+    ]
+
+
+def _length_findings(
+    schedule: Schedule, steps: int, steps_per_epoch: int | None
+) -> Iterator[Finding]:
+    length = schedule.length
+    if not isinstance(length, int) or length == steps or length >= LAST:  # as far as steps count
+        return
+    if steps_per_epoch and steps_per_epoch > 1 and length * steps_per_epoch == steps:
+        yield Finding(
+            "stepped per epoch",
+            f"its {length} steps are as many as the run has epochs, but a step is an update; "
+            f"write the lengths as '... epochs' or use .every({steps_per_epoch})",
+        )
+    elif length < steps:
+        yield Finding(
+            "too short",
+            f"it ends at step {length}, and the last {steps - length} of the {steps} updates are "
+            f"made at {schedule(length):g}; leave the last length out, or use .stretch({steps})",
+        )
+    elif (rise := _warmup_length(schedule)) is not None and rise >= steps:
+        yield Finding(
+            "warm-up longer than the run",
+            f"the warm-up alone takes {rise} steps and the run has {steps}; shorten it",
+        )
+    else:
+        yield Finding(
+            "too long",
+            f"it takes {length} steps and the run has {steps}: it stops at {schedule(steps):g} and "
+            f"never reaches {schedule(length):g}; leave the last length out, or use "
+            f".stretch({steps})",
+        )
+
+
+def _value_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
+    values = [schedule(t) for t in _looked_at(schedule, steps)]
+    if min(values) < 0:
+        yield Finding("negative", f"it falls to {min(values):g}; use .clip(floor=0.0)")
+    if max(values) == 0:
+        yield Finding("always zero", "nothing would be learned; give it a peak above 0")
+
+
+def _joint_findings(schedule: Schedule) -> Iterator[Finding]:
+    """Find jumps between parts, but for restarts: up again after a fall is meant."""
+    for chain, first in _chains(schedule, 0):
+        top = max(abs(value) for part in chain for value in _ends(part))
+        for before, after in itertools.pairwise(chain):
+            first += before.length if isinstance(before.length, int) else 0
+            (start, end), begin = _ends(before), _ends(after)[0]
+            restart = end < start and begin > end
+            if abs(begin - end) > _JUMP * top and not restart:
+                yield Finding(
+                    "jump at a joint",
+                    f"at step {first} it jumps from {end:g} to {begin:g}; let the part after begin "
+                    "where the one before ends",
+                )
+
+
+def _cycle_findings(schedule: Schedule, steps_per_epoch: int) -> Iterator[Finding]:
+    from lehr.schedule.combine import Repeat
+
+    for part in _tree(schedule):
+        if not isinstance(part, Repeat):
+            continue
+        for chain, _ in _chains(part.part, 0):
+            rise = chain[0]
+            start, end = _ends(rise)
+            half = rise.length / steps_per_epoch  # type: ignore[operator]
+            if len(chain) == 2 and start < end and not _HALF_CYCLE[0] <= half <= _HALF_CYCLE[1]:
+                yield Finding(
+                    "half cycle",
+                    f"a half cycle takes {half:g} epochs; 2 to 8 are what Smith found good: "
+                    "half_cycle='4 epochs'",
+                )
+
+
+def text_drawing(schedule: Schedule, steps: int, width: int = 64, height: int = 8) -> str:
+    """Return a drawing of ``steps`` steps in block characters, its largest value on top."""
+    if steps <= width:
+        values = [schedule(column * steps // width) for column in range(width)]
+    else:
+        values = [-math.inf] * width
+        for t in _looked_at(schedule, steps):
+            column = t * width // steps
+            values[column] = max(values[column], schedule(t))
+    lines = block_rows(values, min(*values, 0.0), max(values), height)
+    side = len(lines[0]) - width - 1
+    lines.append(f"{'':>{side}}└{'0':─<{width - len(str(steps))}}{steps}")
+    return "\n".join(lines)
+
+
+def block_rows(values: list[float], low: float, high: float, height: int) -> list[str]:
+    """Return values as columns of block characters, with the ends of the scale at the side."""
+    span = (high - low) or 1.0
+    eighths = [round((value - low) / span * height * 8) for value in values]
+    top, bottom = f"{high:g}", f"{low:g}"
+    label = max(len(top), len(bottom))
+    lines = []
+    for row in reversed(range(height)):
+        cells = "".join(_BLOCKS[min(8, max(0, level - 8 * row))] for level in eighths)
+        side = top if row == height - 1 else bottom if row == 0 else ""
+        lines.append(f"{side:>{label}} │{cells}")
+    return lines
+
+
+def _looked_at(schedule: Schedule, steps: int) -> list[int]:
+    """Return the steps to evaluate: all, or many and every joint."""
+    if steps <= _MOST_EVALUATED:
+        return list(range(steps))
+    spread = {i * (steps - 1) // (_MOST_EVALUATED - 1) for i in range(_MOST_EVALUATED)}
+    return sorted(spread | {t for t in _joints(schedule, steps) if 0 <= t < steps})
+
+
+def joints(schedule: Schedule, most: int) -> list[int]:
+    """Return the first steps at which a part of a tree begins, and the end."""
+    end = {schedule.length} if isinstance(schedule.length, int) else set()
+    return sorted(t for t in _joints(schedule, 2**31) | end if t >= 0)[:most]
+
+
+def _joints(schedule: Schedule, steps: int) -> set[int]:
+    """Return the steps at which a part of a tree begins."""
+    from lehr.schedule.clock import Every, Reverse, Shift
+    from lehr.schedule.combine import Chain, Repeat
+    from lehr.schedule.shapes import Piecewise, Table
+
+    found, first = {0}, 0
+    if isinstance(schedule, Piecewise):
+        return found.union(schedule.boundaries)  # type: ignore[arg-type]
+    if isinstance(schedule, Table):
+        return set(range(min(steps, len(schedule.values))))
+    for part in (*getattr(schedule, "parts", ()), *filter(None, [getattr(schedule, "part", None)])):
+        found |= {first + t for t in _joints(part, steps)}
+        if isinstance(schedule, Chain) and isinstance(part.length, int):
+            first += part.length
+    if isinstance(schedule, Shift):
+        return {t + schedule.steps for t in found}
+    if isinstance(schedule, Every):
+        # resolved, so whole steps
+        return {-(-t * schedule.steps // schedule.ticks) for t in found}  # type: ignore[operator]
+    if isinstance(schedule, Reverse):
+        # only what ends is reversed
+        return {schedule.length - t for t in found}  # type: ignore[operator, misc]
+    if isinstance(schedule, Repeat):
+        length: int = schedule.part.length  # type: ignore[assignment]
+        cycles = range(min(steps // length + 1, _MOST_CYCLES))
+        return {cycle * length + t for cycle in cycles for t in found}
+    return found
+
+
+def _ends(part: Schedule) -> tuple[float, float]:
+    return part(0), part(part.length) if isinstance(part.length, int) else part(0)
+
+
+def _warmup_length(schedule: Schedule) -> int | None:
+    for chain, first in _chains(schedule, 0):
+        start, end = _ends(chain[0])
+        if first == 0 and start < end and isinstance(chain[0].length, int):
+            return chain[0].length
+    return None
+
+
+def _tree(schedule: Schedule) -> Iterator[Schedule]:
+    yield schedule
+    for part in (*getattr(schedule, "parts", ()), *filter(None, [getattr(schedule, "part", None)])):
+        yield from _tree(part)
+
+
+def _chains(schedule: Schedule, first: int) -> Iterator[tuple[tuple[Schedule, ...], int]]:
+    """Return the chains of a tree that run on its own clock, with their first steps."""
+    from lehr.schedule.combine import Chain, Pointwise
+
+    if isinstance(schedule, Chain):
+        yield schedule.parts, first
+        for part in schedule.parts:
+            yield from _chains(part, first)
+            first += part.length if isinstance(part.length, int) else 0
+    elif isinstance(schedule, Pointwise):
+        for part in schedule.parts:
+            yield from _chains(part, first)

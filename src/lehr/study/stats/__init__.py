@@ -1,0 +1,1 @@
+"""Statistics of a study: functions of numbers, independent of studies."""

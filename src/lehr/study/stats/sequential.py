@@ -1,0 +1,181 @@
+"""Looking early at a study, and stopping the arms that cannot win, within the same error."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.study.stats.paired import ALPHA, Comparison, compare, differences, paired_test
+
+_EVERY = 4  # seeds
+
+
+def looks(seeds: int) -> tuple[int, ...]:
+    """Return after how many seeds to look: every four, and at the end.
+
+    No look leaves fewer than two seeds to go.
+
+    Args:
+        seeds: how many are planned, at least 2.
+
+    Raises:
+        ValueError: if there are fewer than 2.
+
+    >>> looks(8), looks(10), looks(5)
+    ((4, 8), (4, 8, 10), (5,))
+    """
+    whole("seeds", seeds, at_least=2)
+    return (*range(_EVERY, seeds - 1, _EVERY), seeds)
+
+
+def spent(fraction: float, alpha: float = ALPHA) -> float:
+    """Return how much of alpha is spent after a fraction of a study: little at first.
+
+    ``2 - 2 Phi(z / sqrt(fraction))``, where z is the normal quantile of ``1 - alpha / 2``.
+
+    Args:
+        fraction: seeds seen over seeds planned, above 0 and at most 1.
+        alpha: chance of an error in the whole study.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    Source: Lan and DeMets, "Discrete sequential boundaries for clinical trials", 1983: the
+    function that is like O'Brien and Fleming's bounds.
+
+    >>> round(spent(0.5), 4), round(spent(1.0), 4)
+    (0.0056, 0.05)
+    """
+    number("fraction", fraction, above=0, at_most=1)
+    number("alpha", alpha, above=0, below=1)
+    normal = statistics.NormalDist()
+    return 2 * normal.cdf(normal.inv_cdf(alpha / 2) / math.sqrt(fraction))
+
+
+def increments(seeds: int, alpha: float = ALPHA) -> dict[int, float]:
+    """Return for each look the level of its tests: what the spending grows by.
+
+    The increments add up to alpha, so by Bonferroni's inequality all looks together err with
+    chance alpha at most, however they depend on each other. That is conservative: it makes no
+    use of what one look says about the next.
+
+    Args:
+        seeds: how many are planned, at least 2.
+        alpha: chance of an error in the whole study.
+
+    Raises:
+        ValueError: if an argument is out of its range.
+
+    >>> {look: round(level, 4) for look, level in increments(8).items()}
+    {4: 0.0056, 8: 0.0444}
+    """
+    totals = {look: spent(look / seeds, alpha) for look in looks(seeds)}
+    steps = pairwise([0.0, *totals.values()])
+    return {look: after - before for look, (before, after) in zip(totals, steps, strict=True)}
+
+
+def cannot_win(
+    scores: Mapping[str, Sequence[float]], mode: str = "max", alpha: float = ALPHA
+) -> dict[str, str]:
+    """Return the arms that cannot win any more, each with the arm that it cannot beat.
+
+    That is an arm whose paired interval against the best arm so far, by mean, lies wholly on the
+    losing side, or which has diverged while another has not. Intervals are corrected for all
+    pairs of arms, because the best one was chosen by the same scores.
+
+    Args:
+        scores: for each arm its scores so far. Arms with fewer than the longest were stopped
+            before: they count as arms to correct for and are not looked at again.
+        mode: "max" if more is better, "min" if less is.
+        alpha: chance of stopping any arm that is as good as the best; at a look its increment.
+
+    Raises:
+        ValueError: if there are fewer than 2 seeds, or an argument is out of its range.
+
+    >>> cannot_win({"a": [0.80, 0.81, 0.82], "b": [0.5, 0.509, 0.521], "c": [0.82, 0.79, 0.83]})
+    {'b': 'c'}
+    """
+    one_of("mode", mode, ("min", "max"))
+    number("alpha", alpha, above=0, below=1)
+    seeds = max(map(len, scores.values()), default=0)
+    whole("seeds", seeds, at_least=2)
+    running = {name: list(values) for name, values in scores.items() if len(values) == seeds}
+    means = {name: statistics.fmean(s) for name, s in running.items() if _finite(s)}
+    if not means:
+        return {}
+    best = (max if mode == "max" else min)(means, key=means.__getitem__)
+    level = alpha / max(1, math.comb(len(scores), 2))
+    found = {}
+    for name, values in running.items():
+        if name == best:
+            continue
+        if name in means:
+            pair = differences(name, values, running[best])
+            low, high = paired_test(pair, level).interval(level)
+            if not (high < 0 if mode == "max" else low > 0):
+                continue
+        found[name] = best
+    return found
+
+
+def judge(
+    scores: Mapping[str, Sequence[float]],
+    reference: str,
+    mode: str = "max",
+    *,
+    stopped: Mapping[str, int] | None = None,
+    seeds: int | None = None,
+    alpha: float = ALPHA,
+) -> dict[str, Comparison]:
+    """Compare every arm with the reference, whether the study looked early or not.
+
+    Without looks this is `compare`. With them an arm that was stopped is judged on the seeds it
+    had then, at that look's increment of alpha; the others at the end, at what is left; each look
+    corrects for all arms (Holm), and p values are scaled so that each stands against alpha. An
+    arm with a score that is not finite has no comparison.
+
+    Args:
+        scores: for each arm its scores, one a seed.
+        reference: name of the arm to compare with; it is never stopped.
+        mode: "max" if more is better, "min" if less is.
+        stopped: the arms that were stopped, each with its number of seeds then; ``{}`` if the
+            study looked and stopped none, None if it did not look.
+        seeds: how many were planned; as many as the reference has if left out.
+        alpha: chance of a false verdict on any arm.
+
+    Raises:
+        ValueError: if an arm was stopped where there was no look, or has not as many scores as
+            it ought to have, or the reference has one that is not finite.
+
+    >>> scores = {"a": [0.80, 0.81, 0.82, 0.80, 0.81, 0.80], "b": [0.50, 0.51, 0.521, 0.50]}
+    >>> judge(scores, "a", stopped={"b": 4})["b"].verdict
+    'worse'
+    """
+    one_of("reference", reference, scores)
+    base = scores[reference]
+    others = {name: s for name, s in scores.items() if name != reference and _finite(s)}
+    if stopped is None:
+        return compare(base, others, mode, alpha=alpha)
+    levels = increments(len(base) if seeds is None else seeds, alpha)
+    end = max(levels)
+    ends = {name: stopped.get(name, end) for name in others}
+    result: dict[str, Comparison] = {}
+    for look, level in levels.items():
+        here = {name: others[name][:look] for name in others if ends[name] == look}
+        found = compare(base, here, mode, alpha=level, family=len(others))
+        for name, c in found.items():
+            if c.n != look:
+                fail(f"number of scores of {name}", f"{look}, where it ended", c.n)
+            result[name] = replace(c, p_value=min(1.0, c.p_value * alpha / level))
+    for name in others:
+        if name not in result:
+            fail(f"where {name} was stopped", f"one of the looks {[*levels]}", ends[name])
+    return {name: result[name] for name in others}
+
+
+def _finite(values: Sequence[float]) -> bool:
+    return all(map(math.isfinite, values))

@@ -1,0 +1,283 @@
+"""What one job does: a range test, a measurement, or one arm trained on a seed and a budget.
+
+A trial writes checkpoints while it runs and goes on from the last one. It may also go on from its
+*trunk*: the arm's run of the longest budget on this seed, as far as both policies say the same. A
+constant rate shares all of it, warmup-stable-decay all but its decay; the numbers are those of a
+run from the beginning, bit for bit.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lehr.finder import range_test
+from lehr.learner import Learner, Snapshot
+from lehr.policy import Policy, loads
+from lehr.schedule.errors import fail, one_of
+from lehr.study.cache_key import versions
+from lehr.study.checkpoints import Run, curves
+from lehr.study.engines.local import usual_backend
+from lehr.study.jobs import Job
+from lehr.study.ledger import check_ledger, pairing
+from lehr.tasks.find import find_task, make_learner, source_digest
+
+Report = Callable[[dict[str, Any]], None]
+
+_FIRST_CHUNK, _MOST = 16, 256  # updates between two looks at the clock
+_CHUNK_SECONDS = 1.0
+_PROBE = 128
+_REPEATED, _NOTICED = 4, 0.01  # updates, at a rate that brings a forgotten slot to light
+_held: tuple[str, Learner, Snapshot] | None = None
+_made_anew: set[str] = set()
+_tested: set[str] = set()
+
+
+def run_job(
+    job: Job, folder: Path, report: Report = lambda payload: None, checkpoint_every: float = 10.0
+) -> Snapshot:
+    """Return a job's record: curves as arrays, the rest as plain metadata.
+
+    Args:
+        job: see `lehr.study.jobs`; for a trial also its "id", and "trunk" or "branches" if it has.
+        folder: of this study's checkpoints.
+        report: called about once a second with what is going on.
+        checkpoint_every: seconds of training between two checkpoints.
+    """
+    begun = time.perf_counter()
+    if "source" in job and job["source"] != source_digest(job["task"]):
+        fail("the task's file", "the same all through a study", job["task"], "run the study again")
+    setup = 0.0
+    if job["kind"] == "measurement":
+        measure = find_task(job["task"])
+        record = Snapshot({}, {"measured": _plain(measure(job["seed"], **job["options"]))})
+    else:
+        learner = _learner(job)
+        setup = time.perf_counter() - begun
+        record = _work(job, learner, folder, report, checkpoint_every)
+    backend = usual_backend()  # of this process: the driver chose it
+    record.metadata["versions"] = versions(job["task"], backend) | {"Keras backend": backend}
+    record.metadata["setup_seconds"] = setup
+    record.metadata["all_seconds"] = time.perf_counter() - begun
+    return record
+
+
+def _work(
+    job: Job, learner: Learner, folder: Path, report: Report, checkpoint_every: float
+) -> Snapshot:
+    if job["kind"] == "sweep":
+        learner.evaluate("test")  # a split that is not there is told before anything is paid for
+        return Snapshot({}, {"sweep": _sweep(job, learner)})
+    if job["kind"] == "probe":
+        return Snapshot({}, _probe(learner))
+    return _Trial(job, learner, folder, report, checkpoint_every).record()
+
+
+def _learner(job: Job) -> Learner:
+    """Return a learner in its first state: the last job's, put back, if it was the same.
+
+    Only one whose first updates repeat exactly is used again: a task may keep a generator or a
+    counter where no snapshot sees it. Such a task makes a new learner for each trial.
+    """
+    global _held
+    task, options, seed = job["task"], job["options"], job["seed"]
+    name = json.dumps([task, options, seed], sort_keys=True)
+    if _held is not None and _held[0] == name:
+        _held[1].restore(_held[2])
+        return _held[1]
+    _held = None  # frees the last one's memory first
+    learner = make_learner(task, seed, options)
+    if task not in _made_anew:
+        first = learner.snapshot()
+        tried = []
+        for _ in range(2):
+            learner.restore(first)
+            losses = learner.train(Policy(_NOTICED), _REPEATED).losses
+            tried.append((repr(losses), learner.snapshot().digest()))
+        if tried[0] == tried[1]:
+            learner.restore(first)
+            _held = name, learner, first
+            return learner
+        _made_anew.add(task)
+        learner = make_learner(task, seed, options)
+    return learner
+
+
+def _sweep(job: Job, learner: Learner) -> str:
+    options = {name: job[name] for name in ("low", "high", "steps", "spacing")}
+    return range_test(learner, **options).to_json()
+
+
+def _probe(learner: Learner) -> dict[str, Any]:
+    """Return what updates and evaluations cost, once everything is compiled."""
+    policy = Policy(0.0)
+    seconds = []
+    for work in (lambda: learner.train(policy, _PROBE), learner.evaluate):
+        work()
+        begun = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - begun)
+    return {
+        "update": seconds[0] / _PROBE,
+        "evaluation": seconds[1],
+        "steps_per_epoch": learner.steps_per_epoch,
+    }
+
+
+class _Trial:
+    """One arm, one budget, one seed, under way."""
+
+    def __init__(
+        self, job: Job, learner: Learner, folder: Path, report: Report, checkpoint_every: float
+    ) -> None:
+        self.job, self.learner, self.report = job, learner, report
+        self.every, self.folder = checkpoint_every, folder
+        self.epoch = learner.steps_per_epoch
+        self.steps, policy = in_steps(job, self.epoch)
+        self.run = Run(policy, policy.control.init() if policy.control else None)
+        branches = [in_steps(branch, self.epoch) for branch in job.get("branches", ())]
+        self.marks = {in_common(policy, self.steps, p, steps) for steps, p in branches} - {0}
+
+    def record(self) -> Snapshot:
+        """Train from where the trial or its trunk was left, and return the record."""
+        job, learner, run = self.job, self.learner, self.run
+        _check_before_training(learner, run.policy, self.steps, job)
+        metadata: dict[str, Any] = {"pairing": pairing(learner, self.steps)}
+        if path := self._begun():
+            run.load(learner, path)
+        saved = time.monotonic()
+        chunk = _FIRST_CHUNK
+        while run.step < self.steps and not self._out_of_patience():
+            ends = [run.step + chunk, (run.step // self.epoch + 1) * self.epoch, self.steps]
+            end = min([*ends, *(mark for mark in self.marks if mark > run.step)])
+            seconds = self._advance(end)
+            chunk = max(1, min(_MOST, int(chunk * _CHUNK_SECONDS / max(seconds, 1e-9))))
+            if run.step in self.marks:
+                run.save(learner, self.folder / job["id"] / f"at-{run.step}.npz")
+            if run.step < self.steps and time.monotonic() - saved >= self.every:
+                run.save(learner, self.folder / job["id"] / "last.npz")
+                saved = time.monotonic()
+        if not run.history or run.history[-1]["step"] < run.step:
+            self._validate()  # a trial that shares all its updates with its trunk ends here
+            run.history[-1]["seconds"] = run.seconds
+        metadata |= {
+            "validation": run.history[-1]["validation"],
+            "history": run.history,
+            "best": run.best,
+            "steps": run.step,
+            "steps_per_epoch": self.epoch,
+            "seconds": run.seconds,
+        }
+        metadata["pairing"]["first loss"] = repr(run.trace.losses[0])
+        if job["test"]:
+            metadata["test"] = _plain(learner.evaluate("test"))
+        return Snapshot(curves(run.trace), metadata)
+
+    def _out_of_patience(self) -> bool:
+        """Return whether too many epochs have gone by without a better validation metric."""
+        run, patience = self.run, self.job.get("patience")
+        if patience is None or run.step % self.epoch:
+            return False
+        best = run.best["step"] if run.best else 0
+        return bool(run.step - best >= patience * self.epoch)
+
+    def _begun(self) -> Path | None:
+        """Return the furthest checkpoint: the trial's own, or its trunk's where they part."""
+        found = [self.folder / self.job["id"] / "last.npz"]
+        if trunk := self.job.get("trunk"):
+            steps, policy = in_steps(trunk["run"], self.epoch)
+            step = in_common(self.run.policy, self.steps, policy, steps)
+            found.append(self.folder / trunk["id"] / f"at-{step}.npz")
+        return next((path for path in found if Snapshot.readable(path)), None)
+
+    def _advance(self, end: int) -> float:
+        """Train to a step; at the end of an epoch and of the run validate; return the seconds."""
+        run, learner, begun = self.run, self.learner, time.perf_counter()
+        first = run.step
+        trace = learner.train(run.policy, end - first, first=first, factor=run.factor)
+        check_ledger(trace, run.policy, first, run.factor)
+        run.trace.extend(trace.losses, trace.rates)
+        trained = time.perf_counter() - begun
+        if validates := end % self.epoch == 0 or end == self.steps:
+            self._validate()
+        run.seconds += time.perf_counter() - begun
+        if validates:
+            run.history[-1]["seconds"] = run.seconds
+        lr = next(iter(trace.rates.values()))[-1]
+        payload = {"step": end, "steps": self.steps, "lr": lr, "loss": trace.losses[-1]}
+        self.report(payload | {"loss": None} if not math.isfinite(payload["loss"]) else payload)
+        return trained
+
+    def _validate(self) -> None:
+        run, job = self.run, self.job
+        metrics = self.learner.evaluate("validation")
+        since = run.history[-1]["step"] if run.history else 0
+        losses = run.trace.losses[since:]
+        entry = {"loss": math.fsum(losses) / len(losses)}
+        if run.policy.control and run.control:
+            monitored = _named(metrics) | entry
+            metric = monitored[run.policy.control.monitor]
+            run.control = run.policy.control.update(run.control, metric)
+        step = {"step": run.step, "loss": _plain(entry)["loss"]}
+        run.history.append(step | {"validation": _plain(metrics)})
+        if job["judge"] == "best":
+            sign = 1 if job["mode"] == "max" else -1
+            score = metrics[job["metric"]]
+            held = run.best["validation"][job["metric"]] if run.best else -sign * math.inf
+            if math.isfinite(score) and sign * score > sign * held:
+                run.best = {"step": run.step, "validation": _plain(metrics)}
+                if job["test"]:
+                    run.best["test"] = _plain(self.learner.evaluate("test"))
+
+
+def in_steps(run: Job, steps_per_epoch: int) -> tuple[int, Policy]:
+    """Return a run's updates and its policy in whole steps."""
+    steps = run["budget"] * (steps_per_epoch if run["unit"] == "epochs" else 1)
+    parsed = loads(json.dumps(run["policy"]))
+    return steps, parsed.resolve(steps, steps_per_epoch=steps_per_epoch)
+
+
+def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:
+    """Return for how many updates two policies say the same."""
+    if a.control != b.control:
+        return 0
+    shared = min(a_steps, b_steps)
+    return next((t for t in range(shared) if a.values(t) != b.values(t)), shared)
+
+
+def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Job) -> None:
+    """Raise for what would otherwise be found out after the training has been paid for."""
+    validated = learner.evaluate("validation")
+    one_of("metric", job["metric"], validated)
+    if job["test"] and job["task"] not in _tested:
+        one_of("metric", job["metric"], learner.evaluate("test"))
+        _tested.add(job["task"])
+    if policy.control is not None:
+        one_of("monitor", policy.control.monitor, [*_named(validated), "loss"])
+        if getattr(policy.control, "restore_best", False):
+            fail("restore_best", "False in a study", True, "a trial keeps the weights it has")
+    if job["peak"] is not None:
+        highest = max(policy.values(step)["lr"] for step in range(steps))
+        if highest > job["peak"] * (1 + 1e-3):
+            way_out = "write a tuned policy at peak 1, for instance one_cycle(1.0)"
+            fail("largest rate", f"at most the peak chosen, {job['peak']:g}", highest, way_out)
+
+
+def _named(validation: dict[str, float]) -> dict[str, float]:
+    """Return validation metrics under the names that Keras gives them."""
+    return {f"val_{name}": value for name, value in validation.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold: None stands for a number that is not finite."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

@@ -1,0 +1,250 @@
+"""A study as a YAML file, which means the same as the Python objects."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import pydantic
+import yaml
+
+from lehr.parser import PRESETS, parse_policy, typed
+from lehr.schedule.errors import fail, one_of
+from lehr.study.arm import Arm
+from lehr.study.definition import Study
+
+# how a preset whose peak is to be tuned is used, where it is not a shape that falls to zero
+_USES = {"constant": "constant", "inverse-sqrt": "constant", "step-decay": "constant"}
+_CYCLICAL = {"cyclical", "exp-range", "triangular", "triangular2"}
+
+# fields that a definition spells as a study does
+_SAME_NAMES = ("options", "backend", "peaks", "metric", "mode", "judge", "patience", "target")
+
+
+class ArmFile(pydantic.BaseModel):
+    """One arm: a policy, or a preset with its arguments, of which one may say ``tune``."""
+
+    model_config = pydantic.ConfigDict(extra="allow", strict=True)
+
+    policy: str | float | dict[str, Any] | None = None
+    preset: str | None = None
+    tune: Literal["constant", "one-cycle", "cyclical"] | None = None
+    optimizer: str | None = None
+
+
+class StudyFile(pydantic.BaseModel):
+    """The fields of a study file; those of `Study`."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", strict=True)
+
+    task: str
+    arms: dict[str, Any] = pydantic.Field(min_length=1)
+    epochs: Any = None  # `Study` says what they may be
+    steps: Any = None
+    seeds: int = pydantic.Field(8, ge=1, le=1000)
+    tuning_seeds: pydantic.PositiveInt = 3
+    peaks: pydantic.PositiveInt = 5
+    metric: str = "accuracy"
+    mode: Literal["max", "min"] = "max"
+    judge: Literal["final", "best"] = "final"
+    patience: pydantic.PositiveInt | None = None
+    target: Annotated[float | None, pydantic.BeforeValidator(typed)] = None
+    stop_early: bool = False
+    options: dict[str, Any] = pydantic.Field(default_factory=dict)
+    backend: Literal["jax", "tensorflow", "torch"] | None = None
+    storage: str = "runs"
+
+
+def load_study(path: str | os.PathLike[str]) -> Study:
+    """Return the study of a YAML file.
+
+    An arm is a short form (``one-cycle(0.05)``), a number, or a mapping: ``policy`` (short form,
+    number or a policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`; or ``preset`` with its
+    arguments by name, where ``peak: tune`` (or ``high``, ``value``) leaves the peak to the study:
+    other rates there are shares of it (``low: 0.1`` is a tenth of the peak). Tasks beside the file
+    are found.
+
+    Raises:
+        ValueError: if it is no such file; each fault with its line, field and what it may be.
+    """
+    where = os.fspath(path)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        node, data = yaml.compose(text), yaml.safe_load(text)
+    except OSError as error:
+        fail("study file", "a file that can be read", where, str(error.strerror))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        fail("study file", "YAML", where, " ".join(str(error).split()))
+    if not isinstance(data, dict):
+        fail("study file", "a mapping with task and arms", data)
+    sys.path.append(str(Path(path).absolute().parent))
+    found = _Faults(where, node)
+    found.add_repeated(node)
+    try:
+        checked = StudyFile.model_validate(data)
+    except pydantic.ValidationError as error:
+        found.add_all(error, ())
+        raise found.error() from None
+    arms = {
+        name: found.guard(("arms", name), partial(_arm, name, arm, found))
+        for name, arm in checked.arms.items()
+    }
+    fields = {name: getattr(checked, name) for name in checked.model_fields_set - {"arms"}}
+    if not found.faults:
+        study = found.guard((), partial(Study, **fields, arms=arms))
+    if found.faults:
+        raise found.error()
+    return study  # type: ignore[no-any-return]
+
+
+def dump_study(study: Study) -> str:
+    """Return a study as the text of a YAML file that `load_study` reads as the same study."""
+    plain: dict[str, Any] = {"task": study.task, "arms": {}}
+    for name, arm in study.arms.items():
+        entry: dict[str, Any] = {"policy": json.loads(arm.policy.dumps())}
+        entry |= {"tune": arm.tune} if arm.tune else {}
+        entry |= {"optimizer": arm.optimizer} if arm.optimizer else {}
+        plain["arms"][name] = entry
+    budgets = list(study.budgets)
+    plain[study.unit] = budgets[0] if len(budgets) == 1 else budgets
+    for name in ("seeds", "tuning_seeds", "peaks", "metric", "mode", "judge", "stop_early"):
+        plain[name] = getattr(study, name)
+    for name in ("patience", "target", "options", "backend"):
+        plain |= {name: value} if (value := getattr(study, name)) not in (None, {}) else {}
+    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
+
+
+class _Recorded(Study):
+    """A study read back from a storage: its task need not be there any more."""
+
+    def _check_task(self) -> None:
+        pass
+
+
+def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
+    """Return the study whose ``to_dict()`` this is, to look at its results."""
+    arms = {
+        name: Arm(parse_policy(json.dumps(arm["policy"])), arm["tune"], arm["optimizer"])
+        for name, arm in definition["arms"].items()
+    }
+    unit = "epochs" if "epochs" in definition else "steps"
+    return _Recorded(
+        definition["task"],
+        arms,
+        **{unit: definition[unit]},
+        seeds=len(definition["judging seeds"]),
+        tuning_seeds=len(definition["tuning seeds"]),
+        stop_early=definition["stop early"],
+        storage=storage,
+        **{name: definition[name] for name in _SAME_NAMES if name in definition},
+    )
+
+
+def _arm(name: str, given: Any, found: _Faults) -> Arm | None:
+    if isinstance(given, str | int | float) and not isinstance(given, bool):
+        return Arm(parse_policy(str(given)))
+    try:
+        arm = ArmFile.model_validate(given)
+    except pydantic.ValidationError as error:
+        found.add_all(error, ("arms", name))
+        return None
+    arguments = arm.model_extra or {}
+    if (arm.policy is None) == (arm.preset is None):
+        fail("arm", "a policy or a preset", given)
+    if arm.preset is not None:
+        return _preset(arm.preset, arguments, arm)
+    for extra in arguments:
+        one_of("field of an arm", extra, ["policy", "preset", "tune", "optimizer"])
+    text = json.dumps(arm.policy) if isinstance(arm.policy, dict) else str(arm.policy)
+    return Arm(parse_policy(text), arm.tune, arm.optimizer)
+
+
+def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
+    """Return the arm of a preset; a tuned one is written at peak 1."""
+    name = one_of("preset", preset.replace("_", "-"), PRESETS)
+    make = PRESETS[name]
+    for key in arguments:
+        one_of(f"argument of {name}", key, inspect.signature(make).parameters)
+    tuned = [key for key, value in arguments.items() if value == "tune"]
+    if len(tuned) > 1:
+        fail("arguments that say tune", "one at most", tuned)
+    values = {key: 1.0 if key in tuned else typed(value) for key, value in arguments.items()}
+    use: str | None = arm.tune
+    if tuned and use is None:
+        use = "cyclical" if name in _CYCLICAL else _USES.get(name, "one-cycle")
+    return Arm(make(**values), use, arm.optimizer)
+
+
+class _Faults:
+    """What is wrong with a file, each with the line of its field."""
+
+    def __init__(self, path: str, node: yaml.Node | None) -> None:
+        self.path, self.node = path, node
+        self.faults: list[str] = []
+
+    def guard(self, place: tuple[str, ...], make: Callable[[], Any]) -> Any:
+        """Return what is made, or note why it cannot be."""
+        try:
+            return make()
+        except (ValueError, TypeError) as error:
+            named = str(error).partition(" ")[0]
+            self._add(place if self._line((named,)) is None else (named,), str(error))
+            return None
+
+    def add_all(self, error: pydantic.ValidationError, place: tuple[str, ...]) -> None:
+        """Note what pydantic found."""
+        known = ", ".join((StudyFile if not place else ArmFile).model_fields)
+        for fault in error.errors():
+            at = (*place, *(str(part) for part in fault["loc"][: 1 if not place else None]))
+            name = at[-1] if at else "file"
+            if fault["type"] == "extra_forbidden":
+                message = f"{name} must be one of {known}"
+            elif fault["type"] == "missing":
+                message = f"{name} must be given"
+            else:
+                message = f"{name}: {fault['msg']}, got {fault['input']!r}"
+            if message not in "\n".join(self.faults):
+                self._add(at, message)
+
+    def add_repeated(self, node: yaml.Node | None) -> None:
+        """Note keys that stand twice: YAML would drop the first."""
+        if isinstance(node, yaml.SequenceNode):
+            for part in node.value:
+                self.add_repeated(part)
+        if isinstance(node, yaml.MappingNode):
+            seen = set()
+            for key, value in node.value:
+                if key.value in seen:
+                    line = key.start_mark.line + 1
+                    self.faults.append(f"{self.path}:{line}: {key.value} must be given once")
+                seen.add(key.value)
+                self.add_repeated(value)
+
+    def _add(self, place: tuple[str, ...], message: str) -> None:
+        line = self._line(place)
+        where = f"{self.path}:{line}" if line is not None else self.path
+        prefix = f"{'.'.join(place)}: " if len(place) > 1 else ""
+        self.faults.append(f"{where}: {prefix}{message}")
+
+    def _line(self, place: tuple[str, ...]) -> int | None:
+        node, line = self.node, None
+        for part in place:
+            if not isinstance(node, yaml.MappingNode):
+                return line
+            for key, value in node.value:
+                if key.value == part:
+                    line, node = key.start_mark.line + 1, value
+                    break
+            else:
+                return line
+        return line
+
+    def error(self) -> ValueError:
+        """Return the error that names them all."""
+        return ValueError("\n".join(self.faults))

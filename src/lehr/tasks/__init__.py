@@ -1,0 +1,1 @@
+"""Built-in tasks, their data, and lookup of ``module:function``."""

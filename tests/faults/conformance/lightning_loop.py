@@ -1,0 +1,80 @@
+"""Lightning under lehr's Scheduler, resumed from Lightning's own checkpoints."""
+
+import lightning
+from lightning.pytorch.callbacks import ModelCheckpoint
+from whole import POLICY, UPDATES, Whole, read
+
+import lehr
+import torch
+
+ACCUMULATE = 2
+
+
+class Batches:
+    """Three updates an epoch; tells its place, without which Lightning begins the epoch again."""
+
+    def __init__(self):
+        self.x = torch.randn(6, 8, 4, generator=torch.Generator().manual_seed(1))
+        self.at = 0
+
+    def __len__(self):
+        return len(self.x)
+
+    def __iter__(self):
+        while self.at < len(self.x):
+            self.at += 1
+            yield self.x[self.at - 1]
+        self.at = 0
+
+    def state_dict(self):
+        return {"at": self.at}
+
+    def load_state_dict(self, state):
+        self.at = state["at"]
+
+
+class Module(lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.net = torch.nn.Sequential(
+            torch.nn.Linear(4, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 1)
+        )
+        self.used = []
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.AdamW(self.parameters())
+        scheduler = lehr.torch.Scheduler(optimizer, POLICY)
+        config = {"scheduler": scheduler, "interval": "step"}
+        return {"optimizer": optimizer, "lr_scheduler": config}
+
+    def training_step(self, x, batch_idx):
+        return torch.nn.functional.mse_loss(self.net(x)[:, 0], x.sum(1))
+
+    def on_before_optimizer_step(self, optimizer):
+        self.used.append(read(optimizer))
+
+
+class LightningLoop(Whole):
+    def fit(self, checkpoint):
+        self.module = Module()
+        keep = ModelCheckpoint(
+            self.kept,
+            "{step}/state",
+            auto_insert_metric_name=False,
+            every_n_train_steps=1,
+            save_top_k=-1,
+        )
+        lightning.Trainer(
+            accelerator="cpu",
+            max_steps=UPDATES,
+            accumulate_grad_batches=ACCUMULATE,
+            callbacks=[keep],
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        ).fit(self.module, Batches(), ckpt_path=checkpoint and checkpoint / "state.ckpt")
+        return self.module.used
+
+    def weights(self):
+        return [tensor.numpy() for tensor in self.module.state_dict().values()]

@@ -1,0 +1,91 @@
+"""What the tests of lehr.torch share: one-number weights, and a loop that tells what it used."""
+
+import numpy as np
+from torch.nn import functional as F
+from torch.optim import SGD
+from torch.utils.data import DataLoader, TensorDataset
+
+import torch
+
+torch.set_num_threads(1)  # tiny models: more threads only stand in each other's way
+
+
+def weights(n=1, **options):
+    return [torch.nn.Parameter(torch.zeros(1, **options)) for _ in range(n)]
+
+
+def beta1(group):
+    return group["betas"][0]
+
+
+def momentum(group):
+    return group["momentum"]
+
+
+def drive(optimizer, scheduler, updates, read=lambda group: group["lr"], group=0):
+    """Make updates by gradients of 1; return what stood in the optimizer before each."""
+    used = []
+    for _ in range(updates):
+        used.append(float(read(optimizer.param_groups[group])))
+        for part in optimizer.param_groups:
+            for weight in part["params"]:
+                weight.grad = torch.ones_like(weight)
+        optimizer.step()
+        scheduler.step()
+    return used
+
+
+def close(used, wanted, rel=1e-12):
+    """Relative to the peak: 1e-12 where the rate is a number, 4e-7 in a float32 tensor."""
+    assert np.abs(np.subtract(used, wanted)).max() <= rel * np.max(np.abs(wanted))
+
+
+def named(n=2, lr=1.0, cls=SGD, dtype=None, **options):
+    groups = [{"params": weights(dtype=dtype), "name": f"g{i}"} for i in range(n)]
+    return cls(groups, lr=lr, **options)
+
+
+X = torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
+Y = torch.randint(0, 3, (200,), generator=torch.Generator().manual_seed(2))
+
+
+def net() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(
+        torch.nn.Linear(8, 16),
+        torch.nn.BatchNorm1d(16),
+        torch.nn.Dropout(0.3),
+        torch.nn.ReLU(),
+        torch.nn.Linear(16, 3),
+    )
+
+
+def batches(**options) -> DataLoader:
+    generator = torch.Generator().manual_seed(3)
+    data = TensorDataset(X, Y)
+    return DataLoader(data, batch_size=32, shuffle=True, generator=generator, **options)
+
+
+def epoch(model, optimizer, loader) -> list[float]:
+    losses = []
+    for x, y in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+OPTIMIZERS = {
+    "SGD": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9),
+    "AdamW": lambda p: torch.optim.AdamW(p, lr=0.01, amsgrad=True),
+    "Adam, tensor rate": lambda p: torch.optim.Adam(p, lr=torch.tensor(0.01)),
+    "RMSprop": lambda p: torch.optim.RMSprop(p, lr=0.01, centered=True),
+    "Adam, fused": lambda p: torch.optim.Adam(p, lr=0.01, fused=True),
+}
+
+
+def linear():
+    model = torch.nn.Linear(8, 3)
+    return model, torch.optim.SGD(model.parameters(), lr=0.1)

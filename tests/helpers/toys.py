@@ -1,0 +1,311 @@
+"""Learners without a framework: a noisy linear regression, quick enough for many trials."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import lehr
+from lehr.learner import Batches, Learner, Snapshot, Trace, scheduled
+from lehr.study.trial import _NOTICED
+
+
+class Toy(Learner):
+    """Gradient descent with momentum on 64 rows of 3 numbers, 8 a batch."""
+
+    steps_per_epoch = 8
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        self.x = rng.normal(size=(128, 3))
+        self.y = self.x @ [1.0, -2.0, 0.5] + rng.normal(scale=0.1, size=128)
+        self.weights, self.velocity = rng.normal(size=3), np.zeros(3)
+        self.batches = Batches(64, 8, seed)
+        self.step = 0
+
+    def train(self, policy, steps, *, first=0, factor=1.0, until=None):
+        trace = Trace()
+        for values in scheduled(policy, first, steps, factor):
+            rows = self.batches[self.step]
+            error = self.x[rows] @ self.weights - self.y[rows]
+            loss = float(np.mean(error**2))
+            momentum = values.get("momentum", 0.9)
+            rate = self.used(values["lr"])
+            gradient = 2 * self.x[rows].T @ error / len(rows)
+            self.velocity = momentum * self.velocity - rate * gradient
+            self.weights = self.weights + self.velocity
+            self.step += 1
+            used = {name: [value] for name, value in values.items()}
+            trace.extend([loss], used | {"lr": [rate]})
+            if until is not None and until(trace):
+                break
+        return trace
+
+    def used(self, rate: float) -> float:
+        return rate
+
+    def evaluate(self, split="validation"):
+        rows = {"validation": slice(64, 96), "test": slice(96, 128)}[split]
+        loss = float(np.mean((self.x[rows] @ self.weights - self.y[rows]) ** 2))
+        return {"loss": loss, "accuracy": 1 / (1 + loss)}
+
+    def snapshot(self):
+        arrays = {"weights": self.weights.copy(), "velocity": self.velocity.copy()}
+        return Snapshot(arrays, {"step": self.step})
+
+    def restore(self, snapshot):
+        self.weights = snapshot.arrays["weights"].copy()
+        self.velocity = snapshot.arrays["velocity"].copy()
+        self.step = snapshot.metadata["step"]
+
+    def rows(self, step: int) -> Any:
+        return self.batches[step]
+
+
+class Disobedient(Toy):
+    """Uses half the rate from its tenth update on."""
+
+    def used(self, rate: float) -> float:
+        return rate if self.step < 10 else rate / 2
+
+
+class Grouped(Toy):
+    """Tells of two groups, "body" and "head"; trains with the body's rate."""
+
+    def train(self, policy, steps, *, first=0, factor=1.0, until=None):
+        if not isinstance(policy.lr, dict):
+            return super().train(policy, steps, first=first, factor=factor, until=until)
+        whole = Trace()
+        for i, values in enumerate(scheduled(policy, first, steps, factor)):
+            one = lehr.Policy(lr=values["lr"]["body"])
+            trace = super().train(one, 1, first=first + i)
+            whole.extend(trace.losses, {f"lr/{g}": [v] for g, v in values["lr"].items()})
+        return whole
+
+
+def grouped(seed: int) -> Learner:
+    return Grouped(seed)
+
+
+def toy(seed: int) -> Learner:
+    return Toy(seed)
+
+
+def disobedient(seed: int) -> Learner:
+    return Disobedient(seed)
+
+
+def unpaired(seed: int) -> Learner:
+    return Toy(seed + os.getpid())
+
+
+def failing_on_seed_1(seed: int) -> Learner:
+    if seed == 1:
+        raise RuntimeError("the data of seed 1 is missing")
+    return Toy(seed)
+
+
+def sleeping(seed: int) -> Learner:
+    with Path("pids").open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    time.sleep(600)
+    return Toy(seed)
+
+
+class Slow(Toy):
+    """Takes 10 ms for an update, so that a kill finds trials in their middle."""
+
+    def used(self, rate: float) -> float:
+        time.sleep(0.01)
+        return rate
+
+
+def slow(seed: int) -> Learner:
+    return Slow(seed)
+
+
+class Counted(Toy):
+    """Writes a byte for each update it makes."""
+
+    def used(self, rate: float) -> float:
+        if rate == _NOTICED:  # a study looks whether the learner repeats
+            return rate
+        with Path(os.environ["LEHR_TOY_COUNTS"]).open("ab") as file:
+            file.write(b".")
+        return rate
+
+
+def counted(seed: int) -> Learner:
+    return Counted(seed)
+
+
+def dying_on_seed_1(seed: int) -> Learner:
+    if seed == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Toy(seed)
+
+
+class Optional(Toy):
+    """Other noise, or plain gradient descent instead of momentum."""
+
+    def __init__(self, seed: int, spread: float, optimizer: str) -> None:
+        super().__init__(seed)
+        self.y = self.y + np.random.default_rng(seed).normal(scale=spread, size=len(self.y))
+        self.plain = optimizer == "plain"
+
+    def train(self, policy, steps, **how):
+        if not self.plain:
+            return super().train(policy, steps, **how)
+        return super().train(lehr.Policy(policy.lr, 0.0, control=policy.control), steps, **how)
+
+
+def optional(seed: int, spread: float = 0.1, optimizer: str = "momentum") -> Learner:
+    return Optional(seed, spread, optimizer)
+
+
+class Quadratic(Learner):
+    """Gradient descent on a quadratic of 20 curvatures from 0.01 to 1, noise in each gradient.
+
+    With noise, as large as the root of the curvature, the best schedule falls linearly to zero;
+    without, a constant rate goes furthest.
+    """
+
+    steps_per_epoch = 50
+
+    def __init__(self, seed: int, noise: float) -> None:
+        self.curvature = np.logspace(-2, 0, 20)
+        self.noise, self.seed, self.step = noise, seed, 0
+        self.weights = np.random.default_rng(seed).normal(size=20)
+
+    def loss(self) -> float:
+        return float(np.mean(self.curvature * self.weights**2) / 2)
+
+    def train(self, policy, steps, *, first=0, factor=1.0, until=None):
+        trace = Trace()
+        for values in scheduled(policy, first, steps, factor):
+            drawn = np.random.default_rng([self.seed, self.step]).normal(size=20)
+            noise = self.noise * np.sqrt(self.curvature) * drawn
+            used = {name: [value] for name, value in values.items()}
+            trace.extend([self.loss()], used)
+            self.weights = self.weights - values["lr"] * (self.curvature * self.weights + noise)
+            self.step += 1
+            if until is not None and until(trace):
+                break
+        return trace
+
+    def evaluate(self, split="validation"):
+        return {"loss": float(np.log10(self.loss()))}
+
+    def snapshot(self):
+        return Snapshot({"weights": self.weights.copy()}, {"step": self.step})
+
+    def restore(self, snapshot):
+        self.weights, self.step = snapshot.arrays["weights"].copy(), snapshot.metadata["step"]
+
+    def rows(self, step: int) -> Any:
+        return np.array([step])
+
+
+def quadratic(seed: int, noise: float = 1.0) -> Learner:
+    return Quadratic(seed, noise)
+
+
+class Steady(Toy):
+    """Begins at zero weights, so that seeds differ little."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.weights = np.zeros(3)
+
+
+def steady(seed: int) -> Learner:
+    return Steady(seed)
+
+
+def trial_job(policy: lehr.Policy, **changes: object) -> dict:
+    """The job of a trial of a toy, without a study."""
+    job = {"kind": "trial", "task": "toys:toy", "options": {}, "seed": 0, "id": "x"}
+    job |= {"policy": json.loads(policy.dumps()), "unit": "epochs", "budget": 2, "peak": None}
+    return job | {"metric": "accuracy", "mode": "max", "judge": "final", "test": True} | changes
+
+
+class Hidden(Toy):
+    """Keeps a generator where no snapshot sees it."""
+
+    def __init__(self, seed: int) -> None:
+        super().__init__(seed)
+        self.noise = np.random.default_rng(seed)
+
+    def used(self, rate: float) -> float:
+        self.y = self.y + self.noise.normal(scale=0.1, size=len(self.y))
+        return rate
+
+
+def hidden(seed: int) -> Learner:
+    return Hidden(seed)
+
+
+class Forgetful(Toy):
+    """Leaves its momentum out of its snapshots."""
+
+    def snapshot(self):
+        return Snapshot({"weights": self.weights.copy()}, {"step": self.step})
+
+    def restore(self, snapshot):
+        self.weights, self.step = snapshot.arrays["weights"].copy(), snapshot.metadata["step"]
+
+
+def forgetful(seed: int) -> Learner:
+    return Forgetful(seed)
+
+
+def asking(seed: int) -> Learner:
+    print("asking", seed)
+    input("which data? ")
+    return Toy(seed)
+
+
+class Untested(Toy):
+    """Has no test data."""
+
+    def evaluate(self, split="validation"):
+        if split == "test":
+            raise ValueError("split must be one of validation, got 'test'")
+        return super().evaluate(split)
+
+
+def untested(seed: int) -> Learner:
+    return Untested(seed)
+
+
+def needs_optimizer(seed: int, optimizer: str) -> Learner:
+    return Optional(seed, 0.1, optimizer)
+
+
+class Listed(Toy):
+    """Has the validation losses of a list, one an epoch; its tests say which epoch it is at."""
+
+    losses = (3.0, 2.0, 5.0, 4.0, 1.0, 1.0)
+
+    def evaluate(self, split="validation"):
+        epoch = self.step // self.steps_per_epoch
+        loss = self.losses[max(0, epoch - 1)] if split == "validation" else float(epoch)
+        return {"loss": loss, "accuracy": 1 / (1 + loss)}
+
+
+def meeting(seed: int, name: str) -> Learner:
+    """A toy that waits until "a" and "b" have both begun, in two processes."""
+    Path(f"begun-{name}").touch()
+    for _ in range(600):
+        if all(Path(f"begun-{other}").exists() for other in "ab"):
+            return Toy(seed)
+        time.sleep(0.1)
+    raise RuntimeError("the other never began")
+
+
+def listed(seed: int) -> Learner:
+    return Listed(seed)

@@ -1,0 +1,378 @@
+"""lehr.jax with a controller in the graph: its decisions, and how a run is saved and taken up."""
+
+import json
+from dataclasses import asdict, astuple, fields
+
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from jax_toys import close
+
+import jax
+import lehr
+import lehr.jax
+from lehr.controllers import State
+
+PLATEAU = lehr.Plateau(patience=2, factor=0.5)
+POLICY = lehr.Policy(lr=lehr.linear(1.0, 0.0, 10), momentum=0.9, control=PLATEAU)
+WARM = lehr.warmup(0.1, steps=4).then(lehr.cosine(0.1, steps=12))
+
+
+@np.errstate(over="ignore")
+def streams(rng, controller, count, length):
+    """Random metrics, and those that lie on the very edge of an improvement."""
+    table = np.empty((count, length), np.float32)
+    for row in table:
+        kind = rng.choice(["normal", "negative", "ties", "edge", "huge"])
+        row[:] = {
+            "normal": rng.normal(size=length),
+            "negative": -abs(rng.normal(100.0, 1.0, length)),
+            "ties": rng.choice([-1.0, -0.5, 0.0, 0.5, 1.0], length),
+            "edge": rng.normal(size=length),
+            "huge": rng.normal(0.0, 1e38, length),
+        }[kind]
+        if kind == "edge":
+            for i in range(1, length):
+                size = abs(row[i - 1]) if controller.threshold_mode == "relative" else 1.0
+                way = -1 if controller.mode == "min" else 1
+                edge = np.float32(row[i - 1] + way * np.float32(controller.threshold) * size)
+                row[i] = np.nextafter(edge, np.float32(rng.choice([-9.0, 0.0, 9.0])))
+        odd = rng.random(length) < 0.04
+        row[odd] = rng.choice([np.nan, np.inf, -np.inf], odd.sum())
+    return table
+
+
+@pytest.mark.parametrize("case", range(24))
+def test_decides_as_in_plain_python(case):
+    """100 streams of metrics in a scan, each step beside the plain state machine."""
+    rng = np.random.default_rng(case)
+    kind = (lehr.Plateau, lehr.Greedy)[case % 2]
+    controller = kind(
+        factor=rng.choice([0.1, 0.3, 0.5]),
+        patience=int(rng.integers(1, 4)),
+        threshold=rng.choice([0.0, 1e-4, 0.01, 0.3]),
+        mode=("min", "max")[case // 2 % 2],
+        cooldown=int(rng.integers(0, 4)),
+        floor=rng.choice([0.0, 0.01, 0.5]),
+        threshold_mode=("relative", "absolute")[case // 4 % 2],
+        average=int(rng.choice([1, 1, 2, 3])),
+    )
+    policy = lehr.Policy(lr=0.1, control=controller)
+    state = lehr.jax.drive(optax.sgd, policy).init(jnp.zeros(()))
+
+    def seen(state, metric):
+        state = lehr.jax.observe(policy, state, metric)
+        return state, state.control
+
+    metrics = streams(rng, controller, 100, 60)
+    scanned = jax.jit(jax.vmap(lambda row: jax.lax.scan(seen, state, row)[1]))(metrics)
+    plain = []
+    for row in metrics:
+        control = controller.init()
+        for metric in row:
+            plain.append(control := controller.update(control, float(metric)))
+    for field in fields(State):
+        ours = np.asarray(getattr(scanned, field.name)).ravel()
+        theirs = np.array([getattr(state, field.name) for state in plain])
+        if field.name == "factor":
+            close(ours, theirs)
+        else:
+            np.testing.assert_array_equal(ours, theirs.astype(ours.dtype), field.name)
+
+
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_the_very_edge_of_the_threshold(mode):
+    """Metrics that improve by 0.3 of the best as rounded once, but not as rounded twice."""
+    best = np.random.default_rng(0).uniform(1, 2, 20_000).astype("float32")
+    once, twice = np.float32(0.3 * best.astype(float)), np.float32(0.3) * best
+    gain = np.maximum(once, twice)
+    metric = best - gain if mode == "min" else best + gain
+    exact = abs(metric.astype(float) - best) == gain
+    best, metric = best[exact & (once != twice)], metric[exact & (once != twice)]
+    assert len(best) > 100
+    policy = lehr.Policy(lr=0.1, control=lehr.Plateau(threshold=0.3, mode=mode))
+
+    def waited(best, metric):
+        state = lehr.jax.drive(optax.sgd, policy).init(jnp.zeros(()))
+        for value in (best, metric):
+            state = lehr.jax.observe(policy, state, value)
+        return state.control.waited
+
+    plain = []
+    for pair in zip(best.tolist(), metric.tolist(), strict=True):
+        control = State()
+        for value in pair:
+            control = policy.control.update(control, value)
+        plain.append(control.waited)
+    np.testing.assert_array_equal(jax.jit(jax.vmap(waited))(best, metric), plain)
+
+
+def test_warmup_schedule_and_plateau_in_one_scan():
+    """What a weight with gradient one moved, beside the plain plateau and schedule."""
+    policy = lehr.Policy(lr=WARM, control=PLATEAU)
+    tx = lehr.jax.drive(optax.sgd, policy)
+    losses = np.float32([3, 2, 2, 2, 1, 2, 2, 2, 2, 2, np.nan, 0, 0, 0, 0, 0])
+
+    def step(carry, loss):
+        weight, state = carry
+        updates, state = tx.update(jnp.ones(()), state, weight)
+        state = lehr.jax.observe(policy, state, loss)
+        return (optax.apply_updates(weight, updates), state), -updates
+
+    carry = (jnp.zeros(()), tx.init(jnp.zeros(())))
+    (_, state), scanned = jax.jit(lambda c: jax.lax.scan(step, c, losses))(carry)
+    looped, jitted = [], jax.jit(step)
+    for loss in losses:
+        carry, moved = jitted(carry, loss)
+        looped.append(moved)
+    control, wanted = PLATEAU.init(), []
+    for t, loss in enumerate(losses):
+        wanted.append(WARM(t) * control.factor)
+        control = PLATEAU.update(control, float(loss))
+    assert control.factor == 1 / 64
+    close(scanned, wanted)
+    np.testing.assert_array_equal(scanned, np.stack(looped))
+    assert astuple(jax.tree.map(lambda v: v.item(), state.control)) == astuple(control)
+    assert jitted._cache_size() == 1
+
+
+def test_eager_jit_and_cond_agree():
+    tx = lehr.jax.drive(optax.sgd, POLICY)
+    eager = jitted = chosen = tx.init(jnp.zeros(()))
+    see = jax.jit(lambda state, metric: lehr.jax.observe(POLICY, state, metric))
+
+    @jax.jit
+    def at_epochs_end(state, metric, step):
+        end = step % 3 == 2
+        return jax.lax.cond(end, lambda s: lehr.jax.observe(POLICY, s, metric), lambda s: s, state)
+
+    for step in range(15):
+        chosen = at_epochs_end(chosen, 1.0, step)
+        if step % 3 == 2:
+            eager, jitted = lehr.jax.observe(POLICY, eager, 1.0), see(jitted, 1.0)
+    jax.tree.map(np.testing.assert_array_equal, eager, jitted)
+    jax.tree.map(np.testing.assert_array_equal, eager, chosen)
+    assert float(eager.control.factor) == 0.25
+    for state in (eager, chosen, tx.init(jnp.zeros(()))):
+        kinds = [v.dtype.kind for v in jax.tree.leaves(state.control)]
+        assert kinds == [np.dtype(type(v)).kind for v in astuple(State())]
+
+
+def test_the_factor_holds_from_the_next_update_on():
+    tx = lehr.jax.drive(optax.sgd, POLICY)
+    update, state = jax.jit(tx.update), tx.init(jnp.zeros(()))
+    used, momentum = [], []
+    for _ in range(6):
+        _, state = update(jnp.ones(()), state)
+        used.append(lehr.jax.hyperparams(state)["lr"])
+        momentum.append(lehr.jax.hyperparams(state)["momentum"])
+        state = lehr.jax.observe(POLICY, state, 1.0)
+    close(used, [1.0, 0.9, 0.8, 0.35, 0.3, 0.125])
+    close(momentum, [0.9] * 6)
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda tx: optax.chain(optax.clip(9.0), tx),
+        lambda tx: optax.MultiSteps(tx, 1),
+        lambda tx: optax.apply_if_finite(tx, 3),
+        lambda tx: optax.multi_transform({"on": tx, "off": optax.set_to_zero()}, {"w": "on"}),
+    ],
+)
+def test_the_driven_part_is_found_inside_another_state(around):
+    policy = lehr.Policy(lr=0.5, control=lehr.Plateau(patience=1, factor=0.1))
+    tx = around(lehr.jax.drive(optax.sgd, policy))
+    weight = {"w": jnp.zeros(())}
+    state = tx.init(weight)
+    for _ in range(2):
+        state = lehr.jax.observe(policy, state, 1.0)
+    updates, state = jax.jit(tx.update)({"w": jnp.ones(())}, state, weight)
+    close(-updates["w"], 0.05)
+    close(lehr.jax.hyperparams(state)["lr"], 0.05)
+    updates, _ = tx.update({"w": jnp.ones(())}, lehr.jax.scaled(state, 2.0), weight)
+    close(-updates["w"], 1.0)
+    saved = lehr.jax.state_dict(policy, state)
+    fresh = lehr.jax.load_state_dict(policy, tx.init(weight), saved)
+    assert lehr.jax.state_dict(policy, fresh) == saved
+    assert saved["step"] == 1
+
+
+def test_one_controller_moves_all_groups():
+    policy = lehr.Policy(
+        lr={"head": 0.5, "body": 0.05}, momentum=0.0, control=lehr.Plateau(patience=1)
+    )
+    tx = lehr.jax.drive(optax.sgd, policy, groups={"a": "head", "b": "body"})
+    weights = {"a": jnp.zeros(()), "b": jnp.zeros(())}
+    state = tx.init(weights)
+    for _ in range(2):
+        state = lehr.jax.observe(policy, state, 1.0)
+    updates, state = tx.update(jax.tree.map(jnp.ones_like, weights), state)
+    close([-updates["a"], -updates["b"]], [0.25, 0.025])
+    close(lehr.jax.hyperparams(state)["momentum"] + 1.0, 1.0)
+
+
+def test_micro_batches_share_a_rate_and_skipped_updates_do_not_count():
+    policy = lehr.Policy(lr=lehr.linear(0.5, 0.1, 4), control=lehr.Plateau(patience=1))
+    accumulated = optax.MultiSteps(lehr.jax.drive(optax.sgd, policy), 2)
+    tx = optax.apply_if_finite(accumulated.gradient_transformation(), 9)
+    state, moved = tx.init(jnp.zeros(())), []
+    for i, gradient in enumerate([1, 1, 1, np.nan, 1, 1, 1, 1]):
+        updates, state = jax.jit(tx.update)(jnp.float32(gradient), state, jnp.zeros(()))
+        moved.append(-float(updates))
+        if i in (2, 4):  # in the middle of an accumulation
+            state = lehr.jax.observe(policy, state, 1.0)
+    close(moved, [0, 0.5, 0, 0, 0.4, 0, 0.3 / 2, 0])
+
+
+def test_seeds_in_one_vmap_decide_for_themselves():
+    policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=1))
+    tx = lehr.jax.drive(optax.sgd, policy)
+    weights = jnp.zeros(4)
+    state = jax.vmap(tx.init)(weights)
+    see = jax.vmap(lambda state, metric: lehr.jax.observe(policy, state, metric))
+    for metrics in ([1.0, 1.0, 1.0, np.nan], [1.0, 0.5, 2.0, np.nan]):
+        state = see(state, jnp.array(metrics))
+    updates, state = jax.vmap(tx.update)(jnp.ones(4), state)
+    # nothing was the best yet where only NaN was seen: two metrics without improvement
+    close(-updates, [0.05, 0.1, 0.05, 0.025])
+    assert lehr.jax.scaled(state, 0.5).control.factor.tolist() == [0.5] * 4
+
+
+def test_best_weights_come_back_at_a_reduction():
+    policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=2))
+    state = lehr.jax.drive(optax.sgd, policy).init(jnp.zeros(()))
+
+    def epoch(carry, seen):
+        loss, weight = seen
+        before, best = carry
+        after = lehr.jax.observe(policy, before, loss)
+        params, best = lehr.jax.restored(before, after, {"w": weight}, best)
+        return (after, best), params["w"]
+
+    losses = jnp.array([0.5, 0.3, 0.4, 0.4, 0.2, 0.9, np.nan])
+    weights = jnp.arange(7.0)
+    _, kept = jax.jit(lambda c, s: jax.lax.scan(epoch, c, s))(
+        (state, {"w": jnp.asarray(-1.0)}), (losses, weights)
+    )
+    assert kept.tolist() == [0, 1, 2, 1, 4, 5, 4]
+    before, best = state, {"w": -1.0}
+    for loss, weight, wanted in zip(losses, weights, kept, strict=True):
+        (before, best), eager = epoch((before, best), (loss, weight))
+        assert float(eager) == float(wanted)
+
+
+@pytest.mark.parametrize(
+    ("policy", "metric", "match"),
+    [
+        (lehr.Policy(lr=0.1), 1.0, r"policy must be one with a controller .*Policy\(\.\.\., contr"),
+        (0.1, 1.0, "policy must be one with a controller"),
+        (POLICY, jnp.zeros(3), r"metric must be a scalar, got 'shape \(3,\)'; take its mean"),
+    ],
+)
+def test_observe_refuses(policy, metric, match):
+    state = lehr.jax.drive(optax.sgd, POLICY).init(jnp.zeros(()))
+    with pytest.raises(ValueError, match=match):
+        lehr.jax.observe(policy, state, metric)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lehr.jax.hyperparams,
+        lambda state: lehr.jax.observe(POLICY, state, 1.0),
+        lambda state: lehr.jax.scaled(state, 0.5),
+        lambda state: lehr.jax.state_dict(POLICY, state),
+        lambda state: lehr.jax.restored(state, state, 0.0, 0.0),
+    ],
+)
+def test_there_must_be_one_driven_part(ask):
+    two = optax.chain(lehr.jax.drive(optax.sgd, 0.5), lehr.jax.drive(optax.sgd, 0.1))
+    for tx, count in ((two, 2), (optax.sgd(0.1), 0)):
+        match = f"state must be one with one driven part, got '{count} of them'; pass the part's"
+        with pytest.raises(ValueError, match=match):
+            ask(tx.init(0.0))
+
+
+def trained(policy, state, metrics, first=0):
+    """Moves of a weight with gradient one, a metric shown after each update."""
+    tx, moved = lehr.jax.drive(optax.sgd, policy), []
+    for metric in metrics[first:]:
+        updates, state = tx.update(jnp.ones(()), state)
+        moved.append(-float(updates))
+        if policy.control is not None:
+            state = lehr.jax.observe(policy, state, metric)
+    return moved, state
+
+
+METRICS = [1.0, 1.0, 1.0, 0.5, 0.7, 0.7, 0.7, 0.2]
+PLAIN = lehr.Policy(lr=lehr.linear(1.0, 0.0, 10), control=PLATEAU)
+GREEDY = lehr.Policy(lr=WARM, control=lehr.Greedy(patience=1, average=2))
+
+
+@pytest.mark.parametrize("policy", [PLAIN, GREEDY, lehr.Policy(lr=WARM)])
+def test_the_state_alone_resumes_the_values_at_every_cut(policy):
+    start = lehr.jax.drive(optax.sgd, policy).init(jnp.zeros(()))
+    whole, _ = trained(policy, start, METRICS)
+    for cut in range(len(METRICS)):
+        before, state = trained(policy, start, METRICS[:cut])
+        saved = json.loads(json.dumps(lehr.jax.state_dict(policy, state)))
+        assert saved.keys() == {"step", "control", "policy"}
+        again = lehr.jax.load_state_dict(policy, start, saved)
+        assert before + trained(policy, again, METRICS, cut)[0] == whole
+
+
+def test_a_persons_factor_is_saved_without_a_controller_too():
+    policy = lehr.Policy(lr=0.5)
+    tx = lehr.jax.drive(optax.sgd, policy)
+    saved = lehr.jax.state_dict(policy, lehr.jax.scaled(tx.init(jnp.zeros(())), 0.1))
+    state = lehr.jax.load_state_dict(policy, tx.init(jnp.zeros(())), saved)
+    close(-tx.update(jnp.ones(()), state)[0], 0.05)
+
+
+def test_another_policy_is_refused_with_the_jump_or_accepted():
+    _, state = trained(PLAIN, lehr.jax.drive(optax.sgd, PLAIN).init(jnp.zeros(())), METRICS[:4])
+    saved = lehr.jax.state_dict(PLAIN, state)
+    assert saved["control"] == asdict(State(factor=0.5, best=0.5, seen=4, improved=1))
+    other = lehr.Policy(lr=lehr.linear(2.0, 0.0, 10), control=PLATEAU)
+    match = (
+        r"policy\.lr\.start must be the saved 1\.0, got 2\.0: lr at step 4 would jump from 0\.3 to "
+        r"0\.6; .*on_change='continue'"
+    )
+    with pytest.raises(ValueError, match=match):
+        lehr.jax.load_state_dict(other, state, saved)
+    moved, _ = trained(other, lehr.jax.load_state_dict(other, state, saved, "continue"), [0.1])
+    close(moved, [0.6])
+    open_loop = lehr.Policy(lr=lehr.linear(1.0, 0.0, 10))
+    moved, _ = trained(
+        open_loop, lehr.jax.load_state_dict(open_loop, state, saved, "continue"), [0.1]
+    )
+    close(moved, [0.6])  # without the controller its factor goes too
+    with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
+        lehr.jax.load_state_dict(PLAIN, state, saved, "go")
+    with pytest.raises(ValueError, match="state must be a lehr driver's, with step, control and"):
+        lehr.jax.load_state_dict(PLAIN, state, {"step": 3})
+    with pytest.raises(ValueError, match="policy must be in whole steps"):
+        lehr.jax.state_dict(lehr.Policy(lr=lehr.cosine(0.1)), state)
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_a_trunk_is_cooled_down_at_several_lengths(steps):
+    trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=2).then(lehr.constant(0.1)))
+    start = lehr.jax.drive(optax.sgd, trunk).init(jnp.zeros(()))
+    _, state = trained(trunk, start, [0.0] * 6)
+    branch = trunk.decay_from(6, steps=steps, curve="linear")
+    saved = lehr.jax.state_dict(trunk, state)
+    state = lehr.jax.load_state_dict(branch, state, saved, on_change="continue")
+    moved, _ = trained(branch, state, [0.0] * (steps + 1))
+    close(moved, [0.1 * (1 - t / steps) for t in range(steps + 1)])
+
+
+def test_the_state_of_a_policy_that_the_run_resolved():
+    policy = lehr.one_cycle(0.1)
+    tx = lehr.jax.drive(optax.sgd, policy, steps=200)
+    saved = lehr.jax.state_dict(policy, tx.init(0.0), steps=200)
+    assert saved["policy"] == json.loads(policy.resolve(200).dumps())
+    state = lehr.jax.load_state_dict(policy, tx.init(0.0), saved | {"step": 7}, steps=200)
+    assert int(state.step) == 7

@@ -1,0 +1,46 @@
+"""What a driver's state says to another policy."""
+
+import pytest
+
+import lehr
+from lehr.controllers import State
+from lehr.learner.driver_state import read_state, saved_state
+
+LOSS = lehr.Plateau("val_loss", patience=1)
+ACCURACY = lehr.Plateau("val_acc", mode="max", patience=1)
+
+
+def policy(control=None, lr=0.1):
+    return lehr.Policy(lr=lr, control=control)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (ACCURACY, ACCURACY, State(0.5, best=0.91, seen=7, waited=1)),
+        (ACCURACY, LOSS, State(0.5)),  # what it remembers was of another metric
+        (ACCURACY, None, None),  # the factor was the controller's
+        (None, None, State(0.5, best=0.91, seen=7, waited=1)),  # a person's factor
+    ],
+)
+def test_what_a_controller_remembers_goes_on_where_it_makes_sense(before, after, expected):
+    state = State(0.5, best=0.91, seen=7, waited=1)
+    saved = saved_state(12, state, policy(before))
+    assert read_state(saved, policy(after, lr=0.2), on_change="continue") == (12, expected)
+
+
+def test_a_controller_that_is_new_begins():
+    saved = saved_state(3, None, policy())
+    assert read_state(saved, policy(LOSS), on_change="continue") == (3, State())
+
+
+def test_the_jump_counts_the_factor_that_was_applied():
+    saved = saved_state(3, State(0.5), policy())
+    with pytest.raises(ValueError, match=r"lr at step 3 would jump from 0\.05 to 0\.1"):
+        read_state(saved, policy(lr=0.2))
+
+
+def test_a_controllers_state_of_something_else_is_refused():
+    saved = saved_state(3, State(), policy(LOSS)) | {"control": {"factr": 1.0}}
+    with pytest.raises(ValueError, match="control must be a controller's state, of factor, best"):
+        read_state(saved, policy(LOSS))

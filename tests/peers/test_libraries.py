@@ -1,0 +1,210 @@
+"""Whole runs of optax and Keras, and of TensorFlow Addons' and timm's formulas, at random.
+
+torch's are in tests/schedule/test_presets.py, transformers', ignite's and fvcore's in
+tests/peers/test_published.py.
+"""
+
+import json
+import math
+import os
+import random
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from oracles import FLOAT32, FLOAT64, near
+
+import lehr
+
+SEEDS = range(5)
+N = 500
+STEPS = np.arange(N)
+
+
+def draws(seed: int):
+    r = random.Random(seed)
+    peak = r.uniform(1e-3, 2.0)
+    return r, peak, peak * r.random(), r.randint(1, 60), r.randint(20, 400)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_optax(seed):
+    o, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+    r, peak, floor, warmup, n = draws(seed)
+    power, rate, rise = r.uniform(0.3, 4), r.uniform(0.1, 1), r.uniform(0.1, 0.5)
+    one, two = sorted(r.sample(range(1, n), 2))
+    up = lehr.warmup(peak, warmup)
+    for s, peer in (
+        (lehr.linear(peak, floor, n), o.linear_schedule(peak, floor, n)),
+        (lehr.polynomial(peak, n, floor, power), o.polynomial_schedule(peak, floor, power, n)),
+        (
+            lehr.cosine(peak, n, floor, power),
+            o.cosine_decay_schedule(peak, n, floor / peak, power),
+        ),
+        (lehr.exponential(peak, rate, n), o.exponential_decay(peak, n, rate)),
+        (
+            lehr.exponential(peak, rate, warmup, staircase=True),
+            o.exponential_decay(peak, warmup, rate, staircase=True),
+        ),
+        (
+            up.then(lehr.cosine(peak, n, floor)),
+            o.warmup_cosine_decay_schedule(0.0, peak, warmup, warmup + n, floor),
+        ),
+        (
+            up.then(lehr.exponential(peak, rate, n)),
+            o.warmup_exponential_decay_schedule(0.0, peak, warmup, n, rate),
+        ),
+        (
+            lehr.multi_step(peak, rate, [one, two]),
+            o.piecewise_constant_schedule(peak, {one: rate, two: rate}),
+        ),
+        (
+            lehr.piecewise([0, one, two], [peak, peak * rate, peak * rate**2], "cosine"),
+            o.piecewise_interpolate_schedule("cosine", peak, {one: rate, two: rate}),
+        ),
+        (
+            lehr.cosine_restarts(peak, n, cycles=2, warmup=warmup if warmup < n else 0),
+            o.sgdr_schedule(
+                [
+                    {
+                        "init_value": 0.0 if warmup < n else peak,
+                        "peak_value": peak,
+                        "warmup_steps": warmup if warmup < n else 0,
+                        "decay_steps": n,
+                    }
+                ]
+                * 2
+            ),
+        ),
+        (
+            lehr.one_cycle(peak, 10 * n, rise=round(rise, 1), final=peak / 25 / 1e4).lr,
+            o.cosine_onecycle_schedule(10 * n, peak, round(rise, 1)),
+        ),
+    ):
+        near(s(STEPS), jax.vmap(peer)(STEPS), FLOAT32)
+
+
+KERAS = """
+import json, sys
+import numpy as np
+from keras.optimizers.schedules import *
+
+steps = np.arange(500)
+asked = json.load(sys.stdin)
+rates = {code: np.asarray(eval(code)(steps), "float64").tolist() for code in asked["runs"]}
+wrong = 0
+for first, growth, starts in asked["restarts"]:
+    at = np.array(starts + [0] * (20 - len(starts)))  # of one shape
+    got = np.asarray(CosineDecayRestarts(1.0, first, t_mul=growth)(at))
+    wrong += int((got < 0.5).sum())
+json.dump([rates, wrong], sys.stdout)
+"""
+
+
+def keras_runs() -> dict[str, lehr.Schedule]:
+    runs = {}
+    for seed in SEEDS:
+        r, peak, floor, size, n = draws(seed)
+        power, rate, alpha = r.uniform(0.3, 4), r.uniform(0.1, 1), floor / peak
+        at = sorted(r.sample(range(1, n), 3))
+        values = [peak * r.random() for _ in range(4)]
+        runs |= {
+            f"CosineDecay({peak}, {n}, alpha={alpha})": lehr.cosine(peak, n, floor),
+            f"PolynomialDecay({peak}, {n}, {floor}, {power})": lehr.polynomial(
+                peak, n, floor, power
+            ),
+            f"ExponentialDecay({peak}, {n}, {rate})": lehr.exponential(peak, rate, n),
+            f"ExponentialDecay({peak}, {size}, {rate}, True)": lehr.step_decay(peak, rate, size),
+            f"InverseTimeDecay({peak}, {n}, {rate})": lehr.inverse_time(peak, n / rate),
+            f"InverseTimeDecay({peak}, {size}, 1.0, True)": lehr.inverse_time(
+                peak, size, staircase=True
+            ),
+            # theirs changes one step after its boundary
+            f"PiecewiseConstantDecay({at}, {values})": lehr.piecewise([t + 1 for t in at], values),
+        }
+    return runs
+
+
+def starts(first: int, growth: int) -> list[int]:
+    found, at = [], 0
+    while at < 1_000_000:
+        found.append(at)
+        at += first * growth ** (len(found) - 1)
+    return found
+
+
+def test_keras():
+    pytest.importorskip("keras")
+    pytest.importorskip("jax")
+    runs = keras_runs()
+    restarts = [(n, mul, starts(n, mul)) for n in range(10, 22) for mul in (2, 3)]
+    done = subprocess.run(
+        [sys.executable, "-c", KERAS],
+        input=json.dumps({"runs": list(runs), "restarts": restarts}),
+        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    rates, wrong = json.loads(done.stdout)
+    for code, s in runs.items():
+        try:
+            near(s(STEPS), rates[code], FLOAT32)
+        except AssertionError as error:
+            pytest.fail(f"{code}: {error}")
+    assert wrong > 0  # Keras's fault: it finds the cycle with a logarithm in float32
+    for first, growth, at in restarts:
+        assert (lehr.cosine_restarts(1.0, first, growth)(np.array(at)) == 1.0).all()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_tensorflow_addons_cyclical(seed):
+    r, high, low, half, _ = draws(seed)
+    gamma = r.uniform(0.9, 1)
+    for s, scale in (
+        (lehr.triangular(low, high, half), lambda cycle, t: 1.0),
+        (lehr.triangular2(low, high, half), lambda cycle, t: 1 / 2 ** (cycle - 1)),
+        (lehr.exp_range(low, high, half, gamma), lambda cycle, t: gamma**t),
+        (lehr.cyclical(low, high, half, scale=lambda i: 1 / (1 + i)), lambda cycle, t: 1 / cycle),
+    ):
+        wanted = []
+        for t in range(N):
+            cycle = math.floor(1 + t / (2 * half))
+            x = abs(t / half - 2 * cycle + 1)
+            wanted.append(low + (high - low) * max(0, 1 - x) * scale(cycle, t))
+        near([s(t) for t in range(N)], wanted, FLOAT64)
+
+
+def timm_cosine(t, first, growth, peak, floor, decay, limit):
+    """timm 1.0.31's CosineLRScheduler."""
+    if growth == 1:
+        i, size = t // first, first
+        gone = t - first * i
+    else:
+        i = math.floor(math.log(1 - t / first * (1 - growth), growth))
+        size = growth**i * first
+        gone = t - (1 - growth**i) / (1 - growth) * first
+    if i >= limit:
+        return floor
+    return floor + 0.5 * (peak * decay**i - floor) * (1 + math.cos(math.pi * gone / size))
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_timm_restarts(seed):
+    r, peak, _, _, first = draws(seed)
+    growth, decay = r.choice([1, 2, 3]), r.uniform(0.3, 1)
+    s = lehr.cosine_restarts(peak, first, growth, decay, cycles=4)
+    begin = set(starts(first, growth))  # there its logarithm may be wrong
+    at = [t for t in range(5 * N) if t not in begin]
+    near(
+        [s(t) for t in at],
+        [timm_cosine(t, first, growth, peak, 0.0, decay, 4) for t in at],
+        FLOAT64,
+    )
+
+
+def test_timms_restarts_by_logarithm_miss_a_restart_and_ours_do_not():
+    assert timm_cosine(1210, 10, 3, 1.0, 0.0, 1.0, 99) < 1e-12  # timm's fault: floor(log(...))
+    assert lehr.cosine_restarts(1.0, 10, 3)(1210) == 1.0

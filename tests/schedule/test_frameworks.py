@@ -1,0 +1,224 @@
+"""Every preset gives plain Python's values in NumPy, JAX, PyTorch, TensorFlow and Keras."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from preset_cases import CASES, length, plain, public_presets, steps
+
+import lehr
+
+ULP = 2.0**-52
+FLOAT32 = 4e-7
+each_case = pytest.mark.parametrize("name", CASES)
+
+
+def agree(got, wanted: np.ndarray, tolerance: float) -> None:
+    """Compare with a tolerance that is a share of the largest value."""
+    got = np.asarray(got, dtype=np.float64)
+    assert got.shape == wanted.shape
+    assert np.isfinite(got).all()
+    off = np.abs(got - wanted)
+    worst = int(np.argmax(off))
+    assert off[worst] <= tolerance * np.max(np.abs(wanted)), (
+        f"at place {worst}: {got[worst]}, not {wanted[worst]}"
+    )
+
+
+def test_every_preset_is_among_the_cases():
+    assert public_presets() - {name.partition(":")[0] for name in CASES} == set()
+    assert [name for name, s in CASES.items() if not s.resolved] == []
+
+
+@each_case
+def test_numpy(name):
+    s = CASES[name]
+    at = steps(s)
+    got = s(at)
+    assert got.dtype == np.float64
+    agree(got, plain(s, at), 4 * ULP)
+    n = length(s)
+    agree(s(np.arange(n)), plain(s, np.arange(n)), 4 * ULP)
+
+
+@each_case
+def test_jax_jit(name):
+    jax = pytest.importorskip("jax")
+    s = CASES[name]
+    at = steps(s)
+    got = jax.jit(s)(at.astype(np.int32))
+    assert got.dtype == np.float32
+    agree(got, plain(s, at), FLOAT32)
+    traced = jax.jit(s)
+    few = at[[0, 1, 5, length(s) - 1, length(s), -1]]
+    got = [traced(t) for t in few.astype(np.int32)]
+    assert {value.shape for value in got} == {()}
+    agree(got, plain(s, few), FLOAT32 * np.max(plain(s, at)) / np.max(plain(s, few)))
+
+
+@each_case
+def test_torch_compile(name):
+    torch = pytest.importorskip("torch")
+    s = CASES[name]
+    at = steps(s)
+    torch._dynamo.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # dynamo's own
+        compiled = torch.compile(lambda t: s(t), backend="eager", fullgraph=True)
+        got = compiled(torch.from_numpy(at))
+    assert got.dtype == torch.float32
+    agree(got.numpy(), plain(s, at), FLOAT32)
+
+
+@each_case
+def test_tensorflow_function(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        tf = pytest.importorskip("tensorflow")
+    s = CASES[name]
+    at = steps(s)
+    for dtype in (tf.int32, tf.int64):
+        got = tf.function(lambda t: tf.cast(s(t), tf.float32))(tf.constant(at, dtype))
+        agree(got.numpy(), plain(s, at), FLOAT32)
+
+
+def test_an_own_function_gets_the_tensor_of_tensorflow():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        tf = pytest.importorskip("tensorflow")
+    at = tf.range(9)
+    product = lehr.from_function(lambda step: 0.1 * (step < 5))
+    assert product(np.arange(9)).tolist() == [0.1] * 5 + [0.0] * 4
+    with pytest.raises(TypeError, match="bool"):
+        tf.function(lambda t: product(t))(at)
+    chosen = lehr.from_function(lambda step: tf.where(step < 5, 0.1, 0.0))
+    agree(tf.function(lambda t: chosen(t))(at), np.array([0.1] * 5 + [0.0] * 4), FLOAT32)
+
+
+# Keras chooses its backend at import: each has its own process, which prints its values.
+KERAS = """
+import json
+import keras
+import lehr
+from preset_cases import CASES, steps
+
+backend = keras.backend.backend()
+if backend == "jax":
+    from jax import jit as graph
+elif backend == "tensorflow":
+    from tensorflow import function as graph
+else:
+    def graph(f):
+        return f
+
+rates = {name: lehr.keras.schedule(s) for name, s in CASES.items()}
+whole = graph(lambda at: {name: rate(at[name]) for name, rate in rates.items()})
+values = {name: [] for name in CASES}
+for places in (slice(None), 0, 7):  # of the whole run, and two scalars
+    tensors = {
+        name: keras.ops.convert_to_tensor(steps(s)[places], "int32") for name, s in CASES.items()
+    }
+    for name, value in whole(tensors).items():
+        assert keras.backend.standardize_dtype(value.dtype) == "float32", name
+        values[name] += keras.ops.convert_to_numpy(value).reshape(-1).tolist()
+print(json.dumps([backend, values]))
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])
+def test_keras(backend):
+    pytest.importorskip("keras", reason="keras is not installed")
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    folders = [Path(__file__).parents[1] / "helpers", Path(lehr.__file__).parents[1]]
+    paths = [str(folder) for folder in folders] + os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    environment = os.environ | {
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "TF_CPP_MIN_LOG_LEVEL": "3",
+    }
+    command = [sys.executable, "-c", KERAS]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
+    if run.returncode:
+        pytest.fail(f"on {backend}:\n{run.stdout}\n{run.stderr[-2000:]}", pytrace=False)
+    used, values = json.loads(run.stdout.splitlines()[-1])
+    assert used == backend
+    assert set(values) == set(CASES)
+    off = []
+    for name, s in CASES.items():
+        at = steps(s)
+        try:
+            agree(values[name], plain(s, np.r_[at, at[[0, 7]]]), FLOAT32)
+        except AssertionError as error:
+            off.append(f"{name}: {error}")
+    assert off == []
+
+
+@each_case
+def test_optax_adamw(name):
+    jax = pytest.importorskip("jax")
+    optax = pytest.importorskip("optax")
+    s = CASES[name]
+    n = length(s) + 21
+    driven, unit = optax.adamw(s), optax.adamw(1.0)  # of the same gradients and parameters
+
+    def update(carry, _):
+        weight, state, unit_state = carry
+        gradient = 2.0 + weight
+        change, state = driven.update(gradient, state, weight)
+        unit_change, unit_state = unit.update(gradient, unit_state, weight)
+        return (weight + change, state, unit_state), (change, unit_change)
+
+    @jax.jit
+    def train(weight):
+        start = (weight, driven.init(weight), unit.init(weight))
+        return jax.lax.scan(update, start, length=n)[1]
+
+    change, unit_change = (np.asarray(c, np.float64) for c in train(jax.numpy.float32(1e4)))
+    assert np.abs(unit_change).min() > 0.1
+    wanted = plain(s, np.arange(n))
+    agree(change / unit_change, wanted, FLOAT32)
+
+
+@each_case
+def test_torch_lambda_lr(name):
+    torch = pytest.importorskip("torch")
+    s = CASES[name]
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, s)
+    weight.grad = torch.ones(1)
+    rates = []
+    for _ in range(length(s) + 21):
+        before = weight.item()
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        assert before - weight.item() == pytest.approx(rates[-1], rel=1e-4, abs=1e-5)
+        scheduler.step()
+    assert rates == plain(s, np.arange(length(s) + 21)).tolist()
+
+
+def test_lambda_lr_saves_and_loads_a_schedule():
+    torch = pytest.importorskip("torch")
+    s = CASES["one_cycle: lr"]
+
+    def fresh():
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, s)
+
+    optimizer, scheduler = fresh()
+    for _ in range(9):
+        optimizer.step()
+        scheduler.step()
+    again, resumed = fresh()
+    again.load_state_dict(optimizer.state_dict())
+    resumed.load_state_dict(scheduler.state_dict())
+    again.step()
+    resumed.step()
+    assert again.param_groups[0]["lr"] == s(10)

@@ -1,0 +1,276 @@
+"""JSON: exact there and back, and a clear refusal of everything else."""
+
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from strategies import RUN, any_lengths, controllers, policies, probe, schedules
+
+import lehr
+from lehr.schedule import Chain, Ramp
+
+
+@given(schedules(any_lengths))
+def test_schedules_come_back_equal(s):
+    back = lehr.loads(s.dumps())
+    assert back == s
+    assert type(back) is type(s)
+    assert repr(back) == repr(s)
+    assert back.dumps() == s.dumps()
+    assert back.length == s.length
+    assert back.resolved == s.resolved
+    assert lehr.loads(s.dumps(indent=2)) == s
+    assert lehr.loads(s.dumps().encode()) == s
+
+
+@given(schedules())
+def test_what_comes_back_has_the_same_values_to_the_last_bit(s):
+    back = lehr.loads(s.dumps())
+    assert all(back(t) == s(t) for t in probe(s).tolist())
+
+
+@settings(max_examples=60)
+@given(policies)
+def test_policies_come_back_equal(p):
+    back = lehr.loads(p.dumps())
+    assert back == p
+    assert repr(back) == repr(p)
+    assert back.resolve(**RUN) == p.resolve(**RUN)
+    assert lehr.loads(back.resolve(**RUN).dumps()) == p.resolve(**RUN)
+
+
+@given(controllers)
+def test_controllers_come_back_equal(control):
+    assert lehr.loads(control.dumps()) == control
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_float_survives(value):
+    back = lehr.loads(lehr.constant(value).dumps())
+    assert back.value == value
+    assert str(back.value) == str(value)  # -0.0 too
+
+
+def test_the_format_is_plain_json_with_a_version():
+    s = lehr.warmup(0.1, "5%").then(lehr.cosine(0.1))
+    assert json.loads(s.dumps()) == {
+        "lehr": 1,
+        "kind": "chain",
+        "parts": [
+            {"kind": "ramp", "start": 0.0, "end": 0.1, "steps": "5%"},
+            {"kind": "ramp", "start": 0.1, "end": 0.0, "curve": "cosine"},
+        ],
+    }
+
+
+def test_fields_with_defaults_may_be_left_out():
+    text = '{"lehr": 1, "kind": "ramp", "start": 1, "end": 0}'
+    assert lehr.loads(text) == Ramp(1.0, 0.0, None, "linear", 1.0)
+
+
+def test_a_users_function_is_written_by_its_name():
+    def wave(step):
+        return 0.5 + 0.5 * (step % 2)
+
+    s = lehr.from_function(wave, name="wave").take(3)
+    assert json.loads(s.dumps())["part"] == {"kind": "function", "name": "wave"}
+    assert lehr.loads(s.dumps()) == s
+    with pytest.raises(ValueError, match=r"^name must be given .*from_function\(f, name=...\)$"):
+        (lehr.from_function(wave) * 0.5).dumps()
+    unknown = '{"lehr": 1, "kind": "function", "name": "nobody"}'
+    with pytest.raises(ValueError, match="name must be that of a registered function, got 'nob"):
+        lehr.loads(unknown)
+
+
+def test_what_only_looks_like_a_kind_is_a_group():
+    p = lehr.Policy(lr={"kind": lehr.constant(0.1), "lehr": lehr.constant(0.2)})
+    assert lehr.loads(p.dumps()) == p
+
+
+CONSTANT = '{"lehr": 1, "kind": "constant", "value": %s}'
+RAMP = '{"lehr": 1, "kind": "ramp", "start": 1, "end": 0, "steps": %s}'
+PART = '{"lehr": 1, "kind": "chain", "parts": [{"kind": "constant", "value": %s}]}'
+
+REFUSED = {
+    "nothing": ("", ValueError, "definition must be valid JSON"),
+    "broken": ('{"lehr": 1, "kind": ', ValueError, "definition must be valid JSON"),
+    "two values": (CONSTANT % 1 + "1", ValueError, "definition must be valid JSON: Extra data"),
+    "a list": ("[1]", ValueError, r"definition must be a JSON object, got \[1\]"),
+    "a number": ("1", ValueError, "definition must be a JSON object, got 1"),
+    "null": ("null", ValueError, "definition must be a JSON object, got None"),
+    "no version": (
+        '{"kind": "constant", "value": 1}',
+        ValueError,
+        "lehr must be the format version 1, got None",
+    ),
+    "another version": (
+        '{"lehr": 2, "kind": "constant", "value": 1}',
+        ValueError,
+        "lehr must be the format version 1, got 2",
+    ),
+    "a true version": (
+        '{"lehr": true, "kind": "constant", "value": 1}',
+        ValueError,
+        "lehr must be the format version 1, got True",
+    ),
+    "no kind": ('{"lehr": 1}', ValueError, "kind must be one of .*constant, .*, got None"),
+    "kind is a number": ('{"lehr": 1, "kind": 7}', ValueError, "kind must be one of .*, got 7"),
+    "unknown kind": (
+        '{"lehr": 1, "kind": "rmap"}',
+        ValueError,
+        r"kind must be one of .*, got 'rmap'; did you mean .*ramp.*\?",
+    ),
+    "unknown kind inside": (
+        '{"lehr": 1, "kind": "chain", "parts": [{"kind": "cosin"}]}',
+        ValueError,
+        "^in chain parts part 1: kind must be one of .*, got 'cosin'",
+    ),
+    "unknown field": (
+        '{"lehr": 1, "kind": "constant", "valu": 1}',
+        ValueError,
+        r"field of constant must be one of value, got 'valu'; did you mean value\?",
+    ),
+    "derived field": (
+        '{"lehr": 1, "kind": "constant", "value": 1, "length": 3}',
+        ValueError,
+        "field of constant must be one of value, got 'length'",
+    ),
+    "missing field": (
+        '{"lehr": 1, "kind": "ramp", "start": 1}',
+        ValueError,
+        "ramp.end must be given, got None",
+    ),
+    "missing parts": (
+        '{"lehr": 1, "kind": "sum"}',
+        ValueError,
+        "sum.parts must be given, got None",
+    ),
+    "repeated key": (
+        '{"lehr": 1, "kind": "constant", "value": 1, "value": 2}',
+        ValueError,
+        "key must be given once in each JSON object, got 'value'",
+    ),
+    "NaN": (CONSTANT % "NaN", ValueError, "number must be finite, got 'NaN'"),
+    "infinity": (CONSTANT % "-Infinity", ValueError, "number must be finite, got '-Infinity'"),
+    "1e999": (
+        CONSTANT % "1e999",
+        ValueError,
+        "in constant: value must be a finite number, got inf",
+    ),
+    "huge integer": (
+        CONSTANT % ("9" * 350),
+        ValueError,
+        r"in constant: value must be a finite number, got 9{200}\.\.\.",
+    ),
+    "huger integer": (
+        CONSTANT % ("9" * 5000),
+        ValueError,
+        "number must be at most 400 digits long",
+    ),
+    "huge length": (
+        RAMP % 10**30,
+        ValueError,
+        r"in ramp: steps must be at most 2\*\*53 steps, the largest exact float, got 10{30}",
+    ),
+    "string for a number": (
+        CONSTANT % '"0.1"',
+        TypeError,
+        "in constant: value must be a finite number, got '0.1'",
+    ),
+    "bool for a number": (
+        CONSTANT % "true",
+        TypeError,
+        "in constant: value must be a finite number, got True",
+    ),
+    "null for a number": (CONSTANT % "null", TypeError, "value must be a finite number, got None"),
+    "list for a number": (CONSTANT % "[1]", TypeError, "value must be a finite number, got"),
+    "object for a number": (
+        CONSTANT % '{"a": 1}',
+        ValueError,
+        "kind must be one of .*, got None",
+    ),
+    "deep number": (PART % "null", TypeError, "^in chain parts part 1 constant: value must be"),
+    "fractional length": (
+        RAMP % 1.5,
+        TypeError,
+        "steps must be a whole number of steps >= 1, got 1.5",
+    ),
+    "zero length": (RAMP % 0, ValueError, "steps must be a whole number of steps >= 1, got 0"),
+    "bad length": (RAMP % '"3 weeks"', ValueError, "steps must be a whole .*, got '3 weeks'"),
+    "a number of parts": (
+        '{"lehr": 1, "kind": "chain", "parts": 3}',
+        TypeError,
+        "in chain: parts must be a list of schedules, got 3",
+    ),
+    "a policy as a part": (
+        '{"lehr": 1, "kind": "sum", "parts": [{"kind": "policy", "lr": 1}]}',
+        TypeError,
+        "in sum: part 1 must be a schedule or a number, got Policy",
+    ),
+    "a schedule as controller": (
+        '{"lehr": 1, "kind": "policy", "lr": 1, "control": {"kind": "constant", "value": 1}}',
+        TypeError,
+        "in policy: control must be a controller",
+    ),
+    "a chain after an endless part": (
+        '{"lehr": 1, "kind": "chain", "parts": [1, 2]}',
+        ValueError,
+        "in chain: part 1 of a chain must be a schedule that ends, got Constant",
+    ),
+    "bytes that are no text": (b"\xff\xfe{", ValueError, "codec can't decode|must be valid JSON"),
+    "no text": (None, TypeError, "text must be a JSON string, got None"),
+    "parsed already": ({"lehr": 1}, TypeError, "text must be a JSON string, got {'lehr': 1}"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_anything_else_is_refused(name):
+    text, error, message = REFUSED[name]
+    with pytest.raises(error, match=message):
+        lehr.loads(text)
+
+
+NESTED = '{"lehr": 1, "kind": "shift", "steps": 0, "part": '
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 10_000,
+        '{"a":' * 10_000,
+        NESTED + '{"kind": "shift", "steps": 0, "part": ' * 10_000 + "1" + "}" * 10_001,
+        CONSTANT % ("[" * 10_000 + "]" * 10_000),
+    ],
+    ids=["lists", "objects", "schedules", "value"],
+)
+def test_ten_thousand_levels_are_refused(text):
+    with pytest.raises(ValueError, match="definition must be less deeply nested JSON"):
+        lehr.loads(text)
+
+
+MEGABYTES = 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "message"),
+    [
+        (" " * MEGABYTES, ValueError, "definition must be valid JSON"),
+        ('{"lehr": 1, "kind": "%s"}' % ("x" * MEGABYTES), ValueError, "kind must be one of"),
+        ('{"lehr": 1, "%s": 1}' % ("x" * MEGABYTES), ValueError, "kind must be one of"),
+        (CONSTANT % ("1" * MEGABYTES), ValueError, "number must be at most 400 digits long"),
+        (CONSTANT % ('"' + "x" * MEGABYTES + '"'), TypeError, "value must be a finite number"),
+        (CONSTANT % ("[" + "1," * (MEGABYTES // 2) + "1]"), TypeError, "value must be a finite"),
+        ("x" * MEGABYTES, ValueError, "definition must be valid JSON"),
+    ],
+    ids=["blank", "kind", "key", "digits", "string", "list", "text"],
+)
+def test_ten_megabytes_are_refused_in_a_short_message(text, error, message):
+    with pytest.raises(error, match=message) as caught:
+        lehr.loads(text)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_schedule_of_many_parts_is_fine():
+    s = Chain(tuple(Ramp(0.0, 1.0, 1 + i % 7) for i in range(20_000)))
+    assert lehr.loads(s.dumps()) == s

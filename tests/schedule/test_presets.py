@@ -1,0 +1,427 @@
+"""Presets against fractions, the papers' formulas, peers with random arguments, and tiny runs."""
+
+import itertools
+import math
+import random
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from oracles import FLOAT32, FLOAT64, near, torch_rates, values
+
+import lehr
+from lehr.schedule import Exponential, Ramp
+
+SEEDS = range(5)
+
+
+# Cycles.
+
+
+@pytest.mark.parametrize(("up", "down"), [(2.5, 2.0), (0.25, 0.5), (1.2, 3.4), (3, 4), (1, 1)])
+@pytest.mark.parametrize("per", ["cycle", "step"])
+def test_cyclical_by_fractions(up, down, per):
+    rise, fall = Fraction(str(up)), Fraction(str(down))
+
+    def scale(n):
+        return 1.0 / (1 + n)
+
+    s = lehr.cyclical(0.25, 1.25, up, down, scale, per)
+    plain = lehr.cyclical(0.25, 1.25, up, down)
+    for t in [*range(100), 10**6, 10**6 + 1]:
+        cycle = math.floor(t / (rise + fall))
+        gone = t - cycle * (rise + fall)
+        wave = float(gone / rise if gone < rise else 1 - (gone - rise) / fall)
+        assert plain(t) == pytest.approx(0.25 + wave, rel=FLOAT64)
+        factor = scale(cycle if per == "cycle" else t)
+        assert s(t) == pytest.approx(0.25 + wave * factor, rel=FLOAT64)
+    near(s(np.arange(100)), values(s, 100), 1e-15)
+
+
+def test_cyclical_is_the_family_of_smith():
+    halved = lehr.cyclical(0.1, 1.0, 7, scale=Exponential(1.0, 0.5, 1))
+    near(values(halved, 100), values(lehr.triangular2(0.1, 1.0, 7), 100), FLOAT64)
+    assert lehr.cyclical(0.1, 1.0, 7) == lehr.triangular(0.1, 1.0, 7)
+    by_step = lehr.cyclical(0.1, 1.0, 7, scale=Exponential(1.0, 0.9, 1), per="step")
+    near(values(by_step, 100), values(lehr.exp_range(0.1, 1.0, 7, 0.9), 100), FLOAT64)
+    epochs = lehr.cyclical(0.0, 1.0, "0.5 epochs", scale=Exponential(1.0, 0.5, 1))
+    assert epochs.resolve(steps_per_epoch=4)(np.arange(9)).tolist() == [
+        *(0, 0.5, 1, 0.5, 0, 0.25, 0.5, 0.25, 0)
+    ]
+
+
+def test_cyclical_in_a_graph():
+    jax = pytest.importorskip("jax")
+    s = lehr.cyclical(0.25, 1.25, 2.5, 2.25, Exponential(1.0, 0.5, 1))
+    t = np.r_[0:300, 2**24 - 50 : 2**24 + 50]
+    near(jax.jit(s)(t.astype(np.int32)), [s(int(i)) for i in t], FLOAT32)
+
+
+# Formulas of the papers and of peers that are not installed (SCHEDULES.md 2).
+
+
+def draws(seed: int):
+    r = random.Random(seed)
+    return r, r.uniform(1e-3, 2.0), r.randint(20, 400)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_timms_tanh_brought_to_its_ends(seed):
+    r, peak, n = draws(seed)
+    floor = peak * r.random()
+
+    def timm(u):
+        return floor + 0.5 * (peak - floor) * (1 - math.tanh(-7 * (1 - u) + 3 * u))
+
+    high, low = timm(0.0), timm(1.0)
+    wanted = [
+        floor + (peak - floor) * (timm(min(t / n, 1.0)) - low) / (high - low) for t in range(n + 5)
+    ]
+    near(values(lehr.tanh(peak, n, floor), n + 5), wanted, FLOAT64)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_timms_k_decay_and_polynomial(seed):
+    r, peak, n = draws(seed)
+    floor, k, power = peak * r.random(), r.uniform(0.3, 4), r.uniform(0.3, 4)
+    past = [min(t / n, 1.0) ** k for t in range(n + 5)]
+    wanted = [floor + (peak - floor) * (0.5 + 0.5 * math.cos(math.pi * u)) for u in past]
+    near(values(lehr.k_decay(peak, n, k, floor), n + 5), wanted, FLOAT64)
+    wanted = [floor + (peak - floor) * (1 - u) ** power for u in past]
+    got = values(Ramp(peak, floor, n, f"linear^{k!r}", power), n + 5)
+    near(got[:n], wanted[:n], 1e-10 if power < 1 else FLOAT64)  # the formula's own cancellation
+    assert got[n:] == [floor] * 5
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_rex(seed):
+    r, peak, n = draws(seed)
+    floor = peak * r.random()
+    past = [min(t / n, 1.0) for t in range(n + 5)]
+    wanted = [floor + (peak - floor) * (1 - u) / (1 - u / 2) for u in past]
+    near(values(lehr.rex(peak, n, floor), n + 5), wanted, FLOAT64)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_noam_and_inverse_square_root(seed):
+    r, peak, warmup = draws(seed)
+    model = r.choice([64, 512, 1000])
+    at = [*range(3 * warmup), 10**6]
+    wanted = [0.7 * model**-0.5 * min(max(t, 1) ** -0.5, max(t, 1) * warmup**-1.5) for t in at]
+    near([lehr.noam(model, warmup, 0.7)(t) for t in at], wanted, FLOAT64)
+    # transformers: t / w, then sqrt(timescale / (t + timescale - w))
+    for scale in (warmup, 3 * warmup + 1):
+        wanted = [
+            peak * (t / warmup if t < warmup else math.sqrt(scale / (t + scale - warmup)))
+            for t in at
+        ]
+        near([lehr.inverse_sqrt(peak, warmup, timescale=scale)(t) for t in at], wanted, FLOAT64)
+
+
+DECAYS = {
+    "1-sqrt": lambda p: 1 - math.sqrt(p),
+    "linear": lambda p: 1 - p,
+    "cosine": lambda p: 0.5 + 0.5 * math.cos(math.pi * p),
+}
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("curve", DECAYS)
+def test_transformers_warmup_stable_decay(curve, seed):
+    r, peak, n = draws(seed)
+    low, warmup, cooldown = r.random(), r.randint(1, n // 3), r.randint(1, n // 2)
+
+    def factor(t):  # with min_lr_ratio, on which its warm-up stands too
+        if t < warmup:
+            return low + (1 - low) * t / warmup
+        if t < n - cooldown:
+            return 1.0
+        return low + (1 - low) * DECAYS[curve](min(1.0, (t - n + cooldown) / cooldown))
+
+    s = lehr.wsd(peak, warmup, cooldown, n, curve, floor=peak * low, start=peak * low)
+    near(values(s, n + 9), [peak * factor(t) for t in range(n + 9)], FLOAT64)
+
+
+@pytest.mark.parametrize("curve", ["1-sqrt", "linear", "cosine"])
+def test_wsd_with_a_warmup_in_steps_is_one_trunk_for_runs_of_all_lengths(curve):
+    s = lehr.wsd(1.0, 7, "20%", curve=curve, floor=0.1, start=0.2)
+    runs = {n: s.resolve(steps=n) for n in (30, 57, 200)}
+    for n, run in runs.items():
+        known = lehr.wsd(1.0, 7, "20%", steps=n, curve=curve, floor=0.1, start=0.2)
+        assert [run(t) for t in range(n + 3)] == [known(t) for t in range(n + 3)]
+    trunk = [[run(t) for t in range(24)] for run in runs.values()]
+    assert trunk[0] == trunk[1] == trunk[2]
+    assert lehr.loads(s.dumps()) == s
+
+
+def test_wsd_over_a_run_and_with_a_stable_phase_that_moves():
+    s = lehr.wsd(1.0, "5%", "20%", floor=0.1).resolve(steps=200)
+    assert s.length == 200
+    assert [s(t) for t in (0, 5, 10, 160, 170, 200)] == [0, 0.5, 1, 1, 0.55, 0.1]
+    assert lehr.wsd(1.0, "5%", "20%", steps=200, floor=0.1) == s
+    stable = lehr.inverse_time(1.0, 10, power=0.5)
+    s = lehr.wsd(1.0, 10, 20, steps=60, stable=stable, curve="linear", power=2.0)
+    assert [s(t) for t in (10, 25, 40)] == [1.0, stable(15), 0.5]
+    assert s(50) == 0.5 * 0.25
+    assert s(60) == 0.0
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_allennlps_slanted_triangle(seed):
+    r, peak, n = draws(seed)
+    cut_frac, ratio = r.uniform(0.05, 0.9), r.uniform(1, 64)
+    cut = int(n * cut_frac)
+    wanted = []
+    for t in range(n + 1):
+        p = t / cut if t < cut else 1 - (t - cut) / (n - cut)
+        wanted.append(peak * (1 + p * (ratio - 1)) / ratio)
+    near(values(lehr.slanted_triangular(peak, n, cut_frac, ratio), n + 1), wanted, FLOAT64)
+
+
+# PyTorch with random arguments.
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_torch_agrees_on_random_arguments(seed):
+    r, peak, n = draws(seed)
+    floor, gamma, size = peak * r.random(), r.uniform(0.1, 1), r.randint(1, 30)
+    power, growth = r.uniform(0.3, 4), r.choice([1, 2, 3])
+    at = tuple(sorted(r.sample(range(1, n), 4)))
+    up, down = r.choice([(3, 7), (12, 5), (2.5, 4), (1, 9)])
+    pairs = [
+        (lehr.step_decay(peak, gamma, size), lambda m, o: m.StepLR(o, size, gamma)),
+        (lehr.multi_step(peak, gamma, at), lambda m, o: m.MultiStepLR(o, at, gamma)),
+        (lehr.polynomial(peak, n, power=power), lambda m, o: m.PolynomialLR(o, n, power)),
+        (
+            lehr.cosine_restarts(peak, size, growth, floor=floor),
+            lambda m, o: m.CosineAnnealingWarmRestarts(o, size, growth, floor),
+        ),
+        (
+            lehr.cyclical(floor, peak, up, down),
+            lambda m, o: m.CyclicLR(o, floor, peak, up, down, cycle_momentum=False),
+        ),
+        (
+            lehr.cyclical(floor, peak, up, down, lambda cycle: 1 / (1.0 + cycle)),
+            lambda m, o: m.CyclicLR(
+                o,
+                *(floor, peak, up, down),
+                scale_fn=lambda cycle: 1 / cycle,  # counted from 1
+                scale_mode="cycle",
+                cycle_momentum=False,
+            ),
+        ),
+    ]
+    for s, make in pairs:
+        near(values(s, 2 * n), torch_rates(2 * n, make, peak), FLOAT64)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("curve", ["linear", "cosine"])
+def test_torch_one_cycle_of_three_phases_is_ours_one_step_shorter(curve, seed):
+    r, peak, _ = draws(seed)
+    n, rise = 10 * r.randint(3, 30), r.choice([0.1, 0.3, 0.4])
+
+    def make(m, o):
+        return m.OneCycleLR(
+            o,
+            peak,
+            total_steps=n,
+            pct_start=rise,
+            three_phase=True,
+            anneal_strategy=curve[:3] if curve == "cosine" else curve,
+        )
+
+    top, back, last = round(rise * n) - 1, round(2 * rise * n) - 2, n - 1
+    p = lehr.one_cycle(
+        peak,
+        last,
+        final=peak / 25 / 1e4,
+        rise=top / last,
+        tail=(last - back) / last,
+        momentum=(0.95, 0.85),
+        curve=curve,
+    )
+    near(values(p.lr, n), torch_rates(n, make), FLOAT64)
+    near(values(p.momentum, n), torch_rates(n, make, name="momentum"), FLOAT64)
+
+
+def test_torchs_linear_one_cycle_goes_negative_after_its_end_and_ours_holds():
+    def make(m, o):
+        return m.OneCycleLR(o, 1.0, total_steps=100, anneal_strategy="linear")
+
+    assert torch_rates(101, make)[-1] < -0.01  # torch's fault: the documented loop ends there
+    s = lehr.one_cycle(1.0, 99, curve="linear").lr
+    assert min(values(s, 200)) == s(99) == s(150) == 0.0
+
+
+def test_one_cycle_of_the_book():
+    p = lehr.one_cycle(1.0, 1000, start=0.1, final=0.001, rise=0.45, tail=0.1, curve="linear")
+    near(
+        [p.lr(t) for t in (0, 225, 450, 675, 900, 950, 1000)],
+        [0.1, 0.55, 1, 0.55, 0.1, 0.0505, 0.001],
+        1e-15,
+    )
+    assert [p.momentum(t) for t in (0, 450, 900, 1000)] == [0.95, 0.85, 0.95, 0.95]
+    for length, run in ((None, {"steps": 400}), ("4 epochs", {"steps_per_epoch": 100})):
+        whole = lehr.one_cycle(1.0, length, rise=0.45, tail=0.1)
+        assert whole.resolve(**run) == lehr.one_cycle(1.0, 400, rise=0.45, tail=0.1)
+
+
+def test_optax_linear_one_cycle():
+    optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+    peer = optax.linear_onecycle_schedule(200, 0.5, 0.3, 0.85, 25.0, 1e4)
+    p = lehr.one_cycle(0.5, 200, rise=0.3, tail=0.15, final=0.5 / 25 / 1e4, curve="linear")
+    wanted = jax.vmap(peer)(np.arange(220))
+    near(p.lr(np.arange(220)), wanted, FLOAT32)
+
+
+# Runs of 1 to 50 steps with arguments at the edges: (what is made of n steps, floor, peak, last).
+
+TINY = {
+    "linear": lambda n, f, e: (lehr.linear(1.0, f, n), f, f),
+    "polynomial": lambda n, f, e: (lehr.polynomial(1.0, n, f, (0.1, 1.0, 8.0)[e]), f, f),
+    "cosine": lambda n, f, e: (lehr.cosine(1.0, n, f, (0.1, 1.0, 8.0)[e]), f, f),
+    "k_decay": lambda n, f, e: (lehr.k_decay(1.0, n, (0.01, 1.0, 9.0)[e], f), f, f),
+    "rex": lambda n, f, e: (lehr.rex(1.0, n, f), f, f),
+    "tanh": lambda n, f, e: (lehr.tanh(1.0, n, f), f, f),
+    "exponential": lambda n, f, e: (lehr.exponential(1.0, (1e-300, 0.5, 1)[e], n), 0.0, None),
+    "inverse_time": lambda n, f, e: (lehr.inverse_time(1.0, n, (0.01, 1, 99)[e]), 0.0, None),
+    "step_decay": lambda n, f, e: (lehr.step_decay(1.0, (1e-300, 0.5, 1)[e], n), 0.0, None),
+    "multi_step": lambda n, f, e: (
+        lehr.multi_step(1.0, 0.5, [*range(1, n)][:9]),
+        0.0,
+        0.5 ** min(n - 1, 9),
+    ),
+    "piecewise": lambda n, f, e: (lehr.piecewise((0, n), (1.0, f), "cosine"), f, f),
+    "warmup": lambda n, f, e: (lehr.warmup(1.0, n, f, ("linear", "cosine", "sqrt")[e]), f, 1.0),
+    "inverse_sqrt": lambda n, f, e: (lehr.inverse_sqrt(1.0, n, 0.0), 0.0, None),
+    "noam": lambda n, f, e: (lehr.noam(1, n, n**0.5), 0.0, None),
+    "flat_cosine": lambda n, f, e: (lehr.flat_cosine(1.0, (1, (n + 1) // 2, n)[e], n, f), f, f),
+    "wsd": lambda n, f, e: (
+        lehr.wsd(
+            1.0, (1, (n + 2) // 3, 1)[e], (1, (n + 2) // 3, max(1, n - 2))[e], n, floor=f, start=f
+        ),
+        f,
+        f,
+    ),
+    "wsd of a run": lambda n, f, e: (
+        lehr.wsd(1.0, "20%", "30%", floor=f, start=f).resolve(n),
+        f,
+        f,
+    ),
+    "slanted_triangular": lambda n, f, e: (
+        lehr.slanted_triangular(1.0, n, (1e-9, 0.5, 1 - 1e-9)[e], 32.0),
+        1 / 32,
+        1 / 32,
+    ),
+    "cosine_restarts": lambda n, f, e: (
+        lehr.cosine_restarts(1.0, n, (0.5, 1.0, 10.0)[e], 0.5, f, cycles=3),
+        f,
+        f,
+    ),
+    "cosine_restarts, endless": lambda n, f, e: (
+        lehr.cosine_restarts(1.0, n, (1.3, 1.0, 10.0)[e], (1, 1e-9, 0.5)[e], f),
+        f,
+        None,
+    ),
+    "cosine_restarts, warm": lambda n, f, e: (
+        lehr.cosine_restarts(1.0, n, (0.5, 1.0, 2.0)[e], 1.0, f, 3, max(n - 1, 0)),
+        f,
+        f,
+    ),
+    "cosine_restarts, real": lambda n, f, e: (
+        lehr.cosine_restarts(1.0, n / 4, (1.5, 1.0, 0.75)[e], 0.5, f, cycles=4),
+        f,
+        f,
+    ),
+    "cyclical": lambda n, f, e: (
+        lehr.cyclical(f, 1.0, n / 8, (n, 1, 0.25)[e], Exponential(1.0, 0.5, 1)),
+        f,
+        None,
+    ),
+    "polynomial_cycles": lambda n, f, e: (
+        lehr.polynomial_cycles(1.0, n, (1, 2, 5)[e], f, (0.5, 1.0, 3.0)[e]),
+        f,
+        f,
+    ),
+    "warmup_untuned": lambda n, f, e: (
+        lehr.warmup_untuned(1.0, (0.0, 0.5, 1 - 1 / n / 2)[e]),
+        0.0,
+        1.0,
+    ),
+    "warmup_untuned, exponential": lambda n, f, e: (
+        lehr.warmup_untuned(1.0, (0.0, 0.5, 1 - 1 / n / 2)[e], "exponential"),
+        0.0,
+        None,
+    ),
+    "warmup_radam": lambda n, f, e: (
+        lehr.warmup_radam(1.0, (0.6 + 0.3 / n, 0.9, 1 - 1e-4 / n)[e]),
+        0.0,
+        None,
+    ),
+    "triangular": lambda n, f, e: (lehr.triangular(f, 1.0, n), f, None),
+    "triangular2": lambda n, f, e: (lehr.triangular2(f, 1.0, n), f, None),
+    "exp_range": lambda n, f, e: (lehr.exp_range(f, 1.0, n, (1e-300, 0.9, 1)[e]), f, None),
+    "one_cycle": lambda n, f, e: (
+        lehr.one_cycle(1.0, n, start=f, final=f / 2, rise=(0.001, 0.3, 0.999)[e]).lr,
+        f / 2,
+        f / 2,
+    ),
+    "one_cycle, three phases": lambda n, f, e: (
+        lehr.one_cycle(1.0, n, start=f, final=f / 2, rise=(0.001, 0.45, 0.9)[e], tail=0.0999).lr,
+        f / 2,
+        f / 2,
+    ),
+    "table": lambda n, f, e: (lehr.table([1.0] * n + [f]), f, f),
+}
+
+
+PRESET_MODULES = ("cycles", "plans", "presets", "restarts", "warmups")
+
+
+def test_every_preset_is_in_the_tiny_runs():
+    presets = {n for m in PRESET_MODULES for n in lehr._NAMES[f"lehr.schedule.{m}"]}
+    here = {name.partition(",")[0].partition(" ")[0] for name in TINY}
+    assert here == presets - {"constant", "from_function"} | {"one_cycle"}
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_runs_of_1_to_50_steps(name):
+    made, refused = 0, []
+    for n, floor, edge in itertools.product(range(1, 51), (0.0, 1e-3, 1.0), range(3)):
+        try:
+            s, low, last = TINY[name](n, floor, edge)
+        except ValueError as error:
+            refused.append((n, str(error)))
+            continue
+        made += 1
+        got = s(np.arange(4 * n + 3))
+        assert np.isfinite(got).all()
+        assert got.min() >= max(0.0, np.nextafter(low, -1))
+        assert got.max() <= 1.0 + 2**-52
+        assert got[: n + 3].tolist() == pytest.approx(values(s, n + 3), rel=0, abs=4 * 2.0**-52)
+        if last is not None:
+            end = s.length if isinstance(s.length, int) else n
+            assert s(end) == s(end + 1) == s(10**9) == last
+            if end <= 4 * n + 2:
+                assert (got[end:] == last).all()
+    assert made > 400
+    # too few steps for its phases: refused at construction
+    assert all(n < 6 and " must be " in message for n, message in refused)
+
+
+@pytest.mark.parametrize(
+    ("period", "power", "floor"), [(7, 1.0, 0.0), (10, 2.0, 0.1), (3, 0.5, 0.2)]
+)
+def test_polynomial_cycles_are_keras_polynomial_decay_with_cycle(period, power, floor):
+    """Keras's formula; at a horizon it gives the floor for one step, ours begins the new cycle."""
+    s = lehr.polynomial_cycles(1.0, period, cycles=6, floor=floor, power=power)
+    for t in range(1, 6 * period):
+        horizon = period * math.ceil(t / period)
+        if t == horizon:
+            i = t // period
+            height = 1 - i / (i + 1)
+        else:
+            height = 1 - t / horizon
+        assert s(t) == pytest.approx(floor + (1 - floor) * height**power, rel=1e-12)
+    assert s(6 * period) == s(10**6) == floor

@@ -1,0 +1,178 @@
+"""A study as a YAML file: the same as the Python objects, and what is wrong with it, by line."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+import lehr
+from lehr.study import Arm, Study, load_study
+from lehr.study.yaml import dump_study, study_of
+
+FULL = """
+task: toys:optional
+options: {spread: 0.2}
+arms:
+  fixed: {preset: constant, value: tune}
+  one-cycle: {preset: one-cycle, peak: tune}
+  triangle: {preset: triangular2, low: 0.1, high: tune, half_cycle: 1 epoch}
+  flat: {preset: flat-cosine, peak: tune, flat: 80%, tune: constant}
+  short: warmup(0.1, 5%) then cosine(0.1)
+  number: 0.01
+  json: {policy: {lehr: 1, kind: policy, lr: {kind: constant, value: 1.0}}, tune: constant}
+  other: {policy: one-cycle(1.0), tune: one-cycle, optimizer: adam}
+epochs: [2, 4]
+seeds: 6
+tuning_seeds: 2
+peaks: 3
+metric: loss
+mode: min
+judge: best
+target: 0.25
+stop_early: true
+storage: elsewhere
+"""
+
+
+def read(tmp_path: Path, text: str) -> Study:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    return load_study(path)
+
+
+def wanted() -> Study:
+    arms = {
+        "fixed": Arm(lehr.constant(1.0), tune="constant"),
+        "one-cycle": Arm(lehr.one_cycle(1.0), tune="one-cycle"),
+        "triangle": Arm(lehr.triangular2(0.1, 1.0, "1 epoch"), tune="cyclical"),
+        "flat": Arm(lehr.flat_cosine(1.0, "80%"), tune="constant"),
+        "short": Arm(lehr.warmup(0.1, "5%").then(lehr.cosine(0.1))),
+        "number": Arm(0.01),
+        "json": Arm(1.0, tune="constant"),
+        "other": Arm(lehr.one_cycle(1.0), tune="one-cycle", optimizer="adam"),
+    }
+    return Study(
+        "toys:optional",
+        arms,
+        options={"spread": 0.2},
+        epochs=(2, 4),
+        seeds=6,
+        tuning_seeds=2,
+        peaks=3,
+        metric="loss",
+        mode="min",
+        judge="best",
+        target=0.25,
+        stop_early=True,
+        storage="elsewhere",
+    )
+
+
+def test_a_file_means_the_same_as_the_objects(tmp_path: Path) -> None:
+    study = read(tmp_path, FULL)
+    assert study == wanted()
+    assert os.fspath(study.storage) == "elsewhere"
+
+
+def test_a_written_file_reads_as_the_same_study(tmp_path: Path) -> None:
+    assert read(tmp_path, dump_study(wanted())) == wanted()
+    short = Study("toys:toy", {"a": 0.1}, steps=20)
+    assert read(tmp_path, dump_study(short)) == short
+    assert study_of(wanted().to_dict(), "x").to_dict() == wanted().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("text", "messages"),
+    [
+        ("arms: {a: 0.1}\n", [r"study\.yaml: task must be given"]),
+        ("task: toys:toy\n", [r"study\.yaml: arms must be given"]),
+        (
+            "task: toys:toy\nepoch: 3\narms:\n  a: 0.1\n",
+            [r"study\.yaml:2: epoch must be one of task, arms, epochs, steps, .*storage"],
+        ),
+        (
+            "task: toys:toy\narms: {a: 0.1}\nseeds: one\nmode: up\n",
+            [r"yaml:3: seeds: .*valid integer, got 'one'", r"yaml:4: mode: .*'max' or 'min'"],
+        ),
+        (
+            "task: toys:toy\narms: {a: 0.1}\nepochs: [4, 2]\n",
+            [r"yaml:3: epochs must be a whole number or several, rising, got \[4, 2\]"],
+        ),
+        (
+            "task: toys:toy\narms: {a: 0.1}\nepochs: 0\n",
+            [r"yaml:3: epochs must be a whole number >= 1, got 0"],
+        ),
+        (
+            "task: toys:toi\narms: {a: 0.1}\n",
+            [r"yaml: function of toys must be one of .*; did you mean toy"],
+        ),
+        (
+            "task: digit-mlp\narms: {a: 0.1}\n",
+            [r"yaml:1: task must be one of .*; did you mean digits-mlp"],
+        ),
+        (
+            "task: toys:toy\narms:\n  a: cosin(0.1)\n  b: {preset: one-cyle, peak: tune}\n",
+            [
+                r"yaml:3: arms\.a: policy must be one of .*did you mean cosine",
+                r"yaml:4: arms\.b: preset must be one of .*did you mean one-cycle",
+            ],
+        ),
+        (
+            "task: toys:toy\narms:\n  a: {policy: 0.1, tun: constant}\n",
+            [r"yaml:3: arms\.a: field of an arm must be one of .*did you mean tune"],
+        ),
+        (
+            "task: toys:toy\narms:\n  a: {preset: cosine, peek: tune}\n",
+            [r"yaml:3: arms\.a: argument of cosine must be one of .*did you mean peak"],
+        ),
+        (
+            "task: toys:toy\narms:\n  a: {preset: cosine, policy: 0.1}\n",
+            [r"yaml:3: arms\.a: arm must be a policy or a preset"],
+        ),
+        (
+            "task: toys:toy\narms:\n  a:\n    policy: 1.0\n    tune: always\n",
+            [r"yaml:5: arms\.a\.tune: .*'constant', 'one-cycle' or 'cyclical', got 'always'"],
+        ),
+        (
+            "task: toys:toy\narms: {a: 0.1}\noptions: {size: 3}\n",
+            [r"yaml:3: options of toys:toy must be those of its function"],
+        ),
+        (
+            "task: toys:toy\narms:\n  a: 0.1\n  a: 0.2\nseeds: 2\nseeds: 3\n",
+            [r"yaml:6: seeds must be given once", r"yaml:4: a must be given once"],
+        ),
+        ("task: [1\n", [r"study file must be YAML, got .*study\.yaml'; .*line 2"]),
+        ("- task\n", ["study file must be a mapping with task and arms"]),
+    ],
+)
+def test_each_fault_names_line_field_and_what_may_be(
+    text: str, messages: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match=messages[0]) as caught:
+        read(tmp_path, text)
+    assert len(str(caught.value).splitlines()) == len(messages)
+    for message in messages[1:]:
+        assert caught.match(message)
+
+
+def test_words_are_numbers_and_lists_are_lists(tmp_path: Path) -> None:
+    study = read(
+        tmp_path,
+        "task: toys:toy\ntarget: 1e-3\narms:\n"
+        "  a: {preset: one-cycle, peak: 1e-2, momentum: [0.9, 0.8]}\n"
+        "  b: {preset: one-cycle, peak: 1e-2, momentum: null}\n",
+    )
+    assert study.target == 0.001
+    assert study.arms["a"].policy == lehr.one_cycle(0.01, momentum=[0.9, 0.8])
+    assert study.arms["b"].policy == lehr.one_cycle(0.01, momentum=None)
+
+
+def test_a_task_beside_the_file_is_found(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_file.py").write_text("from toys import toy\n")
+    study = read(tmp_path, "task: beside_the_file:toy\narms: {a: 0.1}\n")
+    assert study.task == "beside_the_file:toy"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"study file must be a file that can be read, got .*none"):
+        load_study(tmp_path / "none.yaml")

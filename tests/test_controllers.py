@@ -1,0 +1,484 @@
+"""Controllers: by hand, and beside torch's, Keras's, optax's and Hugging Face's."""
+
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import controllers
+
+from lehr import Greedy, Plateau
+from lehr.controllers import State, is_best, reduced
+
+
+def states(control, metrics, state=None) -> list[State]:
+    state, seen = control.init() if state is None else state, []
+    for metric in metrics:
+        state = control.update(state, metric)
+        seen.append(state)
+    return seen
+
+
+def factors(control, metrics, state=None) -> list[float]:
+    return [after.factor for after in states(control, metrics, state)]
+
+
+def test_plateau_by_hand():
+    plateau = Plateau(factor=0.5, patience=2, threshold=0.0)
+    #          best  better  1    2=cut  1   better  1    2=cut
+    metrics = [1.00, 0.90, 0.90, 0.95, 0.90, 0.80, 0.80, 0.80]
+    assert factors(plateau, metrics) == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
+
+
+def test_plateau_cooldown_ignores_as_many_metrics_as_it_says():
+    plateau = Plateau(factor=0.5, patience=1, cooldown=2)
+    assert factors(plateau, [1.0] * 8) == [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125]
+    # a better metric during the cooldown is remembered
+    state = plateau.init()
+    for metric in (1.0, 1.0, 0.5):
+        state = plateau.update(state, metric)
+    assert state == State(factor=0.5, best=0.5, seen=3, resting=1)
+
+
+def test_plateau_floor_and_max_mode():
+    plateau = Plateau(factor=0.5, patience=1, floor=0.3, mode="max")
+    assert factors(plateau, [0.5, 0.6, 0.6, 0.6, 0.6]) == [1, 1, 0.5, 0.3, 0.3]
+    assert factors(replace(plateau, floor=1.0), [1.0] * 5) == [1.0] * 5
+
+
+def test_plateau_threshold_is_relative_to_the_best():
+    plateau = Plateau(factor=0.5, patience=1, threshold=0.25)
+    assert factors(plateau, [100.0, 76.0]) == [1, 0.5]  # 24 % better: not enough
+    assert factors(plateau, [100.0, 74.0]) == [1, 1]
+    assert factors(plateau, [-100.0, -124.0]) == [1, 0.5]
+    assert factors(plateau, [-100.0, -126.0]) == [1, 1]
+    upward = replace(plateau, mode="max")
+    assert factors(upward, [100.0, 124.0]) == [1, 0.5]
+    assert factors(upward, [100.0, 126.0]) == [1, 1]
+    assert factors(upward, [-100.0, -76.0]) == [1, 0.5]
+    assert factors(upward, [-100.0, -74.0]) == [1, 1]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("mode", ["min", "max"])
+def test_what_is_not_finite_never_improves_and_is_never_the_best(bad, mode):
+    plateau = Plateau(factor=0.5, patience=2, mode=mode)
+    assert factors(plateau, [bad] * 4) == [1, 0.5, 0.5, 0.25]
+    state = plateau.init()
+    for metric in (bad, 1.0, bad):
+        state = plateau.update(state, metric)
+    assert state == State(best=1.0, seen=1, waited=1)
+
+
+def test_an_absolute_threshold_is_in_the_metrics_unit():
+    plateau = Plateau(factor=0.5, patience=1, threshold=0.25, threshold_mode="absolute")
+    assert factors(plateau, [100.0, 99.5, 99.25]) == [1, 1, 0.5]  # by 0.25: not more than that
+    assert factors(plateau, [-100.0, -100.5]) == [1, 1]
+    assert factors(plateau, [0.0, -0.2]) == [1, 0.5]
+    assert factors(replace(plateau, mode="max"), [0.0, 0.2, 0.5]) == [1, 0.5, 0.5]
+    relative = replace(plateau, threshold_mode="relative")
+    assert factors(relative, [0.0, -1e-6]) == [1, 1]  # a share of nothing is nothing
+
+
+@pytest.mark.parametrize("cast", [float, np.float32, np.float64, np.array])
+def test_metrics_are_rounded_to_float32(cast):
+    plateau = Plateau(factor=0.5, patience=1, threshold=0.0)
+    assert factors(plateau, map(cast, [1.0, 1.0 - 1e-9])) == [1, 0.5]  # a tie there
+    assert factors(plateau, map(cast, [1.0, 1.0 - 1e-7])) == [1, 1]
+    assert states(plateau, [cast(0.1)])[0].best == float(np.float32(0.1))
+    halfway = 2.0**-24 * (1 + 2.0**-25)  # rounded after the sum it would not vanish
+    assert states(replace(plateau, average=2), map(cast, [1.0, halfway]))[1].best == 0.5
+    assert states(plateau, [1e39])[0] == State(waited=0, factor=0.5)  # infinite in float32
+
+
+def test_a_metric_at_the_threshold_is_judged_in_float32():
+    """By NumPy's float32, as every framework can: in float64 some would be judged otherwise."""
+    plateau = Plateau(factor=0.5, patience=1, threshold=math.pi / 10)
+    best = np.random.default_rng(1).random(500, np.float32)[:, None]
+    near = best * np.float32(1 - math.pi / 10) + best * np.arange(-3, 4, dtype=np.float32) * 2**-24
+    better = best - near > np.float32(math.pi / 10) * best
+    assert np.any(better != (best.astype(float) - near > math.pi / 10 * best.astype(float)))
+    ours = [
+        [factors(plateau, [b, m])[1] == 1 for m in row]
+        for (b,), row in zip(best, near, strict=True)
+    ]
+    np.testing.assert_array_equal(ours, better)
+
+
+def test_the_mean_of_several_metrics_counts_as_one():
+    plateau = Plateau(factor=0.5, patience=1, threshold=0.0, average=3)
+    #          mean 2.0          1.0            1.0, a tie     0.5
+    metrics = [1.0, 2.0, 3.0, 3.0, 0.0, 0.0, 0.0, 3.0, 0.0, 0.5, 0.5, 0.5]
+    assert factors(plateau, metrics) == [1] * 8 + [0.5] * 4
+    seen = states(plateau, metrics)
+    assert [state.seen for state in seen] == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
+    assert [state.count for state in seen] == [1, 2, 0] * 4
+    assert [state.total for state in seen[:4]] == [1, 3, 0, 3]
+    # one that is not finite spoils its mean, and no other
+    assert [state.seen for state in states(plateau, [math.nan, 1, 1, 1, 1, 1])][-1] == 1
+
+
+def test_what_is_seen_is_finite():
+    found = [state.seen for state in states(Plateau(), [math.nan, 0.0, math.inf, 1.0, -math.inf])]
+    assert found == [0, 1, 1, 2, 2]
+
+
+def test_what_drivers_ask_of_two_states():
+    plateau = Plateau(factor=0.5, patience=2, cooldown=1, floor=0.5, threshold=0.0)
+    metrics = [math.nan, 0.0, 0.0, -1.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0]
+    seen = [plateau.init(), *states(plateau, metrics)]
+    pairs = list(pairwise(seen))
+    best = [metric for metric, pair in zip(metrics, pairs, strict=True) if is_best(*pair)]
+    assert best == [0.0, -1.0, -2.0]  # the third came during the cooldown
+    assert [i for i, pair in enumerate(pairs) if reduced(*pair)] == [5]  # later: at the floor
+
+
+def test_a_factor_that_a_person_set_is_never_moved_the_wrong_way():
+    low, high = State(factor=0.1), State(factor=8.0)
+    assert factors(Plateau(patience=1, floor=0.25), [1.0, 1.0], low) == [0.1, 0.1]
+    greedy = Greedy(patience=1, floor=0.25, ceiling=4.0)
+    assert factors(greedy, [3.0, 2.0, 1.0], high) == [8, 8, 8]
+    assert factors(greedy, [1.0, 1.0], high) == [8, 4]
+
+
+# Greedy.
+
+
+def test_greedy_by_hand():
+    greedy = Greedy(factor=0.5, patience=2, threshold=0.0, ceiling=4.0, floor=0.25)
+    #          1    raise  1    raise ceiling     bad  lower
+    metrics = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.5, *[0.5] * 8, 0.4, 0.5, 0.4]
+    wanted = [1, 2, 2, 4, 4, 4, 4, 2, 2, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]
+    assert factors(greedy, metrics) == wanted
+    assert factors(replace(greedy, mode="max"), [-m for m in metrics]) == wanted
+
+
+def test_greedy_rests_after_a_change_and_counts_nothing_then():
+    greedy = Greedy(factor=0.5, patience=1, threshold=0.0, cooldown=2)
+    assert factors(greedy, [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]) == [2, 2, 2, 4, 4, 4]
+    assert factors(greedy, [6.0, 6.0, 6.0, 6.0]) == [2, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "match"),
+    [
+        (lambda: Greedy(ceiling=0.5), ValueError, "ceiling must be a number at least 1, got 0.5"),
+        (lambda: Greedy(factor=2.0), ValueError, "factor must be a number above 0 and below 1"),
+        (lambda: Greedy(average=0), ValueError, "average must be a whole number >= 1, got 0"),
+        (lambda: Plateau(average=1.5), TypeError, "average must be a whole number >= 1, got 1.5"),
+        (
+            lambda: Plateau(threshold_mode="rel"),
+            ValueError,
+            "threshold_mode must be one of relative, absolute, got 'rel'; did you mean relative",
+        ),
+        (lambda: Plateau(restore_best=1), TypeError, "restore_best must be True or False, got 1"),
+    ],
+)
+def test_what_cannot_be_is_refused(make, error, match):
+    with pytest.raises(error, match=match):
+        make()
+
+
+# Any controller.
+
+
+# Sums and differences of these are exact in float32 and float64: ties are ties to everyone.
+grid = st.integers(-128, 128).map(lambda n: n / 64)
+positive = st.integers(1, 128).map(lambda n: n / 64)
+rough = st.floats(-2.0, 2.0, width=32, allow_subnormal=False)
+
+
+def streams(values):
+    return st.lists(st.one_of(values, st.sampled_from([0.5, 1.0, math.nan])), max_size=60)
+
+
+@given(controllers, streams(rough), st.integers(0, 60))
+def test_the_state_is_all_that_is_remembered(control, metrics, cut):
+    whole = [control.init(), *states(control, metrics)]
+    cut = min(cut, len(metrics))
+    saved = json.dumps(vars(whole[cut]))
+    rest = states(control, metrics[cut:], State(**json.loads(saved)))
+    assert repr(rest) == repr(whole[cut + 1 :])  # a total may be NaN
+    assert all(control.floor <= s.factor <= getattr(control, "ceiling", 1.0) for s in whole)
+
+
+@given(controllers, streams(rough))
+def test_maximizing_is_minimizing_the_negative(control, metrics):
+    other = replace(control, mode={"min": "max", "max": "min"}[control.mode])
+    assert factors(control, metrics) == factors(other, [-m for m in metrics])
+
+
+EXAMPLES = [
+    Plateau(factor=0.5, patience=2),
+    Plateau(factor=0.5, patience=1, cooldown=3, floor=0.125, mode="max", threshold=0.1),
+    Plateau(factor=0.5, patience=3, average=3, threshold_mode="absolute", threshold=0.01),
+    Plateau(factor=0.25, patience=2, cooldown=1, average=2, threshold=0.3),
+    Greedy(factor=0.5, patience=2, ceiling=4.0, floor=0.125),
+    Greedy(factor=0.5, patience=1, cooldown=2, average=4, threshold=0.0, mode="max"),
+    Greedy(factor=0.7, patience=1, cooldown=1, threshold=1e-3, threshold_mode="absolute"),
+]
+
+
+@pytest.mark.parametrize("control", EXAMPLES)
+def test_jax_decides_alike_inside_jit_and_scan(control):
+    jax = pytest.importorskip("jax")
+    random = np.random.default_rng(3)
+    metrics = random.normal(size=(200, 80)).astype(np.float32)
+    metrics[:100] *= np.linspace(1, 0.1, 80, dtype=np.float32)
+    odd = random.random(metrics.shape)
+    metrics = np.where(odd < 0.3, np.round(metrics, 1), metrics)  # ties
+    for i, bad in enumerate((math.nan, math.inf, -math.inf)):
+        metrics[(odd > 0.9 + 0.03 * i) & (odd < 0.93 + 0.03 * i)] = bad
+
+    def step(state, metric):
+        after = vars(control.update(State(**state), metric))
+        return after, after
+
+    def follow(stream):
+        begin = {name: jax.numpy.asarray(value) for name, value in vars(control.init()).items()}
+        return jax.lax.scan(step, begin, stream)[1]
+
+    found = jax.jit(jax.vmap(follow))(metrics)
+    wanted = [states(control, stream) for stream in metrics]
+    for name in vars(control.init()):
+        ours = np.array([[getattr(state, name) for state in row] for row in wanted])
+        if name == "factor":  # float64 in Python
+            assert len(np.unique(ours)) > 2
+            np.testing.assert_allclose(found[name], ours, rtol=0 if control.factor != 0.7 else 1e-6)
+        else:
+            np.testing.assert_array_equal(found[name], ours)
+
+
+# Beside the peers.
+
+
+def torch_factors(plateau: Plateau, metrics) -> list[float]:
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+        optimizer,
+        mode=plateau.mode,
+        factor=plateau.factor,
+        patience=plateau.patience - 1,  # torch waits for one metric more than it is told
+        threshold=plateau.threshold,
+        threshold_mode=plateau.threshold_mode[:3],
+        cooldown=plateau.cooldown,
+        min_lr=plateau.floor,
+        eps=0.0,
+    )
+    return stepped(scheduler, optimizer, metrics)
+
+
+def stepped(scheduler, optimizer, metrics):
+    seen = []
+    for metric in metrics:
+        scheduler.step(metric)
+        seen.append(optimizer.param_groups[0]["lr"])
+    return seen
+
+
+shared = {
+    "factor": st.sampled_from([0.5, 0.1]),
+    "patience": st.integers(1, 4),
+    "threshold": st.sampled_from([0.0, 2.0**-13, 0.125]),
+    "mode": st.sampled_from(["min", "max"]),
+    "floor": st.sampled_from([0.0, 0.2]),
+}
+cooldowns = st.integers(0, 3)
+
+
+@given(st.builds(Plateau, cooldown=cooldowns, **shared), streams(positive))
+def test_torch_decides_alike_on_positive_metrics(plateau, metrics):
+    assert factors(plateau, metrics) == torch_factors(plateau, metrics)
+
+
+absolute = st.just("absolute")
+
+
+@given(st.builds(Plateau, cooldown=cooldowns, threshold_mode=absolute, **shared), streams(grid))
+def test_torch_decides_alike_by_an_absolute_threshold(plateau, metrics):
+    assert factors(plateau, metrics) == torch_factors(plateau, metrics)
+
+
+@given(st.builds(Plateau, cooldown=cooldowns, **shared), streams(rough))
+def test_torch_decides_alike_on_any_metrics_without_a_threshold(plateau, metrics):
+    plateau = replace(plateau, threshold=0.0)
+    assert factors(plateau, metrics) == torch_factors(plateau, metrics)
+
+
+def test_torch_takes_a_worse_negative_metric_for_a_better_one_and_we_do_not():
+    plateau = Plateau(factor=0.5, patience=2, threshold=0.1)
+    worsening = [-1.0, -0.95, -0.92, -0.9]
+    # torch's fault: best * (1 - threshold) lies on the wrong side of a negative best
+    assert torch_factors(plateau, worsening) == [1, 1, 1, 1]
+    assert factors(plateau, worsening) == [1, 1, 0.5, 0.5]
+
+
+def test_torch_keeps_minus_infinity_for_its_best_and_we_do_not():
+    plateau, metrics = Plateau(factor=0.5, patience=2), [1.0, -math.inf, 0.9, 0.8, 0.7]
+    assert torch_factors(plateau, metrics) == [1, 1, 1, 0.5, 0.5]
+    assert factors(plateau, metrics) == [1, 1, 1, 1, 1]
+
+
+def hugging_face_factors(greedy: Greedy, metrics) -> list[float]:
+    torch = pytest.importorskip("torch")
+    optimization = pytest.importorskip("transformers.optimization")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    scheduler = optimization.GreedyLR(
+        optimizer,
+        mode=greedy.mode,
+        factor=greedy.factor,
+        patience=greedy.patience - 1,  # theirs waits for one metric more than it is told
+        threshold=greedy.threshold,
+        threshold_mode=greedy.threshold_mode[:3],
+        cooldown=greedy.cooldown,
+        warmup=greedy.cooldown,
+        min_lr=greedy.floor,
+        max_lr=greedy.ceiling,
+        eps=0.0,
+        reset_start=10**9,  # ours does not begin anew after a while at the floor
+    )
+    return stepped(scheduler, optimizer, metrics)
+
+
+ceilings = st.sampled_from([1.0, 3.0, 10.0])
+
+
+@given(st.builds(Greedy, ceiling=ceilings, **shared), streams(positive))
+def test_hugging_faces_greedy_decides_alike_on_positive_metrics(greedy, metrics):
+    assert factors(greedy, metrics) == hugging_face_factors(greedy, metrics)
+
+
+@given(st.builds(Greedy, ceiling=ceilings, threshold_mode=absolute, **shared), streams(grid))
+def test_hugging_faces_greedy_decides_alike_by_an_absolute_threshold(greedy, metrics):
+    assert factors(greedy, metrics) == hugging_face_factors(greedy, metrics)
+
+
+def test_hugging_faces_greedy_forgets_what_it_sees_in_a_cooldown_and_we_do_not():
+    greedy = Greedy(factor=0.5, patience=2, cooldown=1)
+    metrics = [1.0, 1.0, 1.0, 0.5, 0.9, 0.8]  # the 0.5 comes while both rest
+    assert hugging_face_factors(greedy, metrics) == [1, 1, 0.5, 0.5, 0.5, 1.0]
+    assert factors(greedy, metrics) == [1, 1, 0.5, 0.5, 0.5, 0.25]
+
+
+def optax_factors(plateau: Plateau, metrics: np.ndarray) -> np.ndarray:
+    """Return optax's for a table of streams."""
+    optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
+    threshold = {"relative": "rtol", "absolute": "atol"}[plateau.threshold_mode]
+    peer = optax.contrib.reduce_on_plateau(
+        plateau.factor,
+        plateau.patience,
+        **{"rtol": 0.0, "atol": 0.0, threshold: plateau.threshold},
+        cooldown=plateau.cooldown,
+        accumulation_size=plateau.average,
+        min_scale=plateau.floor,
+    )
+
+    def step(state, metric):
+        state = peer.update(1.0, state, value=metric)[1]
+        return state, state.scale
+
+    def follow(stream):
+        return jax.lax.scan(step, peer.init(jax.numpy.zeros(())), stream)[1]
+
+    return np.asarray(jax.jit(jax.vmap(follow))(metrics.astype(np.float32)))
+
+
+@pytest.mark.parametrize(
+    ("threshold_mode", "least"), [("relative", 1), ("absolute", -128)]
+)  # on negative metrics optax has torch's fault
+def test_optax_decides_alike(threshold_mode, least):
+    random = np.random.default_rng(5)
+    for patience, cooldown, average, floor in [(1, 0, 1, 0.0), (2, 2, 1, 0.125), (3, 1, 2, 0.0)]:
+        plateau = Plateau(
+            factor=0.5,
+            patience=patience,
+            threshold=0.125,
+            cooldown=cooldown,
+            floor=floor,
+            threshold_mode=threshold_mode,
+            average=average,
+        )
+        metrics = random.integers(least, 129, size=(200, 50)) / 64
+        metrics[random.random(metrics.shape) < 0.1] = math.nan
+        ours = [factors(plateau, stream) for stream in metrics]
+        assert len(np.unique(ours, axis=0)) > 20
+        np.testing.assert_array_equal(ours, optax_factors(plateau, metrics))
+
+
+def test_optax_takes_a_worse_negative_metric_for_a_better_one_and_we_do_not():
+    worsening = np.array([[-1.0, -0.95, -0.92, -0.9]])
+    plateau = Plateau(factor=0.5, patience=2, threshold=0.1)
+    assert optax_factors(plateau, worsening).tolist() == [[1, 1, 1, 1]]
+    assert factors(plateau, worsening[0]) == [1, 1, 0.5, 0.5]
+
+
+KERAS = """
+import json, sys, types
+from keras.callbacks import ReduceLROnPlateau
+
+def run(case):
+    options, metrics = case
+    optimizer = types.SimpleNamespace(learning_rate=1.0)
+    callback = ReduceLROnPlateau(monitor="m", **options)
+    callback.set_model(types.SimpleNamespace(optimizer=optimizer))
+    callback.on_train_begin()
+    seen = []
+    for epoch, metric in enumerate(metrics):
+        callback.on_epoch_end(epoch, {"m": metric})
+        seen.append(float(optimizer.learning_rate))
+    return seen
+
+print(json.dumps([run(case) for case in json.load(sys.stdin)]))
+"""
+
+
+def test_keras_decides_alike():
+    if not (importlib.util.find_spec("keras") and importlib.util.find_spec("jax")):
+        pytest.skip("Keras on JAX is not installed")
+    random = np.random.default_rng(7)
+    ours, cases = [], []
+    for i in range(200):
+        mode = ("min", "max")[i % 2]
+        cooldown = int(random.integers(0, 4))
+        plateau = Plateau(
+            factor=0.5,
+            patience=1 + i % 4,
+            threshold=(0.0, 0.25)[i // 100],
+            mode=mode,
+            cooldown=cooldown,
+            floor=0.125,
+            threshold_mode="absolute",
+        )
+        metrics = [0.3, *random.choice([-1.0, -0.5, 0.25, 0.5, 1.0, math.nan], 40).tolist()]
+        ours.append(factors(plateau, metrics))
+        # Keras ends a cooldown one metric early: of 2 it ignores 1, and of 1 it ignores none
+        their_cooldown = cooldown + 1 if cooldown else 0
+        options = {"factor": 0.5, "patience": plateau.patience, "mode": mode, "min_lr": 0.125}
+        options["min_delta"] = plateau.threshold
+        cases.append((options | {"cooldown": their_cooldown}, metrics))
+    improving = [math.nan, 1.0, 0.9, 0.8, 0.7]
+    cases.append(({"factor": 0.5, "patience": 2, "mode": "min"}, improving))
+    done = subprocess.run(
+        [sys.executable, "-c", KERAS],
+        input=json.dumps(cases),
+        capture_output=True,
+        text=True,
+        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert len({tuple(f) for f in ours}) > 20  # the streams do lead to different decisions
+    *theirs, after_nan = json.loads(done.stdout.splitlines()[-1])
+    assert ours == theirs
+    # Keras's fault: a NaN that comes first is its best for ever, and nothing improves on it
+    assert after_nan == [1, 1, 0.5, 0.5, 0.25]
+    assert factors(Plateau(factor=0.5, patience=2), improving) == [1, 1, 1, 1, 1]

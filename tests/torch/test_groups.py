@@ -1,0 +1,459 @@
+"""lehr.torch.Scheduler: several optimizers, any hyperparameter, factors, groups that come later."""
+
+import copy
+import io
+
+import pytest
+from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Muon, RMSprop
+from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, SequentialLR, StepLR
+from torch_toys import beta1, close, drive, momentum, named, weights
+
+import lehr
+import lehr.torch
+import torch
+
+FALL = lehr.linear(1.0, 0.0, 8)
+FALLS = [FALL(t) for t in range(8)]
+
+
+def net():
+    """A matrix for Muon and a bias for AdamW."""
+    torch.manual_seed(0)
+    return torch.nn.Linear(4, 3)
+
+
+def muon_and_adamw(model):
+    adamw = AdamW([{"params": [model.bias], "name": "bias"}], lr=0.1)
+    return [Muon([{"params": [model.weight], "name": "matrix"}], lr=0.1), adamw]
+
+
+def train(model, optimizers, scheduler, updates, first=0):
+    """Train on a line; return what both optimizers used in each update."""
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(1))
+    used = []
+    for i in range(first, first + updates):
+        batch = x[i * 4 % 64 :][:4]
+        loss = (model(batch) - batch[:, :3]).square().mean()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        loss.backward()
+        for optimizer in optimizers:
+            optimizer.step()
+        matrix, bias = (optimizer.param_groups[0] for optimizer in optimizers)
+        used.append((matrix["lr"], bias["lr"], matrix["momentum"], beta1(bias)))
+        scheduler.step()
+    return used
+
+
+def test_muon_and_adamw_follow_one_policy():
+    model = net()
+    optimizers = muon_and_adamw(model)
+    heat = lehr.linear(0.95, 0.85, 8)
+    rates = {"matrix": FALL * 0.02, "bias": FALL * 0.001}
+    policy = lehr.Policy(lr=rates, momentum=heat, others={"beta2": {"bias": heat}})
+    scheduler = lehr.torch.Scheduler(optimizers, policy)
+    assert scheduler.optimizer is optimizers[0]
+    used = train(model, optimizers, scheduler, 8)
+    assert used == [(0.02 * f, 0.001 * f, heat(t), heat(t)) for t, f in enumerate(FALLS)]
+    assert scheduler.get_last_lr() == [0.0, 0.0]
+    assert optimizers[1].param_groups[0]["betas"] == (0.85, 0.85)
+
+
+def test_several_optimizers_resume_exactly():
+    policy = lehr.Policy(lr=FALL * 0.01, momentum=lehr.linear(0.95, 0.85, 8))
+
+    def fresh():
+        model = net()
+        optimizers = muon_and_adamw(model)
+        return model, optimizers, lehr.torch.Scheduler(optimizers, policy)
+
+    whole = fresh()
+    train(*whole, 8)
+    for cut in range(1, 8):
+        before, after = fresh(), fresh()
+        train(*before, cut)
+        after[0].load_state_dict(before[0].state_dict())
+        after[2].load_state_dict(before[2].state_dict())
+        for mine, theirs in zip(after[1], before[1], strict=True):
+            mine.load_state_dict(theirs.state_dict())
+        train(*after, 8 - cut, first=cut)
+        assert torch.equal(after[0].weight, whole[0].weight)
+        assert torch.equal(after[0].bias, whole[0].bias)
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "read"),
+    [
+        (lambda p: SGD(p, lr=1.0, momentum=0.9), "dampening", lambda g: g["dampening"]),
+        (lambda p: Adam(p), "eps", lambda g: g["eps"]),
+        (lambda p: Adam(p), "beta2", lambda g: g["betas"][1]),
+        (lambda p: Adam(p), "beta1", beta1),
+        (lambda p: SGD(p, lr=1.0), "weight_decay", lambda g: g["weight_decay"]),
+        (lambda p: RMSprop(p), "alpha", lambda g: g["alpha"]),
+        (lambda p: Adadelta(p), "rho", lambda g: g["rho"]),
+        (lambda p: Adagrad(p), "lr_decay", lambda g: g["lr_decay"]),
+    ],
+)
+def test_any_hyperparameter_follows_the_policy(make, name, read):
+    optimizer, moves = make(weights()), lehr.linear(0.5, 0.25, 8)
+    named = {name: moves} if name == "weight_decay" else {"others": {name: moves}}
+    scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy(lr=0.1, **named))
+    assert drive(optimizer, scheduler, 8, read) == [moves(t) for t in range(8)]
+
+
+def test_dampening_reaches_the_update():
+    """Against the formula of SGD by hand."""
+    (weight,) = weights(dtype=torch.float64)
+    optimizer = SGD([weight], lr=1.0, momentum=0.5)
+    damp = lehr.linear(0.0, 0.8, 4)
+    policy = lehr.Policy(lr=0.1, others={"dampening": damp})
+    drive(optimizer, lehr.torch.Scheduler(optimizer, policy), 4)
+    buffer, moved = 1.0, 0.1  # torch's first buffer is the gradient, undamped
+    for t in range(1, 4):
+        buffer = 0.5 * buffer + (1 - damp(t))
+        moved += 0.1 * buffer
+    close(-weight.item(), moved)
+
+
+# Factors of each group's own values.
+
+
+@pytest.mark.parametrize("tensor", [False, True])
+def test_relative_multiplies_each_groups_own_values(tensor):
+    rate = torch.tensor if tensor else float
+    groups = [
+        {"params": weights(), "lr": rate(0.5), "weight_decay": 0.1},
+        {"params": weights(), "lr": rate(0.25), "weight_decay": 0.2, "betas": (0.5, 0.99)},
+    ]
+    optimizer = AdamW(groups, lr=9.0)
+    policy = lehr.Policy(lr=FALL, momentum=FALL * 0.75, weight_decay=FALL)
+    scheduler = lehr.torch.Scheduler(optimizer, policy, relative=True)
+    drive(optimizer, scheduler, 4)
+    assert [float(rate) for rate in scheduler.get_last_lr()] == [0.25, 0.125]
+    assert [beta1(group) for group in optimizer.param_groups] == [0.9 * 0.375, 0.5 * 0.375]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.1]
+
+
+@pytest.mark.parametrize("order", ["made after loading", "optimizer first", "scheduler first"])
+@pytest.mark.parametrize("tensor", [False, True])
+@pytest.mark.parametrize("cut", [1, 4])
+def test_relative_resumes_in_any_order(cut, tensor, order):
+    policy = lehr.Policy(lr=FALL, momentum=FALL * 0.75)
+
+    def fresh():
+        rate = torch.tensor(0.5) if tensor else 0.5
+        return SGD([{"params": weights()}], lr=rate, momentum=0.5)
+
+    def resumed(state):
+        optimizer = fresh()
+        if order == "made after loading":
+            optimizer.load_state_dict(state[0])
+        scheduler = lehr.torch.Scheduler(optimizer, policy, relative=True)
+        if order == "optimizer first":
+            optimizer.load_state_dict(state[0])
+        scheduler.load_state_dict(state[1])
+        if order == "scheduler first":
+            optimizer.load_state_dict(state[0])
+        return optimizer, scheduler
+
+    optimizer = fresh()
+    scheduler = lehr.torch.Scheduler(optimizer, policy, relative=True)
+    used = drive(optimizer, scheduler, cut)
+    file = io.BytesIO()
+    torch.save((optimizer.state_dict(), scheduler.state_dict()), file)
+    file.seek(0)
+    optimizer, scheduler = resumed(torch.load(file))
+    assert momentum(optimizer.param_groups[0]) == 0.5 * policy.momentum(cut)
+    used += drive(optimizer, scheduler, 8 - cut)
+    assert used == [0.5 * fall for fall in FALLS]
+
+
+@pytest.mark.parametrize(
+    ("lrs", "policy", "match"),
+    [
+        ((1.0, 0.0), FALL, r"lr of group 'g1' must be other than 0 for relative=True, got 0.0; "),
+        ((1.0, 1.0), lehr.Policy(FALL, FALL * 0.5), "momentum of group 'g0' must be other than 0"),
+        ((1.0, 1.0), lehr.Policy(FALL, None, FALL), "weight_decay of group 'g0' must be other "),
+        (
+            (1.0, 1.0),
+            lehr.Policy(FALL, others={"dampening": FALL}),
+            "dampening of group 'g0' .*; make the optimizer with a value .* leave relative out",
+        ),
+    ],
+)
+def test_relative_with_nothing_to_multiply_is_refused(lrs, policy, match):
+    groups = [
+        {"params": weights(), "lr": lr, "name": name}
+        for name, lr in zip(("g0", "g1"), lrs, strict=True)
+    ]
+    optimizer = SGD(groups)
+    with pytest.raises(ValueError, match=match):
+        lehr.torch.Scheduler(optimizer, policy, relative=True)
+    assert "initial_lr" not in optimizer.param_groups[0]
+    lehr.torch.Scheduler(optimizer, policy)
+
+
+def test_relative_leaves_a_group_without_weight_decay_without():
+    groups = [{"params": weights(), "weight_decay": 0.5}, {"params": weights()}]
+    optimizer = SGD(groups, lr=1.0)
+    policy = lehr.Policy(FALL, weight_decay=FALL)
+    lehr.torch.Scheduler(optimizer, policy, relative=True).step(4)
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.25, 0.0]
+
+
+@pytest.mark.parametrize("name", ["relative", "shared"])
+def test_a_word_is_no_flag(name):
+    with pytest.raises(TypeError, match=f"{name} must be True or False, got 'no'"):
+        lehr.torch.Scheduler(SGD(weights(), lr=1.0), FALL, **{name: "no"})
+
+
+def test_two_names_of_one_hyperparameter_are_refused():
+    policy = lehr.Policy(lr=0.1, momentum=0.9, others={"beta1": 0.5})
+    rule = r"policy must be of one name .* of Adam, got \['momentum', 'beta1'\]; they are the same"
+    with pytest.raises(ValueError, match=rule):
+        lehr.torch.Scheduler(Adam(weights()), policy)
+    adam = Adam([{"params": weights(), "name": "b"}])
+    sgd = SGD([{"params": weights(), "name": "a"}], lr=1.0)
+    apart = lehr.Policy(lr=0.1, momentum={"a": 0.9}, others={"beta1": {"b": 0.5}})
+    with pytest.raises(ValueError, match=r"the optimizer's \['a', 'b'\], got \['a'\]; missing: b;"):
+        lehr.torch.Scheduler([sgd, adam], apart)  # beta1 is a momentum
+    both = lehr.Policy(lr=0.1, momentum={"a": 0.9, "b": 0.5}, others={"beta2": {"b": 0.9}})
+    lehr.torch.Scheduler([sgd, adam], both)
+    assert adam.param_groups[0]["betas"] == (0.5, 0.9)
+
+
+def test_one_optimizer_twice_is_refused():
+    optimizer = SGD(weights(), lr=1.0)
+    rule = r"optimizer must be a list without the same one twice, got \['SGD', 'SGD'\]"
+    with pytest.raises(ValueError, match=rule):
+        lehr.torch.Scheduler([optimizer, optimizer], FALL)
+
+
+def test_relative_under_an_optimizer_state_that_nothing_drove():
+    """As when a checkpoint was written before the policy was thought of."""
+    loaded = SGD(weights(), lr=0.25, momentum=0.5)
+    optimizer = SGD(weights(), lr=1.0, momentum=0.5)
+    scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy(FALL, FALL * 0.5), relative=True)
+    optimizer.load_state_dict(loaded.state_dict())
+    scheduler.step(2)
+    assert scheduler.get_last_lr() == [0.25 * 0.75]
+    assert momentum(optimizer.param_groups[0]) == 0.5 * 0.375
+
+
+# Groups by index, and groups that come later.
+
+
+def test_groups_go_by_their_index_among_all_optimizers():
+    first = SGD([{"params": weights()}, {"params": weights(), "name": "head"}], lr=1.0)
+    second = Adam(weights())
+    policy = lehr.Policy(lr={0: FALL, "head": FALL * 0.5, 2: FALL * 0.25})
+    scheduler = lehr.torch.Scheduler([first, second], policy)
+    scheduler.step(4)
+    assert scheduler.get_last_lr() == [0.5, 0.25, 0.125]
+
+
+def test_names_that_torch_keeps_for_parameters_do_no_harm():
+    model = net()
+    optimizer = SGD(model.named_parameters(), lr=1.0)
+    assert drive(optimizer, lehr.torch.Scheduler(optimizer, lehr.Policy({0: FALL})), 8) == FALLS
+    with pytest.raises(ValueError, match=r"; it has lr, momentum, dampening, weight_decay$"):
+        lehr.torch.Scheduler(optimizer, lehr.Policy(lr=1.0, others={"nesterov": 1.0}))
+
+
+def thawed(policy, **options):
+    """Train a body for 3 updates, then add a head; return optimizer, scheduler and the weight."""
+    optimizer = named(1, dtype=torch.float64)
+    scheduler = lehr.torch.Scheduler(optimizer, policy, **options)
+    drive(optimizer, scheduler, 3)
+    (weight,) = weights(dtype=torch.float64)
+    optimizer.add_param_group({"params": [weight], "lr": 50.0, "name": "head"})
+    return optimizer, scheduler, weight
+
+
+@pytest.mark.parametrize(
+    ("policy", "options", "scale"),
+    [
+        (FALL, {}, 1.0),
+        (lehr.Policy(lr={"g0": FALL, "head": FALL * 0.5}), {"later": ["head"]}, 0.5),
+        (FALL, {"relative": True}, 50.0),
+    ],
+)
+def test_a_late_group_uses_the_policys_value_in_its_first_update(policy, options, scale):
+    optimizer, scheduler, weight = thawed(policy, **options)
+    drive(optimizer, scheduler, 1)
+    close(-weight.item(), scale * FALL(3))
+    drive(optimizer, scheduler, 2)
+    close(-weight.item(), scale * (FALL(3) + FALL(4) + FALL(5)))
+
+
+@pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
+def test_a_run_with_a_late_group_resumes(order):
+    policy = lehr.Policy(lr={"g0": FALL, "head": FALL * 0.5})
+    optimizer, scheduler, _ = thawed(policy, later=["head"])
+    drive(optimizer, scheduler, 2)
+    groups = [{"params": weights(dtype=torch.float64), "name": n} for n in ("g0", "head")]
+    fresh = SGD(groups, lr=1.0)
+    again = lehr.torch.Scheduler(fresh, policy)
+    if order == "optimizer first":
+        fresh.load_state_dict(optimizer.state_dict())
+    again.load_state_dict(scheduler.state_dict())
+    if order == "scheduler first":
+        fresh.load_state_dict(optimizer.state_dict())
+    assert drive(fresh, again, 3, group=1) == [0.5 * fall for fall in FALLS[5:]]
+
+
+def test_a_late_group_that_shares_a_tensor_has_the_base_it_was_made_with():
+    optimizer = SGD(weights(), lr=torch.tensor(2.0, dtype=torch.float64))
+    scheduler = lehr.torch.Scheduler(optimizer, FALL, relative=True)
+    drive(optimizer, scheduler, 4)
+    optimizer.add_param_group({"params": weights()})  # its rate is the tensor that we filled
+    assert drive(optimizer, scheduler, 2, group=1)[1] == 2.0 * FALL(5)
+
+
+def test_a_name_to_come_is_told_or_refused():
+    policy = lehr.Policy(lr={"g0": FALL, "head": FALL})
+    with pytest.raises(ValueError, match=r"got \['g0', 'head'\]; .* name those to come in later="):
+        lehr.torch.Scheduler(named(1), policy)
+    lehr.torch.Scheduler(named(1), policy, later=["head"])
+
+
+@pytest.mark.parametrize("policy", [FALL, lehr.Policy(lr={"g0": FALL, "head": FALL})])
+def test_a_group_to_come_that_the_policy_does_not_name_is_refused(policy):
+    with pytest.raises(ValueError, match=r"later must be groups that the policy .* got \['heda'\]"):
+        lehr.torch.Scheduler(named(1), policy, later=["heda"])
+
+
+def test_a_group_to_come_may_go_by_its_index():
+    optimizer = SGD(weights(), lr=1.0)
+    scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy({0: FALL, 1: FALL * 0.5}), later=[1])
+    drive(optimizer, scheduler, 2)
+    optimizer.add_param_group({"params": weights()})
+    drive(optimizer, scheduler, 2)
+    assert scheduler.get_last_lr() == [FALL(4), 0.5 * FALL(4)]
+    with pytest.raises(ValueError, match=r"later must be names with several .*got \[2\]; give the"):
+        lehr.torch.Scheduler([SGD(weights()), SGD(weights())], FALL, later=[2])
+    with pytest.raises(TypeError, match="later must be a list of groups, got 'head'"):
+        lehr.torch.Scheduler(SGD(weights()), FALL, later="head")
+
+
+def test_an_unknown_late_group_is_refused_at_its_first_update():
+    optimizer, *_ = thawed(lehr.Policy(lr={"g0": FALL}))
+    with pytest.raises(ValueError, match=r"groups of lr must be the optimizer's \['g0', 'head'\]"):
+        optimizer.step()
+
+
+# One driver for each optimizer.
+
+
+@pytest.mark.parametrize("first", [LambdaLR, lehr.torch.Scheduler])
+def test_an_optimizer_that_is_driven_is_refused(first):
+    optimizer = SGD(weights(), lr=1.0)
+    kept = first(optimizer, FALL)
+    rule = r"optimizer must be one that no other scheduler drives, got 'SGD .*shared=True"
+    with pytest.raises(ValueError, match=rule):
+        lehr.torch.Scheduler(optimizer, FALL)
+    with pytest.raises(ValueError, match=rule):
+        lehr.torch.Scheduler([Adam(weights()), optimizer], FALL)
+    shared = lehr.torch.Scheduler(optimizer, FALL * 0.5, shared=True)
+    assert shared.get_last_lr() == [0.5]
+    assert kept.last_epoch == 0
+
+
+def test_torchs_scheduler_attached_after_ours_is_refused():
+    optimizer = SGD(weights(), lr=1.0)
+    scheduler = lehr.torch.Scheduler(optimizer, FALL)
+    StepLR(optimizer, 1, 0.1)
+    with pytest.raises(ValueError, match=r"no other scheduler drives, got 'SGD .*; pass shared="):
+        scheduler.step()
+    assert (scheduler.last_epoch, scheduler._step_count) == (0, 1)
+
+
+def part_of_a_sequence():
+    """Ours for two steps, then torch's from the rate that it finds."""
+    optimizer = SGD(weights(), lr=1.0)
+    policy = lehr.Policy(FALL, control=lehr.Plateau(patience=1, factor=0.5))
+    ours = lehr.torch.Scheduler(optimizer, policy, shared=True)
+    return optimizer, ours, SequentialLR(optimizer, [ours, ExponentialLR(optimizer, 0.5)], [2])
+
+
+def test_a_late_group_leaves_the_rate_of_another_part_alone():
+    optimizer, _, sequence = part_of_a_sequence()
+    drive(optimizer, sequence, 3)
+    rate = optimizer.param_groups[0]["lr"]
+    optimizer.add_param_group({"params": weights(), "lr": 0.25})
+    optimizer.step()
+    assert [group["lr"] for group in optimizer.param_groups] == [rate, 0.25]
+
+
+def test_a_metric_leaves_the_rate_of_another_part_alone():
+    optimizer, ours, sequence = part_of_a_sequence()
+    drive(optimizer, sequence, 3)
+    rate = optimizer.param_groups[0]["lr"]
+    for _ in range(2):
+        ours.observe(1.0)
+    assert optimizer.param_groups[0]["lr"] == rate
+
+
+def test_a_metric_counts_from_the_next_step_in_our_own_part():
+    optimizer, ours, sequence = part_of_a_sequence()
+    for _ in range(2):
+        ours.observe(1.0)
+    assert drive(optimizer, sequence, 2) == [1.0, 0.5 * FALL(1)]
+
+
+def test_a_scheduler_that_was_replaced_says_nothing_of_late_groups():
+    optimizer = named(1)
+    old = lehr.torch.Scheduler(optimizer, lehr.Policy({"g0": FALL}))
+    policy = lehr.Policy({"g0": FALL, "head": FALL * 0.5})
+    new = lehr.torch.Scheduler(optimizer, policy, later=["head"], shared=True)
+    optimizer.add_param_group({"params": weights(), "name": "head"})
+    drive(optimizer, new, 2)
+    assert new.get_last_lr() == [FALL(2), 0.5 * FALL(2)]
+    assert old.last_epoch == 0
+
+
+def test_a_scheduler_that_is_gone_drives_no_more():
+    optimizer = SGD(weights(), lr=1.0)
+    lehr.torch.Scheduler(optimizer, FALL)
+    assert drive(optimizer, lehr.torch.Scheduler(optimizer, FALL), 8) == FALLS
+
+
+def test_a_scheduler_that_is_gone_leaves_no_hook():
+    optimizer = SGD(weights(), lr=1.0)
+    kept = lehr.torch.Scheduler(optimizer, FALL)
+    for _ in range(5):
+        copy.deepcopy(lehr.torch.Scheduler(optimizer, FALL, shared=True))
+    assert len(optimizer._optimizer_step_pre_hooks) == 1
+    assert len(optimizer._optimizer_load_state_dict_post_hooks) == 1
+    del kept
+    assert len(optimizer._optimizer_step_pre_hooks) == 0
+
+
+def test_a_copy_drives_its_own_optimizer_and_its_late_groups():
+    optimizer = SGD(weights(), lr=1.0)
+    scheduler = lehr.torch.Scheduler(optimizer, FALL)
+    drive(optimizer, scheduler, 2)
+    file = io.BytesIO()
+    torch.save(scheduler, file)
+    file.seek(0)
+    for twin in (copy.deepcopy(scheduler), torch.load(file, weights_only=False)):
+        (weight,) = weights(dtype=torch.float64)
+        twin.optimizer.add_param_group({"params": [weight]})
+        drive(twin.optimizer, twin, 1)
+        assert -weight.item() == FALL(2)
+        with pytest.raises(ValueError, match="one that no other scheduler drives"):
+            lehr.torch.Scheduler(twin.optimizer, FALL)
+    assert scheduler.get_last_lr() == [FALL(2)]
+
+
+# What RMSprop cannot do.
+
+
+@pytest.mark.parametrize("moves", [lehr.constant(0.9), lehr.linear(0.9, 0.0, 8)])
+def test_rmsprop_that_trained_without_momentum_is_refused(moves):
+    optimizer = RMSprop(weights(), lr=0.1)
+    drive(optimizer, lehr.torch.Scheduler(optimizer, FALL), 1)
+    with pytest.raises(ValueError, match=r"trained without momentum: .*; make a new one"):
+        lehr.torch.Scheduler(optimizer, lehr.Policy(lr=FALL, momentum=moves))
+    for calm in (lehr.Policy(lr=FALL), lehr.Policy(lr=FALL, momentum=0.0)):
+        assert drive(optimizer, lehr.torch.Scheduler(optimizer, calm), 1) == [1.0]
