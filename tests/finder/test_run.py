@@ -35,12 +35,12 @@ def test_it_records_the_losses_of_the_batches_at_those_rates() -> None:
 
 
 def test_it_leaves_the_learner_as_it_was() -> None:
-    learner, preserve_rng = Toy(1), Toy(1)
+    learner, untouched = Toy(1), Toy(1)
     policy = lehr.Policy(lr=0.01)
-    learner.train(policy, 5), preserve_rng.train(policy, 5)
+    learner.train(policy, 5), untouched.train(policy, 5)
     range_test(learner)
-    assert learner.snapshot().digest() == preserve_rng.snapshot().digest()
-    assert learner.train(policy, 7) == preserve_rng.train(policy, 7)
+    assert learner.snapshot().digest() == untouched.snapshot().digest()
+    assert learner.train(policy, 7) == untouched.train(policy, 7)
 
 
 def test_it_restores_when_training_raises() -> None:
@@ -66,10 +66,9 @@ def test_it_stops_on_divergence() -> None:
 
 def test_it_stops_at_the_first_loss_that_is_not_finite() -> None:
     class Bursting(Toy):
-        def train(self, *args, **kwargs):
-            trace = super().train(*args, **kwargs)
-            trace.losses[30:] = [math.nan] * len(trace.losses[30:])
-            return trace
+        def update(self, values):
+            loss, used = super().update(values)
+            return (loss if self.step <= 30 else math.nan), used
 
     sweep = range_test(Bursting(0), low=1e-4, high=1e-2, steps=60)
     assert sweep.stopped == "not finite"
@@ -79,10 +78,9 @@ def test_it_stops_at_the_first_loss_that_is_not_finite() -> None:
 
 def test_losses_below_zero_do_not_stop_it() -> None:
     class Negative(Toy):
-        def train(self, *args, until=None, **kwargs):
-            trace = super().train(*args, **kwargs)
-            trace.losses[:] = [loss - 100 for loss in trace.losses]
-            return trace
+        def update(self, values):
+            loss, used = super().update(values)
+            return loss - 100, used
 
     assert range_test(Negative(0), low=1e-4, high=1e-2, steps=60).stopped == "end"
 

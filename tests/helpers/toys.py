@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 import lehr
-from lehr.learner import Batches, Learner, Snapshot, Trace, scheduled
+from lehr.learner import Batches, Learner, Snapshot
 from lehr.study.trial import _NOTICED
 
 
@@ -27,23 +27,22 @@ class Toy(Learner):
         self.batches = Batches(64, 8, seed)
         self.step = 0
 
-    def train(self, policy, steps, *, first=0, factor=1.0, until=None):
-        trace = Trace()
-        for values in scheduled(policy, first, steps, factor):
-            rows = self.batches[self.step]
-            error = self.x[rows] @ self.weights - self.y[rows]
-            loss = float(np.mean(error**2))
-            momentum = values.get("momentum", 0.9)
-            rate = self.used(values["lr"])
-            gradient = 2 * self.x[rows].T @ error / len(rows)
-            self.velocity = momentum * self.velocity - rate * gradient
-            self.weights = self.weights + self.velocity
-            self.step += 1
-            used = {name: [value] for name, value in values.items()}
-            trace.extend([loss], used | {"lr": [rate]})
-            if until is not None and until(trace):
-                break
-        return trace
+    def make_updates(self, policy, values):
+        losses, used = zip(*map(self.update, values), strict=True)
+        return list(losses), {name: [u[name] for u in used] for name in used[0]}
+
+    def update(self, values):
+        """Make one update; return its loss and the values applied."""
+        rows = self.batches[self.step]
+        error = self.x[rows] @ self.weights - self.y[rows]
+        loss = float(np.mean(error**2))
+        momentum = values.get("momentum", 0.9)
+        rate = self.used(values["lr"])
+        gradient = 2 * self.x[rows].T @ error / len(rows)
+        self.velocity = momentum * self.velocity - rate * gradient
+        self.weights = self.weights + self.velocity
+        self.step += 1
+        return loss, values | {"lr": rate}
 
     def used(self, rate: float) -> float:
         return rate
@@ -76,15 +75,11 @@ class Disobedient(Toy):
 class Grouped(Toy):
     """Tells of two groups, "body" and "head"; trains with the body's rate."""
 
-    def train(self, policy, steps, *, first=0, factor=1.0, until=None):
-        if not isinstance(policy.lr, dict):
-            return super().train(policy, steps, first=first, factor=factor, until=until)
-        whole = Trace()
-        for i, values in enumerate(scheduled(policy, first, steps, factor)):
-            one = lehr.Policy(lr=values["lr"]["body"])
-            trace = super().train(one, 1, first=first + i)
-            whole.extend(trace.losses, {f"lr/{g}": [v] for g, v in values["lr"].items()})
-        return whole
+    def update(self, values):
+        if not isinstance(values["lr"], dict):
+            return super().update(values)
+        loss, _ = super().update({"lr": values["lr"]["body"]})
+        return loss, {f"lr/{group}": rate for group, rate in values["lr"].items()}
 
 
 def grouped(seed: int) -> Learner:
@@ -157,10 +152,8 @@ class Optional(Toy):
         self.y = self.y + np.random.default_rng(seed).normal(scale=spread, size=len(self.y))
         self.plain = optimizer == "plain"
 
-    def train(self, policy, steps, **how):
-        if not self.plain:
-            return super().train(policy, steps, **how)
-        return super().train(lehr.Policy(policy.lr, 0.0, control=policy.control), steps, **how)
+    def update(self, values):
+        return super().update({"lr": values["lr"], "momentum": 0.0} if self.plain else values)
 
 
 def optional(seed: int, spread: float = 0.1, optimizer: str = "momentum") -> Learner:
@@ -184,18 +177,15 @@ class Quadratic(Learner):
     def loss(self) -> float:
         return float(np.mean(self.curvature * self.weights**2) / 2)
 
-    def train(self, policy, steps, *, first=0, factor=1.0, until=None):
-        trace = Trace()
-        for values in scheduled(policy, first, steps, factor):
+    def make_updates(self, policy, values):
+        losses = []
+        for wanted in values:
             drawn = np.random.default_rng([self.seed, self.step]).normal(size=20)
             noise = self.noise * np.sqrt(self.curvature) * drawn
-            used = {name: [value] for name, value in values.items()}
-            trace.extend([self.loss()], used)
-            self.weights = self.weights - values["lr"] * (self.curvature * self.weights + noise)
+            losses.append(self.loss())
+            self.weights = self.weights - wanted["lr"] * (self.curvature * self.weights + noise)
             self.step += 1
-            if until is not None and until(trace):
-                break
-        return trace
+        return losses, {name: [wanted[name] for wanted in values] for name in values[0]}
 
     def evaluate(self, split="validation"):
         return {"loss": float(np.log10(self.loss()))}

@@ -128,18 +128,18 @@ def same(one, two):
     assert one.snapshot().digest() == two.snapshot().digest()
 
 
-def assert_they_go_on_alike(tested, preserve_rng):
-    same(tested, preserve_rng)
-    ours, theirs = (run.train(CYCLE, 20, first=5) for run in (tested, preserve_rng))
+def assert_they_go_on_alike(tested, untouched):
+    same(tested, untouched)
+    ours, theirs = (run.train(CYCLE, 20, first=5) for run in (tested, untouched))
     assert ours == theirs
-    same(tested, preserve_rng)
+    same(tested, untouched)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(("name", "where"), [("sgd", "memory"), ("adamw", "file")])
 def test_after_a_restore_the_run_goes_on_bit_identically(name, where, dtype, tmp_path):
-    tested, preserve_rng = learner(name, dtype=dtype), learner(name, dtype=dtype)
-    for run in (tested, preserve_rng):
+    tested, untouched = learner(name, dtype=dtype), learner(name, dtype=dtype)
+    for run in (tested, untouched):
         run.train(CYCLE, 5)
     if where == "memory":
         before = tested.snapshot()
@@ -152,18 +152,18 @@ def test_after_a_restore_the_run_goes_on_bit_identically(name, where, dtype, tmp
         tested = learner(name, dtype=dtype)
         tested.train(WILD, 17)
         tested.load(tmp_path / "run.npz")
-    assert_they_go_on_alike(tested, preserve_rng)
+    assert_they_go_on_alike(tested, untouched)
 
 
 @pytest.mark.parametrize("name", MAKES)
 def test_a_range_test_leaves_no_trace(name):
-    tested, preserve_rng = learner(name), learner(name)
-    for run in (tested, preserve_rng):
+    tested, untouched = learner(name), learner(name)
+    for run in (tested, untouched):
         run.train(CYCLE, 5)
     sweep = lehr.range_test(tested, low=1e-4, high=10.0, steps=40)
     assert sweep.rates[0] == pytest.approx(1e-4, rel=4e-7)
     assert len(sweep.losses) >= 10
-    assert_they_go_on_alike(tested, preserve_rng)
+    assert_they_go_on_alike(tested, untouched)
 
 
 def test_blocks_of_any_size_give_the_same_run_in_one_compilation():
@@ -178,7 +178,7 @@ def test_blocks_of_any_size_give_the_same_run_in_one_compilation():
     assert first.losses + second.losses + third.losses == together.losses
     assert first.rates["lr"] + second.rates["lr"] + third.rates["lr"] == together.rates["lr"]
     same(whole, parts)
-    assert parts._block._cache_size() == whole._block._cache_size() == 1
+    assert parts._compiled._cache_size() == whole._compiled._cache_size() == 1
 
 
 def test_until_stops_between_blocks():

@@ -34,9 +34,9 @@ def trained(tests: int):
 
 def test_a_second_test_is_the_first_again_and_restores_as_well():
     """TLF's second reset brings back a broken momentum; fastai #3013, #3295: another curve."""
-    preserve_rng, _ = trained(0)
+    untouched, _ = trained(0)
     losses, sweeps = trained(2)
-    assert losses == preserve_rng
+    assert losses == untouched
     assert sweeps[0] == sweeps[1]
 
 

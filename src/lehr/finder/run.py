@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from lehr.finder.sweep import OBJECTIVES, SPACINGS, Sweep
-from lehr.learner import Learner, Trace
+from lehr.learner import Trace, TrainingRun
 from lehr.policy import Policy
 from lehr.schedule import Ramp
 from lehr.schedule.errors import fail, number, one_of, whole
@@ -15,7 +15,7 @@ _SMOOTHING = 0.9  # of the running mean that is watched for divergence
 
 
 def range_test(
-    learner: Learner,
+    run: TrainingRun,
     *,
     low: float = 1e-5,
     high: float = 10.0,
@@ -24,12 +24,12 @@ def range_test(
     divergence: float = 4.0,
     objective: str = "training",
 ) -> Sweep:
-    """Train with a rising rate, record the loss at each, and restore the learner exactly.
+    """Train with a rising rate, record the loss at each, and restore the run exactly.
 
     Source: Smith, arXiv 1506.01186; the exponential spacing is fastai's.
 
     Args:
-        learner: the training run; left bit for bit as it was, also after an error.
+        run: the training run; restored bit for bit at the end, also after an error.
         low: first rate, above 0.
         high: last rate, above ``low``.
         steps: updates, at least 20.
@@ -38,7 +38,7 @@ def range_test(
             its best value; or, if it fell by more than that value, when it has risen by
             ``divergence - 1`` times the fall; or when a loss is not finite.
         objective: "training", the loss of each batch before its update, or "validation", the
-            learner's validation loss after each update (Smith's form; dearer).
+            run's validation loss after each update (Smith's form; dearer).
 
     Raises:
         ValueError: if an argument is out of its range.
@@ -57,14 +57,11 @@ def range_test(
         return _stopping_point(trace.losses, divergence) is not None
 
     validated = one_of("objective", objective, OBJECTIVES) == "validation"
-    before = learner.snapshot()
-    try:
+    with run.preserved():
         if validated:
-            trace = _validated(learner, policy, steps, until)
+            trace = _validated(run, policy, steps, until)
         else:
-            trace = learner.train(policy, steps, until=until)
-    finally:
-        learner.restore(before)
+            trace = run.train(policy, steps, until=until)
     stop = _stopping_point(trace.losses, divergence)
     kept, stopped = stop if stop is not None else (len(trace.losses), "end")
     rates, losses = tuple(trace.rates["lr"][:kept]), tuple(trace.losses[:kept])
@@ -72,13 +69,13 @@ def range_test(
 
 
 def _validated(
-    learner: Learner, policy: Policy, steps: int, until: Callable[[Trace], bool]
+    run: TrainingRun, policy: Policy, steps: int, until: Callable[[Trace], bool]
 ) -> Trace:
     """Train one update at a time; the trace's losses are those of the validation split."""
     trace = Trace()
     for step in range(steps):
-        one = learner.train(policy, 1, first=step)
-        trace.extend([learner.evaluate()["loss"]], one.rates)
+        one = run.train(policy, 1, first=step)
+        trace.extend([run.evaluate()["loss"]], one.rates)
         if until(trace):
             break
     return trace

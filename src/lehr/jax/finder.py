@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 
+import jax
 from lehr import finder
-from lehr import learner as port
 from lehr.finder import Sweep
 from lehr.finder.rng import preserve_rng
-from lehr.learner import Snapshot, Trace, cycled
+from lehr.learner import TrainingRun, cycled
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
-
-_BLOCK = 16  # updates between two looks at the losses, which wait for the device
 
 
 def range_test(
@@ -59,7 +57,7 @@ def range_test(
         return finder.range_test(run, objective=objective, **options)
 
 
-class _Run(port.Learner):
+class _Run(TrainingRun):
     """A user's training step for as long as a range test lasts."""
 
     def __init__(
@@ -73,36 +71,26 @@ class _Run(port.Learner):
         self._state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
         self._batches = cycled("batches", batches)
 
-    def train(
-        self,
-        policy: Policy,
-        steps: int,
-        *,
-        first: int = 0,
-        factor: float = 1.0,
-        until: Callable[[Trace], bool] | None = None,
-    ) -> Trace:
-        trace, last = Trace(), first + steps
-        for begin in range(first, last, _BLOCK):
-            losses, rates = [], []
-            for n in range(begin, min(begin + _BLOCK, last)):
-                rate = jnp.float32(policy.values(n, factor)["lr"])
-                self._state, loss = self.step(self._state, next(self._batches), rate)
-                if jnp.shape(loss) != ():
-                    fail("loss", "a scalar", f"shape {jnp.shape(loss)}", "return its mean")
-                losses.append(loss)
-                rates.append(rate)
-            trace.extend(jnp.stack(losses).tolist(), {"lr": jnp.stack(rates).tolist()})
-            if until is not None and until(trace):
-                break
-        return trace
+    def make_updates(
+        self, policy: Policy, values: list[dict[str, Any]]
+    ) -> tuple[list[float], dict[str, list[float]]]:
+        losses, rates = [], []
+        for wanted in values:
+            rate = jnp.float32(wanted["lr"])
+            self._state, loss = self.step(self._state, next(self._batches), rate)
+            if jnp.shape(loss) != ():
+                fail("loss", "a scalar", f"shape {jnp.shape(loss)}", "return its mean")
+            losses.append(loss)
+            rates.append(rate)
+        return jnp.stack(losses).tolist(), {"lr": jnp.stack(rates).tolist()}
 
-    def evaluate(self, split: str = "validation") -> dict[str, float]:
-        assert self.loss is not None  # else it is not asked for
+    def evaluate(self) -> dict[str, float]:
+        assert self.loss is not None  # only a test of the validation loss evaluates
         return {"loss": float(self.loss(self._state))}
 
-    def snapshot(self) -> Snapshot:
-        return Snapshot({}, {})  # the user's own state is never touched
-
-    def restore(self, snapshot: Snapshot) -> None:
-        self._state = None
+    @contextlib.contextmanager
+    def preserved(self) -> Iterator[None]:
+        try:
+            yield  # the caller's own state is never modified
+        finally:
+            self._state = None

@@ -6,19 +6,17 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from lehr import learner as port
+import jax
+from lehr import learner as interface
 from lehr.jax.optimizer import Make, arguments, dtype_of
-from lehr.learner import Batches, Snapshot, Trace, scheduled
-from lehr.policy import Policy, resolved_policy
+from lehr.learner import Batches, Snapshot
+from lehr.policy import Policy
 from lehr.schedule.errors import fail, whole
 
-_BLOCK = 256  # most updates in one dispatch
-_ASK = 16  # updates between two questions to `until`
 _EVALUATION_BATCH = 1000
 
 
@@ -28,7 +26,7 @@ class _Run(NamedTuple):
     slots: Any
 
 
-class Learner(port.Learner):
+class Learner(interface.Learner):
     """A training run in plain JAX: a loss, its parameters, an optax optimizer, data in memory.
 
     Many updates run in one compiled loop; a policy's values are written into the optimizer for
@@ -69,6 +67,8 @@ class Learner(port.Learner):
     (0.01, True)
     """
 
+    block = 256  # one dispatch of the compiled loop
+
     def __init__(
         self,
         loss: Callable[..., Any],
@@ -96,7 +96,7 @@ class Learner(port.Learner):
         params, state = jax.tree.map(jnp.array, (params, state))
         self._run = _Run(params, state, make(**{argument: 0.0}).init(params))
         self._metrics = metrics or {}
-        self._block = jax.jit(self._updates, static_argnums=0, donate_argnums=1)
+        self._compiled = jax.jit(self._updates, static_argnums=0, donate_argnums=1)
         self._evaluated = jax.jit(self._evaluation)
 
     @property
@@ -107,35 +107,21 @@ class Learner(port.Learner):
     def state(self) -> Any:
         return self._run.state
 
-    def train(
-        self,
-        policy: Policy,
-        steps: int,
-        *,
-        first: int = 0,
-        factor: float = 1.0,
-        until: Callable[[Trace], bool] | None = None,
-    ) -> Trace:
-        policy, steps, trace = resolved_policy(policy), whole("steps", steps, at_least=0), Trace()
-        moved = self._moved(policy)
-        most = _BLOCK if until is None else _ASK
-        for begin in range(first, first + steps, most):
-            wanted = scheduled(policy, begin, min(most, first + steps - begin), factor)
-            size = len(wanted)
-            rows = np.zeros((_BLOCK, self._batches.size), np.int32)
-            rows[:size] = [self.rows(self._step + i) for i in range(size)]
-            values = np.zeros((_BLOCK, len(moved)))
-            values[:size] = [[value[name] for name in moved] for value in wanted]
-            names, data = tuple(moved.values()), self._splits["train"]
-            self._run, losses, used = self._block(
-                names, self._run, data, rows, values, self._step, size
-            )
-            self._step += size
-            columns = dict(zip(moved, np.asarray(used)[:size].T.tolist(), strict=True))
-            trace.extend(np.asarray(losses)[:size].tolist(), columns)
-            if until is not None and until(trace):
-                break
-        return trace
+    def make_updates(
+        self, policy: Policy, values: list[dict[str, Any]]
+    ) -> tuple[list[float], dict[str, list[float]]]:
+        moved, size = self._moved(policy), len(values)
+        rows = np.zeros((self.block, self._batches.size), np.int32)
+        rows[:size] = [self.rows(self._step + i) for i in range(size)]
+        columns = np.zeros((self.block, len(moved)))
+        columns[:size] = [[wanted[name] for name in moved] for wanted in values]
+        names, data = tuple(moved.values()), self._splits["train"]
+        self._run, losses, used = self._compiled(
+            names, self._run, data, rows, columns, self._step, size
+        )
+        self._step += size
+        applied = dict(zip(moved, np.asarray(used)[:size].T.tolist(), strict=True))
+        return np.asarray(losses)[:size].tolist(), applied
 
     def evaluate(self, split: str = "validation") -> dict[str, float]:
         if split not in self._splits:
@@ -192,7 +178,7 @@ class Learner(port.Learner):
     def _updates(
         self, names: Any, run: _Run, data: Any, rows: Any, values: Any, first: Any, count: Any
     ) -> Any:
-        """Make ``count`` updates, at most _BLOCK: blocks of any size share one compilation."""
+        """Make ``count`` updates, at most `block`: blocks of any size share one compilation."""
         values = values.astype(dtype_of(run.params))
         gradient = jax.value_and_grad(self._call, has_aux=True)
 
@@ -206,7 +192,7 @@ class Learner(port.Learner):
             loss, seen = loss.astype(jnp.float32), values[i].astype(jnp.float32)
             return _Run(params, state, slots), losses.at[i].set(loss), used.at[i].set(seen)
 
-        nothing = jnp.zeros(_BLOCK), jnp.zeros((_BLOCK, len(names)))
+        nothing = jnp.zeros(self.block), jnp.zeros((self.block, len(names)))
         return jax.lax.fori_loop(0, count, body, (run, *nothing))
 
     def _evaluation(self, params: Any, state: Any, batch: Any) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import keras
 import numpy as np
 
 from lehr import finder
-from lehr import learner as port
 from lehr.finder import Sweep
 from lehr.keras.batches import Source, joined, shape
 from lehr.keras.compiled_cache import CompiledCache, compiled_cache
@@ -19,11 +18,11 @@ from lehr.keras.generators import preserve_rng
 from lehr.keras.hyperparameters import Movable
 from lehr.keras.processes import all_reduce_mean
 from lehr.keras.state import copied, optimizer_of, variables_of
-from lehr.learner import Snapshot, Trace, folder_if
+from lehr.learner import Snapshot, TrainingRun, folder_if
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
 
-_BLOCK = 16  # micro-batches between two looks at the losses
+_BLOCK = 16  # micro-batches in one block
 
 
 def range_test(
@@ -126,7 +125,7 @@ def _writable(optimizer: Any, spare: Any) -> Iterator[Any]:
             optimizer._untrack_variable(spare)
 
 
-class _Run(port.Learner):
+class _Run(TrainingRun):
     """A user's compiled model for as long as a range test lasts."""
 
     folder: Path | None
@@ -143,63 +142,48 @@ class _Run(port.Learner):
         self.model, self.optimizer, self.rate, self.graph = model, optimizer, rate, graph
         self.source, self.validation = source, validation
         self.accumulation: int = optimizer.gradient_accumulation_steps or 1
-        self._block: Any = None
+        self.block = max(1, _BLOCK // self.accumulation)
         self._capacity = 0
 
-    def train(
-        self,
-        policy: Policy,
-        steps: int,
-        *,
-        first: int = 0,
-        factor: float = 1.0,
-        until: Callable[[Trace], bool] | None = None,
-    ) -> Trace:
-        if self._block is None:
-            self._begin()
-        trace, losses, rates = Trace(), np.empty(0), np.empty(0)
+    def make_updates(
+        self, policy: Policy, values: list[dict[str, Any]]
+    ) -> tuple[list[float], dict[str, list[float]]]:
         each = self.accumulation
-        for begin in range(0, steps * each, _BLOCK):
-            micro = np.arange(begin, min(begin + _BLOCK, steps * each))
-            values = [[policy.values(first + int(n), factor)["lr"]] for n in micro // each]
-            data, rows = self._next(len(micro))
-            block_losses, used = self._block(data, rows, np.array(values, "float32"))
-            losses, rates = (
-                np.append(losses, all_reduce_mean(block_losses)),
-                np.append(rates, used[:, 0]),
-            )
-            new = slice(len(trace.losses) * each, len(losses) // each * each)
-            means = losses[new].reshape(-1, each).mean(axis=1)
-            trace.extend(means.tolist(), {"lr": rates[new][::each].tolist()})
-            if until is not None and until(trace):
-                break
-        return trace
+        rates = np.repeat(np.array([[wanted["lr"]] for wanted in values], "float32"), each, axis=0)
+        data, rows = self._next(len(rates))
+        losses, used = self._compiled(data, rows, rates)
+        means = all_reduce_mean(losses).reshape(-1, each).mean(axis=1, dtype="float64")
+        return means.tolist(), {"lr": used[::each, 0].tolist()}
 
-    def evaluate(self, split: str = "validation") -> dict[str, float]:
+    def evaluate(self) -> dict[str, float]:
         assert self.validation is not None  # else it is not asked for
         with preserve_rng():
             metrics = self.model.evaluate(**self.validation(), verbose=0, return_dict=True)
         return {"loss": all_reduce_mean(float(metrics["loss"]))}
 
-    def snapshot(self) -> Snapshot:
-        self._test_function = self.model.test_function
-        self._buffers = [(buffer, buffer.clone()) for buffer in _buffers(self.model)]
+    @contextlib.contextmanager
+    def preserved(self) -> Iterator[None]:
+        test_function = self.model.test_function
+        buffers = [(buffer, buffer.clone()) for buffer in _buffers(self.model)]
         arrays = copied(self._variables())
-        if self.folder is None:
-            return Snapshot(arrays, {})
-        # NumPy's files know nothing of bfloat16
-        plain = {n: a.astype("float32") if a.dtype.kind == "V" else a for n, a in arrays.items()}
-        Snapshot(plain, {}).save(self.folder / "state.npz")
-        return Snapshot({}, {})
-
-    def restore(self, snapshot: Snapshot) -> None:
         if self.folder is not None:
-            snapshot = Snapshot.load(self.folder / "state.npz")
-        for name, variable in self._variables().items():
-            variable.assign(snapshot.arrays[name])
-        for buffer, before in self._buffers:
-            buffer.copy_(before)
-        self.model.test_function = self._test_function
+            # NumPy's files do not support bfloat16
+            plain = {
+                n: a.astype("float32") if a.dtype.kind == "V" else a for n, a in arrays.items()
+            }
+            Snapshot(plain, {}).save(self.folder / "state.npz")
+            del arrays, plain
+        try:
+            self._begin()
+            yield
+        finally:
+            if self.folder is not None:
+                arrays = Snapshot.load(self.folder / "state.npz").arrays
+            for name, variable in self._variables().items():
+                variable.assign(arrays[name])
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            self.model.test_function = test_function
 
     def _variables(self) -> dict[str, Any]:
         return variables_of(self.model, *self.model.metrics_variables)
@@ -214,7 +198,7 @@ class _Run(port.Learner):
             optimizer._iterations.assign(optimizer.iterations * self.accumulation)
             for gradients in optimizer._accumulated_gradients:
                 gradients.assign(keras.ops.zeros(gradients.shape, gradients.dtype))
-        self._block = self.graph.block(self.model, self.rate)
+        self._compiled = self.graph.block(self.model, self.rate)
 
     def _next(self, count: int) -> tuple[Any, Any]:
         """Return the next batches, one after the other, and the rows of each."""

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 
-from lehr import learner as port
+from lehr import learner as interface
 from lehr.keras.blocks import BLOCK, BLOCKS
 from lehr.keras.generators import generators, set_generators
 from lehr.keras.hyperparameters import Movable, check_fresh, check_groups, movable
 from lehr.keras.state import copied, optimizer_of, variables_of
-from lehr.learner import Batches, Snapshot, Trace, scheduled
-from lehr.policy import Policy, resolved_policy
+from lehr.learner import Batches, Snapshot
+from lehr.policy import Policy
 from lehr.schedule.errors import fail, whole
 
-_ASK = 16  # updates between two questions to `until`
 _EVALUATION_BATCH = 1000
 
 
-class Learner(port.Learner):
+class Learner(interface.Learner):
     """A training run of a compiled Keras model on arrays.
 
     The model's optimizer is replaced by one like it whose hyperparameters can be written, so
@@ -42,6 +41,8 @@ class Learner(port.Learner):
         ValueError: if the model is not compiled, has trained, follows a schedule of the optimizer,
             or accumulates gradients; `lehr.keras.range_test` takes all but the first.
     """
+
+    block = BLOCK
 
     def __init__(
         self,
@@ -75,45 +76,33 @@ class Learner(port.Learner):
         optimizer.build(model.trainable_variables)
         self._data = tuple(keras.ops.convert_to_tensor(array) for array in train)
         moved = [optimizer.variable_of(name) for name in optimizer.moves]
-        self._block = BLOCKS[keras.backend.backend()](model, moved)
+        self._compiled = BLOCKS[keras.backend.backend()](model, moved)
         self._generators = generators()
 
-    def train(
-        self,
-        policy: Policy,
-        steps: int,
-        *,
-        first: int = 0,
-        factor: float = 1.0,
-        until: Callable[[Trace], bool] | None = None,
-    ) -> Trace:
-        """Make updates in blocks; see `lehr.learner.Learner.train`."""
-        steps = whole("steps", steps, at_least=0)
-        policy = resolved_policy(policy)
+    @contextlib.contextmanager
+    def training(self, policy: Policy) -> Iterator[None]:
         check_groups(policy)
         optimizer = self.model.optimizer
         for name in policy.targets:
             if name not in optimizer.moves:
                 way_out = f"build the optimizer with {name} > 0, or leave it out of the policy"
                 fail(name, "one of " + ", ".join(optimizer.moves), policy.targets[name], way_out)
-        trace = Trace()
-        while len(trace.losses) < steps:
-            done = len(trace.losses)
-            size = min(steps - done, BLOCK if until is None else _ASK)
-            rows = np.stack([self.rows(self.step + i) for i in range(size)]).astype("int32")
-            values = np.empty((size, len(optimizer.moves)), "float32")
-            wanted = scheduled(policy, first + done, size, factor)
-            for column, name in enumerate(optimizer.moves):
-                held = float(keras.ops.convert_to_numpy(optimizer.variable_of(name)))
-                values[:, column] = [value.get(name, held) for value in wanted]
-            with self._own_generators(), optimizer.hold():
-                losses, used = self._block(self._data, rows, values)
-            self.step += size
-            columns = {name: used[:, i].tolist() for i, name in enumerate(optimizer.moves)}
-            trace.extend(losses.tolist(), {name: columns[name] for name in policy.targets})
-            if until is not None and until(trace):
-                break
-        return trace
+        yield
+
+    def make_updates(
+        self, policy: Policy, values: list[dict[str, Any]]
+    ) -> tuple[list[float], dict[str, list[float]]]:
+        optimizer, size = self.model.optimizer, len(values)
+        rows = np.stack([self.rows(self.step + i) for i in range(size)]).astype("int32")
+        columns = np.empty((size, len(optimizer.moves)), "float32")
+        for column, name in enumerate(optimizer.moves):
+            current = float(keras.ops.convert_to_numpy(optimizer.variable_of(name)))
+            columns[:, column] = [wanted.get(name, current) for wanted in values]
+        with self._own_generators(), optimizer.hold():
+            losses, used = self._compiled(self._data, rows, columns)
+        self.step += size
+        applied = {name: used[:, i].tolist() for i, name in enumerate(optimizer.moves)}
+        return losses.tolist(), {name: applied[name] for name in policy.targets}
 
     def evaluate(self, split: str = "validation") -> dict[str, float]:
         """Return the compiled loss and metrics on "train", "validation" or "test"."""

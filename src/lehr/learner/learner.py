@@ -1,50 +1,30 @@
-"""The interface of a training run that can be controlled, saved and restored."""
+"""A training run that can be saved and restored."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Any
 
+from lehr.learner.run import TrainingRun
 from lehr.learner.snapshot import Snapshot
-from lehr.learner.trace import Trace
-from lehr.policy import Policy
 
 
-class Learner(ABC):
-    """A training run that can be driven: one model, its optimizer, its data.
+class Learner(TrainingRun):
+    """A training run with snapshots: one model, its optimizer, its data.
 
     The order of the data is a function of (seed, epoch), so a snapshot holds its position as one
-    number, and learners made from one seed see the same batches.
+    number, and learners made from one seed use the same batches.
     """
 
     steps_per_epoch: int
     """Optimizer updates in one pass over the training data."""
 
     @abstractmethod
-    def train(
-        self,
-        policy: Policy,
-        steps: int,
-        *,
-        first: int = 0,
-        factor: float = 1.0,
-        until: Callable[[Trace], bool] | None = None,
-    ) -> Trace:
-        """Make ``steps`` updates under a policy and return what happened.
-
-        Args:
-            policy: in whole steps.
-            steps: number of updates.
-            first: the policy's step at the first of these updates.
-            factor: a controller's factor on the learning rate.
-            until: asked with the trace so far between blocks of updates; True stops.
-        """
-
-    @abstractmethod
     def evaluate(self, split: str = "validation") -> dict[str, float]:
-        """Return the metrics on a split, "validation" or "test", leaving the run as it was."""
+        """Return the metrics on a split, "validation" or "test", without changing the run."""
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
@@ -52,21 +32,25 @@ class Learner(ABC):
 
     @abstractmethod
     def restore(self, snapshot: Snapshot) -> None:
-        """Put the run back: the next update is bit-identical to the one that would have come."""
+        """Restore a snapshot: the next update is bit-identical to the one after the snapshot."""
 
+    @abstractmethod
     def rows(self, step: int) -> Any:
-        """Return the numbers of the training rows in the batch of one update of the run.
+        """Return the indices of the training rows in the batch of one update of the run."""
 
-        What pairs runs asks for them; a run over a user's own loader has none to tell, and a range
-        test does not ask.
-        """
-        # not abstract: a Learner for range tests alone has no rows to tell
-        raise NotImplementedError(f"{type(self).__name__} does not know its rows")
+    @contextlib.contextmanager
+    def preserved(self) -> Iterator[None]:
+        """Restore the run at the end of the context."""
+        before = self.snapshot()
+        try:
+            yield
+        finally:
+            self.restore(before)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a snapshot to a file."""
         self.snapshot().save(path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Restore from a file."""
+        """Restore a snapshot from a file."""
         self.restore(Snapshot.load(path))

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel as DDP
 from torch.optim import Optimizer
 
+import torch
 from lehr import finder
-from lehr import learner as port
 from lehr.finder import Sweep
 from lehr.finder.rng import preserve_rng
-from lehr.learner import Snapshot, Trace, cycled, folder_if
+from lehr.learner import TrainingRun, cycled, folder_if
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, whole
 from lehr.torch.best import all_reduce_mean
 from lehr.torch.learner import mode
-
-_BLOCK = 16  # updates between two looks at the losses, which wait for the device
+from torch import Tensor
 
 
 def range_test(
@@ -111,7 +109,7 @@ class _Pairs:
         return self.loss(model(*x) if isinstance(x, tuple | list) else model(x), y)
 
 
-class _Run(port.Learner):
+class _Run(TrainingRun):
     """A user's training loop for as long as a range test lasts."""
 
     loss: Callable[[torch.nn.Module, Any], Tensor]
@@ -134,29 +132,20 @@ class _Run(port.Learner):
         largest = max(rates)
         self._shares = [rate / largest if largest > 0 else 1.0 for rate in rates]
 
-    def train(
-        self,
-        policy: Policy,
-        steps: int,
-        *,
-        first: int = 0,
-        factor: float = 1.0,
-        until: Callable[[Trace], bool] | None = None,
-    ) -> Trace:
-        trace, last = Trace(), first + steps
-        self.model.train()
-        for begin in range(first, last, _BLOCK):
-            losses, rates = [], []
-            for n in range(begin, min(begin + _BLOCK, last)):
-                self._write(policy.values(n, factor)["lr"])
-                losses.append(self._update())
-                rates.append(max(float(group["lr"]) for group in self.optimizer.param_groups))
-            trace.extend(all_reduce_mean(torch.stack(losses)).tolist(), {"lr": rates})
-            if until is not None and until(trace):
-                break
-        return trace
+    def training(self, policy: Policy) -> contextlib.AbstractContextManager[None]:
+        return mode(self.model, training=True)
 
-    def evaluate(self, split: str = "validation") -> dict[str, float]:
+    def make_updates(
+        self, policy: Policy, values: list[dict[str, Any]]
+    ) -> tuple[list[float], dict[str, list[float]]]:
+        losses, rates = [], []
+        for wanted in values:
+            self._write(wanted["lr"])
+            losses.append(self._update())
+            rates.append(max(float(group["lr"]) for group in self.optimizer.param_groups))
+        return all_reduce_mean(torch.stack(losses)).tolist(), {"lr": rates}
+
+    def evaluate(self) -> dict[str, float]:
         losses = []
         draws = torch.random.fork_rng(range(torch.cuda.device_count()))
         # without DDP, whose calls wait for the other processes: they may have fewer batches
@@ -168,12 +157,13 @@ class _Run(port.Learner):
             fail("val_loader", "one with at least one batch", self.val_loader)
         return {"loss": float(all_reduce_mean(torch.stack(losses).mean()))}
 
-    def snapshot(self) -> Snapshot:
+    @contextlib.contextmanager
+    def preserved(self) -> Iterator[None]:
         optimizer = self.optimizer
         self._grads = [(p, p.grad) for p in self.model.parameters()]
-        for parameter, _ in self._grads:  # kept aside, not copied
+        for parameter, _ in self._grads:  # set aside, not copied
             parameter.grad = None
-        self._modes = [(module, module.training) for module in self.model.modules()]
+        modes = [(module, module.training) for module in self.model.modules()]
         state = {
             "model": self.model.state_dict(),
             "groups": [_without_params(group) for group in optimizer.param_groups],
@@ -181,15 +171,22 @@ class _Run(port.Learner):
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
         if self.folder is None:
-            return Snapshot({"state": copy.deepcopy(state)}, {})
-        torch.save(state, self.folder / "state.pt")
-        return Snapshot({}, {})
+            copied = copy.deepcopy(state)
+        else:
+            torch.save(state, self.folder / "state.pt")
+        try:
+            yield
+        finally:
+            if self.folder is not None:
+                copied = torch.load(self.folder / "state.pt", weights_only=True)
+            self._restore(copied)
+            for module, training in modes:
+                module.training = training
+            for parameter, grad in self._grads:
+                parameter.grad = grad
+            self._batches.close()  # this ends the loader's iterator too
 
-    def restore(self, snapshot: Snapshot) -> None:
-        state = snapshot.arrays.get("state")
-        if state is None:
-            assert self.folder is not None  # or there would be a copy
-            state = torch.load(self.folder / "state.pt", weights_only=True)
+    def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
         for group, before in zip(self.optimizer.param_groups, state["groups"], strict=True):
             for name, value in before.items():
@@ -204,11 +201,6 @@ class _Run(port.Learner):
                 self.optimizer.state[parameter] = slots
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
-        for module, training in self._modes:
-            module.training = training
-        for parameter, grad in self._grads:
-            parameter.grad = grad
-        self._batches.close()  # with it goes the loader's iterator
 
     def _write(self, rate: float) -> None:
         for group, share in zip(self.optimizer.param_groups, self._shares, strict=True):

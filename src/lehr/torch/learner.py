@@ -7,18 +7,18 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 from torch.optim import Optimizer
 
-from lehr import learner as port
-from lehr.learner import Batches, Snapshot, Trace, scheduled
-from lehr.policy import Policy, resolved_policy
+import torch
+from lehr import learner as interface
+from lehr.learner import Batches, Snapshot
+from lehr.policy import Policy
 from lehr.schedule.errors import fail, whole
 from lehr.torch.groups import check_values, read_values, write_values
+from torch import Tensor
 
 
-class Learner(port.Learner):
+class Learner(interface.Learner):
     """A training run in plain PyTorch: one model, its optimizer, data held in memory.
 
     A snapshot holds what ``model.state_dict()`` and ``optimizer.state_dict()`` do, torch's random
@@ -83,34 +83,26 @@ class Learner(port.Learner):
         self.steps_per_epoch = self._batches.per_epoch
         self._step = 0
 
-    def train(
-        self,
-        policy: Policy,
-        steps: int,
-        *,
-        first: int = 0,
-        factor: float = 1.0,
-        until: Callable[[Trace], bool] | None = None,
-    ) -> Trace:
-        policy = resolved_policy(policy)
-        targets, trace, last = policy.targets, Trace(), first + steps
-        groups = self.optimizer.param_groups
-        check_values([self.optimizer], targets)
+    @contextmanager
+    def training(self, policy: Policy) -> Iterator[None]:
+        check_values([self.optimizer], policy.targets)
         if hasattr(self.optimizer, "train"):  # schedule-free
             self.optimizer.train()
         with mode(self.model, training=True):
-            for begin in range(first, last, 16):  # blocks: one transfer and one `until` for each
-                losses, rates = [], []
-                for values in scheduled(policy, begin, min(16, last - begin), factor):
-                    write_values(groups, values)
-                    losses.append(self._update())
-                    rates.append(read_values(groups, targets))
-                read = {name: [float(rate[name]) for rate in rates] for name in rates[0]}
-                trace.extend(torch.stack(losses).tolist(), read)
-                if until is not None and until(trace):
-                    break
+            yield
         self.model.zero_grad()
-        return trace
+
+    def make_updates(
+        self, policy: Policy, values: list[dict[str, Any]]
+    ) -> tuple[list[float], dict[str, list[float]]]:
+        groups = self.optimizer.param_groups
+        losses, used = [], []
+        for wanted in values:
+            write_values(groups, wanted)
+            losses.append(self._update())
+            used.append(read_values(groups, policy.targets))
+        columns = {name: [float(read[name]) for read in used] for name in used[0]}
+        return torch.stack(losses).tolist(), columns
 
     def evaluate(self, split: str = "validation") -> dict[str, float]:
         if split not in self._splits:

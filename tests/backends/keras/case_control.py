@@ -219,12 +219,12 @@ def test_backup_and_restore_after_a_crash(tmp_path):
     start(AtEpochEnd(crash))  # in the third epoch; its backup holds two
     model = start()
     common.assert_recorded(model, policy, 64, np.repeat([1.0, 1.0, 0.5, 0.25], 16))
-    preserve_rng = common.one_weight(
+    untouched = common.one_weight(
         lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), policy, record=64)
     )
     callbacks = [score(values), lehr.keras.Control()]
-    common.fit_one_weight(preserve_rng, 64, epochs=4, callbacks=callbacks)
-    assert common.same(common.arrays(model), common.arrays(preserve_rng))
+    common.fit_one_weight(untouched, 64, epochs=4, callbacks=callbacks)
+    assert common.same(common.arrays(model), common.arrays(untouched))
 
 
 def test_a_users_own_optimizer_does_not_take_the_place_of_the_stock_one(tmp_path):

@@ -41,8 +41,8 @@ def draws():
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_training_goes_on_bit_identically(name):
-    tested, preserve_rng = (network(OPTIMIZERS[name]()) for _ in range(2))
-    for model in (tested, preserve_rng):
+    tested, untouched = (network(OPTIMIZERS[name]()) for _ in range(2))
+    for model in (tested, untouched):
         keras.utils.set_random_seed(2)
         fit(model)
     optimizer, function = tested.optimizer, tested.train_function
@@ -56,7 +56,7 @@ def test_training_goes_on_bit_identically(name):
     assert draws() == drawn
     assert len(optimizer.variables) == count
     assert common.same(before, everything(tested))
-    assert_they_go_on_alike(tested, preserve_rng)
+    assert_they_go_on_alike(tested, untouched)
 
 
 def assert_they_go_on_alike(*models):
@@ -70,23 +70,23 @@ def assert_they_go_on_alike(*models):
 
 @pytest.mark.parametrize("name", ["SGD", "a policy", "accumulating", "schedule-free"])
 def test_a_model_that_never_trained(name):
-    tested, preserve_rng = (network(OPTIMIZERS[name]()) for _ in range(2))
+    tested, untouched = (network(OPTIMIZERS[name]()) for _ in range(2))
     lehr.keras.range_test(tested, (X, Y), batch_size=8, steps=20)
-    preserve_rng.test_on_batch(X, Y)  # built alike: fit draws an order of the rows to do it
-    preserve_rng.optimizer.build(preserve_rng.trainable_variables)
-    assert_they_go_on_alike(tested, preserve_rng)
+    untouched.test_on_batch(X, Y)  # built alike: fit draws an order of the rows to do it
+    untouched.optimizer.build(untouched.trainable_variables)
+    assert_they_go_on_alike(tested, untouched)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
 def test_low_precision(dtype):
-    tested, preserve_rng = (network(SGD(0.1, momentum=0.9), dtype) for _ in range(2))
-    for model in (tested, preserve_rng):
+    tested, untouched = (network(SGD(0.1, momentum=0.9), dtype) for _ in range(2))
+    for model in (tested, untouched):
         keras.utils.set_random_seed(2)
         fit(model)
     for on_disk in (False, True):
         sweep = lehr.keras.range_test(tested, (X, Y), batch_size=8, steps=20, on_disk=on_disk)
         assert len(sweep.losses) == len(sweep.rates) > 10
-    assert_they_go_on_alike(tested, preserve_rng)
+    assert_they_go_on_alike(tested, untouched)
 
 
 def test_averages_come_back():

@@ -83,9 +83,9 @@ NAMES = ["SGD", "a schedule of Keras", "a policy", "accumulating", "a scaled pol
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_later_test_is_as_the_first_would_be(name):
-    tested, preserve_rng = (network(OPTIMIZERS[name]()) for _ in range(2))
+    tested, untouched = (network(OPTIMIZERS[name]()) for _ in range(2))
     sweeps = []
-    for model in (tested, preserve_rng):
+    for model in (tested, untouched):
         keras.utils.set_random_seed(2)
         fit(model)
         if model is tested:

@@ -82,14 +82,14 @@ def test_every_callback_in_one_fit_that_is_interrupted(crash_in, restore_best, t
         if epoch == crash_in:
             raise KeyboardInterrupt
 
-    for name in ("preserve_rng", "crashed"):
+    for name in ("untouched", "crashed"):
         (tmp_path / name).mkdir()
     settings = {"restore_best": restore_best}
-    preserve_rng = run(tmp_path / "preserve_rng", **settings)
+    untouched = run(tmp_path / "untouched", **settings)
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "crashed", AtEpochEnd(crash), **settings)
     resumed = run(tmp_path / "crashed", **settings)
-    assert common.same(common.arrays(preserve_rng), common.arrays(resumed))
+    assert common.same(common.arrays(untouched), common.arrays(resumed))
     common.assert_recorded(resumed, inner(resumed).policy, 48, np.repeat([1.0] * 4 + [0.5] * 2, 8))
     best = keras.models.load_model(tmp_path / "crashed" / "best.keras")
     assert int(best.optimizer.iterations) == 40

@@ -41,8 +41,8 @@ def test_seeds_differ():
 
 @pytest.mark.parametrize(("name", "where"), [("SGD", "memory"), ("AdamW", "file")])
 def test_after_a_restore_the_run_goes_on_bit_identically(name, where, tmp_path):
-    tested, preserve_rng = learner(name), learner(name)
-    for run in (tested, preserve_rng):
+    tested, untouched = learner(name), learner(name)
+    for run in (tested, untouched):
         run.train(ONE_CYCLE, 5)
     if where == "memory":
         before = tested.snapshot()
@@ -52,21 +52,21 @@ def test_after_a_restore_the_run_goes_on_bit_identically(name, where, tmp_path):
     else:
         tested.save(tmp_path / "run.npz")
         tested = learner(name, seed=3)  # other weights, another generator
-        tested._batches = preserve_rng._batches
+        tested._batches = untouched._batches
         tested.train(WILD, 17)
         tested.load(tmp_path / "run.npz")
-    assert_they_go_on_alike(tested, preserve_rng)
+    assert_they_go_on_alike(tested, untouched)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_a_range_test_leaves_no_trace(name):
-    tested, preserve_rng = learner(name), learner(name)
-    for run in (tested, preserve_rng):
+    tested, untouched = learner(name), learner(name)
+    for run in (tested, untouched):
         run.train(ONE_CYCLE, 5)
     sweep = lehr.range_test(tested, low=1e-4, high=10.0, steps=40)
     assert sweep.rates[0] == pytest.approx(1e-4, rel=4e-7)
-    assert sweep.losses[0] == learner_loss(preserve_rng)
-    assert_they_go_on_alike(tested, preserve_rng)
+    assert sweep.losses[0] == learner_loss(untouched)
+    assert_they_go_on_alike(tested, untouched)
 
 
 def learner_loss(run):
@@ -77,11 +77,11 @@ def learner_loss(run):
     return loss
 
 
-def assert_they_go_on_alike(tested, preserve_rng):
-    assert tested.snapshot().digest() == preserve_rng.snapshot().digest()
-    ours, theirs = (run.train(ONE_CYCLE, 20, first=5) for run in (tested, preserve_rng))
+def assert_they_go_on_alike(tested, untouched):
+    assert tested.snapshot().digest() == untouched.snapshot().digest()
+    ours, theirs = (run.train(ONE_CYCLE, 20, first=5) for run in (tested, untouched))
     assert ours == theirs
-    assert tested.snapshot().digest() == preserve_rng.snapshot().digest()
+    assert tested.snapshot().digest() == untouched.snapshot().digest()
 
 
 def test_blocks_of_any_size_give_the_same_run():
@@ -222,17 +222,17 @@ def test_a_range_test_of_a_model_with_an_attached_optimizer():
     def attached():
         return common.network(lehr.keras.attach(OPTIMIZERS["SGD"](), ONE_CYCLE, record=12))
 
-    tested, preserve_rng = attached(), attached()
+    tested, untouched = attached(), attached()
     driven = tested.optimizer
     run = lehr.keras.Learner(tested, common.data(), batch_size=8)
     sweep = lehr.range_test(run, low=1e-4, high=10.0, steps=40)
     np.testing.assert_allclose(sweep.rates, np.geomspace(1e-4, 10, 40)[: len(sweep.rates)], 4e-7)
     assert tested.optimizer is driven
-    preserve_rng.test_on_batch(*common.data(8))  # as it was: building it draws random numbers
-    for model in (tested, preserve_rng):
+    untouched.test_on_batch(*common.data(8))  # as it was: building it draws random numbers
+    for model in (tested, untouched):
         keras.utils.set_random_seed(3)
         model.fit(*common.data(), batch_size=8, shuffle=False, verbose=0)
-    assert common.same(common.arrays(tested), common.arrays(preserve_rng))
+    assert common.same(common.arrays(tested), common.arrays(untouched))
     common.assert_recorded(tested, ONE_CYCLE, 12)
 
 

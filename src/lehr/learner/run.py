@@ -1,0 +1,86 @@
+"""The interface that a range test needs: a training run that can be controlled."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, final
+
+from lehr.learner.trace import Trace, scheduled
+from lehr.policy import Policy, resolved_policy
+from lehr.schedule.errors import whole
+
+_UNTIL_BLOCK = 16  # updates between two calls of `until`, at most
+
+
+class TrainingRun(ABC):
+    """A model in training whose hyperparameters follow a policy.
+
+    An adapter implements one block of updates; this class turns blocks into runs.
+    """
+
+    block: int = _UNTIL_BLOCK
+    """Largest number of updates in one call of `make_updates`."""
+
+    @final
+    def train(
+        self,
+        policy: Policy,
+        steps: int,
+        *,
+        first: int = 0,
+        factor: float = 1.0,
+        until: Callable[[Trace], bool] | None = None,
+    ) -> Trace:
+        """Make ``steps`` updates under a policy and return their record.
+
+        Args:
+            policy: resolved to integer lengths.
+            steps: number of updates, at least 0.
+            first: step of the policy at the first of these updates.
+            factor: factor of a controller on the learning rate.
+            until: called after each block of at most 16 updates with the trace so far; training
+                stops when it returns True.
+
+        Raises:
+            ValueError: if ``steps`` is negative or the policy has lengths that are not resolved.
+        """
+        policy, steps = resolved_policy(policy), whole("steps", steps, at_least=0)
+        block = self.block if until is None else min(self.block, _UNTIL_BLOCK)
+        trace = Trace()
+        with self.training(policy):
+            while (done := len(trace.losses)) < steps:
+                size = min(block, steps - done)
+                values = scheduled(policy, first + done, size, factor)
+                trace.extend(*self.make_updates(policy, values))
+                if until is not None and until(trace):
+                    break
+        return trace
+
+    @abstractmethod
+    def make_updates(
+        self, policy: Policy, values: list[dict[str, Any]]
+    ) -> tuple[list[float], dict[str, list[float]]]:
+        """Make one update for each entry of ``values``.
+
+        Args:
+            policy: the policy that the values come from; ``policy.targets`` names them.
+            values: hyperparameters of each update by name, as `Policy.values` returns them.
+
+        Returns:
+            The loss of each update, measured before it, and for each hyperparameter the values
+            applied, read from the optimizer ("lr/head" for a parameter group).
+        """
+
+    def training(self, policy: Policy) -> contextlib.AbstractContextManager[None]:
+        """Return a context in which blocks of updates run; an adapter checks the policy here."""
+        return contextlib.nullcontext()
+
+    @abstractmethod
+    def evaluate(self) -> dict[str, float]:
+        """Return the metrics on the validation data, "loss" among them."""
+
+    @abstractmethod
+    def preserved(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context that restores everything the next update depends on at its end."""
