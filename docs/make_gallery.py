@@ -80,7 +80,7 @@ def find_presets() -> dict[str, typing.Any]:
     """Return the public functions of lehr that return a schedule or a policy, by name."""
     found = {}
     for name in sorted(dir(lehr)):
-        value = getattr(lehr, name) if name in lehr._HOMES else None
+        value = getattr(lehr, name) if name in lehr._MODULE_OF else None
         if inspect.isfunction(value):
             result = typing.get_type_hints(value).get("return")
             if isinstance(result, type) and issubclass(result, lehr.Schedule | lehr.Policy):

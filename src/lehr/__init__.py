@@ -1,13 +1,20 @@
 """lehr: describe, find and compare learning-rate policies.
 
-Every public name loads what it needs on first use, so that importing lehr is quick and loads no
-framework, whichever of them is used.
+Public names are imported on first use: importing lehr loads no framework.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from lehr import figures as figures
+    from lehr import finder as finder
+    from lehr import jax as jax
+    from lehr import keras as keras
+    from lehr import schedule as schedule
+    from lehr import study as study
+    from lehr import testing as testing
+    from lehr import torch as torch
     from lehr.controllers import Greedy as Greedy
     from lehr.controllers import Plateau as Plateau
     from lehr.diagnosis import diagnose as diagnose
@@ -88,21 +95,21 @@ _NAMES = {
     ),
     "lehr.study": ("Arm", "Study"),
 }
-_HOMES = {name: module for module, names in _NAMES.items() for name in names}
-_PARTS = ("figures", "finder", "jax", "keras", "schedule", "study", "torch")
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+_SUBPACKAGES = ("figures", "finder", "jax", "keras", "schedule", "study", "testing", "torch")
 
+if not TYPE_CHECKING:  # a type checker would accept any name
 
-def __getattr__(name: str) -> Any:
-    """Return a public name, or a part of lehr, when it is first asked for."""
-    if name in _HOMES:
-        value = getattr(import_module(_HOMES[name]), name)
-    elif name in _PARTS:
-        value = import_module(f"lehr.{name}")
-    else:
-        raise AttributeError(f"module 'lehr' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+    def __getattr__(name: str) -> Any:
+        """Import a public name or a subpackage on first use."""
+        if name in _MODULE_OF:
+            value = getattr(import_module(_MODULE_OF[name]), name)
+        elif name in _SUBPACKAGES:
+            value = import_module(f"lehr.{name}")
+        else:
+            raise AttributeError(f"module 'lehr' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
-
-def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES, *_PARTS])
+    def __dir__() -> list[str]:
+        return sorted([*globals(), *_MODULE_OF, *_SUBPACKAGES])

@@ -6,7 +6,7 @@ import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.controllers import Controller
 from lehr.schedule import Constant, Ramp, Schedule
@@ -18,7 +18,10 @@ from lehr.schedule.inspect import joints as looked_at
 from lehr.schedule.length import Length, Run, check_length, scale_length, typed
 
 Target = Schedule | dict[str, Schedule]
-Given = Schedule | float | Mapping[str, Schedule | float] | Mapping[int, Schedule | float]
+_G = TypeVar("_G", bound=str | int)  # a parameter group's name or index, one type for each argument
+_H = TypeVar("_H", bound=str | int)
+_K = TypeVar("_K", bound=str | int)
+Given = Schedule | float | Mapping[_G, Schedule | float]
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
 _JOINTS = 1000  # steps at which values are checked, at most
 
@@ -60,11 +63,11 @@ class Policy(Definition, kind="policy"):
 
         def __init__(
             self,
-            lr: Given,
-            momentum: Given | None = None,
-            weight_decay: Given | None = None,
+            lr: Given[_G],
+            momentum: Given[_H] | None = None,
+            weight_decay: Given[_K] | None = None,
             control: Controller | None = None,
-            others: Mapping[str, Given] | None = None,
+            others: Mapping[str, Given[Any]] | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:

@@ -1,0 +1,56 @@
+"""What a user's type checker accepts and rejects: mypy --strict on a module that uses lehr."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import lehr
+
+api = pytest.importorskip("mypy.api", reason="mypy is not installed")
+pytest.importorskip("torch", reason="torch is not installed")
+pytest.importorskip("optax", reason="optax is not installed")
+
+ROOT = Path(lehr.__file__).parents[2]
+ACCEPTED = """\
+import optax, torch
+import lehr
+s = lehr.cosine(0.1)
+groups = {"a": s, "b": s * 0.1}
+lehr.Policy(lr={"a": s, "b": 0.1})
+lehr.Policy(lr={0: s, 1: 0.1}, momentum={"a": 0.9})
+lehr.Policy(lr=groups, weight_decay=0.1)
+lehr.Policy(s, 0.9, others={"beta2": 0.99, "eps": {"a": s, "b": 1.0}})
+optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=0.1)
+lehr.torch.Scheduler(optimizer, lehr.Policy(lr={"a": s, "b": 0.1}), steps=10).step()
+lehr.jax.drive(optax.sgd, s, steps=10)
+lehr.keras.attach(object(), s, steps=10)
+lehr.testing.conformance("module:function", steps=3)
+"""
+REJECTED = {
+    "lehr.torch.Scheduler(1, 2, nonsense=3)": 'Unexpected keyword argument "nonsense"',
+    "lehr.torch.Schedular": "Module has no attribute",
+    "lehr.keras.attach(1, 2.0, nonsense=3)": 'Unexpected keyword argument "nonsense"',
+    "lehr.jax.drive(1, 2.0)": 'Argument 1 to "drive"',
+    "lehr.testing.conformance(3)": 'Argument 1 to "conformance"',
+    "lehr.cosin(0.1)": "Module has no attribute",
+    "lehr.cosine('0.1')": 'Argument 1 to "cosine"',
+    "lehr.Policy(lr={'a': '0.1'})": "Dict entry 0",
+    "lehr.Policy(lr={1.5: 0.1})": "Value of type variable",
+    "lehr.Policy(lr='0.1')": 'Argument "lr" to "Policy"',
+}
+
+
+def test_mypy_accepts_right_calls_and_rejects_wrong_ones(tmp_path, monkeypatch):
+    path = tmp_path / "module.py"
+    path.write_text(ACCEPTED + "\n".join(REJECTED) + "\n")
+    monkeypatch.setenv("MYPYPATH", str(ROOT / "src"))
+    options = ["--strict", "--config-file", str(ROOT / "pyproject.toml"), "--no-color-output"]
+    out, err, _ = api.run([*options, "--cache-dir", str(tmp_path / "cache"), str(path)])
+    found = [re.search(r"module\.py:(\d+): error: (.*)", line) for line in out.splitlines()]
+    errors = [(int(match[1]), match[2]) for match in found if match]
+    first = len(ACCEPTED.splitlines()) + 1
+    assert [error for error in errors if error[0] < first] == [], out + err
+    for number, (call, message) in enumerate(REJECTED.items(), first):
+        messages = [text for line, text in errors if line == number]
+        assert any(message in text for text in messages), (call, messages, err)
