@@ -239,7 +239,11 @@ def test_short_forms(text: str, expected: lehr.Policy) -> None:
 
 
 def test_every_preset_has_a_short_form() -> None:
-    public = {name for name in lehr._MODULE_OF if name.islower()} - {"loads", "range_test", "diagnose"}
+    public = {name for name in lehr._MODULE_OF if name.islower()} - {
+        "loads",
+        "range_test",
+        "diagnose",
+    }
     public -= {"from_function", "multi_step", "piecewise", "table"}  # they take what is not typed
     assert {name.replace("-", "_") for name in PRESETS} == public
 

@@ -1,4 +1,4 @@
-"""Every preset case of tests/preset_cases.py in plain Python, and the controllers' decisions."""
+"""Every preset case of the tests in plain Python, and the decisions of controllers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import itertools
 from typing import Any
 
 from golden_values import exact
+from preset_cases import CASES
 
 import lehr
-from preset_cases import CASES
 
 FAR = (10**5, 2**24 - 1, 2**24, 2**24 + 1, 10**9, 2**31 - 2)
 LOSSES = (4.0, 3.0, 2.5, 2.5, 2.49, 2.6, float("nan"), 2.6, 2.4999, 2.0, 1.0, 1.0, float("inf"))
@@ -47,7 +47,9 @@ def _preset(schedule: lehr.Schedule, recorded: dict[str, Any]) -> dict[str, Any]
 
 
 def _chosen(schedule: lehr.Schedule) -> list[int]:
-    from lehr.schedule.look import joints  # to choose the steps: a replay reads them from the file
+    from lehr.schedule.inspect import (
+        joints,  # to choose the steps: a replay reads them from the file
+    )
 
     around = {j + i for j in joints(schedule, 100) for i in (-1, 0, 1) if j + i >= 0}
     return sorted({*range(60), *around, *FAR})

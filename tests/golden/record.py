@@ -92,7 +92,7 @@ def replay(part: str, **settings: str) -> dict[str, Any]:
     """Return the values of a part, computed now in a new process."""
     _, _, backend = part.partition("-")
     own = SETTINGS | ({"KERAS_BACKEND": backend} if backend else {}) | settings
-    beside = [str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH")]
+    beside = [str(HERE), str(HERE.parent / "helpers"), os.environ.get("PYTHONPATH")]
     own["PYTHONPATH"] = os.pathsep.join(filter(None, beside))
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "values.json"

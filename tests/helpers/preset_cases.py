@@ -96,7 +96,11 @@ CASES: dict[str, Schedule] = {
 
 def public_presets() -> set[str]:
     """Return the names of all functions of lehr that return a schedule or a policy."""
-    return {name for name in lehr._MODULE_OF if name.islower()} - {"diagnose", "loads", "range_test"}
+    return {name for name in lehr._MODULE_OF if name.islower()} - {
+        "diagnose",
+        "loads",
+        "range_test",
+    }
 
 
 def length(schedule: Schedule) -> int:

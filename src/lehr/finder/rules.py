@@ -62,22 +62,12 @@ def book(sweep: Sweep) -> Suggestion:
 
     Source: Géron, Hands-On Machine Learning, chapter 11.
     """
-    if why := none_because(sweep):
-        return _none("book", why)
-    rates, line = smoothed(sweep)
-    turn = rates[lowest_point(line)]
-    why = f"the loss turns up at {turn:.2g}; a tenth of it"
-    return Suggestion("book", turn / 10, turn / 30, turn, why)
+    return _tenth("book", sweep, smoothed, "the loss turns up")
 
 
 def minimum_tenth(sweep: Sweep) -> Suggestion:
     """Return a tenth of the rate of the lowest running mean: fastai's ``minimum``."""
-    if why := none_because(sweep):
-        return _none("minimum_tenth", why)
-    rates, means = _as_fastai(sweep)
-    low = rates[lowest_point(means)]
-    why = f"the running mean is lowest at {low:.2g}; a tenth of it"
-    return Suggestion("minimum_tenth", low / 10, low / 30, low, why)
+    return _tenth("minimum_tenth", sweep, _as_fastai, "the running mean is lowest")
 
 
 def valley(sweep: Sweep) -> Suggestion:
@@ -125,6 +115,17 @@ RULES: dict[str, Callable[[Sweep], Suggestion]] = {
 
 def _none(rule: str, why: str) -> Suggestion:
     return Suggestion(rule, None, None, None, why)
+
+
+def _tenth(
+    rule: str, sweep: Sweep, line_of: Callable[[Sweep], tuple[list[float], list[float]]], what: str
+) -> Suggestion:
+    """Return a tenth of the rate at which a smoothed line is lowest."""
+    if why := none_because(sweep):
+        return _none(rule, why)
+    rates, line = line_of(sweep)
+    rate = rates[lowest_point(line)]
+    return Suggestion(rule, rate / 10, rate / 30, rate, f"{what} at {rate:.2g}; a tenth of it")
 
 
 def _fallen(sweep: Sweep, share: float) -> float:

@@ -40,8 +40,9 @@ def _convolves(model: keras.Model) -> bool:
 
 def _jax_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]:
     """Return a function that makes a block of updates in one compiled loop of JAX, if it may."""
-    import jax
     import jax.numpy as jnp
+
+    import jax
 
     optimizer = model.optimizer
     model.reset_metrics()

@@ -7,10 +7,9 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from torch import Tensor, distributed
-
 from lehr.controllers import State, is_best, reduced
 from lehr.schedule.errors import fail
+from torch import Tensor, distributed
 
 
 class Best:

@@ -6,11 +6,10 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import torch
-from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+import torch
 from lehr.learner.driver_state import ON_CHANGE, read_state, saved_state
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
@@ -26,6 +25,7 @@ from lehr.torch.groups import (
     read_value,
     write_values,
 )
+from torch import Tensor
 
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
     weakref.WeakKeyDictionary()

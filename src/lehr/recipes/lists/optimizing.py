@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lehr.controllers import Plateau
 from lehr.policy import Policy, one_cycle
 from lehr.recipes.lists.common import CHAPTER, fashion, published, sgd
-from lehr.recipes.recipe import Measurement, Published, Recipe
+from lehr.recipes.recipe import Measurement, Published, Rate, Recipe
 from lehr.schedule.presets.basic import exponential, inverse_time, piecewise
 
 _OPTIMIZERS = [
@@ -30,48 +32,49 @@ _OPTIMIZERS = [
     )
 ]
 _STEPS_IN_20_EPOCHS = 34375  # 20 * 55000 // 32, as the notebook has it
+_DECAY_IGNORED = (
+    "SGD(decay=1e-4) is accepted and ignored by Keras 3: the rate would stay at 0.01 without a word"
+)
 _NADAM = {"optimizer": "Nadam"}
+
+
+def _schedule(
+    name: str, title: str, policy: Rate, options: dict[str, Any] | None = None, **more: Any
+) -> Recipe:
+    section = "Learning Rate Scheduling"
+    return fashion(f"schedules/{name}", title, section, policy, 25, options=options or {}, **more)
+
+
 _SCHEDULES = [
-    fashion(
-        "schedules/power",
+    _schedule(
+        "power",
         "power: 0.01 / (1 + step / 10,000)",
-        "Learning Rate Scheduling",
         inverse_time(0.01, steps=10_000),
-        25,
         published=published(10, "117", loss=0.2104, val_loss=0.3225, val_accuracy=0.8924),
-        notes=(
-            "SGD(decay=1e-4) is accepted and ignored by Keras 3: the rate would stay at 0.01 "
-            "without a word",
-        ),
+        notes=(_DECAY_IGNORED,),
     ),
-    fashion(
-        "schedules/exponential-epoch",
+    _schedule(
+        "exponential-epoch",
         "exponential by epoch: 0.01 * 0.1**(epoch / 20), Nadam",
-        "Learning Rate Scheduling",
         exponential(0.01, 0.1, steps=20).every("1 epoch"),
-        25,
-        options=_NADAM,
+        _NADAM,
         published=published(11, "124", loss=0.1308, val_loss=0.5699, val_accuracy=0.8928),
     ),
-    fashion(
-        "schedules/exponential-epoch-lr",
+    _schedule(
+        "exponential-epoch-lr",
         "exponential from the rate before: lr * 0.1**(1 / 20) at the start of each epoch, Nadam",
-        "Learning Rate Scheduling",
         exponential(0.01 * 0.1 ** (1 / 20), 0.1, steps=20).every("1 epoch"),
-        25,
-        options=_NADAM,
+        _NADAM,
         notes=(
             "written from the rate before, the first epoch is multiplied too: one epoch ahead of "
             "exponential-epoch; and it starts anew from the optimizer's rate when resumed",
         ),
     ),
-    fashion(
-        "schedules/exponential-step",
+    _schedule(
+        "exponential-step",
         "exponential by step: 0.1**(1 / s) in each update, Nadam",
-        "Learning Rate Scheduling",
         exponential(0.01, 0.1, steps=_STEPS_IN_20_EPOCHS),
-        25,
-        options=_NADAM,
+        _NADAM,
         published=published(12, "129", loss=0.1447, val_loss=0.5833, val_accuracy=0.8880),
         notes=(
             "the book's callback reads a global s instead of its own: the figure is the same as "
@@ -80,25 +83,21 @@ _SCHEDULES = [
             "fit on TensorFlow it ends at 0.104 in three runs (benchmarks/recipes/printed.json)",
         ),
     ),
-    fashion(
-        "schedules/piecewise",
+    _schedule(
+        "piecewise",
         "piecewise: 0.01, 0.005 from epoch 5, 0.001 from 15, Nadam",
-        "Learning Rate Scheduling",
         piecewise((5, 15), (0.01, 0.005, 0.001)).every("1 epoch"),
-        25,
-        options=_NADAM,
+        _NADAM,
         published=published(13, "135", loss=0.2005, val_loss=0.5533, val_accuracy=0.8868),
         notes=(
             "as printed, with softmax, it ends at 0.75 on JAX; Nadam at 0.01 for the first epochs "
             "makes the end differ much from run to run",
         ),
     ),
-    fashion(
-        "schedules/performance",
+    _schedule(
+        "performance",
         "performance: halved after 5 epochs without a lower validation loss, momentum",
-        "Learning Rate Scheduling",
         Policy(0.02, control=Plateau(factor=0.5, patience=5)),
-        25,
         options={"optimizer": sgd(momentum=0.9)},
         published=published(14, "139", loss=0.0683, val_loss=0.5241, val_accuracy=0.8936),
         notes=(
@@ -107,22 +106,18 @@ _SCHEDULES = [
             "(benchmarks/recipes/printed.json)",
         ),
     ),
-    fashion(
-        "schedules/in-graph-exponential",
+    _schedule(
+        "in-graph-exponential",
         "exponential inside the graph, as keras.optimizers.schedules.ExponentialDecay",
-        "Learning Rate Scheduling",
         exponential(0.01, 0.1, steps=_STEPS_IN_20_EPOCHS),
-        25,
         published=published(15, "142", loss=0.2224, val_loss=0.3164, val_accuracy=0.8904),
     ),
-    fashion(
-        "schedules/one-cycle",
+    _schedule(
+        "one-cycle",
         "one cycle up to 0.05 in three phases, batches of 128",
-        "Learning Rate Scheduling",
         one_cycle(
             0.05, start=0.005, final=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
         ),
-        25,
         options={"batch_size": 128},
         published=published(17, "151", loss=0.1610, val_loss=0.3170, val_accuracy=0.8934),
         notes=(

@@ -123,43 +123,41 @@ def _cifar(name: str, title: str, rate: Rate, **more: Any) -> Recipe:
 _HE = {"activation": "elu", "initializer": "he_normal", "pixels": "raw"}
 _LAST = {"dropout": 0.1, "drop": "AlphaDropout", "drop_all": False}
 _BEST = "weights and figures are those of the epoch with the least validation loss"
+
+
+def _early_stopping(name: str, title: str, rate: Rate, **more: Any) -> Recipe:
+    notes = (_BEST, *more.pop("notes", ()))
+    return _cifar(name, title, rate, epochs=100, patience=20, notes=notes, **more)
+
+
 _CIFAR = [
-    _cifar(
+    _early_stopping(
         "baseline",
         "8b: 20 layers of 100, ELU, He, Nadam 5e-5, early stopping",
         5e-5,
-        epochs=100,
-        patience=20,
         long=True,
         options={**_HE, "optimizer": "Nadam"},
         published=published("b", "201-202", best_val_loss=1.4960, best_val_accuracy=0.4762),
         notes=(
-            _BEST,
             "as printed, with softmax and pixels from 0 to 255, it does not train at all on JAX "
             "and PyTorch (loss 14.5, accuracy 0.1)",
         ),
     ),
-    _cifar(
+    _early_stopping(
         "batch-norm",
         "8c: with batch norm, Nadam 5e-4, early stopping",
         5e-4,
-        epochs=100,
-        patience=20,
         long=True,
         options={**_HE, "optimizer": "Nadam", "normalize": "before"},
         published=published("c", "206", best_val_loss=1.3344, best_val_accuracy=0.5398),
-        notes=(_BEST,),
     ),
-    _cifar(
+    _early_stopping(
         "selu",
         "8d: SELU, LeCun, standardised pixels, Nadam 7e-4, early stopping",
         7e-4,
-        epochs=100,
-        patience=20,
         options={"optimizer": "Nadam"},
         published=published("d", "209", best_val_loss=1.4633, best_val_accuracy=0.4792),
         notes=(
-            _BEST,
             "the best epoch's accuracy is set beside final accuracies in the source, whose own "
             "network is at 0.517 after 24 epochs",
             "the Korean edition prints 0.514",
@@ -167,25 +165,19 @@ _CIFAR = [
             "to 14, where accuracy is higher; at epoch 8 theirs are 0.474 to 0.490",
         ),
     ),
-    _cifar(
+    _early_stopping(
         "alpha-dropout",
         "8e: and alpha dropout of 0.1 before the last layer, Nadam 5e-4, early stopping",
         5e-4,
-        epochs=100,
-        patience=20,
         options={"optimizer": "Nadam", **_LAST},
         published=published("e", "213", best_val_loss=1.4805, best_val_accuracy=0.4890),
-        notes=(_BEST,),
     ),
-    _cifar(
+    _early_stopping(
         "mc-dropout",
         "8e: the same judged by 10 passes with its dropout on",
         5e-4,
-        epochs=100,
-        patience=20,
         options={"optimizer": "Nadam", **_LAST, "monte_carlo": {"validation": 10}},
         published=published("e", "222", best_val_monte_carlo_accuracy=0.4892),
-        notes=(_BEST,),
     ),
     _cifar(
         "one-cycle",

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lehr.recipes.lists.common import BATCHES, CHAPTER, LOGITS, fashion, published, sgd, unit
 from lehr.recipes.recipe import Measurement, Published, Recipe, Training
 
+
+def _measured(name: str, title: str, section: str, function: str, **more: Any) -> Recipe:
+    source, path = f"{CHAPTER}, {section}", f"lehr.recipes.{function}"
+    return Measurement(name=name, title=title, source=source, function=path, **more)
+
+
 _CURVES: list[Recipe] = [
-    Measurement(
-        name=f"activations/{name}",
-        title=title,
-        source=f"{CHAPTER}, The Vanishing/Exploding Gradients Problems",
-        function="lehr.recipes.activations:curve",
+    _measured(
+        f"activations/{name}",
+        title,
+        "The Vanishing/Exploding Gradients Problems",
+        "activations:curve",
         options={"name": name},
         published=published,
     )
@@ -52,11 +60,11 @@ _TRAINED_CURVES = [
     )
 ]
 _INITIALISERS: list[Recipe] = [
-    Measurement(
-        name=f"initialisers/{name}",
-        title=title,
-        source=f"{CHAPTER}, Glorot and He Initialization",
-        function="lehr.recipes.signals:initialised",
+    _measured(
+        f"initialisers/{name}",
+        title,
+        "Glorot and He Initialization",
+        "signals:initialised",
         options={"initializer": initializer, "activation": activation},
         random=True,
     )
@@ -76,11 +84,11 @@ _INITIALISERS: list[Recipe] = [
     )
 ]
 _SIGNALS: list[Recipe] = [
-    Measurement(
-        name="signals/selu-1000-layers",
-        title="1,000 layers of SELU, nothing trained: mean 0 and spread 1 stay",
-        source=f"{CHAPTER}, Nonsaturating Activation Functions",
-        function="lehr.recipes.signals:deep_selu",
+    _measured(
+        "signals/selu-1000-layers",
+        "1,000 layers of SELU, nothing trained: mean 0 and spread 1 stay",
+        "Nonsaturating Activation Functions",
+        "signals:deep_selu",
         notes=("the book's own draws, NumPy's generator at seed 42; other seeds wander by 0.1",),
         published=(
             Published("mean of layer 0", 0.0, "RESULTS.md 1B, SELU 1000-layer print"),
