@@ -11,6 +11,7 @@ import typing
 from pathlib import Path
 
 import lehr
+from lehr.schedule import presets
 
 PAGE = Path(__file__).parent / "gallery.md"
 PICTURES = PAGE.parent / "gallery"
@@ -78,24 +79,17 @@ EXAMPLES = {
 
 def find_presets() -> dict[str, typing.Any]:
     """Return the public functions of lehr that return a schedule or a policy, by name."""
-    found = {}
-    for name in sorted(dir(lehr)):
-        value = getattr(lehr, name) if name in lehr._MODULE_OF else None
-        if inspect.isfunction(value):
-            result = typing.get_type_hints(value).get("return")
-            if isinstance(result, type) and issubclass(result, lehr.Schedule | lehr.Policy):
-                found[name] = value
-    return found
+    return {name: getattr(lehr, name) for name in sorted([*presets.__all__, "one_cycle"])}
 
 
 def write_page() -> str:
     """Return the text of gallery.md."""
     parts = [HEAD]
-    presets = find_presets()
-    if set(presets) != set(EXAMPLES):
-        wrong = sorted(set(presets) ^ set(EXAMPLES))
+    found = find_presets()
+    if set(found) != set(EXAMPLES):
+        wrong = sorted(set(found) ^ set(EXAMPLES))
         raise SystemExit(f"EXAMPLES must be the presets of lehr; these are not in both: {wrong}")
-    for name, preset in presets.items():
+    for name, preset in found.items():
         what = " ".join((inspect.getdoc(preset) or "").split("\n\n")[0].split())
         code = "\n".join(EXAMPLES[name])
         parts.append(

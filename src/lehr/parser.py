@@ -20,34 +20,12 @@ from lehr.schedule import presets
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, one_of
 
-# what takes a function or a list is not typed here
+_NOT_TYPED = {"from_function", "multi_step", "piecewise", "table"}  # they take lists or functions
 PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
-    "constant": presets.constant,
-    "cosine": presets.cosine,
-    "cosine-restarts": presets.cosine_restarts,
-    "cyclical": presets.cyclical,
-    "exp-range": presets.exp_range,
-    "exponential": presets.exponential,
-    "flat-cosine": presets.flat_cosine,
-    "inverse-sqrt": presets.inverse_sqrt,
-    "inverse-time": presets.inverse_time,
-    "k-decay": presets.k_decay,
-    "linear": presets.linear,
-    "noam": presets.noam,
-    "one-cycle": one_cycle,
-    "polynomial": presets.polynomial,
-    "polynomial-cycles": presets.polynomial_cycles,
-    "rex": presets.rex,
-    "slanted-triangular": presets.slanted_triangular,
-    "step-decay": presets.step_decay,
-    "tanh": presets.tanh,
-    "triangular": presets.triangular,
-    "triangular2": presets.triangular2,
-    "warmup": presets.warmup,
-    "warmup-radam": presets.warmup_radam,
-    "warmup-untuned": presets.warmup_untuned,
-    "wsd": presets.wsd,
-}
+    name.replace("_", "-"): getattr(presets, name)
+    for name in presets.__all__
+    if name not in _NOT_TYPED
+} | {"one-cycle": one_cycle}
 
 _CALL = re.compile(r"\s*([A-Za-z][\w-]*)\s*\(([^()]*)\)\s*")
 _EXAMPLE = "write for instance 'one-cycle(peak=0.05)' or 'warmup(0.1, 5%) then cosine(0.1)'"

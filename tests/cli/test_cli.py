@@ -11,6 +11,7 @@ import pytest
 
 import lehr
 from lehr.parser import PRESETS, parse_policy
+from lehr.schedule import presets
 
 TESTS = Path(__file__).parents[1] / "helpers"
 
@@ -239,11 +240,7 @@ def test_short_forms(text: str, expected: lehr.Policy) -> None:
 
 
 def test_every_preset_has_a_short_form() -> None:
-    public = {name for name in lehr._MODULE_OF if name.islower()} - {
-        "loads",
-        "range_test",
-        "diagnose",
-    }
+    public = {*presets.__all__, "one_cycle"}
     public -= {"from_function", "multi_step", "piecewise", "table"}  # they take what is not typed
     assert {name.replace("-", "_") for name in PRESETS} == public
 

@@ -4,6 +4,7 @@ import numpy as np
 
 import lehr
 from lehr import Schedule
+from lehr.schedule import presets
 
 ENDLESS = 60  # so many steps of a schedule that does not end
 FAR = (10**5, 2**24 - 1, 2**24 + 1, 2**24 + 3, 10**9, 2**31 - 2)
@@ -96,11 +97,7 @@ CASES: dict[str, Schedule] = {
 
 def public_presets() -> set[str]:
     """Return the names of all functions of lehr that return a schedule or a policy."""
-    return {name for name in lehr._MODULE_OF if name.islower()} - {
-        "diagnose",
-        "loads",
-        "range_test",
-    }
+    return {*presets.__all__, "one_cycle"}
 
 
 def length(schedule: Schedule) -> int:
