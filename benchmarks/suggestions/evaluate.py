@@ -57,7 +57,7 @@ def sweeps(task: str, steps: int = 100) -> list[Sweep]:
     found = []
     for record in records(task):
         if record["job"].get("steps") == steps:
-            sweep = Sweep.from_json(json.dumps(record["sweep"]))
+            sweep = Sweep.from_dict(record["sweep"])
             kept, stopped = _stopping_point(list(sweep.losses), DIVERGENCE) or (
                 len(sweep.losses),
                 sweep.stopped,

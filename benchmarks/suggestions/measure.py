@@ -46,7 +46,7 @@ def truth(name: str, mode: str, rate: float, seed: int) -> dict[str, object]:
 def sweep(name: str, steps: int, seed: int) -> dict[str, object]:
     """Return a range test that nothing but a loss that is not finite stops."""
     found = lehr.range_test(TASKS[name].learner(seed), steps=steps, divergence=1e30)
-    return {"sweep": json.loads(found.to_json())}
+    return {"sweep": found.to_dict()}
 
 
 def jobs(name: str) -> Iterator[dict[str, object]]:

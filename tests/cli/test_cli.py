@@ -44,7 +44,7 @@ def test_show_json_and_figure(tmp_path: Path) -> None:
         "show", "one-cycle(peak=0.05)", "--steps", "20", "--json", "--out", "c.svg", cwd=tmp_path
     )
     shown = json.loads(done.stdout)
-    policy = lehr.loads(json.dumps(shown["definition"]))
+    policy = lehr.Policy.from_dict(shown["definition"])
     assert policy == lehr.one_cycle(0.05).resolve(20)
     assert shown["values"]["momentum"] == [policy.momentum(t) for t in shown["steps"]]
     assert "<svg" in (tmp_path / "c.svg").read_text()

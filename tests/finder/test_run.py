@@ -197,7 +197,7 @@ def test_json_round_trip_with_losses_that_are_not_finite() -> None:
 
 
 def test_json_of_something_else_is_refused() -> None:
-    with pytest.raises(ValueError, match="text must be a sweep of format version 1"):
+    with pytest.raises(ValueError, match="data must be a sweep of format version 1"):
         Sweep.from_json('{"lehr_sweep": 2}')
     with pytest.raises(ValueError, match="fields of a sweep must be losses, objective, rates"):
         Sweep.from_json('{"lehr_sweep": 1}')

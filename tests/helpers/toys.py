@@ -1,6 +1,5 @@
 """Learners without a framework: a noisy linear regression, quick enough for many trials."""
 
-import json
 import os
 import signal
 import time
@@ -219,7 +218,7 @@ def steady(seed: int) -> Learner:
 def trial_job(policy: lehr.Policy, **changes: object) -> dict:
     """The job of a trial of a toy, without a study."""
     job = {"kind": "trial", "task": "toys:toy", "options": {}, "seed": 0, "id": "x"}
-    job |= {"policy": json.loads(policy.dumps()), "unit": "epochs", "budget": 2, "peak": None}
+    job |= {"policy": policy.to_dict(), "unit": "epochs", "budget": 2, "peak": None}
     return job | {"metric": "accuracy", "mode": "max", "judge": "final", "test": True} | changes
 
 

@@ -373,6 +373,6 @@ def test_the_state_of_a_policy_that_the_run_resolved():
     policy = lehr.one_cycle(0.1)
     tx = lehr.jax.drive(optax.sgd, policy, steps=200)
     saved = lehr.jax.state_dict(policy, tx.init(0.0), steps=200)
-    assert saved["policy"] == json.loads(policy.resolve(200).dumps())
+    assert saved["policy"] == policy.resolve(200).to_dict()
     state = lehr.jax.load_state_dict(policy, tx.init(0.0), saved | {"step": 7}, steps=200)
     assert int(state.step) == 7

@@ -274,3 +274,25 @@ def test_ten_megabytes_are_refused_in_a_short_message(text, error, message):
 def test_a_schedule_of_many_parts_is_fine():
     s = Chain(tuple(Ramp(0.0, 1.0, 1 + i % 7) for i in range(20_000)))
     assert lehr.loads(s.dumps()) == s
+
+
+def test_plain_data_is_what_the_text_holds():
+    p = lehr.Policy(lr={"a": lehr.cosine(0.1, 10), "b": 0.1}, control=lehr.Plateau())
+    assert p.to_dict() == json.loads(p.dumps())
+    data = p.to_dict()
+    assert lehr.Policy.from_dict(data) == p
+    assert data == p.to_dict()  # reading leaves it unchanged
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ("text", "definition must be a JSON object, got 'text'"),
+        ({"kind": "constant", "value": 1.0}, "lehr must be the format version 1, got None"),
+        ({"lehr": 1, "kind": "constant", "value": float("nan")}, "value must be a finite number"),
+        (lehr.constant(0.1).to_dict(), "kind must be that of a Policy, got 'constant'"),
+    ],
+)
+def test_plain_data_of_something_else_is_refused(data, message):
+    with pytest.raises(ValueError, match=message):
+        lehr.Policy.from_dict(data)

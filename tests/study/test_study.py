@@ -233,7 +233,7 @@ def test_json_holds_scores_comparisons_and_the_definition(results: Results) -> N
     assert data["scores"]["fixed"] == results.scores("fixed")
     assert set(data["comparisons"]) == {"plateau", "one-cycle", "fixed 0.01"}
     assert data["definition"]["arms"]["one-cycle"]["tune"] == "one-cycle"
-    policy = lehr.loads(json.dumps(data["definition"]["arms"]["one-cycle"]["policy"]))
+    policy = lehr.Policy.from_dict(data["definition"]["arms"]["one-cycle"]["policy"])
     assert policy == lehr.one_cycle(1.0)
 
 

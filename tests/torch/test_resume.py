@@ -54,14 +54,14 @@ def test_the_state_alone_goes_on_exactly(control, cut):
     assert state == json.loads(json.dumps(state))
     assert state.keys() == {"step", "control", "policy"}
     assert state["step"] == cut
-    assert lehr.loads(json.dumps(state["policy"])) == policy
+    assert lehr.Policy.from_dict(state["policy"]) == policy
     optimizer, scheduler = fresh(policy)
     scheduler.load_state_dict(state)
     assert used + run(optimizer, scheduler, metric[cut:]) == whole
 
 
 def test_the_state_without_a_controller():
-    policy = json.loads(lehr.Policy(lr=0.1).dumps())
+    policy = lehr.Policy(lr=0.1).to_dict()
     assert fresh(0.1)[1].state_dict() == {"step": 0, "control": None, "policy": policy}
 
 

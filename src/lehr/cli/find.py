@@ -46,7 +46,7 @@ def find(
     others = [rule(sweep) for rule in RULES.values()] if rules else []
     if as_json:
         found = [vars(s) for s in suggestions + others]
-        print(json.dumps({"sweep": json.loads(sweep.to_json()), "suggestions": found}))
+        print(json.dumps({"sweep": sweep.to_dict(), "suggestions": found}))
         return
     marks = {s.rule[0]: s.lr for s in suggestions[:2] if s.lr is not None}
     print(f"smoothed {sweep.objective} loss over the learning rate\n{draw_text(sweep, marks)}")

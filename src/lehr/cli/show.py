@@ -44,7 +44,7 @@ def show(
     values = {name: [s(t) for t in at] for name, s in schedules.items()}
     findings = {n: s.lint(length, steps_per_epoch=steps_per_epoch) for n, s in schedules.items()}
     if as_json:
-        definition = json.loads(parsed.dumps())
+        definition = parsed.to_dict()
         found = {name: [vars(finding) for finding in some] for name, some in findings.items()}
         shown = {"definition": definition, "steps": at, "values": values, "findings": found}
         print(json.dumps(shown))

@@ -62,11 +62,31 @@ class Sweep:
 
         return suggest(self, use)
 
-    def to_json(self) -> str:
-        """Return the record as JSON; a loss that is not finite is written as a string."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain data; a loss that is not finite is written as a string."""
         losses = [loss if math.isfinite(loss) else str(loss) for loss in self.losses]
-        data: dict[str, Any] = dataclasses.asdict(self) | {"losses": losses}
-        return json.dumps({"lehr_sweep": _VERSION} | data, allow_nan=False)
+        fields = dataclasses.asdict(self) | {"rates": list(self.rates), "losses": losses}
+        return {"lehr_sweep": _VERSION} | fields
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Sweep:
+        """Return the record that `to_dict` converted to plain data.
+
+        Raises:
+            ValueError: if it is something else.
+        """
+        names = {field.name for field in dataclasses.fields(cls)}
+        if not isinstance(data, dict) or data.get("lehr_sweep") != _VERSION:
+            fail("data", f"a sweep of format version {_VERSION}", data)
+        fields = {"objective": "training"} | data  # the first sweeps have no objective
+        del fields["lehr_sweep"]
+        if fields.keys() != names:
+            fail("fields of a sweep", ", ".join(sorted(names)), sorted(fields))
+        return cls(**fields | {"losses": tuple(float(loss) for loss in fields["losses"])})
+
+    def to_json(self) -> str:
+        """Return the record as JSON text."""
+        return json.dumps(self.to_dict(), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Sweep:
@@ -75,14 +95,7 @@ class Sweep:
         Raises:
             ValueError: if it is something else.
         """
-        data = json.loads(text)
-        names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(data, dict) or data.pop("lehr_sweep", None) != _VERSION:
-            fail("text", f"a sweep of format version {_VERSION}", text)
-        data.setdefault("objective", "training")  # as the first sweeps were
-        if data.keys() != names:
-            fail("fields of a sweep", ", ".join(sorted(names)), sorted(data))
-        return cls(**data | {"losses": tuple(float(loss) for loss in data["losses"])})
+        return cls.from_dict(json.loads(text))
 
     def plot(self) -> Figure:
         """Return a figure: the losses, their smoothed line, the suggestions."""

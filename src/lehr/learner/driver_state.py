@@ -1,38 +1,36 @@
-"""What a driver saves, and what it says when it is to go on under another policy.
+"""The saved state of a driver, and the check of its policy when a run is resumed.
 
-The state is ``{"step", "control", "policy"}``: plain JSON, the policy being its definition.
+The state is ``{"step", "control", "policy"}``, plain data; the policy is saved as its definition.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, fields
 from typing import Any, NoReturn
 
 from lehr.controllers import State
-from lehr.policy import Policy, loads
+from lehr.policy import Policy
 from lehr.schedule.errors import fail, one_of, whole
 
 ON_CHANGE = ("refuse", "continue")
 
 
 def saved_state(step: int, control: State | None, policy: Policy) -> dict[str, Any]:
-    """Return what a driver saves, as plain JSON."""
-    definition = json.loads(policy.dumps())
+    """Return the state that a driver saves, as plain data."""
     return {
         "step": step,
         "control": None if control is None else asdict(control),
-        "policy": definition,
+        "policy": policy.to_dict(),
     }
 
 
 def read_state(
     state: dict[str, Any], policy: Policy, on_change: str = "refuse"
 ) -> tuple[int, State | None]:
-    """Return the step and the controller's state from which ``policy`` goes on.
+    """Return the step and the controller's state from which ``policy`` resumes.
 
     Raises:
-        ValueError: if it is no driver's state, or its policy is another one and ``on_change`` is
+        ValueError: if it is not a driver's state, or its policy differs and ``on_change`` is
             "refuse".
     """
     one_of("on_change", on_change, ON_CHANGE)
@@ -42,7 +40,7 @@ def read_state(
     step = state["step"]
     if step != -1:  # a part of a SequentialLR that has not begun
         whole("step", step, at_least=0)
-    saved = loads(json.dumps(state["policy"]))
+    saved = Policy.from_dict(state["policy"])
     if saved != policy and on_change == "refuse":
         _refuse(saved, policy, max(step, 0), control)
     return step, _continued(saved, policy, control)
@@ -56,19 +54,19 @@ def _state(saved: Any) -> State:
 
 
 def _continued(saved: Policy, policy: Policy, control: State | None) -> State | None:
-    """Return the controller's state under a policy that may be another one."""
+    """Return the controller's state under a policy that may differ from the saved one."""
     if control is None:
         return None if policy.control is None else policy.control.init()
     if saved.control == policy.control:
         return control
     if policy.control is None:
         return None  # the factor was the controller's
-    return State(factor=control.factor)  # what it remembers was of another metric
+    return State(factor=control.factor)  # the rest was measured for another controller
 
 
 def _refuse(saved: Policy, policy: Policy, step: int, control: State | None) -> NoReturn:
-    """Raise the error that says how two policies differ, and the jump between them."""
-    old, new = (_flat(json.loads(p.dumps()), "policy") for p in (saved, policy))
+    """Raise the error that shows how two policies differ, and the resulting jump."""
+    old, new = (_flat(p.to_dict(), "policy") for p in (saved, policy))
     path = next(key for key in old | new if old.get(key) != new.get(key))
     factor = 1.0 if control is None else control.factor
     before = _flat(saved.values(step, factor), "")

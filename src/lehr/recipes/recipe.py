@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -110,7 +109,7 @@ class Training(Recipe):
         return {
             "task": self.task,
             "options": dict(self.options),
-            "policy": json.loads(self.policy.dumps()),
+            "policy": self.policy.to_dict(),
             "epochs": self.epochs,
             "patience": self.patience,
             "backend": self.backend,

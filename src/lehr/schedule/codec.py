@@ -1,8 +1,8 @@
-"""JSON: every definition (schedule, policy, controller) written down and read back exactly."""
+"""Serialization of definitions (schedules, policies, controllers) as plain data and as JSON."""
 
 import dataclasses
 import json
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Self
 
 from lehr.schedule.errors import fail, one_of
 
@@ -11,7 +11,7 @@ KINDS: dict[str, type["Definition"]] = {}
 
 
 class Definition:
-    """A value that can be written down: a frozen dataclass, known in JSON by its ``kind``."""
+    """Base class of what can be saved: a frozen dataclass, identified in its data by ``kind``."""
 
     kind: ClassVar[str]
 
@@ -24,6 +24,43 @@ class Definition:
     def check_writable(self) -> None:
         """Raise if the definition holds something that JSON cannot."""
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the definition as plain data with the format version; `from_dict` reads it.
+
+        >>> import lehr
+        >>> lehr.constant(0.1).to_dict()
+        {'lehr': 1, 'kind': 'constant', 'value': 0.1}
+        """
+        return {"lehr": VERSION, **encode(self)}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Self:
+        """Return the definition that `to_dict` converted to plain data.
+
+        Raises:
+            ValueError: for another version, unknown kinds or fields, nesting too deep, or the
+                kind of another class.
+            TypeError: if a field holds a value of the wrong type.
+
+        >>> import lehr
+        >>> lehr.Schedule.from_dict({"lehr": 1, "kind": "constant", "value": 0.1})
+        Constant(value=0.1)
+        """
+        if not isinstance(data, dict):
+            fail("definition", "a JSON object", data)
+        version = data.get("lehr")
+        if version != VERSION or isinstance(version, bool):
+            fail("lehr", f"the format version {VERSION}", version)
+        if not isinstance(data.get("kind"), str):
+            fail("kind", "one of " + ", ".join(KINDS), data.get("kind"))
+        try:
+            found = decode({name: value for name, value in data.items() if name != "lehr"})
+        except RecursionError:
+            raise ValueError("definition must be less deeply nested JSON") from None
+        if not isinstance(found, cls):
+            fail("kind", f"that of a {cls.__name__}", data["kind"])
+        return found
+
     def dumps(self, indent: int | None = None) -> str:
         """Return the definition as JSON; `lehr.loads` gives an equal value back.
 
@@ -31,7 +68,7 @@ class Definition:
         >>> lehr.constant(0.1).dumps()
         '{"lehr": 1, "kind": "constant", "value": 0.1}'
         """
-        return json.dumps({"lehr": VERSION, **encode(self)}, indent=indent, allow_nan=False)
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 
 
 def encode(value: Any) -> Any:
@@ -51,8 +88,8 @@ def encode(value: Any) -> Any:
 
 
 def decode(data: Any, where: str = "") -> Any:
-    """Return what `encode` was given; unknown kinds and fields are refused."""
-    if isinstance(data, list):
+    """Return what `encode` converted; unknown kinds and fields are rejected."""
+    if isinstance(data, list | tuple):
         return tuple(decode(part, f"{where} part {i}") for i, part in enumerate(data, 1))
     if not isinstance(data, dict):
         return data
@@ -104,18 +141,11 @@ def loads(text: str) -> Any:
             parse_constant=_refuse_constant,
             object_pairs_hook=_unique,
         )
-        if not isinstance(data, dict):
-            fail("definition", "a JSON object", data)
-        version = data.pop("lehr", None)
-        if version != VERSION or isinstance(version, bool):
-            fail("lehr", f"the format version {VERSION}", version)
-        if not isinstance(data.get("kind"), str):
-            fail("kind", "one of " + ", ".join(KINDS), data.get("kind"))
-        return decode(data)
     except json.JSONDecodeError as error:
         raise ValueError(f"definition must be valid JSON: {error}") from None
     except RecursionError:
         raise ValueError("definition must be less deeply nested JSON") from None
+    return Definition.from_dict(data)
 
 
 def _placed(error: Exception, where: str) -> Exception:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +57,7 @@ class Arm:
             fail("optimizer", "a name that the task knows", self.optimizer, error=TypeError)
         if self.optimizer is not None:
             check_name("optimizer", self.optimizer)
-        policy.dumps()  # says what JSON cannot hold
+        policy.to_dict()  # raises for what JSON cannot hold
 
     def at(self, peak: float | None) -> Policy:
         """Return the policy at a tuned peak; an untuned arm takes None."""
@@ -67,9 +66,8 @@ class Arm:
         return replace(self.policy, lr=self.policy.lr * peak)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain data."""
-        policy = json.loads(self.policy.dumps())
-        return {"policy": policy, "tune": self.tune, "optimizer": self.optimizer}
+        """Return the arm as plain data."""
+        return {"policy": self.policy.to_dict(), "tune": self.tune, "optimizer": self.optimizer}
 
 
 def _check_peak(policy: Policy) -> None:

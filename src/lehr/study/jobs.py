@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +82,7 @@ def _trial(study: Study, arm: Arm, peak: float | None, budget: int, seed: int) -
     return (
         _job(study, "trial", arm.optimizer, seed)
         | {
-            "policy": json.loads(arm.at(peak).dumps()),
+            "policy": arm.at(peak).to_dict(),
             "unit": study.unit,
             "budget": budget,
             "peak": peak,

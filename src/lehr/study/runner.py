@@ -119,7 +119,9 @@ class Conductor:
         swept = self.complete("range tests", sweep_jobs(study))
         sweeps: dict[str | None, tuple[Sweep, ...]] = {}
         for (optimizer, _), record in swept.items():
-            sweep = Sweep.from_json(record.metadata["sweep"])
+            saved = record.metadata["sweep"]
+            # lehr 0.1 stored the sweep as JSON text
+            sweep = Sweep.from_json(saved) if isinstance(saved, str) else Sweep.from_dict(saved)
             sweeps[optimizer] = (*sweeps.get(optimizer, ()), sweep)
         tuning = self.tune(sweeps)
         peaks = {name: tuning[name].peak if name in tuning else None for name in study.arms}

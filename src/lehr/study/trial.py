@@ -17,7 +17,7 @@ from typing import Any
 
 from lehr.finder import range_test
 from lehr.learner import Learner, Snapshot
-from lehr.policy import Policy, loads
+from lehr.policy import Policy
 from lehr.schedule.errors import fail, one_of
 from lehr.study.cache_key import versions
 from lehr.study.checkpoints import Run, curves
@@ -107,9 +107,9 @@ def _learner(job: Job) -> Learner:
     return learner
 
 
-def _sweep(job: Job, learner: Learner) -> str:
+def _sweep(job: Job, learner: Learner) -> dict[str, Any]:
     options = {name: job[name] for name in ("low", "high", "steps", "spacing")}
-    return range_test(learner, **options).to_json()
+    return range_test(learner, **options).to_dict()
 
 
 def _probe(learner: Learner) -> dict[str, Any]:
@@ -237,8 +237,8 @@ class _Trial:
 def in_steps(run: Job, steps_per_epoch: int) -> tuple[int, Policy]:
     """Return a run's updates and its policy in whole steps."""
     steps = run["budget"] * (steps_per_epoch if run["unit"] == "epochs" else 1)
-    parsed = loads(json.dumps(run["policy"]))
-    return steps, parsed.resolve(steps, steps_per_epoch=steps_per_epoch)
+    policy = Policy.from_dict(run["policy"])
+    return steps, policy.resolve(steps, steps_per_epoch=steps_per_epoch)
 
 
 def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:

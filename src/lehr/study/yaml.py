@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -15,6 +14,8 @@ import pydantic
 import yaml
 
 from lehr.parser import PRESETS, parse_policy, typed
+from lehr.policy import Policy, as_policy
+from lehr.schedule.codec import Definition
 from lehr.schedule.errors import fail, one_of
 from lehr.study.arm import Arm
 from lehr.study.definition import Study
@@ -107,7 +108,7 @@ def dump_study(study: Study) -> str:
     """Return a study as the text of a YAML file that `load_study` reads as the same study."""
     plain: dict[str, Any] = {"task": study.task, "arms": {}}
     for name, arm in study.arms.items():
-        entry: dict[str, Any] = {"policy": json.loads(arm.policy.dumps())}
+        entry: dict[str, Any] = {"policy": arm.policy.to_dict()}
         entry |= {"tune": arm.tune} if arm.tune else {}
         entry |= {"optimizer": arm.optimizer} if arm.optimizer else {}
         plain["arms"][name] = entry
@@ -130,7 +131,7 @@ class _Recorded(Study):
 def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
     """Return the study whose ``to_dict()`` this is, to look at its results."""
     arms = {
-        name: Arm(parse_policy(json.dumps(arm["policy"])), arm["tune"], arm["optimizer"])
+        name: Arm(Policy.from_dict(arm["policy"]), arm["tune"], arm["optimizer"])
         for name, arm in definition["arms"].items()
     }
     unit = "epochs" if "epochs" in definition else "steps"
@@ -161,8 +162,11 @@ def _arm(name: str, given: Any, found: _Faults) -> Arm | None:
         return _preset(arm.preset, arguments, arm)
     for extra in arguments:
         one_of("field of an arm", extra, ["policy", "preset", "tune", "optimizer"])
-    text = json.dumps(arm.policy) if isinstance(arm.policy, dict) else str(arm.policy)
-    return Arm(parse_policy(text), arm.tune, arm.optimizer)
+    if isinstance(arm.policy, dict):
+        policy = as_policy(Definition.from_dict(arm.policy))
+    else:
+        policy = parse_policy(str(arm.policy))
+    return Arm(policy, arm.tune, arm.optimizer)
 
 
 def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
