@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 
-from lehr.study.engines.local import ONE_THREAD
+from lehr.study.environment import ONE_THREAD
 
 os.environ |= ONE_THREAD  # as the trials of a study run; frameworks read it when imported
 

@@ -6,7 +6,7 @@ One and ten parameter groups, rates that are numbers and rates that are tensors.
 import os
 from collections.abc import Callable
 
-from lehr.study.engines.local import ONE_THREAD
+from lehr.study.environment import ONE_THREAD
 
 os.environ |= ONE_THREAD  # read when torch is imported
 

@@ -8,7 +8,7 @@ at least 1.3 times as fast as the callback. Quote ratios, not times.
 import os
 from collections.abc import Callable
 
-from lehr.study.engines.local import ONE_THREAD
+from lehr.study.environment import ONE_THREAD
 
 os.environ |= ONE_THREAD  # as the trials of a study run; frameworks read it when imported
 os.environ.setdefault("KERAS_BACKEND", "jax")

@@ -16,8 +16,8 @@ from lehr.figures import to_svg
 from lehr.recipes.catalogue import RECIPES
 from lehr.recipes.page import markdown
 from lehr.recipes.recipe import Recipe, Trial, load
-from lehr.recipes.run import kept_results
-from lehr.study.engines.local import BACKENDS
+from lehr.recipes.run import stored_results
+from lehr.study.environment import BACKENDS
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "recipes.md"
@@ -38,7 +38,7 @@ DRAWN = ("schedules/performance", "finder/fashion-mnist", "why/saddle-point")  #
 
 def take_over(storage: str) -> None:
     """Write the trials of a storage to the results, six digits a number."""
-    for name, trials in kept_results(RECIPES.values(), SEEDS, storage).items():
+    for name, trials in stored_results(RECIPES.values(), SEEDS, storage).items():
         for trial in trials:
             drawn = ("figure", "rates") if trial["seed"] else ()  # figures are those of seed 0
             kept = rounded({key: part for key, part in trial.items() if key not in drawn})

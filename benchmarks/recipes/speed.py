@@ -21,7 +21,7 @@ from typing import Any
 
 from lehr.recipes.catalogue import find_recipe
 from lehr.recipes.recipe import load
-from lehr.study.engines.local import BACKENDS, environment
+from lehr.study.environment import BACKENDS, worker_environment
 
 FOUND = Path(__file__).with_suffix(".json")
 ROUNDS = 3
@@ -165,7 +165,7 @@ def main() -> None:
             for backend in BACKENDS if convolutional else (chosen,):
                 done = subprocess.run(
                     [sys.executable, __file__, name],
-                    env=environment(backend, Path(cache)),
+                    env=worker_environment(backend, Path(cache)),
                     stdout=subprocess.PIPE,
                     text=True,
                     check=True,

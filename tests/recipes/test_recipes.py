@@ -23,7 +23,7 @@ from lehr.recipes.catalogue import RECIPES, find_recipe  # noqa: E402
 from lehr.recipes.page import rows, write_page  # noqa: E402
 from lehr.recipes.recipe import Measurement, Training, load  # noqa: E402
 from lehr.recipes.trial import trial_of  # noqa: E402
-from lehr.study.jobs import judging_job, measuring_job  # noqa: E402
+from lehr.study.jobs import measuring_job  # noqa: E402
 from lehr.study.storage import Record, Storage  # noqa: E402
 from lehr.study.trial import run_job  # noqa: E402
 from lehr.tasks import images  # noqa: E402
@@ -103,7 +103,7 @@ def test_each_that_trains_does(name, tmp_path):
     recipe = small(find_recipe(name))
     study = recipe.study(1, tmp_path)
     assert study.backend == recipe.backend
-    job = judging_job(study, study.reference, None, 1, 0) | {"metric": study.metric}
+    job = study.trial_job(study.reference, None, 1, 0) | {"metric": study.metric}
     trial = performed(recipe, json.loads(json.dumps(job)), tmp_path)
     numbers = trial["numbers"]
     assert all(math.isfinite(value) for value in numbers.values())
@@ -255,14 +255,14 @@ def test_published_beside_ours():
 def test_results_are_kept_and_what_is_there_does_not_run_again(tmp_path):
     recipe = find_recipe("why/saddle-point")
     told = []
-    first, failed = run.run_recipes([recipe], 3, tmp_path, tell=told.append)
+    first, failed = run.run_recipes([recipe], 3, tmp_path, report=told.append)
     assert told == ["1 of 1: why/saddle-point, seed 0"]  # nothing random: one will do
     assert failed == {}
-    assert first == run.kept_results([recipe], 3, tmp_path)
-    assert run.run_recipes([recipe], 3, tmp_path, tell=told.append) == (first, {})
+    assert first == run.stored_results([recipe], 3, tmp_path)
+    assert run.run_recipes([recipe], 3, tmp_path, report=told.append) == (first, {})
     assert len(told) == 1
     other = dataclasses.replace(recipe, function="lehr.recipes.landscapes:three_rates")
-    assert run.kept_results([other], 3, tmp_path) == {recipe.name: []}
+    assert run.stored_results([other], 3, tmp_path) == {recipe.name: []}
     page = tmp_path / "page"
     write_page([recipe], first, page)
     assert "| why/saddle-point |" in page.read_text()
@@ -279,10 +279,10 @@ def test_a_recipe_that_trains_is_a_study_that_the_other_commands_know(tmp_path):
     assert [trial["numbers"]["test_loss"] for trial in found] == results.scores("y")
     with Storage(tmp_path, readonly=True) as storage:
         assert [study["finished"] for study in storage.studies()] == [2]
-    assert run.kept_results([recipe], 2, tmp_path) == {"x/y": found}
-    assert run.kept_results([recipe], 3, tmp_path) == {"x/y": []}  # one of three is missing
+    assert run.stored_results([recipe], 2, tmp_path) == {"x/y": found}
+    assert run.stored_results([recipe], 3, tmp_path) == {"x/y": []}  # one of three is missing
     told = []
-    run.run_recipes([recipe], 3, tmp_path, workers=1, tell=told.append)
+    run.run_recipes([recipe], 3, tmp_path, workers=1, report=told.append)
     assert told == ["1 of 1: x/y, seed 2"]
 
 
@@ -300,7 +300,7 @@ def test_what_fails_is_told_by_recipe_and_the_others_are_returned(tmp_path):
     broken = Training(name="x/broken", task="toys:failing_on_seed_1", epochs=1, **TOY)
     sound = Training(name="x/sound", task="toys:toy", epochs=1, **TOY)
     told = []
-    found, failed = run.run_recipes([broken, sound], 2, tmp_path, workers=1, tell=told.append)
+    found, failed = run.run_recipes([broken, sound], 2, tmp_path, workers=1, report=told.append)
     assert found["x/broken"] == []
     assert len(found["x/sound"]) == 2
     assert list(failed) == ["x/broken"]
@@ -355,7 +355,7 @@ def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
     told = []
     names = ("range-test/linear", "finder/cifar10", "cifar10/selu")
     chosen = [find_recipe(name) for name in names]
-    left, _ = run.run_recipes(chosen, 1, tmp_path, tell=told.append, skip=True)
+    left, _ = run.run_recipes(chosen, 1, tmp_path, report=told.append, skip=True)
     assert left == {name: [] for name in names}
     assert [line.partition(" must be")[0] for line in told] == [
         "range-test/linear is left out: data mnist",
@@ -378,7 +378,7 @@ def test_data_that_is_not_there_is_looked_for_once(tmp_path, monkeypatch):
 
     monkeypatch.setattr(images, "ensure", missing)
     chosen = [find_recipe(f"optimizers/{name}") for name in ("sgd", "adam", "nadam")]
-    run.run_recipes(chosen, 1, tmp_path, tell=told.append, skip=True)
+    run.run_recipes(chosen, 1, tmp_path, report=told.append, skip=True)
     assert asked == ["fashion-mnist"]
     assert told == [f"{recipe.name} is left out: no fashion-mnist" for recipe in chosen]
 

@@ -94,7 +94,7 @@ def test_peaks_are_chosen_on_tuning_seeds_and_validation_data(tmp_path: Path) ->
     jobs = []
     found = study.run(progress=lambda now: jobs.append(now.finished))
     tried = [job for job in jobs if job and job["kind"] == "trial" and not job["test"]]
-    assert {job["seed"] for job in tried} == set(tuning_seeds(study))
+    assert {job["seed"] for job in tried} == set(tuning_seeds(study.tuning_seeds))
     for arm, tuning in found.tuning.items():
         assert len(tuning.scores) >= 3
         assert all(len(scores) == 2 for scores in tuning.scores.values())

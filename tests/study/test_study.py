@@ -19,12 +19,12 @@ from lehr.recipes.arms import standard_arms
 from lehr.report import render
 from lehr.study import Arm, Results, Study, TrialError, text
 from lehr.study.cache_key import study_id
-from lehr.study.jobs import sweep_jobs, tuning_seeds
+from lehr.study.jobs import tuning_seeds
 from lehr.study.ledger import LedgerError, check_ledger, check_pairs
 from lehr.study.runner import Progress
 from lehr.study.storage import Record, Storage
 from lehr.study.trial import run_job
-from lehr.study.tuning import centre
+from lehr.study.tuning import centre, sweep_jobs
 from lehr.study.yaml import study_of
 from lehr.tasks.find import find_task
 
@@ -98,7 +98,7 @@ def test_the_plateau_is_fed_after_each_epoch_and_scales_the_rate(results: Result
 
 def test_peaks_come_from_range_tests_on_other_seeds(study: Study, results: Results) -> None:
     tuning = {job["seed"] for job in sweep_jobs(study).values()}
-    assert tuning == set(tuning_seeds(study))
+    assert tuning == set(tuning_seeds(study.tuning_seeds))
     assert tuning.isdisjoint(range(study.seeds))
     assert len(results.sweeps[None]) == study.tuning_seeds
     assert results.peaks["fixed"] == results.peaks["plateau"]

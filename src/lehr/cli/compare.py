@@ -98,7 +98,7 @@ def compare(
     if tensorboard is not None:
         results.tensorboard(tensorboard)
     if as_json:
-        print(json.dumps(json.loads(results.to_json()) | {"report": str(target)}, indent=1))
+        print(json.dumps(results.to_dict() | {"report": str(target)}, indent=1))
         return
     rich.print(results.table())
     print(results.verdict())

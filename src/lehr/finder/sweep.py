@@ -78,7 +78,9 @@ class Sweep:
         names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(data, dict) or data.get("lehr_sweep") != _VERSION:
             fail("data", f"a sweep of format version {_VERSION}", data)
-        fields: dict[str, Any] = {"objective": "training"} | data  # the first sweeps have no objective
+        fields: dict[str, Any] = {
+            "objective": "training"
+        } | data  # the first sweeps have no objective
         del fields["lehr_sweep"]
         if fields.keys() != names:
             fail("fields of a sweep", ", ".join(sorted(names)), sorted(fields))

@@ -1,4 +1,4 @@
-"""A copy of everything the next update depends on, in memory or in a file."""
+"""Snapshots: a copy of everything the next update depends on, in memory or in a file."""
 
 from __future__ import annotations
 
@@ -33,37 +33,36 @@ class Snapshot:
         return hashed.hexdigest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the snapshot as one ``.npz`` file of arrays and JSON, beside, then renamed."""
+        """Save the snapshot to an ``.npz`` file of arrays and JSON; the write is atomic."""
         import numpy as np
 
-        with atomic_write(path) as beside, beside.open("wb") as file:
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **self.arrays | {_METADATA: np.array(json.dumps(self.metadata))})
-
-    @classmethod
-    def readable(cls, path: str | os.PathLike[str]) -> bool:
-        """Return whether a whole snapshot lies there; a damaged one does not count."""
-        import zipfile
-
-        try:
-            cls.load(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return False
-        return True
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Snapshot:
         """Read a snapshot that `save` wrote."""
         import numpy as np
 
-        # opened here, so that it is closed when it turns out to be damaged
+        # opened here, so that it is closed if the file is damaged
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files if name != _METADATA}
             return cls(arrays, json.loads(str(file[_METADATA])))
 
+    @classmethod
+    def load_if_whole(cls, path: str | os.PathLike[str]) -> Snapshot | None:
+        """Read a snapshot; return None if the file is missing or damaged."""
+        import zipfile
+
+        try:
+            return cls.load(path)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
 
 @contextlib.contextmanager
 def folder_if(wanted: bool) -> Iterator[Path | None]:
-    """Lend a temporary folder, if one is wanted: to make and remove it takes milliseconds.
+    """Yield a temporary folder if one is wanted, otherwise None; creating one takes milliseconds.
 
     >>> with folder_if(False) as none, folder_if(True) as folder:
     ...     none, folder.is_dir()

@@ -1,4 +1,4 @@
-"""Run recipes as studies: what is finished is kept, what is missing runs in worker processes."""
+"""Run recipes as studies: missing trials run in worker processes, finished ones are stored."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from typing import Any
 from lehr.recipes.recipe import Measurement, Recipe, Training, Trial
 from lehr.recipes.trial import trial_of
 from lehr.schedule.errors import whole
-from lehr.study.cache_key import batch, identity
-from lehr.study.engines.local import Event, Pool, TrialError, check_installed
-from lehr.study.jobs import Job, judging_job, measuring_job
-from lehr.study.runner import Conductor, Missing, finish
+from lehr.study.cache_key import cache_key, environment_key
+from lehr.study.engines.engine import Engine, Event, TrialError
+from lehr.study.engines.local import LocalEngine
+from lehr.study.environment import check_installed
+from lehr.study.jobs import Job, measuring_job
+from lehr.study.runner import MissingJobs, Runner, run_jobs
 from lehr.study.storage import Storage
 from lehr.tasks import images
 from lehr.tasks.find import source_digest
@@ -27,11 +29,11 @@ Results = dict[str, list[Trial]]
 
 @dataclass(frozen=True)
 class _Work:
-    """The jobs of a recipe, by name, and what else their workers are told."""
+    """The jobs of a recipe, by cache key, and what else is sent to their workers."""
 
     recipe: Recipe
     jobs: dict[str, Job]
-    more: dict[str, Any]
+    extra: dict[str, Any]
 
 
 def run_recipes(
@@ -43,7 +45,7 @@ def run_recipes(
     report: Report = lambda text: None,
     skip: bool = False,
 ) -> tuple[Results, dict[str, str]]:
-    """Run what is missing in the storage; return each recipe's trials, and what failed and why.
+    """Run the missing trials; return each recipe's trials, and the logs of those that failed.
 
     Args:
         recipes: to run.
@@ -51,7 +53,7 @@ def run_recipes(
         storage: folder of the studies, as of `lehr.Study`.
         workers: processes at a time, of one thread; one per core if left out.
         report: called with a line about each trial that has finished or failed.
-        skip: leave out, and report, what lacks its data or its backend.
+        skip: whether recipes without their data or backend are left out, and reported.
 
     Raises:
         ValueError: if a recipe needs a backend that is not installed, or the storage cannot be
@@ -60,62 +62,66 @@ def run_recipes(
     """
     chosen, count = list(recipes), whole("seeds", seeds)
     failed: dict[str, str] = {}
-    with Storage(Path(storage)) as kept:
-        found = {recipe.name: _trials(recipe, count, kept) for recipe in chosen}
+    with Storage(Path(storage)) as opened:
+        found = {recipe.name: _trials(recipe, count, opened) for recipe in chosen}
         ready = _ready([recipe for recipe in chosen if not found[recipe.name]], report, skip)
-        works = [_work(recipe, count, kept) for recipe in ready]
+        works = [_work(recipe, count, opened) for recipe in ready]
         works.sort(key=lambda work: work.recipe.backend or "")
         places = itertools.count(1)
-        total = sum(len(_missing(work, kept)) for work in works)
+        total = sum(len(_missing(work, opened)) for work in works)
 
-        def told(recipe: Recipe, job: Job, how: str) -> None:
+        def report_job(recipe: Recipe, job: Job, how: str) -> None:
             report(f"{next(places)} of {total}: {recipe.name}, seed {job['seed']}{how}")
 
         for backend, some in itertools.groupby(works, key=lambda work: work.recipe.backend):
             group = list(some)
-            with Pool(workers, kept.cache, backend) as pool:
-                failed |= _finish(group, kept, pool, told)
+            with LocalEngine(workers, opened.cache, backend) as engine:
+                failed |= _run(group, opened, engine, report_job)
                 for work in group:
                     if work.recipe.name not in failed:
-                        found[work.recipe.name] = _trials(work.recipe, count, kept, pool)
+                        trials = _trials(work.recipe, count, opened, engine)
+                        found[work.recipe.name] = trials
     return found, failed
 
 
-def kept_results(recipes: Iterable[Recipe], seeds: int, storage: str | os.PathLike[str]) -> Results:
+def stored_results(
+    recipes: Iterable[Recipe], seeds: int, storage: str | os.PathLike[str]
+) -> Results:
     """Return the trials of the recipes that the storage has in full; none of the others."""
-    with Storage(Path(storage), readonly=True) as kept:
-        return {recipe.name: _trials(recipe, seeds, kept) for recipe in recipes}
+    with Storage(Path(storage), readonly=True) as opened:
+        return {recipe.name: _trials(recipe, seeds, opened) for recipe in recipes}
 
 
-def _work(recipe: Recipe, seeds: int, kept: Storage) -> _Work:
+def _work(recipe: Recipe, seeds: int, storage: Storage) -> _Work:
+    extra: dict[str, Any] = {}
     if isinstance(recipe, Training):
-        study = recipe.study(seeds, kept.folder)
+        study = recipe.study(seeds, storage.folder)
         (budget,) = study.budgets
-        jobs = [judging_job(study, study.reference, None, budget, s) for s in range(seeds)]
-        task, more = recipe.task, {"metric": study.metric}
+        jobs = [study.trial_job(study.reference, None, budget, s) for s in range(seeds)]
+        task, extra = recipe.task, {"metric": study.metric}
     else:
         assert isinstance(recipe, Measurement)
         reads = {"reads": {data: images.origin(data) for data in recipe.data}}
         count = range(seeds if recipe.random else 1)
         jobs = [measuring_job(recipe.function, recipe.options, seed) | reads for seed in count]
-        task, more = recipe.function, {}
+        task = recipe.function
     source = source_digest(task)
-    depends = batch(task, source, recipe.backend)
-    named = {identity(job, depends): job for job in jobs}
-    return _Work(recipe, named, more | {"source": source})
+    environment = environment_key(task, source, recipe.backend)
+    named = {cache_key(job, environment): job for job in jobs}
+    return _Work(recipe, named, extra | {"source": source})
 
 
-def _missing(work: _Work, kept: Storage) -> dict[str, Job]:
-    records = kept.records(work.jobs)
+def _missing(work: _Work, storage: Storage) -> dict[str, Job]:
+    records = storage.records(work.jobs)
     return {name: job for name, job in work.jobs.items() if name not in records}
 
 
-def _finish(
-    works: list[_Work], kept: Storage, pool: Pool, report: Callable[[Recipe, Job, str], None]
+def _run(
+    works: list[_Work], storage: Storage, engine: Engine, report: Callable[[Recipe, Job, str], None]
 ) -> dict[str, str]:
-    """Run what is missing of several recipes side by side; return the log of each that failed."""
+    """Run the missing jobs of several recipes side by side; return the log of each that failed."""
     of = {name: work for work in works for name in work.jobs}
-    missing = {name: job for work in works for name, job in _missing(work, kept).items()}
+    missing = {name: job for work in works for name, job in _missing(work, storage).items()}
     failed: dict[str, str] = {}
 
     def moved(event: Event) -> None:
@@ -124,26 +130,29 @@ def _finish(
             failed.setdefault(recipe.name, f"seed {job['seed']} failed:\n{event.payload['log']}")
             report(recipe, job, ": failed")
 
-    running = finish(kept, pool, missing, lambda name: of[name].more, moved)
-    with contextlib.suppress(TrialError), contextlib.closing(running):  # told one by one
+    extra = {name: of[name].extra for name in missing}
+    running = run_jobs(storage, engine, missing, extra, moved)
+    with contextlib.suppress(TrialError), contextlib.closing(running):  # reported one by one
         for name, _ in running:
-            kept.forget_checkpoints([name])
+            storage.delete_checkpoints([name])
             report(of[name].recipe, missing[name], "")
     return failed
 
 
-def _trials(recipe: Recipe, seeds: int, kept: Storage, pool: Pool | None = None) -> list[Trial]:
-    """Return a recipe's trials if all are kept, else none; with a pool, note them as a study's."""
+def _trials(
+    recipe: Recipe, seeds: int, storage: Storage, engine: Engine | None = None
+) -> list[Trial]:
+    """Return a recipe's trials if all are stored, else none; with an engine, add its study."""
     if isinstance(recipe, Training):
-        study = recipe.study(seeds, kept.folder)
+        study = recipe.study(seeds, storage.folder)
         try:
-            records = Conductor(study, kept, pool).results().records(study.reference)
-        except Missing:
+            records = Runner(study, storage, engine).results().records(study.reference)
+        except MissingJobs:
             return []
     else:
-        work = _work(recipe, seeds, kept)
-        held = kept.records(work.jobs)
-        records = [held[name] for name in work.jobs if name in held]
+        work = _work(recipe, seeds, storage)
+        stored = storage.records(work.jobs)
+        records = [stored[name] for name in work.jobs if name in stored]
         if len(records) < len(work.jobs):
             return []
     return [trial_of(recipe, seed, record) for seed, record in enumerate(records)]

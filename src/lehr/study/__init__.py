@@ -11,6 +11,6 @@ except ImportError as error:
 
 from lehr.study.arm import Arm as Arm
 from lehr.study.definition import Study as Study
-from lehr.study.engines.local import TrialError as TrialError
+from lehr.study.engines.engine import TrialError as TrialError
 from lehr.study.results import Results as Results
 from lehr.study.yaml import load_study as load_study

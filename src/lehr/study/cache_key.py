@@ -1,4 +1,4 @@
-"""What a job is called: the hash of everything that its result depends on."""
+"""Cache keys: the hash of everything that a job's result depends on."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import json
 from functools import cache
 from typing import Any
 
-import lehr
-from lehr.study.engines.local import usual_backend
+from lehr.study.environment import usual_backend
 from lehr.study.jobs import Job
 from lehr.tasks.find import BUILT_IN
 
@@ -24,8 +23,8 @@ _BACKENDS = {
 @cache
 def versions(task: str, backend: str) -> dict[str, str]:
     """Return the versions that a result depends on: lehr's and the frameworks'."""
-    found = {"lehr": lehr.__version__}
-    for name in _frameworks(task, backend):
+    found = {}
+    for name in ("lehr", *_frameworks(task, backend)):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -34,26 +33,31 @@ def versions(task: str, backend: str) -> dict[str, str]:
 
 
 def _frameworks(task: str, backend: str) -> tuple[str, ...]:
-    # lehr's own are on Keras, or else in PyTorch: what else is installed does not matter
+    # lehr's own tasks use Keras, or else PyTorch: other installed frameworks do not matter
     if task in BUILT_IN or task.startswith("lehr.recipes."):
         return ("numpy", "keras", *_BACKENDS.get(backend, ()))
     return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
 
 
-def batch(task: str, source: str, backend: str | None) -> str:
-    """Return a name for what all jobs of a study depend on: backend, versions, the task's file."""
+def environment_key(task: str, source: str, backend: str | None) -> str:
+    """Return the hash of what all jobs of a study depend on: backend, versions, the task's file.
+
+    Args:
+        task: a built-in name or ``module:function``.
+        source: hash of the task's file.
+        backend: of Keras; that of the environment if None.
+    """
     used = backend or usual_backend()
-    whole = {"backend": used, "versions": versions(task, used), "source": source}
-    return _digest(whole)
+    return _digest({"backend": used, "versions": versions(task, used), "source": source})
 
 
-def identity(job: Job, batch: str) -> str:
-    """Return a job's name: the hash of its definition and its batch."""
-    return _digest({"job": job, "batch": batch})
+def cache_key(job: Job, environment_key: str) -> str:
+    """Return the hash of a job's definition and its environment."""
+    return _digest({"job": job, "batch": environment_key})  # "batch": as in lehr 0.1
 
 
 def study_id(definition: dict[str, Any]) -> str:
-    """Return a study's name: the hash of its definition, in its order, short enough to type."""
+    """Return the hash of a study's definition, whose order counts, short enough to type."""
     return hashlib.sha256(json.dumps(definition).encode()).hexdigest()[:8]
 
 

@@ -1,4 +1,4 @@
-"""A trial under way, and how it is put on disk and taken up again, bit for bit."""
+"""The state of a running trial, saved to and restored from checkpoints, bit for bit."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _LEARNER = "learner/"
 
 @dataclass
 class Run:
-    """What a trial has done so far.
+    """The progress of a trial.
 
     Attributes:
         policy: in whole steps.
         control: the controller's state, None without one.
         trace: losses and rates of every update so far.
         history: validation metrics, at the end of each epoch and of the run.
-        best: scores at the best validation metric so far, where the study asks for them.
+        best: scores at the best validation metric so far, if the study judges by it.
         seconds: of training and evaluation.
     """
 
@@ -44,11 +44,11 @@ class Run:
         return self.control.factor if self.control else 1.0
 
     def save(self, learner: Learner, path: Path) -> None:
-        """Write the run and its learner as one file of arrays and JSON, beside, then renamed."""
-        held = learner.snapshot()
-        arrays = {f"{_LEARNER}{name}": array for name, array in held.arrays.items()}
+        """Save the run and its learner to one file of arrays and JSON; the write is atomic."""
+        state = learner.snapshot()
+        arrays = {f"{_LEARNER}{name}": array for name, array in state.arrays.items()}
         metadata = {
-            "learner": held.metadata,
+            "learner": state.metadata,
             "control": self.control and vars(self.control),
             "history": self.history,
             "best": self.best,
@@ -57,13 +57,12 @@ class Run:
         path.parent.mkdir(parents=True, exist_ok=True)
         Snapshot(arrays | curves(self.trace), metadata).save(path)
 
-    def load(self, learner: Learner, path: Path) -> None:
-        """Take up what `save` wrote, the learner too."""
-        saved = Snapshot.load(path)
-        metadata, arrays = saved.metadata, saved.arrays
+    def restore(self, learner: Learner, checkpoint: Snapshot) -> None:
+        """Restore the run and its learner from a checkpoint."""
+        metadata, arrays = checkpoint.metadata, checkpoint.arrays
         parts = {n: a for n, a in arrays.items() if n.startswith(_LEARNER)}
-        held = {name.removeprefix(_LEARNER): array for name, array in parts.items()}
-        learner.restore(Snapshot(held, metadata["learner"]))
+        state = {name.removeprefix(_LEARNER): array for name, array in parts.items()}
+        learner.restore(Snapshot(state, metadata["learner"]))
         self.control = metadata["control"] and State(**metadata["control"])
         self.trace = trace_of({n: a for n, a in arrays.items() if n not in parts})
         self.history, self.best = metadata["history"], metadata["best"]
@@ -79,6 +78,6 @@ def curves(trace: Trace) -> dict[str, Any]:
 
 
 def trace_of(arrays: dict[str, Any]) -> Trace:
-    """Return the trace that `curves` made arrays of."""
+    """Return the trace that `curves` converted to arrays."""
     rates = {n.removeprefix("rates/"): a.tolist() for n, a in arrays.items() if n != "losses"}
     return Trace(arrays["losses"].tolist(), rates)

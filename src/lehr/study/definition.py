@@ -1,4 +1,4 @@
-"""What a study is: a task, its arms, budgets, seeds."""
+"""The definition of a study: a task, its arms, budgets, seeds."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lehr.policy import Policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, number, one_of, whole
 from lehr.study.arm import Arm, check_name
-from lehr.study.engines.local import BACKENDS
-from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, tuning_seeds
+from lehr.study.environment import BACKENDS
+from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, Job, trial_job, tuning_seeds
 from lehr.study.stats.sequential import looks
 from lehr.tasks.find import check_options, find_task
 
@@ -178,7 +178,7 @@ class Study:
             "options": self.options,
             self.unit: list(self.budgets),
             "judging seeds": list(range(self.seeds)),
-            "tuning seeds": list(tuning_seeds(self)),
+            "tuning seeds": list(tuning_seeds(self.tuning_seeds)),
             "range test": SWEEP,
             "peaks": self.peaks,
             "metric": self.metric,
@@ -189,6 +189,25 @@ class Study:
             "arms": {name: arm.to_dict() for name, arm in self.arms.items()},
         }
 
+    def trial_job(
+        self, arm: str, peak: float | None, budget: int, seed: int, *, test: bool = True
+    ) -> Job:
+        """Return the job of one trial; ``test=False`` while peaks are chosen."""
+        return trial_job(
+            self.task,
+            self.options,
+            self.arms[arm],
+            peak,
+            budget,
+            seed,
+            unit=self.unit,
+            metric=self.metric,
+            mode=self.mode,
+            judge=self.judge,
+            patience=self.patience,
+            test=test,
+        )
+
     def run(
         self, *, workers: int | None = None, progress: Callable[[Progress], None] | None = None
     ) -> Results:
@@ -196,15 +215,16 @@ class Study:
 
         Args:
             workers: processes at a time; one per core if left out.
-            progress: called with a `lehr.study.runner.Progress` whenever something has moved.
+            progress: called with a `lehr.study.runner.Progress` whenever a job starts, moves or
+                finishes.
 
         Raises:
             TrialError: if a trial failed; the finished ones are kept.
             ValueError: if the storage cannot be read or written, or another process uses it.
         """
-        from lehr.study.runner import conduct
+        from lehr.study.runner import run_study
 
-        return conduct(self, workers, progress)
+        return run_study(self, workers, progress)
 
     def results(self) -> Results:
         """Return the results from the storage, without running anything.
@@ -212,9 +232,9 @@ class Study:
         Raises:
             ValueError: if something is missing.
         """
-        from lehr.study.runner import stored
+        from lehr.study.runner import load_results
 
-        return stored(self)
+        return load_results(self)
 
     def plan(self, *, workers: int | None = None) -> Plan:
         """Return which jobs there are, how many are finished, and about what the others cost.

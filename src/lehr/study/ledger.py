@@ -1,4 +1,4 @@
-"""What makes a trial trustworthy: rates that were really used, runs that are really paired."""
+"""Checks of trials: the rates applied equal the policy, and the runs of a seed are paired."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from lehr.learner import Learner, Trace, flat, scheduled
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
 
-_TOLERANCE = 4e-7  # of the largest value: what float32 in a graph is held to
+_TOLERANCE = 4e-7  # of the largest value: the tolerance of float32 in a graph
 
 
 class LedgerError(RuntimeError):
-    """The optimizer did not use what the policy says."""
+    """The optimizer applied another value than the policy's."""
 
 
 def check_ledger(trace: Trace, policy: Policy, first: int, factor: float) -> None:
-    """Raise at the first update whose value was not the policy's."""
+    """Raise at the first update whose applied value differs from the policy's."""
     wanted = [flat(values) for values in scheduled(policy, first, len(trace.losses), factor)]
     for name in wanted[0]:
         used = trace.rates.get(name, [])
@@ -33,7 +33,7 @@ def check_ledger(trace: Trace, policy: Policy, first: int, factor: float) -> Non
 
 
 def pairing(learner: Learner, steps: int) -> dict[str, str]:
-    """Return what a run of this many updates has in common with its pair, before it begins."""
+    """Return the digests of a run's initial state and batches, which all arms of a seed share."""
     digest = hashlib.sha256()
     for step in range(steps):
         digest.update(learner.rows(step).tobytes())
@@ -41,9 +41,9 @@ def pairing(learner: Learner, steps: int) -> dict[str, str]:
 
 
 def check_pairs(trials: dict[tuple[str, int, int], Any], optimizers: dict[str, str | None]) -> None:
-    """Raise unless all trials of a budget and seed began alike and saw the same batches.
+    """Check that all arms of a seed started from the same weights and saw the same batches.
 
-    Arms with other optimizers have other slots: of them only batches and first loss are compared.
+    Arms with other optimizers have other slots: only their batches and first loss are compared.
 
     Args:
         trials: by arm, budget and seed.
@@ -52,8 +52,8 @@ def check_pairs(trials: dict[tuple[str, int, int], Any], optimizers: dict[str, s
     first: dict[tuple[object, ...], tuple[str, str]] = {}
     for (arm, budget, seed), trial in trials.items():
         for what, value in trial.metadata["pairing"].items():
-            alike = optimizers[arm] if what == "initial state" else None
-            known, wanted = first.setdefault((what, budget, seed, alike), (arm, value))
+            optimizer = optimizers[arm] if what == "initial state" else None
+            known, wanted = first.setdefault((what, budget, seed, optimizer), (arm, value))
             if value != wanted:
                 way_out = "the task must make the same Learner whenever it is given the same seed"
                 where = f"{what} of {arm}, seed {seed},"

@@ -1,4 +1,4 @@
-"""What a study found: scores, comparisons, budgets, sensitivity; the words are in `words`."""
+"""The results of a study: scores, comparisons, budgets, sensitivity; each is computed once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import math
 import os
 import statistics
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,18 +23,18 @@ if TYPE_CHECKING:
     from lehr.study.definition import Study
     from lehr.study.storage import Record
 
-_CLOSE = 0.01  # of a share; of other metrics relative to the best
+_CLOSE = 0.01  # absolute for a share, relative to the best for other metrics
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an arm got its peak.
+    """How an arm's peak was chosen.
 
     Attributes:
-        peak: the one it got.
-        scores: for each peak tried its validation scores, one a tuning seed, NaN where it
-            diverged; empty if the range test's word was taken.
-        seconds: of training that this took.
+        peak: the one chosen.
+        scores: for each peak tried its validation scores, one per tuning seed, NaN where it
+            diverged; empty if the range test's suggestion was used.
+        seconds: of training for it.
     """
 
     peak: float
@@ -49,7 +50,7 @@ class Sensitivity:
         low: lowest of the neighbouring peaks whose mean validation score is within one point of
             the best (of a metric that is no share: within one percent).
         high: highest of them.
-        edge: whether that reaches an end of what was tried, so that it may go further.
+        edge: whether the range reaches an end of the grid, and may be wider.
     """
 
     low: float
@@ -58,7 +59,7 @@ class Sensitivity:
 
     @property
     def factor(self) -> float:
-        """Between the two: the larger, the less a wrong peak costs."""
+        """Ratio of the two: the larger, the less a wrong peak costs."""
         return self.high / self.low
 
 
@@ -131,12 +132,11 @@ class Results:
 
     def records(self, arm: str, budget: int | None = None) -> list[Record]:
         """Return an arm's trials at a budget, the largest if left out, one a seed."""
-        budget = self.study.budgets[-1] if budget is None else budget
-        return [self.trials[arm, budget, seed] for seed in self.seeds(arm)]
+        return [self.trials[arm, self._budget(budget), seed] for seed in self.seeds(arm)]
 
     def scores(self, arm: str, budget: int | None = None) -> list[float]:
-        """Return an arm's scores on test data, one a judging seed; NaN where not finite."""
-        return [score(self.study, r.metadata, "test") for r in self.records(arm, budget)]
+        """Return an arm's scores on test data, one per judging seed; NaN where not finite."""
+        return list(self._scores[arm, self._budget(budget)])
 
     def diverged(self, arm: str, budget: int | None = None) -> int:
         """Return on how many judging seeds an arm has no finite score."""
@@ -147,13 +147,7 @@ class Results:
 
         There are none if the reference diverged.
         """
-        study = self.study
-        if self.diverged(self.reference, budget):
-            return {}
-        scores = {arm: self.scores(arm, budget) for arm in study.arms}
-        ends = {arm: stop.seeds for arm, stop in self.stopped.items()}
-        stopped = ends if study.stop_early else None
-        return judge(scores, self.reference, study.mode, stopped=stopped, seeds=study.seeds)
+        return dict(self._comparisons[self._budget(budget)])
 
     def leaders(self) -> dict[int, str]:
         """Return for each budget the arm with the best mean score of those not stopped."""
@@ -162,10 +156,38 @@ class Results:
     def crossings(self) -> list[tuple[float, str, str]]:
         """Return where the leader changes: about which budget, from which arm to which.
 
-        Only where each of the two is ahead of the other, at its end, beyond doubt: paired tests,
-        corrected for all pairs of neighbouring budgets. Between two budgets the means are taken
-        to move in a straight line over the budget's logarithm.
+        A change counts only if each of the two is significantly better than the other at its end:
+        paired tests, corrected for all pairs of neighbouring budgets. Between two budgets the
+        means are interpolated linearly over the budget's logarithm.
         """
+        return list(self._crossings)
+
+    @cached_property
+    def _scores(self) -> dict[tuple[str, int], list[float]]:
+        study = self.study
+        return {
+            (arm, budget): [score(study, r.metadata, "test") for r in self.records(arm, budget)]
+            for arm in study.arms
+            for budget in study.budgets
+        }
+
+    @cached_property
+    def _comparisons(self) -> dict[int, dict[str, Comparison]]:
+        study = self.study
+        ends = {arm: stop.seeds for arm, stop in self.stopped.items()}
+        stopped = ends if study.stop_early else None
+        found: dict[int, dict[str, Comparison]] = {}
+        for budget in study.budgets:
+            scores = {arm: self.scores(arm, budget) for arm in study.arms}
+            found[budget] = (
+                {}
+                if self.diverged(self.reference, budget)
+                else judge(scores, self.reference, study.mode, stopped=stopped, seeds=study.seeds)
+            )
+        return found
+
+    @cached_property
+    def _crossings(self) -> list[tuple[float, str, str]]:
         found = []
         pairs = list(itertools.pairwise(self.leaders().items()))
         for (low, before), (high, after) in pairs:
@@ -208,7 +230,7 @@ class Results:
         return Sensitivity(peaks[low], peaks[high], low == 0 or high == len(peaks) - 1)
 
     def target(self) -> float:
-        """Return the validation metric that "updates to the target" asks for."""
+        """Return the validation metric of "updates to the target"."""
         study = self.study
         if study.target is not None:
             return study.target
@@ -260,10 +282,10 @@ class Results:
 
         return frames(self)
 
-    def to_json(self) -> str:
-        """Return scores, comparisons, verdict and definition as JSON for machines."""
+    def to_dict(self) -> dict[str, Any]:
+        """Return scores, comparisons, verdict and definition as plain data."""
         study = self.study
-        data = {
+        return {
             "verdict": self.verdict(),
             "reference": self.reference,
             "scores": {arm: [_plain(value) for value in self.scores(arm)] for arm in study.arms},
@@ -280,7 +302,10 @@ class Results:
             },
             "definition": study.to_dict(),
         }
-        return json.dumps(data, indent=1, allow_nan=False)
+
+    def to_json(self) -> str:
+        """Return scores, comparisons, verdict and definition as JSON text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
     def report(self, path: str | os.PathLike[str]) -> None:
         """Write the report: one HTML file that opens offline."""
@@ -289,7 +314,7 @@ class Results:
         write_report(self, path)
 
     def figures(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write the report's figures as SVG and PNG files, and return where they are."""
+        """Write the report's figures as SVG and PNG files, and return their paths."""
         from lehr.report import write_figures
 
         return write_figures(self, folder)
@@ -299,6 +324,9 @@ class Results:
         from lehr.study.tensorboard import write_events
 
         write_events(self, folder)
+
+    def _budget(self, budget: int | None) -> int:
+        return self.study.budgets[-1] if budget is None else budget
 
     def _leader(self, budget: int) -> str:
         running = [arm for arm in self.study.arms if arm not in self.stopped]
@@ -310,11 +338,11 @@ class Results:
 
 
 def score(study: Study, metadata: dict[str, Any], split: str) -> float:
-    """Return what a trial is judged by on a split; NaN if that, or its last loss, is not finite."""
+    """Return a trial's judged score on a split; NaN if it, or the last loss, is not finite."""
     if study.judge == "final":
         judged, last = metadata[split], metadata["history"][-1]
         if last["loss"] is None or last["validation"].get("loss", 0.0) is None:
-            return math.nan  # accuracy is finite whatever has become of the weights
+            return math.nan  # accuracy is finite even where the weights are not
     else:
         judged = metadata["best"][split] if metadata["best"] else {}
     value = judged.get(study.metric)

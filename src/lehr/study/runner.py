@@ -1,4 +1,4 @@
-"""Run a study: range tests, peaks, trials, checks; each step from the storage where it is there."""
+"""Run a study: range tests, peaks, trials, checks; finished jobs are read from the storage."""
 
 from __future__ import annotations
 
@@ -12,18 +12,20 @@ from typing import Any, TypeVar
 
 from lehr.finder import Sweep
 from lehr.schedule.errors import fail
-from lehr.study.cache_key import batch, identity, study_id
+from lehr.study.cache_key import cache_key, environment_key, study_id
 from lehr.study.definition import Study
-from lehr.study.engines.local import Event, Pool
-from lehr.study.jobs import Job, judging_job, label, sizes, sweep_jobs, tuning_job, tuning_seeds
+from lehr.study.engines.engine import Engine, Event
+from lehr.study.engines.local import LocalEngine
+from lehr.study.jobs import Job, tuning_seeds
 from lehr.study.ledger import check_pairs
 from lehr.study.results import Results, Stop, Tuning, score
 from lehr.study.stats.sequential import cannot_win, increments
 from lehr.study.storage import Record, Storage
-from lehr.study.tuning import best_peak, centre, peak_grid, wider
+from lehr.study.tuning import best_peak, centre, peak_grid, sweep_jobs, wider
 from lehr.tasks.find import source_digest
 
 Key = TypeVar("Key", bound=Hashable)
+Trials = dict[tuple[str, int, int], Record]
 Links = dict[str, dict[str, Any]]
 
 _CHECKPOINT_SECONDS = 10.0
@@ -31,14 +33,15 @@ _CHECKPOINT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a study is.
+    """The progress of a study.
 
     Attributes:
         part: "range tests", "peaks" or "trials".
         done: finished jobs of the whole study.
         total: jobs in all, as far as they can be known.
         finished: the job that has just finished, if one has.
-        running: by job: what it is ("label") and, once it has moved, "step", "steps", "lr", "loss".
+        running: by cache key: a job's "label" and, once it has moved, "step", "steps", "lr",
+            "loss".
     """
 
     part: str
@@ -48,90 +51,103 @@ class Progress:
     running: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-class Missing(Exception):
-    """Something is not in the storage, and nothing is to be run."""
+class MissingJobs(Exception):
+    """Jobs are not in the storage, and there is no engine to run them."""
 
 
-def conduct(
+def run_study(
     study: Study, workers: int | None, progress: Callable[[Progress], None] | None
 ) -> Results:
-    """Run what is missing of a study and return its results."""
+    """Run the missing jobs of a study and return its results."""
     with (
         Storage(Path(study.storage)) as storage,
-        Pool(workers, storage.cache, study.backend) as pool,
+        LocalEngine(workers, storage.cache, study.backend) as engine,
     ):
-        return Conductor(study, storage, pool, progress or (lambda progress: None)).results()
+        return Runner(study, storage, engine, progress or (lambda progress: None)).results()
 
 
-def stored(study: Study) -> Results:
-    """Return a study's results from its storage: this task file's and versions', else the last."""
+def load_results(study: Study) -> Results:
+    """Return a study's results from its storage: of the present environment, else the latest."""
     with Storage(Path(study.storage), readonly=True) as storage:
-        batches = storage.batches(study_id(study.to_dict()))
-        for recorded in (None, *batches):
-            conductor = Conductor(study, storage, recorded=recorded)
-            with contextlib.suppress(Missing):
-                return conductor.results()
-        found = f"{conductor.done} of {conductor.total} jobs"
+        for recorded in (None, *storage.linked_jobs(study_id(study.to_dict()))):
+            runner = Runner(study, storage, recorded=recorded)
+            with contextlib.suppress(MissingJobs):
+                return runner.results()
+        found = f"{runner.done} of {runner.total} jobs"
         fail("results", "complete", found, "run the study: it goes on where it stopped")
 
 
-def _key(part: str, key: Any) -> str:
-    return json.dumps([part, *key])
+def job_counts(study: Study) -> dict[str, int]:
+    """Return how many jobs each part has, before grids widen and arms stop."""
+    tuned = sum(arm.tune is not None for arm in study.arms.values())
+    return {
+        "range tests": len(sweep_jobs(study)),
+        "peaks": tuned * study.tuning_seeds * study.peaks if study.peaks > 1 else 0,
+        "trials": len(study.arms) * len(study.budgets) * study.seeds,
+    }
 
 
-def _line(job: Job) -> Job:
-    """Return what of a trial tells how far it shares its way with another."""
-    return {name: job[name] for name in ("policy", "unit", "budget")}
+class Runner:
+    """Collects the records of a study's jobs and makes its results.
 
-
-class Conductor:
-    """A study under way; without a pool it only looks at what is there."""
+    Args:
+        study: its definition.
+        storage: of the records.
+        engine: runs the missing jobs; without one nothing is run.
+        progress: called whenever a job starts, moves or finishes.
+        recorded: cache keys by a job's key in the study, as of an earlier environment.
+    """
 
     def __init__(
         self,
         study: Study,
         storage: Storage,
-        pool: Pool | None = None,
+        engine: Engine | None = None,
         progress: Callable[[Progress], None] = lambda progress: None,
         recorded: dict[str, str] | None = None,
     ) -> None:
         self.study, self.storage = study, storage
-        self.pool, self.progress = pool, progress
+        self.engine, self.progress = engine, progress
         self.recorded = recorded
-        self.source = source_digest(study.task)  # once: it may change while the study runs
-        self.batch = batch(study.task, self.source, study.backend)
-        self.name = storage.begin(study.to_dict()) if pool else ""
-        self.parts = {name: (total, 0) for name, total in sizes(study).items()}
+        self.source = source_digest(study.task)  # once: the file may change while the study runs
+        self.environment_key = environment_key(study.task, self.source, study.backend)
+        self.study_id = storage.add_study(study.to_dict()) if engine else ""
+        self.parts = {part: (total, 0) for part, total in job_counts(study).items()}
         self.running: dict[str, dict[str, Any]] = {}
         self._finished: dict[str, set[Any]] = {}
 
     @property
     def done(self) -> int:
+        """Number of finished jobs."""
         return sum(finished for _, finished in self.parts.values())
 
     @property
     def total(self) -> int:
+        """Number of jobs, as far as they can be known."""
         return sum(total for total, _ in self.parts.values())
 
     def results(self) -> Results:
-        """Return the results; what is missing is run first."""
+        """Return the results; missing jobs are run first.
+
+        Raises:
+            MissingJobs: if there are any, and no engine.
+        """
         study = self.study
-        swept = self.complete("range tests", sweep_jobs(study))
         sweeps: dict[str | None, tuple[Sweep, ...]] = {}
-        for (optimizer, _), record in swept.items():
+        for (optimizer, _), record in self._complete("range tests", sweep_jobs(study)).items():
             saved = record.metadata["sweep"]
             # lehr 0.1 stored the sweep as JSON text
             sweep = Sweep.from_json(saved) if isinstance(saved, str) else Sweep.from_dict(saved)
             sweeps[optimizer] = (*sweeps.get(optimizer, ()), sweep)
-        tuning = self.tune(sweeps)
+        tuning = self._tune(sweeps)
         peaks = {name: tuning[name].peak if name in tuning else None for name in study.arms}
-        trials, stopped = self.judge(peaks)
+        trials, stopped = self._judge(peaks)
         check_pairs(trials, {name: arm.optimizer for name, arm in study.arms.items()})
         return Results(study, sweeps, tuning, trials, stopped)
 
-    def tune(self, sweeps: dict[str | None, tuple[Sweep, ...]]) -> dict[str, Tuning]:
+    def _tune(self, sweeps: dict[str | None, tuple[Sweep, ...]]) -> dict[str, Tuning]:
         """Choose each tuned arm's peak; all grids are tried side by side."""
-        study = self.study
+        study, seeds = self.study, tuning_seeds(self.study.tuning_seeds)
         grids = {
             name: peak_grid(
                 centre(name, sweeps[arm.optimizer], arm.tune, alone=study.peaks == 1), study.peaks
@@ -143,26 +159,26 @@ class Conductor:
             return {name: Tuning(grid[0], {}) for name, grid in grids.items()}
         while True:
             jobs = {
-                (arm, peak, seed): tuning_job(study, arm, peak, seed)
-                for seed in tuning_seeds(study)
+                (arm, peak, seed): study.trial_job(arm, peak, study.budgets[-1], seed, test=False)
+                for seed in seeds
                 for arm, grid in grids.items()
                 for peak in grid
             }
-            records = self.complete("peaks", jobs)
+            records = self._complete("peaks", jobs)
             chosen: dict[str, Tuning] = {}
-            more = False
+            widened = False
             for arm, grid in grids.items():
                 scores = {
                     peak: [
                         score(study, records[arm, peak, seed].metadata, "validation")
-                        for seed in tuning_seeds(study)
+                        for seed in seeds
                     ]
                     for peak in grid
                 }
                 best = best_peak(scores, study.mode)
                 added = wider(grid, min(grid) if best is None else best, study.peaks)
                 grids[arm] = sorted([*grid, *added])
-                more = more or bool(added)
+                widened = widened or bool(added)
                 if best is None:
                     if not added:
                         way_out = "give the arm its own rate with tune=None"
@@ -170,16 +186,14 @@ class Conductor:
                     continue
                 seconds = (r.metadata["seconds"] for (a, *_), r in records.items() if a == arm)
                 chosen[arm] = Tuning(best, scores, math.fsum(seconds))
-            if not more:
+            if not widened:
                 return chosen
 
-    def judge(
-        self, peaks: dict[str, float | None]
-    ) -> tuple[dict[tuple[str, int, int], Record], dict[str, Stop]]:
-        """Train every arm on every judging seed; leave out, at the looks, what cannot win."""
+    def _judge(self, peaks: dict[str, float | None]) -> tuple[Trials, dict[str, Stop]]:
+        """Train every arm on every judging seed; at each look, stop the arms that cannot win."""
         study, longest = self.study, self.study.budgets[-1]
         arms, stopped = list(study.arms), dict[str, Stop]()
-        trials: dict[tuple[str, int, int], Record] = {}
+        trials: Trials = {}
         seen = 0
         looks = increments(study.seeds) if study.stop_early else {study.seeds: 1.0}
         for seeds, level in looks.items():
@@ -195,25 +209,23 @@ class Conductor:
                 for arm in arms
             }
             for arm, best in cannot_win(scores, study.mode, level).items():
-                if arm != arms[0]:  # all are compared with the reference
+                if arm != study.reference:  # all are compared with it
                     stopped[arm] = Stop(seeds, best)
                     total, finished = self.parts["trials"]
-                    spared = (study.seeds - seeds) * len(study.budgets)
-                    self.parts["trials"] = total - spared, finished
+                    left_out = (study.seeds - seeds) * len(study.budgets)
+                    self.parts["trials"] = total - left_out, finished
         places = {arm: place for place, arm in enumerate(arms)}
         keys = sorted(trials, key=lambda key: (places[key[0]], *key[1:]))
         return {key: trials[key] for key in keys}, stopped
 
-    def _trials(
-        self, peaks: dict[str, float | None], arms: list[str], seeds: range
-    ) -> dict[tuple[str, int, int], Record]:
-        """Complete some trials, the longest budget first: the others may branch off from it."""
+    def _trials(self, peaks: dict[str, float | None], arms: list[str], seeds: range) -> Trials:
+        """Complete trials, those of the longest budget first: the others may branch off."""
         study = self.study
         *shorter, longest = study.budgets
 
         def jobs(budgets: list[int]) -> dict[tuple[str, int, int], Job]:
             return {
-                (arm, budget, seed): judging_job(study, arm, peaks[arm], budget, seed)
+                (arm, budget, seed): study.trial_job(arm, peaks[arm], budget, seed)
                 for seed in seeds
                 for arm in arms
                 for budget in budgets
@@ -226,63 +238,63 @@ class Conductor:
             arm, _, seed = key
             trunk = trunks[arm, longest, seed]
             name = self.name_of("trials", (arm, longest, seed), trunk)
-            to_trunks.setdefault(name, {"branches": []})["branches"].append(_line(job))
+            to_trunks.setdefault(name, {"branches": []})["branches"].append(_run_of(job))
             own = self.name_of("trials", key, job)
-            to_branches[own] = {"trunk": {"id": name, "run": _line(trunk)}}
-        records = self.complete("trials", trunks, to_trunks, keep=bool(shorter))
-        records |= self.complete("trials", branches, to_branches)
-        if self.pool:
-            self.storage.forget_checkpoints(list(to_trunks))
+            to_branches[own] = {"trunk": {"id": name, "run": _run_of(trunk)}}
+        records = self._complete("trials", trunks, to_trunks, keep_checkpoints=bool(shorter))
+        records |= self._complete("trials", branches, to_branches)
+        if self.engine:
+            self.storage.delete_checkpoints(list(to_trunks))
         return records
 
-    def complete(
-        self, part: str, jobs: dict[Key, Job], links: Links | None = None, keep: bool = False
+    def _complete(
+        self,
+        part: str,
+        jobs: dict[Key, Job],
+        links: Links | None = None,
+        keep_checkpoints: bool = False,
     ) -> dict[Key, Record]:
-        """Return the jobs' records, from the storage where they are, else from running them."""
+        """Return the jobs' records from the storage; run the missing jobs."""
         names = {key: self.name_of(part, key, job) for key, job in jobs.items()}
         wanted = {names[key]: job for key, job in jobs.items()}
         records = self.storage.records(wanted)
-        if self.pool:
+        if self.engine:
             keys = {_key(part, key): name for key, name in names.items()}
-            self.storage.belong(self.name, self.batch, keys)
-        self._note(part, names, records)
+            self.storage.link_jobs(self.study_id, self.environment_key, keys)
+        self._count(part, names, records)
         missing = {name: job for name, job in wanted.items() if name not in records}
-        if missing and not self.pool:
-            raise Missing
-        moved = self._moved(part, {n: label(key, self.study.unit) for key, n in names.items()})
-        known = {"metric": self.study.metric, "source": self.source}
+        if missing and not self.engine:
+            raise MissingJobs
+        labels = {name: _label(key, self.study.unit) for key, name in names.items()}
+        shared = {"metric": self.study.metric, "source": self.source}
         linked = links or {}
-
-        def more(name: str) -> dict[str, Any]:
-            return known | linked.get(name, {})
-
-        if self.pool:
-            # closed, whatever happens here: no worker goes on behind an error or Ctrl-C
-            with contextlib.closing(
-                finish(self.storage, self.pool, missing, more, moved)
-            ) as finished:
+        extra = {name: shared | linked.get(name, {}) for name in missing}
+        if self.engine:
+            running = run_jobs(self.storage, self.engine, missing, extra, self._moved(part, labels))
+            # closed in any case: no worker continues after an error or Ctrl-C
+            with contextlib.closing(running) as finished:
                 for name, record in finished:
                     records[name] = record
-                    if not keep:
-                        self.storage.forget_checkpoints([name])
+                    if not keep_checkpoints:
+                        self.storage.delete_checkpoints([name])
                     self.running.pop(name, None)
-                    self._note(part, names, records, missing[name])
+                    self._count(part, names, records, missing[name])
         return {key: records[name] for key, name in names.items()}
 
     def name_of(self, part: str, key: Any, job: Job) -> str:
-        """Return a job's name: its identity, or what a study of another batch recorded."""
+        """Return a job's cache key, or the one recorded in an earlier environment."""
         if self.recorded is None:
-            return identity(job, self.batch)
+            return cache_key(job, self.environment_key)
         return self.recorded.get(_key(part, key), "")
 
-    def _note(
+    def _count(
         self,
         part: str,
         names: dict[Any, str],
         records: dict[str, Record],
         finished: Job | None = None,
     ) -> None:
-        """Count what has finished, and report."""
+        """Count the finished jobs, and report the progress."""
         done = self._finished.setdefault(part, set())
         done |= {key for key, name in names.items() if name in records}
         total = max(self.parts[part][0], len(done | names.keys()))
@@ -303,35 +315,59 @@ class Conductor:
         self.progress(Progress(part, self.done, self.total, finished, dict(self.running)))
 
 
-def finish(
+def run_jobs(
     storage: Storage,
-    pool: Pool,
+    engine: Engine,
     jobs: dict[str, Job],
-    more: Callable[[str], dict[str, Any]],
-    moved: Callable[[Event], None] = lambda event: None,
+    extra: dict[str, dict[str, Any]],
+    report: Callable[[Event], None] = lambda event: None,
 ) -> Generator[tuple[str, Record]]:
-    """Run jobs and yield the name and the record of each as it comes.
+    """Run jobs and yield the name and the record of each that finishes.
 
     Args:
-        storage: keeps the records.
-        pool: runs the jobs.
-        jobs: by name.
-        more: what else a job's worker is told, by the job's name.
-        moved: called with whatever happens.
+        storage: of the records.
+        engine: runs the jobs.
+        jobs: by cache key.
+        extra: by cache key, what else is sent to a job's worker.
+        report: called with every event.
+
+    Raises:
+        TrialError: if jobs failed, after the others have finished.
     """
     orders = {}
     for name, job in jobs.items():
-        places = order(job, name, storage.curves(name), storage.log(name), storage.checkpoints)
-        orders[name] = places | more(name)
-    with contextlib.closing(pool.run(orders, moved)) as finished:
+        paths = storage.curves(name), storage.log(name), storage.checkpoints
+        orders[name] = make_order(job, name, *paths) | extra[name]
+    with contextlib.closing(engine.run(orders, report)) as finished:
         for name in finished:
-            record = storage.take_in(name, jobs[name])
+            record = storage.import_record(name, jobs[name])
             assert record is not None
             yield name, record
 
 
-def order(job: Job, name: str, record: Path, log: Path, checkpoints: Path) -> dict[str, Any]:
-    """Return what a worker is told: the job, and where everything goes."""
-    places = {"record": record, "log": log, "checkpoints": checkpoints}
-    absolute = {key: str(path.absolute()) for key, path in places.items()}
+def make_order(job: Job, name: str, record: Path, log: Path, checkpoints: Path) -> dict[str, Any]:
+    """Return the message sent to a worker: the job and its output paths."""
+    paths = {"record": record, "log": log, "checkpoints": checkpoints}
+    absolute = {key: str(path.absolute()) for key, path in paths.items()}
     return job | absolute | {"id": name, "checkpoint_every": _CHECKPOINT_SECONDS}
+
+
+def _key(part: str, key: Any) -> str:
+    return json.dumps([part, *key])
+
+
+def _run_of(job: Job) -> Job:
+    """Return the part of a trial on which it depends how many updates it shares with another."""
+    return {name: job[name] for name in ("policy", "unit", "budget")}
+
+
+def _label(key: Any, unit: str) -> str:
+    """Return a running job's label in the terminal."""
+    match key:
+        case (str(arm), float(peak), seed):
+            return f"{arm} at {peak:g}, seed {seed}"
+        case (str(arm), int(budget), seed):
+            return f"{arm}, {budget} {unit}, seed {seed}"
+        case (_, seed):
+            return f"range test, seed {seed}"
+    return str(key)

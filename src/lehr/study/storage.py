@@ -1,9 +1,9 @@
-"""Results that are never lost: metadata in SQLite, curves beside it, each whole or not there.
+"""Trial storage: metadata in SQLite, curves in one ``.npz`` file per job; every write is atomic.
 
-A folder holds ``results.sqlite`` and, by a job's identity, ``curves/ID.npz``, ``logs/ID.log`` and,
-while it runs, ``checkpoints/ID/``; and ``cache``, which may be deleted. A worker writes the curves
-file beside and renames it; only then the driver writes the row. A file without its row is taken in
-when the job is asked for again.
+A folder holds ``results.sqlite`` and, by a job's cache key, ``curves/KEY.npz``, ``logs/KEY.log``
+and, while it runs, ``checkpoints/KEY/``; and ``cache``, which may be deleted. A worker saves the
+curves file; then the driver process inserts the row. A file without its row is imported when the
+job is asked for again.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _parts = sql.Table(
     "parts",
     _tables,
     sql.Column("study", sql.String(32), primary_key=True),
-    sql.Column("batch", sql.String(32), primary_key=True),
+    sql.Column("batch", sql.String(32), primary_key=True, key="environment_key"),
     sql.Column("key", sql.String(200), primary_key=True),
     sql.Column("job", sql.String(32), nullable=False),
 )
@@ -64,7 +64,7 @@ _parts = sql.Table(
 
 @dataclass(frozen=True)
 class Record:
-    """What a finished job left: metadata, and curves that are read when they are asked for."""
+    """The result of a finished job: metadata, and curves that are loaded on first use."""
 
     id: str
     metadata: dict[str, Any]
@@ -72,7 +72,7 @@ class Record:
 
     @cached_property
     def trace(self) -> Trace:
-        """The losses and the rates really used, update by update."""
+        """The losses and the rates applied, update by update."""
         return trace_of(Snapshot.load(self.path).arrays)
 
 
@@ -80,11 +80,11 @@ class Storage:
     """The finished jobs of a folder.
 
     Args:
-        folder: made if it is not there, unless ``readonly``.
-        readonly: for looking only; else one process at a time may have it open.
+        folder: created if it is missing, unless ``readonly``.
+        readonly: whether it is only read; otherwise one process at a time can open it.
 
     Raises:
-        ValueError: if it cannot be used, is in use, or was made by a newer lehr.
+        ValueError: if it cannot be used, is in use, or was written by a newer lehr.
     """
 
     def __init__(self, folder: Path, *, readonly: bool = False) -> None:
@@ -98,8 +98,8 @@ class Storage:
                 (folder / name).mkdir(parents=True, exist_ok=True)
             if not readonly:
                 self._lock.acquire(blocking=False)
-                for left in folder.rglob(".*.tmp"):  # by a worker that was killed
-                    left.unlink(missing_ok=True)
+                for path in folder.rglob(".*.tmp"):  # of a worker that was killed
+                    path.unlink(missing_ok=True)
         except OSError as error:
             if isinstance(error, filelock.Timeout):
                 way_out = "wait for it, or give this one another storage"
@@ -142,8 +142,8 @@ class Storage:
         self._engine.dispose()
         self._lock.release()
 
-    def begin(self, definition: dict[str, Any]) -> str:
-        """Note that a study is run here, and return its name."""
+    def add_study(self, definition: dict[str, Any]) -> str:
+        """Insert a study unless it is there, and return its id."""
         name = study_id(definition)
         row = {"id": name, "definition": json.dumps(definition), "begun": _now()}
         with self._transaction() as connection:
@@ -151,7 +151,7 @@ class Storage:
         return name
 
     def studies(self) -> list[dict[str, Any]]:
-        """Return the studies: name, definition, when it began, how many jobs have finished."""
+        """Return the studies: id, definition, time of the first run, number of finished jobs."""
         finished = (
             sql.select(sql.func.count())
             .select_from(_parts.join(_jobs, _parts.c.job == _jobs.c.id))
@@ -164,7 +164,7 @@ class Storage:
         return [row | {"definition": json.loads(row["definition"])} for row in rows]
 
     def delete(self, study: str) -> int:
-        """Forget a study and what no other study shares; return how many jobs that were."""
+        """Delete a study and the jobs that no other study shares; return how many jobs."""
         others = sql.select(_parts.c.job).where(_parts.c.study != study)
         own = sql.select(_parts.c.job).where(_parts.c.study == study, _parts.c.job.not_in(others))
         finished = sql.select(_jobs.c.id).where(_jobs.c.id.in_(own))
@@ -174,14 +174,14 @@ class Storage:
             connection.execute(sql.delete(_jobs).where(_jobs.c.id.in_(own)))
             connection.execute(sql.delete(_parts).where(_parts.c.study == study))
             connection.execute(sql.delete(_studies).where(_studies.c.id == study))
-        self.forget_checkpoints(parts)
+        self.delete_checkpoints(parts)
         for name in jobs:
             self.curves(name).unlink(missing_ok=True)
             self.log(name).unlink(missing_ok=True)
         return len(jobs)
 
     def records(self, jobs: dict[str, Job]) -> dict[str, Record]:
-        """Return the records that are here, by identity; a file without its row is taken in."""
+        """Return the stored records by cache key; a file without its row is imported."""
         found: dict[str, Record] = {}
         with self._transaction() as connection:
             chosen = sql.select(_jobs.c.id, _jobs.c.metadata).where(_jobs.c.id.in_(jobs))
@@ -190,75 +190,76 @@ class Storage:
                 if path.exists():
                     found[row.id] = Record(row.id, json.loads(row.metadata), path)
         for name in () if self._readonly else jobs.keys() - found.keys():
-            if record := self.take_in(name, jobs[name]):
+            if record := self.import_record(name, jobs[name]):
                 found[name] = record
         return found
 
-    def take_in(self, name: str, job: Job) -> Record | None:
-        """Write the row of a job whose curves file is there; None if it is not."""
+    def import_record(self, name: str, job: Job) -> Record | None:
+        """Insert the row of a job from its curves file; None if that is missing or damaged."""
         path = self.curves(name)
-        if not Snapshot.readable(path):
+        snapshot = Snapshot.load_if_whole(path)
+        if snapshot is None:
             path.unlink(missing_ok=True)
             return None
-        metadata = Snapshot.load(path).metadata
         row = {
             "id": name,
             "definition": json.dumps(job),
-            "metadata": json.dumps(metadata, allow_nan=False),
+            "metadata": json.dumps(snapshot.metadata, allow_nan=False),
             "finished": _now(),
         }
         with self._transaction() as connection:
             connection.execute(sql.insert(_jobs).prefix_with("OR REPLACE").values(row))
-        return Record(name, metadata, path)
+        return Record(name, snapshot.metadata, path)
 
-    def belong(self, study: str, batch: str, names: dict[str, str]) -> None:
-        """Note which job is what to a study, by key."""
-        known = {"study": study, "batch": batch}
-        rows = [known | {"key": key, "job": name} for key, name in names.items()]
+    def link_jobs(self, study: str, environment_key: str, names: dict[str, str]) -> None:
+        """Record the cache keys of a study's jobs, by their key in the study."""
+        shared = {"study": study, "environment_key": environment_key}
+        rows = [shared | {"key": key, "job": name} for key, name in names.items()]
         with self._transaction() as connection:
             if rows:
                 connection.execute(sql.insert(_parts).prefix_with("OR REPLACE"), rows)
 
-    def batches(self, study: str) -> list[dict[str, str]]:
-        """Return the jobs of a study by key, for each batch that it was run with, latest first."""
+    def linked_jobs(self, study: str) -> list[dict[str, str]]:
+        """Return the cache keys of a study's jobs, for each environment it ran in, latest first."""
         latest = sql.func.max(_jobs.c.finished)
         both = _parts.join(_jobs, _parts.c.job == _jobs.c.id)
-        chosen = sql.select(_parts.c.batch).select_from(both).where(_parts.c.study == study)
-        chosen = chosen.group_by(_parts.c.batch).order_by(latest.desc())
+        environment = _parts.c.environment_key
+        chosen = sql.select(environment).select_from(both).where(_parts.c.study == study)
+        chosen = chosen.group_by(environment).order_by(latest.desc())
         found = []
         with self._transaction() as connection:
-            for batch in list(connection.execute(chosen).scalars()):
+            for one in list(connection.execute(chosen).scalars()):
                 own = sql.select(_parts.c.key, _parts.c.job)
-                own = own.where(_parts.c.study == study, _parts.c.batch == batch)
+                own = own.where(_parts.c.study == study, environment == one)
                 found.append({row.key: row.job for row in connection.execute(own)})
         return found
 
     def curves(self, name: str) -> Path:
-        """Return where a job's curves are."""
+        """Return the path of a job's curves."""
         return self.folder / "curves" / f"{name}.npz"
 
     def log(self, name: str) -> Path:
-        """Return where a job's log is."""
+        """Return the path of a job's log."""
         return self.folder / "logs" / f"{name}.log"
 
     @property
     def cache(self) -> Path:
-        """The folder of what JAX has compiled."""
+        """The folder of JAX's compilation cache."""
         return self.folder / "cache"
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of the checkpoints of what has not finished."""
+        """The folder of the checkpoints of unfinished jobs."""
         return self.folder / "checkpoints"
 
-    def forget_checkpoints(self, names: list[str]) -> None:
-        """Remove the checkpoints of finished jobs."""
+    def delete_checkpoints(self, names: list[str]) -> None:
+        """Delete the checkpoints of jobs."""
         for name in names:
             shutil.rmtree(self.checkpoints / name, ignore_errors=True)
 
 
 def _url(path: Path, readonly: bool) -> sql.URL:
-    """Return where the database is; one that cannot be written is read as it lies there."""
+    """Return the database's URL; in a folder that cannot be written it is opened as immutable."""
     effective = os.access in os.supports_effective_ids
     if not readonly or os.access(path.parent, os.W_OK, effective_ids=effective):
         return sql.URL.create("sqlite", database=str(path))

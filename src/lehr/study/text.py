@@ -1,4 +1,4 @@
-"""A study's results in words: the verdict, and the rows of its tables."""
+"""A study's results as text: the verdict, and the rows of its tables."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def verdict(results: Results) -> str:
             arm: c for arm, c in compared.items() if c.verdict == "undecided" and c.n == seeds
         }
         if undecided:
-            arms = ", ".join(f"{results.label(arm)} ({_more(c)})" for arm, c in undecided.items())
+            arms = ", ".join(
+                f"{results.label(arm)} ({_more_seeds(c)})" for arm, c in undecided.items()
+            )
             sentences.append(f"Undecided with {seeds} seeds: {arms}.")
     for arm, stop in results.stopped.items():
         best = results.label(stop.beaten_by)
@@ -111,7 +113,7 @@ def table(results: Results) -> Table:
 
 
 def budget_rows(results: Results) -> list[dict[str, str]]:
-    """Return one row a budget: every arm's mean, the leader in words."""
+    """Return one row per budget: every arm's mean, and the leader."""
     study, leaders = results.study, results.leaders()
     return [
         {"budget": f"{budget} {study.unit}"}
@@ -122,7 +124,7 @@ def budget_rows(results: Results) -> list[dict[str, str]]:
 
 
 def peak_rows(results: Results) -> list[dict[str, str]]:
-    """Return one row for each arm that tried several peaks: how much the choice matters."""
+    """Return one row per arm that tried several peaks: how much the choice matters."""
     found = []
     near = "within 1 point" if results.percent else "within 1 %"
     for arm, tuning in results.tuning.items():
@@ -143,9 +145,9 @@ def peak_rows(results: Results) -> list[dict[str, str]]:
 
 
 def target_rows(results: Results) -> list[dict[str, str]]:
-    """Return one row an arm: updates and seconds until the validation metric met the target.
+    """Return one row per arm: updates and seconds until the validation metric met the target.
 
-    There is none if the target is the end of a reference that diverged.
+    There are none if the target is the final metric of a reference that diverged.
     """
     if not math.isfinite(results.target()):
         return []
@@ -188,7 +190,7 @@ def _difference(results: Results, c: Comparison) -> str:
     return f"{_points(results, c.difference)}{unit} ({_interval(results, c)})"
 
 
-def _more(c: Comparison) -> str:
+def _more_seeds(c: Comparison) -> str:
     if c.low == c.high == 0:
         return "the same on every seed"
     if c.more_seeds is None:

@@ -1,9 +1,9 @@
-"""What one job does: a range test, a measurement, or one arm trained on a seed and a budget.
+"""Run one job: a range test, a measurement, or one arm trained on a seed and a budget.
 
-A trial writes checkpoints while it runs and goes on from the last one. It may also go on from its
-*trunk*: the arm's run of the longest budget on this seed, as far as both policies say the same. A
-constant rate shares all of it, warmup-stable-decay all but its decay; the numbers are those of a
-run from the beginning, bit for bit.
+A trial saves checkpoints while it runs and resumes from the last one. It can also resume from its
+*trunk*: the arm's run of the longest budget on this seed, as far as both policies have the same
+values. A constant rate shares all of it, warmup-stable-decay all but its decay; the numbers equal
+those of a run from the beginning, bit for bit.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from lehr.policy import Policy
 from lehr.schedule.errors import fail, one_of
 from lehr.study.cache_key import versions
 from lehr.study.checkpoints import Run, curves
-from lehr.study.engines.local import usual_backend
+from lehr.study.environment import usual_backend
 from lehr.study.jobs import Job
 from lehr.study.ledger import check_ledger, pairing
 from lehr.tasks.find import find_task, make_learner, source_digest
 
 Report = Callable[[dict[str, Any]], None]
 
-_FIRST_CHUNK, _MOST = 16, 256  # updates between two looks at the clock
+_FIRST_CHUNK, _MOST = 16, 256  # updates between two readings of the clock
 _CHUNK_SECONDS = 1.0
-_PROBE = 128
-_REPEATED, _NOTICED = 4, 0.01  # updates, at a rate that brings a forgotten slot to light
-_held: tuple[str, Learner, Snapshot] | None = None
-_made_anew: set[str] = set()
-_tested: set[str] = set()
+_PROBE = 128  # updates that are timed
+_REPEAT_UPDATES, _REPEAT_RATE = 4, 0.01  # of the check that a learner can be used again
+_cached: tuple[str, Learner, Snapshot] | None = None  # the last learner, and its first state
+_unrepeatable: set[str] = set()  # tasks whose learners cannot be used again
+_tested: set[str] = set()  # tasks that are known to have test data
 
 
 def run_job(
     job: Job, folder: Path, report: Report = lambda payload: None, checkpoint_every: float = 10.0
 ) -> Snapshot:
-    """Return a job's record: curves as arrays, the rest as plain metadata.
+    """Run a job and return its record: curves as arrays, the rest as metadata.
 
     Args:
-        job: see `lehr.study.jobs`; for a trial also its "id", and "trunk" or "branches" if it has.
-        folder: of this study's checkpoints.
-        report: called about once a second with what is going on.
+        job: see `lehr.study.jobs`; for a trial also its "id", and its "trunk" or "branches".
+        folder: of the checkpoints.
+        report: called about once a second with the progress.
         checkpoint_every: seconds of training between two checkpoints.
     """
     begun = time.perf_counter()
@@ -59,7 +59,7 @@ def run_job(
         learner = _learner(job)
         setup = time.perf_counter() - begun
         record = _work(job, learner, folder, report, checkpoint_every)
-    backend = usual_backend()  # of this process: the driver chose it
+    backend = usual_backend()  # of this process, chosen by the driver process
     record.metadata["versions"] = versions(job["task"], backend) | {"Keras backend": backend}
     record.metadata["setup_seconds"] = setup
     record.metadata["all_seconds"] = time.perf_counter() - begun
@@ -70,7 +70,7 @@ def _work(
     job: Job, learner: Learner, folder: Path, report: Report, checkpoint_every: float
 ) -> Snapshot:
     if job["kind"] == "sweep":
-        learner.evaluate("test")  # a split that is not there is told before anything is paid for
+        learner.evaluate("test")  # a missing split is an error before the costly part
         return Snapshot({}, {"sweep": _sweep(job, learner)})
     if job["kind"] == "probe":
         return Snapshot({}, _probe(learner))
@@ -78,31 +78,31 @@ def _work(
 
 
 def _learner(job: Job) -> Learner:
-    """Return a learner in its first state: the last job's, put back, if it was the same.
+    """Return a learner in its first state: the last job's, restored, if task and seed are the same.
 
-    Only one whose first updates repeat exactly is used again: a task may keep a generator or a
-    counter where no snapshot sees it. Such a task makes a new learner for each trial.
+    A learner is used again only if its first updates repeat exactly: a task may keep a generator or
+    a counter outside the snapshot. Such a task makes a new learner for each trial.
     """
-    global _held
+    global _cached
     task, options, seed = job["task"], job["options"], job["seed"]
     name = json.dumps([task, options, seed], sort_keys=True)
-    if _held is not None and _held[0] == name:
-        _held[1].restore(_held[2])
-        return _held[1]
-    _held = None  # frees the last one's memory first
+    if _cached is not None and _cached[0] == name:
+        _cached[1].restore(_cached[2])
+        return _cached[1]
+    _cached = None  # frees its memory before the next is made
     learner = make_learner(task, seed, options)
-    if task not in _made_anew:
+    if task not in _unrepeatable:
         first = learner.snapshot()
         tried = []
         for _ in range(2):
             learner.restore(first)
-            losses = learner.train(Policy(_NOTICED), _REPEATED).losses
+            losses = learner.train(Policy(_REPEAT_RATE), _REPEAT_UPDATES).losses
             tried.append((repr(losses), learner.snapshot().digest()))
         if tried[0] == tried[1]:
             learner.restore(first)
-            _held = name, learner, first
+            _cached = name, learner, first
             return learner
-        _made_anew.add(task)
+        _unrepeatable.add(task)
         learner = make_learner(task, seed, options)
     return learner
 
@@ -113,7 +113,7 @@ def _sweep(job: Job, learner: Learner) -> dict[str, Any]:
 
 
 def _probe(learner: Learner) -> dict[str, Any]:
-    """Return what updates and evaluations cost, once everything is compiled."""
+    """Return the seconds of an update and of an evaluation, without compilation."""
     policy = Policy(0.0)
     seconds = []
     for work in (lambda: learner.train(policy, _PROBE), learner.evaluate):
@@ -129,7 +129,7 @@ def _probe(learner: Learner) -> dict[str, Any]:
 
 
 class _Trial:
-    """One arm, one budget, one seed, under way."""
+    """The training of one arm on one budget and seed."""
 
     def __init__(
         self, job: Job, learner: Learner, folder: Path, report: Report, checkpoint_every: float
@@ -143,12 +143,12 @@ class _Trial:
         self.marks = {in_common(policy, self.steps, p, steps) for steps, p in branches} - {0}
 
     def record(self) -> Snapshot:
-        """Train from where the trial or its trunk was left, and return the record."""
+        """Train from the last checkpoint of the trial or its trunk, and return the record."""
         job, learner, run = self.job, self.learner, self.run
         _check_before_training(learner, run.policy, self.steps, job)
         metadata: dict[str, Any] = {"pairing": pairing(learner, self.steps)}
-        if path := self._begun():
-            run.load(learner, path)
+        if checkpoint := self._checkpoint():
+            run.restore(learner, checkpoint)
         saved = time.monotonic()
         chunk = _FIRST_CHUNK
         while run.step < self.steps and not self._out_of_patience():
@@ -162,7 +162,7 @@ class _Trial:
                 run.save(learner, self.folder / job["id"] / "last.npz")
                 saved = time.monotonic()
         if not run.history or run.history[-1]["step"] < run.step:
-            self._validate()  # a trial that shares all its updates with its trunk ends here
+            self._validate()  # a trial that shares all its updates with its trunk
             run.history[-1]["seconds"] = run.seconds
         metadata |= {
             "validation": run.history[-1]["validation"],
@@ -185,14 +185,15 @@ class _Trial:
         best = run.best["step"] if run.best else 0
         return bool(run.step - best >= patience * self.epoch)
 
-    def _begun(self) -> Path | None:
-        """Return the furthest checkpoint: the trial's own, or its trunk's where they part."""
-        found = [self.folder / self.job["id"] / "last.npz"]
+    def _checkpoint(self) -> Snapshot | None:
+        """Return the latest checkpoint: the trial's own, or its trunk's where they part."""
+        paths = [self.folder / self.job["id"] / "last.npz"]
         if trunk := self.job.get("trunk"):
             steps, policy = in_steps(trunk["run"], self.epoch)
             step = in_common(self.run.policy, self.steps, policy, steps)
-            found.append(self.folder / trunk["id"] / f"at-{step}.npz")
-        return next((path for path in found if Snapshot.readable(path)), None)
+            paths.append(self.folder / trunk["id"] / f"at-{step}.npz")
+        checkpoints = map(Snapshot.load_if_whole, paths)
+        return next((found for found in checkpoints if found is not None), None)
 
     def _advance(self, end: int) -> float:
         """Train to a step; at the end of an epoch and of the run validate; return the seconds."""
@@ -227,8 +228,8 @@ class _Trial:
         if job["judge"] == "best":
             sign = 1 if job["mode"] == "max" else -1
             score = metrics[job["metric"]]
-            held = run.best["validation"][job["metric"]] if run.best else -sign * math.inf
-            if math.isfinite(score) and sign * score > sign * held:
+            best = run.best["validation"][job["metric"]] if run.best else -sign * math.inf
+            if math.isfinite(score) and sign * score > sign * best:
                 run.best = {"step": run.step, "validation": _plain(metrics)}
                 if job["test"]:
                     run.best["test"] = _plain(self.learner.evaluate("test"))
@@ -242,7 +243,7 @@ def in_steps(run: Job, steps_per_epoch: int) -> tuple[int, Policy]:
 
 
 def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:
-    """Return for how many updates two policies say the same."""
+    """Return for how many updates two policies have the same values."""
     if a.control != b.control:
         return 0
     shared = min(a_steps, b_steps)
@@ -250,7 +251,7 @@ def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:
 
 
 def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Job) -> None:
-    """Raise for what would otherwise be found out after the training has been paid for."""
+    """Raise for errors in the definition that would otherwise appear after the training."""
     validated = learner.evaluate("validation")
     one_of("metric", job["metric"], validated)
     if job["test"] and job["task"] not in _tested:
@@ -273,7 +274,7 @@ def _named(validation: dict[str, float]) -> dict[str, float]:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON can hold: None stands for a number that is not finite."""
+    """Return plain data for JSON; a number that is not finite becomes None."""
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list | tuple):

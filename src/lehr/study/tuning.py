@@ -1,4 +1,4 @@
-"""Which peaks an arm tries, and which one it gets: the same rule and the same cost for all."""
+"""Tuning: the peaks that an arm tries and the one it gets, by the same rule for every arm."""
 
 from __future__ import annotations
 
@@ -8,15 +8,27 @@ from collections.abc import Mapping, Sequence
 
 from lehr.finder import Sweep, agree
 from lehr.schedule.errors import fail
+from lehr.study.definition import Study
+from lehr.study.jobs import Job, sweep_job, tuning_seeds
 
 FACTOR = 2.0  # between neighbouring peaks
 _MOST_PEAKS_MORE = 8
 
 
-def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
-    """Return the peak that an arm's grid begins with: the median of the range tests' advice.
+def sweep_jobs(study: Study) -> dict[tuple[str | None, int], Job]:
+    """Return the range tests that the peaks need, by optimizer (None: the task's own) and seed."""
+    optimizers = dict.fromkeys(arm.optimizer for arm in study.arms.values() if arm.tune)
+    return {
+        (optimizer, seed): sweep_job(study.task, study.options, optimizer, seed)
+        for seed in tuning_seeds(study.tuning_seeds)
+        for optimizer in optimizers
+    }
 
-    Where it stands alone most of the tests must have some; a grid mends what one of them says.
+
+def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
+    """Return the centre of an arm's grid: the median of the range tests' suggestions.
+
+    If it is the only peak, more than half of the tests must suggest one; a grid needs one of them.
     """
     given = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
     suggestion = agree(given or sweeps, use)
@@ -37,7 +49,7 @@ def peak_grid(centre: float, peaks: int) -> list[float]:
 
 
 def wider(grid: Sequence[float], best: float, peaks: int) -> list[float]:
-    """Return the peaks to add to a grid whose best one stands at its edge, else none.
+    """Return the peaks to add to a grid whose best one is at its edge, else none.
 
     >>> wider([0.05, 0.1, 0.2], best=0.2, peaks=3), wider([0.05, 0.1, 0.2], best=0.1, peaks=3)
     ([0.4, 0.8], [])

@@ -1,6 +1,6 @@
 """A worker process: ``python -m lehr.study.engines.worker`` runs jobs, one per input line.
 
-Its replies go to the stdout it was started with; what a job prints goes to the job's log.
+It replies on the stdout it was started with; the output of a job goes to the job's log.
 """
 
 import json
@@ -12,13 +12,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from lehr.study.engines.local import log_tail
+from lehr.study.engines.engine import log_tail
 from lehr.study.trial import run_job
 
 
 def main() -> None:
-    """Do jobs until there are no more."""
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    """Run jobs until the input ends."""
+    threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
     orders = os.fdopen(os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a job that asks a question gets no answer
     with orders, os.fdopen(os.dup(1), "w") as replies:
@@ -28,11 +28,11 @@ def main() -> None:
             replies.flush()
 
         for line in orders:
-            _do(json.loads(line), report)
+            _run(json.loads(line), report)
 
 
-def _do(order: dict[str, Any], report: Any) -> None:
-    """Do one job: its record is written beside, then renamed."""
+def _run(order: dict[str, Any], report: Any) -> None:
+    """Run one job and save its record."""
     log = Path(order["log"])
     try:
         _log_to(log)
@@ -49,7 +49,7 @@ def _do(order: dict[str, Any], report: Any) -> None:
             sys.stdout.flush()
             traceback.print_exc()
             sys.stderr.flush()
-        except OSError:  # the disk is full: the log too
+        except OSError:  # the disk is full, so the log cannot be written
             pass
         message, tail = f"{type(error).__name__}: {error}", log_tail(log)
         report("failed", log=tail if message in tail else f"{tail}\n{message}".strip())
@@ -58,15 +58,15 @@ def _do(order: dict[str, Any], report: Any) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Send what this process prints, also from C, to a file."""
+    """Redirect stdout and stderr of this process, also of C code, to a file."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     for stream in (1, 2):
         os.dup2(file, stream)
     os.close(file)
 
 
-def end_with(driver: int) -> None:
-    """End when the driver has ended, however it did."""
+def _exit_with(driver: int) -> None:
+    """Exit when the driver process has ended."""
     while os.getppid() == driver:
         time.sleep(0.5)
     os._exit(1)

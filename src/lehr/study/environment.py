@@ -1,0 +1,58 @@
+"""The environment of worker processes: the Keras backend, and one thread for each process."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from lehr.schedule.errors import fail
+
+BACKENDS = ("jax", "tensorflow", "torch")
+ONE_THREAD = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "NPROC": "1",  # XLA's thread pool
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "TF_CPP_MIN_LOG_LEVEL": "2",
+}
+
+
+def usual_backend() -> str:
+    """Return the Keras backend of a study that does not name one."""
+    return os.environ.get("KERAS_BACKEND", "jax")
+
+
+def check_installed(backend: str) -> None:
+    """Raise unless a Keras backend is installed."""
+    if importlib.util.find_spec(backend) is None:
+        package = {"tensorflow": "tensorflow-cpu"}.get(backend, backend)
+        fail("backend", "installed", backend, f"pip install {package}")
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def worker_environment(backend: str, cache: Path) -> dict[str, str]:
+    """Return the environment variables of a worker: one thread, this process's paths, JAX's cache.
+
+    Args:
+        backend: of Keras.
+        cache: folder of JAX's compilation cache, which all workers share.
+    """
+    return {
+        **os.environ,
+        **ONE_THREAD,
+        "KERAS_BACKEND": backend,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "JAX_COMPILATION_CACHE_DIR": str(cache.absolute()),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
