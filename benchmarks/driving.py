@@ -11,6 +11,7 @@ from lehr.study.environment import ONE_THREAD
 os.environ |= ONE_THREAD  # read when torch is imported
 
 import rich
+import torch
 from ignite.handlers import CosineAnnealingScheduler
 from table import TABLE, Row, measure, timed
 from torch.optim.lr_scheduler import (
@@ -23,7 +24,6 @@ from torch.optim.lr_scheduler import (
 from transformers import get_cosine_schedule_with_warmup
 
 import lehr
-import torch
 
 STEPS = 100_000
 WARM = 500

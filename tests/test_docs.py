@@ -13,9 +13,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from oracles import FLOAT32, FLOAT64, near, torch_rates
 
 import lehr
-from oracles import FLOAT32, FLOAT64, near, torch_rates
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONVENTIONS = (DOCS / "conventions.md").read_text(encoding="utf-8")

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from strategies import RUN, any_lengths, policies, schedules, whole_steps
 
 import lehr
 from lehr import Policy, one_cycle
 from lehr.policy import as_policy, resolved_policy
 from lehr.schedule import Constant
-from strategies import RUN, any_lengths, policies, schedules, whole_steps
 
 # Policy.
 

@@ -18,12 +18,11 @@ import lehr
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import lightning
+    import torch
     import transformers
     from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
     from lightning.pytorch.plugins import MixedPrecision
     from probes import POLICY, RATES, UPDATES, Module, fit, hugging_face
-
-    import torch
 
 pytestmark = [
     # what the trainers say about their own use of torch, and of a loader without workers

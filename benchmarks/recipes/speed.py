@@ -95,11 +95,10 @@ def by_hand(
     options: dict[str, Any], activation: str, x: Any, y: Any, size: int
 ) -> Callable[[], Any]:
     """Return an epoch of the same network and optimizer as one scan, written by hand."""
+    import jax
     import jax.numpy as jnp
     import numpy as np
     import optax
-
-    import jax
 
     act = getattr(jax.nn, activation)
     x, y = jnp.asarray(x).reshape(len(x), -1), jnp.asarray(y)

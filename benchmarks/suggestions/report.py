@@ -17,10 +17,10 @@ import matplotlib as mpl
 from evaluate import measured, regret, score_at, sweeps, truth
 from matplotlib.figure import Figure
 from measure import MODES, RESULTS
+from peers import SCORED
 from tasks import TASKS
 
 from lehr.finder import Sweep, agree
-from peers import SCORED
 
 DOCS = Path(__file__).parents[2] / "docs"
 WIDTHS = (0.2, 0.3, 0.4)  # decades

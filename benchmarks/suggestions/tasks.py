@@ -14,12 +14,12 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import lehr.torch
-import torch
 from lehr.tasks import data
-from torch import Tensor, nn
 
 Split = tuple[Tensor, Tensor]
 cross_entropy = F.cross_entropy

@@ -4,12 +4,12 @@ import os
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jax_toys import BATCHES, make
 
-import jax
 import lehr.jax
 
 MESH = Mesh(np.array(jax.devices()), ("devices",))

@@ -2,11 +2,11 @@
 
 from functools import partial
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-import jax
 import lehr.jax
 
 

@@ -1,10 +1,10 @@
 """A weight with gradient one, in the trainers: what an update takes from it is the rate."""
 
 import lightning
+import torch
 import transformers
 
 import lehr
-import torch
 
 UPDATES = 6
 POLICY = lehr.Policy(lr=lehr.warmup(0.5, 2).then(lehr.linear(0.5, 0.1, 4)))

@@ -3,10 +3,11 @@
 import json
 import sys
 
-import lehr
-import lehr.torch
 import torch
 from torch import distributed
+
+import lehr
+import lehr.torch
 
 METRICS = ([2.0, 0.25, 0.25, 1.5, 0.5, 1.0], [0.0, 0.75, 1.25, 0.0, 1.0, torch.nan])
 

@@ -1,9 +1,9 @@
 """Tasks in PyTorch for the tests of studies."""
 
 import numpy as np
+import torch
 
 import lehr
-import torch
 
 
 def regression(seed: int) -> lehr.torch.Learner:

@@ -1,11 +1,10 @@
 """What the tests of lehr.torch share: one-number weights, and a loop that tells what it used."""
 
 import numpy as np
+import torch
 from torch.nn import functional as F
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
-
-import torch
 
 torch.set_num_threads(1)  # tiny models: more threads only stand in each other's way
 

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import accelerate
+import torch
 import torch._dynamo  # optimizers import it in their first step: once, before the forks
 from probes import POLICY, UPDATES, Module, Weight, fit, hugging_face
+from torch import distributed
 from torch.multiprocessing import start_processes
 from torch.nn.parallel import DistributedDataParallel
 
 import lehr
-import torch
-from torch import distributed
 
 PLATEAU = lehr.Policy(lr=POLICY.lr, control=lehr.Plateau(factor=0.5, patience=1))
 METRICS = [[1.0, 5.0], [0.9, 6.0], [0.8, 1.0], [0.7, 9.0], [0.6, 1.0], [0.5, 1.0]]  # by rank

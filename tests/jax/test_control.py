@@ -3,13 +3,13 @@
 import json
 from dataclasses import asdict, astuple, fields
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from jax_toys import close
 
-import jax
 import lehr
 import lehr.jax
 from lehr.controllers import State

@@ -3,13 +3,13 @@
 import subprocess
 import sys
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from jax_toys import close
 
-import jax
 import lehr
 import lehr.jax
 

@@ -5,13 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from jax_toys import BATCHES, make
 
-import jax
 import lehr
 import lehr.jax
 

@@ -3,13 +3,13 @@
 from functools import partial
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from jax_toys import close, regression
 
-import jax
 import lehr
 import lehr.jax
 

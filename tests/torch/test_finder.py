@@ -7,13 +7,13 @@ import tempfile
 
 import numpy as np
 import pytest
+import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
 from torch_toys import OPTIMIZERS, X, Y, batches, epoch, linear, net
 
 import lehr
 import lehr.torch
-import torch
 
 
 @pytest.mark.parametrize("warm", [False, True])

@@ -4,13 +4,13 @@ from collections import namedtuple
 
 import numpy as np
 import pytest
+import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
 from torch_toys import X, Y, batches, linear, net
 
 import lehr
 import lehr.torch
-import torch
 from lehr.finder import agree, grid, repeat
 
 OTHER = [(X[i : i + 20], Y[i : i + 20]) for i in range(0, 60, 20)]  # a fixed sample of batches

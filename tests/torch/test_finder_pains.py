@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader
@@ -17,7 +18,6 @@ from torch_toys import OPTIMIZERS, X, Y, batches, epoch, linear, net
 
 import lehr
 import lehr.torch
-import torch
 
 
 def trained(tests: int):

@@ -4,13 +4,13 @@ import copy
 import io
 
 import pytest
+import torch
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Muon, RMSprop
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, SequentialLR, StepLR
 from torch_toys import beta1, close, drive, momentum, named, weights
 
 import lehr
 import lehr.torch
-import torch
 
 FALL = lehr.linear(1.0, 0.0, 8)
 FALLS = [FALL(t) for t in range(8)]

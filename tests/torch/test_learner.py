@@ -5,11 +5,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from torch.optim import SGD, AdamW, NAdam
 
 import lehr
 import lehr.torch
-import torch
 from lehr.learner import Snapshot
 
 torch.set_num_threads(1)  # tiny models: more threads only stand in each other's way

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, SequentialLR
 from torch_toys import close, drive, momentum, named, weights
 
 import lehr
 import lehr.torch
-import torch
 
 STEPS = 20
 CYCLE = lehr.one_cycle(0.1, steps=STEPS)

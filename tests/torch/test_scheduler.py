@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from torch.optim import SGD, Adam, AdamW, RMSprop
 from torch.optim.lr_scheduler import (
     ChainedScheduler,
@@ -15,7 +16,6 @@ from torch_toys import beta1, close, drive, momentum, named, weights
 
 import lehr
 import lehr.torch
-import torch
 
 STEPS = 20
 CYCLE = lehr.one_cycle(0.1, steps=STEPS)

@@ -4,6 +4,7 @@ The rate of each update is read from a weight whose gradient is one.
 """
 
 import pytest
+import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.optim import SGD, Adam, AdamW, Muon, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
@@ -11,7 +12,6 @@ from torch_toys import close, drive, weights
 
 import lehr
 import lehr.torch
-import torch
 
 STEPS = 12
 FALL = lehr.linear(1.0, 0.0, 16)

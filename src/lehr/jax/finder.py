@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-import jax
 from lehr import finder
 from lehr.finder import Sweep
 from lehr.finder.rng import preserve_rng

@@ -6,11 +6,11 @@ import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-import jax
 from lehr import learner as interface
 from lehr.jax.optimizer import Make, arguments, dtype_of
 from lehr.learner import Batches, Snapshot

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
-import jax
 from lehr.schedule.errors import fail, one_of
 
 Make = Callable[..., optax.GradientTransformation]

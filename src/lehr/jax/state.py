@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 
-import jax
 from lehr.controllers import Controller, State, is_best, reduced
 from lehr.learner.driver_state import read_state, saved_state
 from lehr.policy import Policy, resolved_policy

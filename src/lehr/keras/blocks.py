@@ -12,6 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from lehr.keras import _private
 from lehr.schedule.errors import fail
 
 BLOCK = 256  # most updates in one dispatch
@@ -35,14 +36,13 @@ def _padded(rows: Any, values: Any) -> tuple[Any, Any]:
 
 def _convolves(model: keras.Model) -> bool:
     """Return whether a model has convolutions: in a loop, XLA on CPUs runs them 15 times slower."""
-    return any("Conv" in type(layer).__name__ for layer in model._flatten_layers())
+    return any("Conv" in type(layer).__name__ for layer in _private.flatten_layers(model))
 
 
 def _jax_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]:
     """Return a function that makes a block of updates in one compiled loop of JAX, if it may."""
-    import jax.numpy as jnp
-
     import jax
+    import jax.numpy as jnp
 
     optimizer = model.optimizer
     model.reset_metrics()

@@ -1,4 +1,4 @@
-"""Calls of a model's layers, altered or watched for as long as a block lasts."""
+"""Replace or watch the calls of a model's layers while a ``with`` block runs."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from lehr.keras import _private
+
 Call = Callable[..., Any]
 
 
 @contextlib.contextmanager
 def patch_calls(layers: Iterable[Any], wrap: Callable[[Any, Call], Call]) -> Iterator[None]:
-    """Let the layers' calls go through ``wrap(layer, call)``, and put the layers back after."""
-    changed = []
+    """Replace each layer's ``call`` by ``wrap(layer, call)``; restore the layers afterwards."""
+    replaced = []
     try:
         for layer in layers:
-            own = vars(layer).get("call")  # vars: Keras does not track what is put there
-            changed.append((layer, own))
+            own = vars(layer).get("call")  # vars: Keras tracks attributes that are set
+            replaced.append((layer, own))
             vars(layer)["call"] = wrap(layer, layer.call)
         yield
     finally:
-        for layer, own in changed:
+        for layer, own in replaced:
             if own is None:
                 del vars(layer)["call"]
             else:
@@ -28,5 +30,5 @@ def patch_calls(layers: Iterable[Any], wrap: Callable[[Any, Call], Call]) -> Ite
 
 
 def training_argument(model: Any, training: bool) -> dict[str, bool]:
-    """Return the keyword to call a model with; none where its ``call`` does not take one."""
-    return {"training": training} if model._call_has_training_arg else {}
+    """Return the keyword argument ``training``, or nothing if the model's ``call`` has none."""
+    return {"training": training} if _private.takes_training(model) else {}

@@ -1,4 +1,4 @@
-"""What a range test keeps for the next one of the same compiled model: its graph."""
+"""A cache of compiled blocks of updates, so that a second range test compiles nothing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import Any
 
 import keras
 
+from lehr.keras import _private
 from lehr.keras.blocks import BLOCKS
 from lehr.keras.hyperparameters import plain_variable
 
 
 class CompiledCache:
-    """What one call of ``model.compile`` has led to.
+    """The compiled block of updates of one model, as one call of ``model.compile`` set it up.
 
     Attributes:
-        rate: a variable to lend to an optimizer whose rate is none, a schedule's place.
+        settings: what the block depends on beside ``model.compile``.
+        rate: a variable to lend to an optimizer whose rate is a schedule.
     """
 
     def __init__(self, settings: list[Any]) -> None:
@@ -25,22 +27,24 @@ class CompiledCache:
         self._block: Callable[..., Any] | None = None
 
     def block(self, model: keras.Model, rate: Any) -> Callable[..., Any]:
-        """Return the function that makes a block of updates, compiled by an earlier test or not."""
+        """Return the function that makes a block of updates, the cached one if there is one."""
         make = BLOCKS[keras.backend.backend()]
-        if keras.backend.backend() == "torch":  # which compiles nothing, or keeps it itself
+        if keras.backend.backend() == "torch":  # compiles nothing, or has its own cache
             return make(model, [rate])
         if self._block is None:
-            # by a proxy: what is kept must not keep the model
+            # a proxy: the cache must not keep the model alive
             self._block = make(weakref.proxy(model), [rate])
         return self._block
 
 
 def compiled_cache(model: keras.Model) -> CompiledCache:
-    """Return what an earlier test left, unless something that its graph holds has changed.
+    """Return the model's cache; a new one if anything that its compiled block depends on changed.
 
-    Keras makes an object for each call of ``compile``; what is kept lives as long as that does.
+    Keras makes a new object in each call of ``compile``; the cache lives as long as that object.
     """
-    compilation, settings = model._compile_config, _settings(model)
+    compilation, settings = _private.compile_config(model), _settings(model)
+    if compilation is None:
+        return CompiledCache(settings)
     found = _CACHE.get(compilation)
     if found is None or found.settings != settings:
         found = _CACHE[compilation] = CompiledCache(settings)
@@ -51,9 +55,9 @@ _CACHE: weakref.WeakKeyDictionary[Any, CompiledCache] = weakref.WeakKeyDictionar
 
 
 def _settings(model: keras.Model) -> list[Any]:
-    """Return what can change without ``compile`` and is written into a graph."""
+    """Return what is compiled into a block and can change without ``model.compile``."""
     optimizer = model.optimizer
     config = dict(getattr(optimizer, "inner_optimizer", optimizer).get_config())
-    config.pop("learning_rate", None)  # a variable of the graph
+    config.pop("learning_rate", None)  # a variable: not compiled in
     trained = [id(variable) for variable in model.trainable_variables]
     return [optimizer, repr(config), trained, model.jit_compile, model.run_eagerly]

@@ -11,9 +11,10 @@ import numpy as np
 from keras import ops
 
 from lehr.controllers import State, is_best, reduced
+from lehr.keras import _private
 from lehr.keras.hyperparameters import (
     WRAPPERS,
-    Movable,
+    WritableHyperparameters,
     attribute_of,
     check_fresh,
     check_groups,
@@ -32,7 +33,7 @@ def _float32(value: Any) -> Any:
     return ops.cast(value, "float32")
 
 
-class Driven(Saved, Movable):
+class Driven(Saved, WritableHyperparameters):
     """Mixed into an optimizer's own class: writes the policy's values in the graph."""
 
     def __init__(
@@ -135,7 +136,7 @@ class Driven(Saved, Movable):
     @property
     def learning_rate(self) -> Any:
         """The rate of the last update."""
-        return self._learning_rate  # type: ignore[attr-defined]
+        return _private.learning_rate(self)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:

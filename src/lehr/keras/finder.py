@@ -12,10 +12,11 @@ import numpy as np
 
 from lehr import finder
 from lehr.finder import Sweep
+from lehr.keras import _private
 from lehr.keras.batches import Source, joined, shape
 from lehr.keras.compiled_cache import CompiledCache, compiled_cache
 from lehr.keras.generators import preserve_rng
-from lehr.keras.hyperparameters import Movable
+from lehr.keras.hyperparameters import WritableHyperparameters
 from lehr.keras.processes import all_reduce_mean
 from lehr.keras.state import copied, optimizer_of, variables_of
 from lehr.learner import Snapshot, TrainingRun, folder_if
@@ -78,7 +79,7 @@ def range_test(
     with preserve_rng(data, validation_data), folder_if(on_disk) as folder:
         source = Source("data", data, batch_size, seed, model.loss is not None)
         validation = _validation(validation_data, source, batch_size)
-        model._symbolic_build(data_batch=source.first)  # as fit does
+        _private.symbolic_build(model, source.first)
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
         graph = compiled_cache(model)
@@ -109,20 +110,20 @@ def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, An
 @contextlib.contextmanager
 def _writable(optimizer: Any, spare: Any) -> Iterator[Any]:
     """Lend the variable that an optimizer takes its rate from: its own, or the spare one."""
-    if isinstance(optimizer, Movable):
+    if isinstance(optimizer, WritableHyperparameters):
         with optimizer.hold():
             yield optimizer.variable_of("lr")
-    elif isinstance(optimizer._learning_rate, keras.Variable):
-        yield optimizer._learning_rate
+    elif isinstance(_private.learning_rate(optimizer), keras.Variable):
+        yield _private.learning_rate(optimizer)
     else:
-        schedule = optimizer._learning_rate
-        optimizer._track_variable(spare)
+        schedule = _private.learning_rate(optimizer)
+        _private.track_variable(optimizer, spare)
         optimizer.learning_rate = lambda: spare
         try:
             yield spare
         finally:
             optimizer.learning_rate = schedule
-            optimizer._untrack_variable(spare)
+            _private.untrack_variable(optimizer, spare)
 
 
 class _Run(TrainingRun):
@@ -195,9 +196,7 @@ class _Run(TrainingRun):
             for variable in self._variables().values():
                 variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
         if self.accumulation > 1:  # begins an update, also where fit ended amid one
-            optimizer._iterations.assign(optimizer.iterations * self.accumulation)
-            for gradients in optimizer._accumulated_gradients:
-                gradients.assign(keras.ops.zeros(gradients.shape, gradients.dtype))
+            _private.reset_accumulation(optimizer)
         self._compiled = self.graph.block(self.model, self.rate)
 
     def _next(self, count: int) -> tuple[Any, Any]:
@@ -214,4 +213,4 @@ def _buffers(model: Any) -> list[Any]:
     """Return what torch modules in a Keras model hold beside variables, such as statistics."""
     if keras.backend.backend() != "torch":
         return []
-    return [buffer for layer in model._flatten_layers() for buffer in layer.buffers()]
+    return [buffer for layer in _private.flatten_layers(model) for buffer in layer.buffers()]

@@ -8,11 +8,9 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras.src.backend.common.global_state import get_global_attribute, set_global_attribute
 
 from lehr.finder import rng
-
-_KERAS = "global_seed_generator"  # Keras's name for its own
+from lehr.keras import _private
 
 
 def generators() -> dict[str, Any]:
@@ -47,13 +45,13 @@ def preserve_rng(*sources: Any) -> Iterator[None]:
     Keras's own is what ``keras.random`` draws from without a seed; it is made at its first use,
     from Python's generator, so one that there was not is taken away.
     """
-    own = get_global_attribute(_KERAS)
+    own = _private.global_seed_generator()
     state = None if own is None else np.array(keras.ops.convert_to_numpy(own.state))
     try:
         with rng.preserve_rng(*sources):
             yield
     finally:
-        set_global_attribute(_KERAS, own)
+        _private.set_global_seed_generator(own)
         if own is not None:
             own.state.assign(state)
 

@@ -1,4 +1,4 @@
-"""Optimizers whose hyperparameters can be written in the graph."""
+"""Keras optimizers whose hyperparameters can be written in a compiled training step."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import keras
 
+from lehr.keras import _private
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
 
@@ -33,10 +34,10 @@ def plain_variable(value: Any, name: str, dtype: str = "float32") -> Any:
 
 
 class _Hyper(keras.Variable):  # type: ignore[misc]
-    """A hyperparameter that can change in the graph where Keras bakes in a Python float.
+    """A hyperparameter as a variable, where Keras would compile in a Python float.
 
-    Keras asks ``momentum != 0`` or ``if clipnorm`` while it traces; truth tests answer for the
-    constant.
+    Keras evaluates ``momentum != 0`` or ``if clipnorm`` while it traces the training step;
+    comparisons use the value that the optimizer was made with.
     """
 
     def __init__(self, value: float, name: str) -> None:
@@ -58,23 +59,24 @@ class _Hyper(keras.Variable):  # type: ignore[misc]
     __hash__ = object.__hash__
 
 
-class Movable:
-    """Mixed into an optimizer's own class: its hyperparameters can be written in the graph.
+class WritableHyperparameters:
+    """Mixin for an optimizer's class: its hyperparameters can be written in a compiled step.
 
-    The variables belong to the optimizer, so they are traced, saved and restored with it.
+    They are variables of the optimizer, so they are traced, saved and restored with it.
     """
 
-    held = False  # whether someone else writes the values now
+    held = False  # whether the values are written from outside now
 
     def __init__(self, *args: Any, moves: Sequence[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.moves = tuple(moves)
         for name in self.moves:
+            if name == "lr":  # a variable already
+                continue
             attribute = attribute_of(self, name)
             if isinstance(getattr(self, attribute), _Hyper):
                 fail("others", f"without {name}, which the policy moves already", name)
-            if name != "lr":
-                setattr(self, attribute, _Hyper(getattr(self, attribute), attribute))
+            setattr(self, attribute, _Hyper(getattr(self, attribute), attribute))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), _Hyper):
@@ -84,11 +86,13 @@ class Movable:
 
     def variable_of(self, name: str) -> Any:
         """Return the variable that holds a hyperparameter, by its name in a policy."""
+        if name == "lr":
+            return _private.learning_rate(self)
         return getattr(self, attribute_of(self, name))
 
     @contextlib.contextmanager
     def hold(self) -> Iterator[None]:
-        """Leave the values to what is written from outside, in graphs traced meanwhile."""
+        """Do not write the policy's values in training steps that are traced in this block."""
         self.held = True
         try:
             yield
@@ -101,15 +105,17 @@ class Movable:
         return {k: v._constant if isinstance(v, _Hyper) else v for k, v in config.items()}
 
 
-def movable(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:
-    """Return an optimizer like the given one, all of whose hyperparameters can be written."""
+def with_writable_hyperparameters(
+    optimizer: keras.optimizers.Optimizer,
+) -> keras.optimizers.Optimizer:
+    """Return an optimizer like the given one whose rate, momentum and weight decay are writable."""
     moves = ["lr"]
     if not _only_lr(optimizer):
         momentum = any(getattr(optimizer, name, 0) != 0 for name in ("momentum", "beta_1"))
         moves += ["momentum"] * momentum
         moves += ["weight_decay"] * (optimizer.weight_decay is not None)
     base = type(optimizer)
-    cls = type(f"Movable{base.__name__}", (Movable, base), {})
+    cls = type(f"Writable{base.__name__}", (WritableHyperparameters, base), {})
     rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
     return remade(cls, optimizer, rate, moves=moves)
 
@@ -118,10 +124,7 @@ def remade(cls: Any, optimizer: keras.optimizers.Optimizer, rate: float, **more:
     """Return an optimizer of another class with the same settings and a rate that is a number."""
     config = dict(optimizer.get_config()) | {"learning_rate": rate}
     made = cls(**config, **more)
-    # the one choice that Keras leaves out of the config: which weights do not decay
-    for name in ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern"):
-        if hasattr(optimizer, name):
-            setattr(made, name, getattr(optimizer, name))
+    _private.copy_weight_decay_exclusions(optimizer, made)
     return made
 
 
@@ -132,11 +135,11 @@ def check_fresh(optimizer: Any, driven: bool = False) -> None:
         fail("optimizer", "a Keras optimizer", optimizer, way_out, TypeError)
     if type(optimizer).__name__ in WRAPPERS:
         fail("optimizer", "an inner one", optimizer, "attach first, then wrap it in this")
-    if isinstance(optimizer, Movable) and not driven:
+    if isinstance(optimizer, WritableHyperparameters) and not driven:
         fail("optimizer", "one that is not driven yet", optimizer, "build a new one")
     if optimizer.built:
         fail("optimizer", "one that has not trained yet", optimizer, "attach before compile")
-    rate = optimizer._learning_rate
+    rate = _private.learning_rate(optimizer)
     if not isinstance(rate, keras.Variable):  # it would be replaced in silence
         rule, way_out = (
             "a number in the optimizer",
@@ -154,9 +157,9 @@ def check_groups(policy: Policy) -> None:
 
 
 def attribute_of(optimizer: Any, name: str) -> str:
-    """Return the optimizer's attribute for a hyperparameter, or refuse one it has not."""
+    """Return the optimizer's attribute for a hyperparameter, or raise if it has none."""
     if name == "lr":
-        return "_learning_rate"
+        return "learning_rate"
     if kind := _only_lr(optimizer):
         rule = f"left alone with {kind}, as {_ONLY_LR[kind]}"
         fail(name, rule, "a policy that moves it", f"give the policy {name}=None")
@@ -182,7 +185,7 @@ def attribute_of(optimizer: Any, name: str) -> str:
 
 
 def _other(optimizer: Any, name: str) -> str:
-    """Return the attribute for a hyperparameter that a policy names among its ``others``."""
+    """Return the attribute for a hyperparameter in a policy's ``others``."""
     attribute = {"beta1": "beta_1", "beta2": "beta_2"}.get(name, name)
     if reason := _FIXED.get(attribute):
         fail("others", f"without {name}, as {reason}", name, "set it in the optimizer")
@@ -202,5 +205,5 @@ def _other(optimizer: Any, name: str) -> str:
 
 
 def _only_lr(optimizer: Any) -> str | None:
-    """Return the name of its class, if only its rate may move."""
+    """Return the name of the optimizer's class if only its rate can be written, else None."""
     return next((c.__name__ for c in type(optimizer).__mro__ if c.__name__ in _ONLY_LR), None)

@@ -1,4 +1,4 @@
-"""The plain, fixed form of a schedule: Keras's own ``LearningRateSchedule``."""
+"""A lehr schedule as Keras's own ``LearningRateSchedule``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def schedule(
     steps_per_epoch: int | None = None,
     accumulation: int = 1,
 ) -> Schedule:
-    """Return a schedule in the plain, fixed form that every Keras optimizer takes.
+    """Return a schedule as the ``LearningRateSchedule`` that every Keras optimizer accepts.
 
     Use `attach` instead for momentum, weight decay, controllers, or a rate that can be set.
 

@@ -12,7 +12,12 @@ import numpy as np
 from lehr import learner as interface
 from lehr.keras.blocks import BLOCK, BLOCKS
 from lehr.keras.generators import generators, set_generators
-from lehr.keras.hyperparameters import Movable, check_fresh, check_groups, movable
+from lehr.keras.hyperparameters import (
+    WritableHyperparameters,
+    check_fresh,
+    check_groups,
+    with_writable_hyperparameters,
+)
 from lehr.keras.state import copied, optimizer_of, variables_of
 from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
@@ -67,8 +72,8 @@ class Learner(interface.Learner):
         self._batches = Batches(len(train[0]), whole("batch_size", batch_size), seed)
         self.steps_per_epoch = self._batches.per_epoch
         self.step = 0
-        if not isinstance(optimizer, Movable):
-            model.optimizer = optimizer = movable(optimizer)
+        if not isinstance(optimizer, WritableHyperparameters):
+            model.optimizer = optimizer = with_writable_hyperparameters(optimizer)
         model.train_function = None
         # builds metrics with the shapes that evaluate() will use, so nothing compiles twice
         rows = min(len(train[0]), _EVALUATION_BATCH)

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from lehr.keras import _private
 from lehr.keras.calls import Call, patch_calls, training_argument
 from lehr.keras.generators import seeded
 from lehr.schedule.errors import fail, whole
@@ -84,7 +85,9 @@ class MonteCarlo:
             fail("model", "built", model, "call it on some data first")
         self.model, self.seed = model, whole("seed", seed, at_least=0)
         self._activation = keras.activations.get(activation)
-        self._active = [layer for layer in model._flatten_layers() if isinstance(layer, layers)]
+        self._active = [
+            layer for layer in _private.flatten_layers(model) if isinstance(layer, layers)
+        ]
         if not self._active:
             way_out = "name the classes of your own with layers="
             fail("model", "one with a layer that drops", model.name, way_out)

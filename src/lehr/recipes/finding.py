@@ -44,8 +44,9 @@ def mnist(
     seed: int, *, test: str, rows: int | None = None, data: str = "mnist", steps: int = 100
 ) -> dict[str, Any]:
     """Return a range test of the MNIST example, in PyTorch: "exponential", "linear" or other."""
-    import lehr.torch
     import torch
+
+    import lehr.torch
 
     torch.manual_seed(seed)
     given = splits(data, "unit", rows)

@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel as DDP
 from torch.optim import Optimizer
 
-import torch
 from lehr import finder
 from lehr.finder import Sweep
 from lehr.finder.rng import preserve_rng
 from lehr.learner import TrainingRun, cycled, folder_if
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, whole
-from lehr.torch.best import all_reduce_mean
 from lehr.torch.learner import mode
-from torch import Tensor
+from lehr.torch.processes import all_reduce_mean
 
 
 def range_test(

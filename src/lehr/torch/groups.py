@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from torch import Tensor
 from torch.optim import Optimizer, RMSprop
 
 from lehr.policy import Target
 from lehr.schedule import Constant, Schedule
 from lehr.schedule.errors import fail
-from torch import Tensor
 
 Group = dict[str, Any]
 _BETAS = {"momentum": 0, "beta1": 0, "beta2": 1}  # where the group has no such name of its own

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 
-import torch
 from lehr import learner as interface
 from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, whole
 from lehr.torch.groups import check_values, read_values, write_values
-from torch import Tensor
 
 
 class Learner(interface.Learner):

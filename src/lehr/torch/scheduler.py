@@ -6,15 +6,17 @@ import weakref
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-import torch
 from lehr.learner.driver_state import ON_CHANGE, read_state, saved_state
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, one_of, whole
-from lehr.torch.best import Best, metric_mean, processes
+from lehr.torch._private import PrivateNames, check_names, has_own_hooks, has_torch_scheduler
+from lehr.torch.best_weights import BestWeights
 from lehr.torch.groups import (
     Group,
     all_groups,
@@ -25,14 +27,14 @@ from lehr.torch.groups import (
     read_value,
     write_values,
 )
-from torch import Tensor
+from lehr.torch.processes import metric_mean
 
 _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-class Scheduler(LRScheduler):
+class Scheduler(PrivateNames, LRScheduler):
     """Drives optimizers by a policy: the value for step n is the one used in update n.
 
     Making it writes the values of step 0; each `step()`, called after ``optimizer.step()``, goes
@@ -89,6 +91,7 @@ class Scheduler(LRScheduler):
         shared: bool = False,
         on_change: str = "refuse",
     ) -> None:
+        check_names()
         several = isinstance(optimizer, list | tuple)
         self.optimizers: list[Optimizer] = list(optimizer) if several else [optimizer]  # type: ignore[arg-type, list-item]
         if not self.optimizers or not all(isinstance(o, Optimizer) for o in self.optimizers):
@@ -112,13 +115,12 @@ class Scheduler(LRScheduler):
             if not shared and self._others_drive(driven):
                 _refuse_driven(driven)
         self.control = self.policy.control.init() if self.policy.control else None
-        self._best = Best()
+        self._best = BestWeights()
         groups = all_groups(self.optimizers)
         self._known = len(groups)
         keep_bases(groups, self.policy.targets)
         self.base_lrs = [group["initial_lr"] for group in groups]
         self.last_epoch = 0  # the clock: torch's composed schedulers set it
-        self._step_count = 1
         self._attach()
         self._write()
 
@@ -127,10 +129,9 @@ class Scheduler(LRScheduler):
         if epoch is not None:  # a metric goes to `observe`
             epoch = whole("epoch", epoch, at_least=0)
         for optimizer in self.optimizers:
-            if not self.shared and _torch_drives(optimizer):  # attached after this one
+            if not self.shared and has_torch_scheduler(optimizer):  # attached after this one
                 _refuse_driven(optimizer)
-        self._step_count += 1
-        self._update_lr(epoch)
+        self._advance(epoch)
 
     def observe(self, metric: float, model: torch.nn.Module | None = None) -> None:
         """Show the policy's controller a metric; the next update uses its factor.
@@ -179,19 +180,6 @@ class Scheduler(LRScheduler):
             return each
         return [new * group["initial_lr"] for new, group in zip(each, groups, strict=True)]
 
-    @property
-    def _is_accelerate_prepared(self) -> bool:
-        """Accelerate's `prepare` asks; its wrapper would call `step()` once for each process."""
-        if processes() > 1:
-            fail(
-                "processes",
-                "1 for a scheduler in Accelerator.prepare, which steps it once for each",
-                processes(),
-                "leave it out of prepare, call accelerator.register_for_checkpointing(scheduler) "
-                "and step it yourself if accelerator.sync_gradients",
-            )
-        return False
-
     def state_dict(self) -> dict[str, Any]:
         """Return the step, the controller's state and the policy's definition, as plain JSON.
 
@@ -210,13 +198,9 @@ class Scheduler(LRScheduler):
         """
         state = {key: value for key, value in state_dict.items() if key != "best"}
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
-        self._best = Best(state_dict.get("best"))
-        if not any(_torch_drives(optimizer) for optimizer in self.optimizers):
+        self._best = BestWeights(state_dict.get("best"))
+        if not any(has_torch_scheduler(optimizer) for optimizer in self.optimizers):
             self._write()  # else the rate may be that of another part
-
-    def _update_lr(self, epoch: int | None = None) -> None:  # SequentialLR calls it at a milestone
-        self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
-        self._write()
 
     def _write(self) -> None:
         if self.last_epoch < 0:  # a part of a SequentialLR that has not begun
@@ -256,7 +240,7 @@ class Scheduler(LRScheduler):
 
     def _others_drive(self, optimizer: Optimizer) -> bool:
         known = _attached.get(optimizer, lambda: None)()
-        return known not in (None, self) or _torch_drives(optimizer)
+        return known not in (None, self) or has_torch_scheduler(optimizer)
 
     def _attach(self) -> None:
         """Let the optimizers' own hooks tell of groups that were added, and of a loaded state."""
@@ -296,14 +280,9 @@ def _refuse_driven(optimizer: Optimizer) -> NoReturn:
     fail("optimizer", rule, f"{type(optimizer).__name__} with one attached", way_out)
 
 
-def _torch_drives(optimizer: Optimizer) -> bool:
-    """Return whether one of torch's own schedulers was attached."""
-    return hasattr(optimizer.step, "_wrapped_by_lr_sched")
-
-
 def _inner(optimizer: Optimizer) -> Optimizer:
     """Return the optimizer in a wrapper that has no hooks of its own, such as Accelerate's."""
-    if "_optimizer_step_pre_hooks" in vars(optimizer):
+    if has_own_hooks(optimizer):
         return optimizer
     inside = vars(optimizer).get("optimizer")
     if not isinstance(inside, Optimizer):

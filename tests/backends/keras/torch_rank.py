@@ -5,11 +5,11 @@ import sys
 import common
 import keras
 import numpy as np
+import torch
 from finder_toys import LOSS, PAIRS, everything
+from torch import distributed
 
 import lehr.keras
-import torch
-from torch import distributed
 
 
 class Together(keras.Sequential):

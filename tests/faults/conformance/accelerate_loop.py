@@ -1,12 +1,12 @@
 """Two processes of Accelerate under lehr's Scheduler, resumed with `load_state`."""
 
 import accelerate
+import torch
 from accelerate.utils import DataLoaderConfiguration
 from ddp_loop import DDPLoop, loss, net, report, rows
 from whole import POLICY, read
 
 import lehr
-import torch
 
 ACCUMULATE = 2
 

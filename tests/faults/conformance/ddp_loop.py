@@ -5,15 +5,15 @@ import os
 from itertools import islice
 
 import numpy as np
+import torch
 import torch._dynamo  # optimizers import it in their first step: once, before the forks
+from torch import distributed
 from torch.multiprocessing import start_processes
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
 from whole import POLICY, UPDATES, Whole, read
 
 import lehr
-import torch
-from torch import distributed
 
 torch.set_num_threads(1)  # before the forks
 

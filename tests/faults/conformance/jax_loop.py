@@ -2,11 +2,11 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-import jax
 import lehr
 import lehr.jax
 

@@ -1,11 +1,11 @@
 """Lightning under lehr's Scheduler, resumed from Lightning's own checkpoints."""
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from whole import POLICY, UPDATES, Whole, read
 
 import lehr
-import torch
 
 ACCUMULATE = 2
 

@@ -1,7 +1,8 @@
 """Plain PyTorch loops under lehr's Scheduler, for the conformance suite."""
 
-import lehr
 import torch
+
+import lehr
 
 torch.set_num_threads(1)
 RISE_AND_FALL = lehr.warmup(0.01, steps=3).then(lehr.cosine(0.01, steps=5))

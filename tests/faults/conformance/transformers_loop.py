@@ -1,10 +1,10 @@
 """Hugging Face's Trainer under lehr's Scheduler, resumed from Trainer's own checkpoints."""
 
+import torch
 import transformers
 from whole import POLICY, UPDATES, Whole, read
 
 import lehr
-import torch
 
 ACCUMULATE = 2
 

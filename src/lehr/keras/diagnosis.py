@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from lehr.diagnosis import Diagnosis, check_found, pair, record
+from lehr.keras import _private
 from lehr.keras.calls import Call, patch_calls, training_argument
 from lehr.keras.generators import preserve_rng
 from lehr.schedule.errors import fail
@@ -89,8 +90,8 @@ _WHOLE = (keras.layers.RNN, keras.layers.TimeDistributed)
 def _leaves(model: Any) -> list[Any]:
     """Return the layers without layers of their own, each once."""
     found: dict[int, Any] = {}
-    for layer in model._layers:
-        if isinstance(layer, _WHOLE) or not layer._layers:
+    for layer in _private.sublayers(model):
+        if isinstance(layer, _WHOLE) or not _private.sublayers(layer):
             found[id(layer)] = layer
         else:
             found |= {id(leaf): leaf for leaf in _leaves(layer)}

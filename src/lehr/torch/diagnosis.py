@@ -8,12 +8,12 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-
 import torch
+from torch import Tensor
+
 from lehr.diagnosis import Diagnosis, check_found, pair, record
 from lehr.schedule.errors import fail
 from lehr.torch.learner import mode
-from torch import Tensor
 
 _FUNCTIONS = {
     "Sigmoid": "sigmoid",

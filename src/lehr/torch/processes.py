@@ -1,33 +1,14 @@
-"""What controllers need of a torch run: one metric for all processes, the best weights."""
+"""Several processes that train together: how many, and means over all of them."""
 
 from __future__ import annotations
 
-import copy
 from contextlib import suppress
 from typing import Any
 
 import torch
-from lehr.controllers import State, is_best, reduced
-from lehr.schedule.errors import fail
 from torch import Tensor, distributed
 
-
-class Best:
-    """The weights of the best metric, for a controller that goes back to them."""
-
-    def __init__(self, weights: dict[str, Any] | None = None) -> None:
-        self._weights = weights
-
-    def follow(self, before: State, after: State, model: torch.nn.Module) -> None:
-        """Keep the model's weights if the metric is the best; bring them back at a reduction."""
-        if is_best(before, after):
-            self._weights = copy.deepcopy(model.state_dict())
-        elif reduced(before, after) and self._weights is not None:
-            model.load_state_dict(self._weights)
-
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint needs: nothing, if there is nothing to go back to."""
-        return {} if self._weights is None else {"best": self._weights}
+from lehr.schedule.errors import fail
 
 
 def processes() -> int:

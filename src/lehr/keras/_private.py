@@ -1,0 +1,133 @@
+"""The private names of Keras that lehr uses: all of them, and nothing else.
+
+Each function uses one name, or a pair of them. A version of Keras that lacks a name gets one
+error that says so, or the fallback that the function's description names.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import keras
+
+from lehr.schedule.errors import fail
+
+SUPPORTED = ("3.10.0", "3.15.1")  # Keras: the oldest version and the newest, both tested
+
+_EXCLUSIONS = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
+
+
+def _missing(name: str, purpose: str) -> NoReturn:
+    rule = f"a version with {name}, which lehr needs to {purpose}"
+    oldest, newest = SUPPORTED
+    way_out = f"install keras>={oldest},<={newest}, which lehr supports"
+    fail("Keras", rule, keras.__version__, way_out, RuntimeError)
+
+
+def _read(owner: Any, name: str, purpose: str) -> Any:
+    try:
+        return getattr(owner, name)
+    except AttributeError:
+        # not type(): the owner may be a weak proxy
+        _missing(f"{owner.__class__.__name__}.{name}", purpose)
+
+
+def flatten_layers(model: Any) -> list[Any]:
+    """Return a model and all its layers, at every depth: ``layers`` has those of the top only."""
+    return list(_read(model, "_flatten_layers", "find all layers of a model")())
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """Return the layers directly inside a layer, also inside one that is not a model."""
+    return list(_read(layer, "_layers", "find the layers inside a layer"))
+
+
+def takes_training(model: Any) -> bool:
+    """Return whether a model's ``call`` takes ``training``, itself or through ``**kwargs``."""
+    return bool(_read(model, "_call_has_training_arg", "call a model with or without `training`"))
+
+
+def symbolic_build(model: Any, batch: Any) -> None:
+    """Build a model and its metrics from a batch, as ``fit`` does before its first step."""
+    _read(model, "_symbolic_build", "build a model as fit does")(data_batch=batch)
+
+
+def compile_config(model: Any) -> Any:
+    """Return the object that Keras makes anew in each ``compile``; None if there is none.
+
+    A cache of compiled functions is kept by it. Without it nothing is kept, and each range test
+    compiles again.
+    """
+    return getattr(model, "_compile_config", None)
+
+
+def learning_rate(optimizer: Any) -> Any:
+    """Return the variable, schedule or function that an optimizer takes its rate from.
+
+    The public ``learning_rate`` is the value of a schedule, not the schedule.
+    """
+    return _read(optimizer, "_learning_rate", "find what an optimizer takes its rate from")
+
+
+def track_variable(optimizer: Any, variable: Any) -> None:
+    """Add a variable to ``optimizer.variables``: on JAX only those take part in a traced step."""
+    _read(optimizer, "_track_variable", "lend a variable to an optimizer")(variable)
+
+
+def untrack_variable(optimizer: Any, variable: Any) -> None:
+    """Take a variable that `track_variable` added away from ``optimizer.variables``."""
+    _read(optimizer, "_untrack_variable", "take back a variable lent to an optimizer")(variable)
+
+
+def reset_accumulation(optimizer: Any) -> None:
+    """Let an optimizer that accumulates gradients begin an update, also when it is amid one.
+
+    ``_iterations`` counts micro-batches, the public ``iterations`` updates.
+    """
+    purpose = "begin an update of accumulated gradients"
+    count = _read(optimizer, "_iterations", purpose)
+    accumulated: Iterable[Any] = _read(optimizer, "_accumulated_gradients", purpose)
+    count.assign(optimizer.iterations * optimizer.gradient_accumulation_steps)
+    for gradients in accumulated:
+        gradients.assign(keras.ops.zeros(gradients.shape, gradients.dtype))
+
+
+def copy_weight_decay_exclusions(source: Any, target: Any) -> None:
+    """Give an optimizer another's choice of the weights that do not decay.
+
+    ``exclude_from_weight_decay`` makes this choice; ``get_config`` does not return it.
+    """
+    _check_exclusions()
+    for name in _EXCLUSIONS:
+        if hasattr(source, name):
+            setattr(target, name, getattr(source, name))
+
+
+@functools.cache
+def _check_exclusions() -> None:
+    """Raise unless ``exclude_from_weight_decay`` writes to the attributes that are copied."""
+    optimizer = keras.optimizers.SGD(weight_decay=0.1, name="check_exclusions")
+    optimizer.exclude_from_weight_decay(var_names=["bias"])
+    for name in _EXCLUSIONS:
+        if name not in vars(optimizer):
+            _missing(f"Optimizer.{name}", "keep the weights that do not decay")
+
+
+def global_seed_generator() -> Any:
+    """Return the generator that ``keras.random`` uses without a seed; None before its first use."""
+    return _global_state().get_global_attribute("global_seed_generator")
+
+
+def set_global_seed_generator(generator: Any) -> None:
+    """Put back what `global_seed_generator` returned."""
+    _global_state().set_global_attribute("global_seed_generator", generator)
+
+
+def _global_state() -> Any:
+    try:
+        from keras.src.backend.common import global_state
+    except ImportError:
+        _missing("keras.src.backend.common.global_state", "restore the generator of keras.random")
+    return global_state
