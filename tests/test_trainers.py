@@ -245,3 +245,10 @@ def test_accelerates_prepare_refuses_where_it_would_step_once_for_each_process(t
     rule = r"processes must be 1 for a scheduler in Accelerator\.prepare, .* got 2; leave it out"
     for rank in range(2):
         assert re.match(rule, (two / f"refused-{rank}").read_text())
+
+
+@once
+def test_every_attribute_can_be_read_in_two_processes(two):
+    for rank in range(2):
+        members = json.loads((two / f"members-{rank}.json").read_text())
+        assert {"_is_accelerate_prepared", "policy", "step"} <= set(members)

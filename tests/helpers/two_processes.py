@@ -1,5 +1,6 @@
 """Two processes of each trainer; what every one read and took is written into a folder."""
 
+import inspect
 import json
 import os
 import sys
@@ -45,6 +46,8 @@ def in_accelerate(folder, accumulate):
             if weight.weight.item() != before:
                 weight.taken.append(before - weight.weight.item())
     tell(folder, f"accelerate-{accumulate}", accelerator.process_index, weight, scheduler)
+    members = [name for name, _ in inspect.getmembers(scheduler) if hasattr(scheduler, name)]
+    (folder / f"members-{accelerator.process_index}.json").write_text(json.dumps(members))
     try:
         accelerator.prepare(scheduler)
     except ValueError as error:

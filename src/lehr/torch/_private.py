@@ -74,15 +74,17 @@ class _Prepared:
             )
         return False
 
+    def __repr__(self) -> str:
+        return "<not prepared by Accelerate>"
+
 
 class PrivateNames:
     """The private attributes that torch and Accelerate read, set or call on a scheduler.
 
-    A version that no longer uses one of them is not affected by it. `_update_lr` is then
-    replaced by a call of ``step``, as in torch 2.6.
+    Where a version no longer calls `_update_lr`, it calls ``step``, or a method of its own that
+    takes the rates from ``get_lr`` and sets `_last_lr`; the other hyperparameters then follow
+    one step later.
     """
-
-    last_epoch: int
 
     # Accelerator.prepare tests its truth, and sets it on the wrapper that it returns
     _is_accelerate_prepared: Any = _Prepared()
@@ -90,14 +92,28 @@ class PrivateNames:
     # how often step() was called, counted from 1 as in torch; read and raised by Accelerate
     _step_count: int = 1
 
-    def _advance(self, epoch: int | None) -> None:
-        self._step_count += 1
-        self._update_lr(epoch)
+    last_epoch: int
+
+    @property
+    def _last_lr(self) -> list[Any]:
+        """The rates now in the optimizer; read by code that looks inside torch's schedulers."""
+        return self.get_last_lr()
+
+    @_last_lr.setter
+    def _last_lr(self, rates: list[Any]) -> None:
+        """Ignore what torch's own methods set: the rates are those in the optimizer."""
 
     def _update_lr(self, epoch: int | None = None) -> None:
         """Go on to the next step, or to ``epoch``; torch's SequentialLR calls it."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._write()
+
+    def _advance(self, epoch: int | None) -> None:
+        self._step_count += 1
+        self._update_lr(epoch)
+
+    def get_last_lr(self) -> list[Any]:
+        raise NotImplementedError
 
     def _write(self) -> None:
         raise NotImplementedError

@@ -167,8 +167,6 @@ class Scheduler(PrivateNames, LRScheduler):
         """Return copies of the rates that the next update uses, one per parameter group."""
         return [read_value(group, "lr") for group in all_groups(self.optimizers)]
 
-    _last_lr = property(get_last_lr)  # read by code that looks inside torch schedulers
-
     def get_lr(self) -> list[float | Tensor]:
         """Return the rates of step ``last_epoch``: ignite moves it and writes them by itself."""
         groups, rate = self._groups(), self._values()["lr"]
