@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from lehr import torch as torch
     from lehr.controllers import Greedy as Greedy
     from lehr.controllers import Plateau as Plateau
-    from lehr.diagnosis import diagnose as diagnose
     from lehr.finder import Sweep as Sweep
     from lehr.finder import range_test as range_test
     from lehr.policy import Policy as Policy
@@ -33,7 +32,6 @@ __version__ = "0.1.0"
 _SUBPACKAGES = ("figures", "finder", "jax", "keras", "schedule", "study", "testing", "torch")
 _NAMES = {
     "lehr.controllers": ("Greedy", "Plateau"),
-    "lehr.diagnosis": ("diagnose",),
     "lehr.finder": ("Sweep", "range_test"),
     "lehr.policy": ("Policy", "loads", "one_cycle"),
     "lehr.schedule": ("Schedule",),

@@ -1,4 +1,7 @@
-"""What flows through a network in one batch: a record by layer, and the front door to make one."""
+"""What one batch does in a network: a record of each layer.
+
+`lehr.torch.diagnose` and `lehr.keras.diagnose` make it.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` found: the layers in the order in which they are called, and the loss."""
+    """A record of one batch: the layers in the order in which they are called, and the loss."""
 
     layers: tuple[Layer, ...]
     loss: float | None
@@ -84,42 +87,6 @@ class Diagnosis:
 
     def __str__(self) -> str:
         return self.table()
-
-
-def diagnose(model: Any, batch: Any, **options: Any) -> Diagnosis:
-    """Return what one batch does in a model: activations, saturation and gradients by layer.
-
-    The model runs forward and backward once as in training, so batch norm uses the batch and
-    dropout drops; then everything is as it was, bit for bit: weights, statistics, gradients,
-    modes, and all random generators.
-
-    Args:
-        model: of Keras, compiled if there are targets, or of PyTorch.
-        batch: ``(x, y)``; or the inputs alone, then there are no gradients.
-        **options: ``loss(output, y)``, a scalar, which PyTorch needs for gradients and which
-            Keras has from ``compile``; ``training=False`` to run as in inference.
-
-    Raises:
-        TypeError: if the model is of neither framework.
-        ValueError: if the batch is no pair, or there are targets and no loss.
-
-    >>> import lehr, torch
-    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Sigmoid())
-    >>> x, loss = torch.zeros(4, 2), torch.nn.functional.mse_loss
-    >>> found = lehr.diagnose(model, (x, torch.zeros(4, 3)), loss=loss)
-    >>> [layer.kind for layer in found.layers], found.layers[1].saturated
-    (['Linear', 'Sigmoid'], 0.0)
-    """
-    roots = [base.__module__.partition(".")[0] for base in type(model).__mro__]
-    if "keras" in roots:  # on its torch backend such a model is a torch module too
-        from lehr.keras.diagnose import diagnose as of_keras
-
-        return of_keras(model, batch, **options)
-    if "torch" in roots:
-        from lehr.torch.diagnose import diagnose as of_torch
-
-        return of_torch(model, batch, **options)
-    fail("model", "a model of Keras or PyTorch", model, error=TypeError)
 
 
 def record(name: str, kind: str, function: str, outputs: list[Any], gradients: list[Any]) -> Layer:

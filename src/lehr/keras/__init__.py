@@ -11,6 +11,7 @@ except ImportError as error:
     ) from error
 
 from lehr.keras.control import Control as Control
+from lehr.keras.diagnosis import diagnose as diagnose
 from lehr.keras.driver import attach as attach
 from lehr.keras.driver import driven as driven
 from lehr.keras.finder import range_test as range_test

@@ -24,7 +24,32 @@ def diagnose(
     loss: Callable[[Any, Any], Any] | None = None,
     training: bool = True,
 ) -> Diagnosis:
-    """Return the record of a batch by layer; see `lehr.diagnosis.diagnose`."""
+    """Return what one batch does in a model: activations, saturation and gradients by layer.
+
+    The model runs forward and backward once as in training: batch norm uses the batch and
+    dropout is active. Then everything is restored bit for bit: weights, statistics, gradients,
+    modes and all random generators.
+
+    Args:
+        model: compiled, if there are targets and no loss.
+        batch: ``(x, y)``; or the inputs alone, without gradients.
+        loss: ``loss(output, y)``, a scalar, to use instead of the compiled one.
+        training: False to run as in inference.
+
+    Raises:
+        TypeError: if the model is not a Keras model.
+        ValueError: if the batch is not a pair, there are targets and no loss, or the
+            model calls no layer.
+
+    >>> import keras, lehr, numpy as np
+    >>> layers = [keras.layers.Dense(3, activation="sigmoid"), keras.layers.Dense(1)]
+    >>> model = keras.Sequential([keras.layers.Input((2,)), *layers])
+    >>> found = lehr.keras.diagnose(model, np.zeros((4, 2), "float32"))
+    >>> [layer.kind for layer in found.layers], found.layers[0].saturated
+    (['Dense', 'Dense'], 0.0)
+    """
+    if not isinstance(model, keras.Layer):
+        fail("model", "a Keras model", model, error=TypeError)
     x, y = pair(batch)
     x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
     y = y if y is None else keras.tree.map_structure(keras.ops.convert_to_tensor, y)

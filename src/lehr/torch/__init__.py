@@ -6,6 +6,7 @@ try:
 except ImportError as error:
     raise ImportError("lehr.torch needs PyTorch and NumPy: pip install 'lehr[torch]'") from error
 
+from lehr.torch.diagnosis import diagnose as diagnose
 from lehr.torch.finder import range_test as range_test
 from lehr.torch.learner import Learner as Learner
 from lehr.torch.scheduler import Scheduler as Scheduler

@@ -35,7 +35,32 @@ def diagnose(
     loss: Callable[[Any, Any], Tensor] | None = None,
     training: bool = True,
 ) -> Diagnosis:
-    """Return the record of a batch by layer; see `lehr.diagnosis.diagnose`."""
+    """Return what one batch does in a model: activations, saturation and gradients by layer.
+
+    The model runs forward and backward once as in training: batch norm uses the batch and
+    dropout is active. Then everything is restored bit for bit: weights, statistics, gradients,
+    modes and all random generators.
+
+    Args:
+        model: any module.
+        batch: ``(x, y)``; or the inputs alone, without gradients.
+        loss: ``loss(output, y)``, a scalar; needed if there are targets.
+        training: False to run as in inference.
+
+    Raises:
+        TypeError: if the model is not a PyTorch module.
+        ValueError: if the batch is not a pair, there are targets and no loss, or the
+            model calls no layer.
+
+    >>> import lehr, torch
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Sigmoid())
+    >>> x, loss = torch.zeros(4, 2), torch.nn.functional.mse_loss
+    >>> found = lehr.torch.diagnose(model, (x, torch.zeros(4, 3)), loss=loss)
+    >>> [layer.kind for layer in found.layers], found.layers[1].saturated
+    (['Linear', 'Sigmoid'], 0.0)
+    """
+    if not isinstance(model, torch.nn.Module):
+        fail("model", "a PyTorch module", model, error=TypeError)
     x, y = pair(batch)
     if y is not None and loss is None:
         fail("loss", "given with targets", loss, "pass loss=, such as cross_entropy")

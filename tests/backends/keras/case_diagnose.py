@@ -1,4 +1,4 @@
-"""lehr.diagnose on Keras models: numbers by hand, gradients by differences, nothing touched."""
+"""lehr.keras.diagnose: numbers by hand, gradients by differences, nothing touched."""
 
 import common
 import keras
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-import lehr
+import lehr.keras
 from lehr.keras.generators import generators
 
 X, Y = common.data(40)
@@ -23,7 +23,7 @@ def test_numbers_by_hand():
     model = keras.Sequential([layers.Input((1,)), dense])
     model.compile("sgd", loss="mse")
     dense.kernel.assign([[1.0, -1.0]])
-    found = lehr.diagnose(model, (np.array([[1.0], [3.0]]), np.zeros((2, 2))))
+    found = lehr.keras.diagnose(model, (np.array([[1.0], [3.0]]), np.zeros((2, 2))))
     # outputs (1, 0) and (3, 0); loss = (1 + 9) / 4; d loss / d w1 = 2 (1 * 1 + 3 * 3) / 4
     (layer,) = found.layers
     assert (layer.name.split("/")[-1], layer.kind, found.loss) == ("dense", "Dense", 2.5)
@@ -34,7 +34,7 @@ def test_numbers_by_hand():
 def test_gradients_are_those_of_differences():
     model = common.network(keras.optimizers.SGD())
     model.layers[-1].kernel_regularizer = keras.regularizers.L2(0.1)
-    found = lehr.diagnose(model, (X, Y), training=False)
+    found = lehr.keras.diagnose(model, (X, Y), training=False)
     kernel, bias = model.layers[-1].kernel, model.layers[-1].bias
     squares, small = 0.0, 1e-2
     for variable in (kernel, bias):
@@ -55,7 +55,7 @@ def test_the_model_is_bit_for_bit_what_it_was():
     model = common.network(keras.optimizers.Adam())
     model.fit(X, Y, batch_size=8, verbose=0)
     before = everything(model)
-    found = lehr.diagnose(model, (X, Y))
+    found = lehr.keras.diagnose(model, (X, Y))
     assert everything(model) == before
     assert not [layer for layer in model._flatten_layers() if "call" in vars(layer)]
     kinds = [layer.kind for layer in found.layers]
@@ -72,7 +72,7 @@ def test_nested_shared_and_without_targets():
     model = keras.Model(x, inner(shared(shared(x))))
     batch = np.full((4, 3), 100.0)
     shared.kernel.assign(np.eye(3))
-    found = lehr.diagnose(model, batch)
+    found = lehr.keras.diagnose(model, batch)
     assert found.loss is None
     assert [layer.gradient for layer in found.layers] == [None, None]
     first, second = found.layers
@@ -87,7 +87,7 @@ def test_recurrent_layers_are_whole_and_attention_is_not():
     inner = layers.MultiHeadAttention(1, 2)(inner, inner)
     model = keras.Model(x, layers.TimeDistributed(layers.Dense(2))(inner))
     model.compile("sgd", loss="mse")
-    found = lehr.diagnose(model, (np.ones((5, 4, 3)), np.zeros((5, 4, 2))))
+    found = lehr.keras.diagnose(model, (np.ones((5, 4, 3)), np.zeros((5, 4, 2))))
     kinds = [layer.kind for layer in found.layers]
     assert (kinds[0], kinds[-1]) == ("LSTM", "TimeDistributed")
     assert "EinsumDense" in kinds
@@ -97,7 +97,7 @@ def test_recurrent_layers_are_whole_and_attention_is_not():
 
 def test_a_model_that_never_ran_is_built():
     model = keras.Sequential([layers.Dense(2), layers.ELU()])
-    found = lehr.diagnose(model, np.ones((5, 3)))
+    found = lehr.keras.diagnose(model, np.ones((5, 3)))
     assert [layer.kind for layer in found.layers] == ["Dense", "ELU"]
 
 
@@ -110,15 +110,15 @@ def test_saturation_is_where_the_slope_is_small(name):
     slope = (y[0] - y[1]) / (2 * small)
     want = np.mean(slope < 0.01 * slope.max())
     model = keras.Sequential([layers.Input((1601,)), layers.Activation(name)])
-    found = lehr.diagnose(model, x[None])
+    found = lehr.keras.diagnose(model, x[None])
     np.testing.assert_allclose(found.layers[0].saturated, want, atol=0.004)
 
 
 def test_what_it_cannot_do_is_refused():
     model = keras.Sequential([layers.Input((5,)), layers.Dense(1)])
     with pytest.raises(ValueError, match="model must be compiled with a loss"):
-        lehr.diagnose(model, (X, Y))
+        lehr.keras.diagnose(model, (X, Y))
     with pytest.raises(ValueError, match="batch must be a pair"):
-        lehr.diagnose(model, (X, Y, Y))
-    with pytest.raises(TypeError, match="model must be a model of Keras or PyTorch, got 3"):
-        lehr.diagnose(3, X)
+        lehr.keras.diagnose(model, (X, Y, Y))
+    with pytest.raises(TypeError, match="model must be a Keras model, got 3"):
+        lehr.keras.diagnose(3, X)

@@ -1,4 +1,4 @@
-"""lehr.diagnose on PyTorch models: numbers by hand and by autograd, nothing touched."""
+"""lehr.torch.diagnose: numbers by hand and by autograd, nothing touched."""
 
 import pytest
 
@@ -6,7 +6,7 @@ torch = pytest.importorskip("torch")
 
 import numpy as np  # noqa: E402
 
-import lehr  # noqa: E402
+import lehr.torch  # noqa: E402
 
 LOSS = torch.nn.functional.cross_entropy
 
@@ -31,7 +31,7 @@ def test_numbers_by_hand():
     with torch.no_grad():
         model[0].weight.copy_(torch.tensor([[1.0], [-1.0]]))
     x = torch.tensor([[1.0], [3.0]])
-    found = lehr.diagnose(model, (x, torch.zeros(2, 2)), loss=torch.nn.functional.mse_loss)
+    found = lehr.torch.diagnose(model, (x, torch.zeros(2, 2)), loss=torch.nn.functional.mse_loss)
     linear, relu = found.layers
     # outputs (1, 0) and (3, 0); loss = (1 + 9) / 4; d loss / d w1 = 2 (1 * 1 + 3 * 3) / 4
     assert found.loss == 2.5
@@ -49,7 +49,7 @@ def test_gradients_are_autograds_and_the_model_is_what_it_was():
     state = {name: value.clone() for name, value in model.state_dict().items()}
     modes = [module.training for module in model.modules()]
     torch.manual_seed(5)
-    found = lehr.diagnose(model, (x, y), loss=LOSS)
+    found = lehr.torch.diagnose(model, (x, y), loss=LOSS)
     assert torch.initial_seed() == 5
     assert torch.equal(torch.rand(3), torch.rand(3, generator=torch.Generator().manual_seed(5)))
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
@@ -68,7 +68,7 @@ def test_gradients_are_autograds_and_the_model_is_what_it_was():
 
 
 def test_a_batch_without_targets_has_no_gradients():
-    found = lehr.diagnose(network(), batch()[0], training=False)
+    found = lehr.torch.diagnose(network(), batch()[0], training=False)
     assert found.loss is None
     assert {layer.gradient for layer in found.layers} == {None}
 
@@ -90,7 +90,7 @@ class Named(torch.nn.Module):
 def test_attention_recurrence_and_named_inputs():
     model, state = Named(), np.random.get_state()[2]
     x = {"values": torch.ones(2, 5, 4), "scale": np.array(2.0, "float32")}
-    found = lehr.diagnose(model, (x, torch.zeros(2, 5, 3)), loss=torch.nn.functional.mse_loss)
+    found = lehr.torch.diagnose(model, (x, torch.zeros(2, 5, 3)), loss=torch.nn.functional.mse_loss)
     assert [(layer.name, layer.kind) for layer in found.layers] == [
         ("attention", "MultiheadAttention"),
         ("recurrent", "GRU"),
@@ -102,22 +102,24 @@ def test_attention_recurrence_and_named_inputs():
 def test_an_error_in_the_model_leaves_it_as_it_was():
     model = network()
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
-        lehr.diagnose(model, torch.zeros(4, 6))
+        lehr.torch.diagnose(model, torch.zeros(4, 6))
     assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_bad_input_is_refused():
     with pytest.raises(ValueError, match=r"loss must be given with targets.*loss="):
-        lehr.diagnose(network(), batch())
+        lehr.torch.diagnose(network(), batch())
     with pytest.raises(ValueError, match="loss must be a scalar"):
-        lehr.diagnose(network(), batch(), loss=lambda output, y: output)
+        lehr.torch.diagnose(network(), batch(), loss=lambda output, y: output)
     with pytest.raises(ValueError, match="batch must be a pair"):
-        lehr.diagnose(network(), (1, 2, 3))
+        lehr.torch.diagnose(network(), (1, 2, 3))
+    with pytest.raises(TypeError, match="model must be a PyTorch module, got 3"):
+        lehr.torch.diagnose(3, batch())
 
 
 def test_the_figure_names_its_axes():
     from lehr.figures import to_svg
 
-    svg = to_svg(lehr.diagnose(network(), batch(), loss=LOSS).plot())
+    svg = to_svg(lehr.torch.diagnose(network(), batch(), loss=LOSS).plot())
     for text in ("activation", "saturated (%)", "gradient norm", "layer", "± spread"):
         assert text in svg
