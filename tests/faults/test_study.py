@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import random
-import resource
+import re
 import signal
 import sqlite3
 import subprocess
@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+import slow_study
 import toys
-from slow_study import slow_study
 
 import lehr
 from lehr.learner import Snapshot
@@ -23,13 +23,6 @@ from lehr.study import Study, TrialError
 from lehr.study.runner import Progress
 from lehr.study.storage import Storage
 from lehr.study.trial import run_job
-
-DRIVER = """if True:
-    import sys, lehr.study.runner
-    from slow_study import slow_study
-    lehr.study.runner._CHECKPOINT_SECONDS = 0.0
-    slow_study(*sys.argv[1:]).run(workers=2)
-"""
 
 
 def outcome(study: Study) -> dict:
@@ -49,91 +42,128 @@ def outcome(study: Study) -> dict:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    study = slow_study(tmp_path_factory.mktemp("undisturbed"), "toys:slow")
+    study = slow_study.slow_study(tmp_path_factory.mktemp("undisturbed"))
     study.run(workers=2)
     return outcome(study)
 
 
-def start(folder: Path, task: str = "toys:slow") -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(folder), task],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        start_new_session=True,
-    )
+def start(storage: Path, task: str = "toys:slow") -> subprocess.Popen:
+    """Run the slow study in a process; what it prints is added to a file beside the storage."""
+    with storage.with_suffix(".told").open("a") as told:
+        return subprocess.Popen(
+            [sys.executable, slow_study.__file__, str(storage), task],
+            stdout=told,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            start_new_session=True,
+        )
 
 
-def workers_of(driver: subprocess.Popen) -> list[int]:
-    found = []
-    for place in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            text = place.read_text()
-        except OSError:
-            continue
-        if int(text.rpartition(")")[2].split()[1]) == driver.pid:
-            found.append(int(place.parent.name))
-    return found
+def told(storage: Path) -> list[tuple[str, int]]:
+    """Return jobs and the steps they had reached, in the order in which drivers were told."""
+    lines = storage.with_suffix(".told").read_text().splitlines()
+    return [(job, int(step)) for job, step in map(str.split, lines)]
 
 
-def kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def succeeds(driver: subprocess.Popen) -> None:
+    _, errors = driver.communicate(timeout=300)
+    assert driver.returncode == 0, errors.decode()
 
 
-def disturbed(folder: Path, victims: str, moments: list[float]) -> None:
-    """Run the study to its end, killing its driver, a worker or everything on the way."""
-    for moment in moments:
-        driver = start(folder)
-        time.sleep(moment)
-        workers = workers_of(driver)
-        if victims in ("workers", "all"):
-            for pid in workers if victims == "all" else workers[:1]:
-                kill(pid)
-        if victims in ("driver", "all"):
-            kill(driver.pid)
-            driver.wait()
-        elif driver.wait(timeout=120) != 0:
-            raise AssertionError(driver.stderr.read().decode())
-        driver.stderr.close()
-    driver = start(folder)
-    _, said = driver.communicate(timeout=120)
-    assert driver.returncode == 0, said.decode()
+def state(pid: int) -> tuple[str, int]:
+    """Return a process's state, one letter, and its parent; "X" if there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return "X", 0
+    return fields[0], int(fields[1])
 
 
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
+def signal_all(pids: list[int], number: signal.Signals) -> None:
+    """Send a signal; return when it has worked."""
+    wanted = {signal.SIGSTOP: "T", signal.SIGKILL: "XZ", signal.SIGCONT: "RSDXZ"}[number]
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+    deadline = time.monotonic() + 30
+    while not all(state(pid)[0] in wanted for pid in pids):
+        assert time.monotonic() < deadline, f"{number.name}: {[state(pid) for pid in pids]}"
+        time.sleep(0.001)
+
+
+def stopped_at_a_checkpoint(storage: Path, driver: subprocess.Popen) -> tuple[list, set]:
+    """Wait until a driver knows of progress that a checkpoint holds, and stop everything.
+
+    Returns:
+        The workers, and the checkpoints' jobs and steps; nothing if the study has ended.
+    """
+    deadline = time.monotonic() + 60
+    while driver.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint within a minute"
+        if list(storage.glob("checkpoints/*/last.npz")):
+            everyone = [int(place.name) for place in Path("/proc").glob("[0-9]*")]
+            workers = [pid for pid in everyone if state(pid)[1] == driver.pid]
+            signal_all([driver.pid, *workers], signal.SIGSTOP)
+            found = storage.glob("checkpoints/*/last.npz")
+            held = {(path.parent.name, len(Snapshot.load(path).arrays["losses"])) for path in found}
+            if held & set(told(storage)):
+                return workers, held & set(told(storage))
+            signal_all([driver.pid, *workers], signal.SIGCONT)
+        time.sleep(0.01)
+    return [], set()
+
+
+in_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds workers in /proc")
+
+
+@in_proc
 @pytest.mark.parametrize("victims", ["workers", "driver", "all"])
-def test_killed_it_goes_on_and_every_number_is_the_same(
+def test_killed_it_goes_on_from_its_checkpoints(
     victims: str, undisturbed: dict, tmp_path: Path
 ) -> None:
-    moments = [random.Random(victims).uniform(0.8, 3.0)]
-    disturbed(tmp_path, victims, moments)
-    assert outcome(slow_study(tmp_path)) == undisturbed
-    assert list((tmp_path / "checkpoints").iterdir()) == []
+    storage = tmp_path / "runs"
+    driver = start(storage)
+    workers, held = stopped_at_a_checkpoint(storage, driver)
+    assert held
+    assert workers
+    assert len(list((storage / "curves").iterdir())) < len(undisturbed["jobs"])
+    dying = {"workers": workers, "driver": [driver.pid], "all": [driver.pid, *workers]}[victims]
+    signal_all(dying, signal.SIGKILL)
+    signal_all([pid for pid in (driver.pid, *workers) if pid not in dying], signal.SIGCONT)
+    if victims != "workers":
+        assert driver.wait() == -signal.SIGKILL
+        driver.stderr.close()
+        driver = start(storage)
+    succeeds(driver)
+    for job, step in held:  # nothing before the checkpoint was trained again
+        assert [s for j, s in told(storage) if j == job and s <= step].count(step) == 1
+        assert (job, 32) in told(storage)
+    assert outcome(slow_study.slow_study(storage)) == undisturbed
+    assert list((storage / "checkpoints").iterdir()) == []
 
 
+@in_proc
 @pytest.mark.slow
-@pytest.mark.parametrize(("task", "longest"), [("toys:slow", 2.5), ("digits-mlp", 15.0)])
-def test_killed_at_twenty_random_moments(task: str, longest: float, tmp_path: Path) -> None:
-    whole = slow_study(tmp_path / "whole", task)
+@pytest.mark.parametrize(("task", "longest"), [("toys:slow", 0.5), ("digits-mlp", 5.0)])
+def test_killed_at_random_moments(task: str, longest: float, tmp_path: Path) -> None:
+    whole = slow_study.slow_study(tmp_path / "whole", task)
     whole.run(workers=2)
-    rng, folder = random.Random(0), tmp_path / "killed"
+    rng, storage, killed = random.Random(0), tmp_path / "killed", 0
     for _ in range(20):
-        victims = rng.choice(["a worker", "the driver", "all"])
-        driver = start(folder, task)
-        time.sleep(rng.uniform(0.5, longest))
-        for pid in workers_of(driver) if victims != "the driver" else []:
-            kill(pid)
-            if victims == "a worker":
-                break
-        if victims == "a worker":
+        driver = start(storage, task)
+        workers, _ = stopped_at_a_checkpoint(storage, driver)
+        signal_all([driver.pid, *workers], signal.SIGCONT)
+        time.sleep(rng.uniform(0, longest))
+        victims = rng.choice([workers[:1], [], workers])
+        signal_all(victims, signal.SIGKILL)
+        if len(victims) == 1:
             time.sleep(rng.uniform(0, 1))
-        kill(driver.pid)
+        driver.kill()
         driver.communicate()
-    driver = start(folder, task)
-    _, said = driver.communicate(timeout=300)
-    assert driver.returncode == 0, said.decode()
-    assert outcome(slow_study(folder, task)) == outcome(whole)
+        killed += driver.returncode == -signal.SIGKILL
+    assert killed >= 5
+    succeeds(start(storage, task))
+    assert outcome(slow_study.slow_study(storage, task)) == outcome(whole)
 
 
 def test_a_trial_goes_on_from_its_last_checkpoint_bit_for_bit(tmp_path: Path) -> None:
@@ -202,37 +232,48 @@ def test_budgets_that_branch_off_equal_runs_from_the_beginning(tmp_path: Path) -
 
 
 def test_a_second_driver_is_told_and_nothing_breaks(tmp_path: Path, undisturbed: dict) -> None:
-    driver = start(tmp_path)
-    while not (tmp_path / "results.sqlite").exists():
-        time.sleep(0.05)
-        assert driver.poll() is None
+    storage = tmp_path / "runs"
+    driver = start(storage)
+    workers, held = stopped_at_a_checkpoint(storage, driver)
+    assert held
     with pytest.raises(ValueError, match="storage must be used by one process at a time"):
-        slow_study(tmp_path).run()
-    _, said = driver.communicate(timeout=120)
-    assert driver.returncode == 0, said.decode()
-    assert outcome(slow_study(tmp_path)) == undisturbed
+        slow_study.slow_study(storage).run()
+    signal_all([driver.pid, *workers], signal.SIGCONT)
+    succeeds(driver)
+    assert outcome(slow_study.slow_study(storage)) == undisturbed
 
 
-def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("bytes_at_most", "epochs", "error"),
+    [
+        (100, 1, r"ValueError: storage must be a database .*results.sqlite'; disk I/O error"),
+        (
+            200_000,
+            2000,
+            r"(?s)TrialError: trial on toys:toy, seed . failed .*OSError: .*File too large",
+        ),
+    ],
+    ids=["the driver's database", "a worker's record"],
+)
+def test_a_full_disk_is_told_and_what_was_there_stays(
+    bytes_at_most: int, epochs: int, error: str, tmp_path: Path
+) -> None:
     small = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     before = small.run().to_json()
     code = """if True:
         import resource, signal, sys, lehr
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+        most, epochs = map(int, sys.argv[2:])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         arms = {"a": 0.01, "b": 0.02, "c": 0.03}
-        lehr.Study("toys:toy", arms, epochs=1, seeds=2, storage=sys.argv[1]).run()
+        lehr.Study("toys:toy", arms, epochs=epochs, seeds=2, storage=sys.argv[1]).run()
     """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, "-c", code, str(tmp_path), str(bytes_at_most), str(epochs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    last = done.stderr.strip().splitlines()[-1]
-    assert "storage must be a" in last or "File too large" in last, done.stderr
+    assert re.search(error, done.stderr), done.stderr
     assert small.results().to_json() == before
     assert not list(tmp_path.rglob("*.tmp"))
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    assert soft == hard
 
 
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
@@ -266,6 +307,8 @@ def test_a_read_only_folder_is_told_and_can_be_read() -> None:
             place.chmod(0o555 if place.is_dir() else 0o444)
         try:
             with unprivileged():
+                with pytest.raises(PermissionError, match="denied"):
+                    (folder / "curves" / "new").touch()
                 with pytest.raises(ValueError, match="storage must be a folder that can be writ"):
                     wider.run()
                 assert study.results().to_json() == before
@@ -278,7 +321,8 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     study.run()
     with sqlite3.connect(tmp_path / "results.sqlite") as connection:
-        connection.execute("update meta set value = '2' where name = 'format'")
+        change = "update meta set value = '2' where name = 'format'"
+        assert connection.execute(change).rowcount == 1
     for act in (study.run, study.results):
         with pytest.raises(ValueError, match=r"format 1 or older, got 'format 2'; .*newer lehr"):
             act()
@@ -288,7 +332,7 @@ def test_a_file_without_its_row_is_taken_in(tmp_path: Path) -> None:
     study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     before = study.run().to_json()
     with sqlite3.connect(tmp_path / "results.sqlite") as connection:
-        connection.execute("delete from jobs")
+        assert connection.execute("delete from jobs").rowcount == 4
     ran = []
     again = study.run(progress=lambda now: ran.append(now.finished) if now.finished else None)
     assert ran == []
@@ -299,12 +343,15 @@ def test_damaged_files_count_as_not_there(tmp_path: Path) -> None:
     study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     before = study.run().to_json()
     with sqlite3.connect(tmp_path / "results.sqlite") as connection:
-        connection.execute("delete from jobs")
+        assert connection.execute("delete from jobs").rowcount == 4
     for path in (tmp_path / "curves").iterdir():
         path.write_bytes(path.read_bytes()[:100])
         (tmp_path / "checkpoints" / path.stem).mkdir()
         (tmp_path / "checkpoints" / path.stem / "last.npz").touch()
-    assert study.run().to_json() == before
+    ran = []
+    again = study.run(progress=lambda now: ran.append(now.finished) if now.finished else None)
+    assert len(ran) == 4
+    assert again.to_json() == before
 
 
 def test_a_worker_that_dies_again_and_again_fails_its_job(tmp_path: Path) -> None:

@@ -1,9 +1,15 @@
-"""A study whose trials last long enough to be killed while they run."""
+"""A study whose trials last long enough to be killed. As a program: run it with two workers.
 
+The program writes a line "JOB STEP" for each piece of training that a worker reports.
+"""
+
+import sys
 from pathlib import Path
 
 import lehr
+import lehr.study.runner
 from lehr.study import Arm, Study
+from lehr.study.runner import Progress
 
 ARMS = {
     "fixed": Arm(1.0, tune="constant"),
@@ -13,5 +19,22 @@ ARMS = {
 
 
 def slow_study(folder: str | Path, task: str = "toys:slow") -> Study:
-    """A study whose trials last long enough to be killed in their middle."""
     return Study(task, ARMS, epochs=(2, 4), seeds=2, tuning_seeds=1, peaks=3, storage=folder)
+
+
+def main(folder: str, task: str) -> None:
+    # a checkpoint after each piece of training: the trials are over long before the usual 10 s
+    lehr.study.runner._CHECKPOINT_SECONDS = 0.0
+    seen: dict[str, dict] = {}
+
+    def write(now: Progress) -> None:
+        for job, moved in now.running.items():
+            if "step" in moved and moved is not seen.get(job):
+                print(job, moved["step"], flush=True)
+                seen[job] = moved
+
+    slow_study(folder, task).run(workers=2, progress=write)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
