@@ -1,4 +1,4 @@
-"""Whole runs of optax and Keras, and of TensorFlow Addons' and timm's formulas, at random.
+"""Whole runs of optax and Keras, and of TensorFlow Addons' formulas, at random.
 
 torch's are in tests/schedule/test_presets.py, transformers', ignite's and fvcore's in
 tests/peers/test_published.py.
@@ -62,6 +62,16 @@ def test_optax(seed):
         (
             lehr.piecewise([0, one, two], [peak, peak * rate, peak * rate**2], "cosine"),
             o.piecewise_interpolate_schedule("cosine", peak, {one: rate, two: rate}),
+        ),
+        (
+            lehr.piecewise([0, one, two], [peak, peak * rate, peak * rate**2], "linear"),
+            o.piecewise_interpolate_schedule("linear", peak, {one: rate, two: rate}),
+        ),
+        (
+            lehr.flat_cosine(peak, warmup, n),
+            o.join_schedules(
+                [o.constant_schedule(peak), o.cosine_decay_schedule(peak, n)], [warmup]
+            ),
         ),
         (
             lehr.cosine_restarts(peak, n, cycles=2, warmup=warmup if warmup < n else 0),
@@ -175,36 +185,3 @@ def test_tensorflow_addons_cyclical(seed):
             x = abs(t / half - 2 * cycle + 1)
             wanted.append(low + (high - low) * max(0, 1 - x) * scale(cycle, t))
         near([s(t) for t in range(N)], wanted, FLOAT64)
-
-
-def timm_cosine(t, first, growth, peak, floor, decay, limit):
-    """timm 1.0.31's CosineLRScheduler."""
-    if growth == 1:
-        i, size = t // first, first
-        gone = t - first * i
-    else:
-        i = math.floor(math.log(1 - t / first * (1 - growth), growth))
-        size = growth**i * first
-        gone = t - (1 - growth**i) / (1 - growth) * first
-    if i >= limit:
-        return floor
-    return floor + 0.5 * (peak * decay**i - floor) * (1 + math.cos(math.pi * gone / size))
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_timm_restarts(seed):
-    r, peak, _, _, first = draws(seed)
-    growth, decay = r.choice([1, 2, 3]), r.uniform(0.3, 1)
-    s = lehr.cosine_restarts(peak, first, growth, decay, cycles=4)
-    begin = set(starts(first, growth))  # there its logarithm may be wrong
-    at = [t for t in range(5 * N) if t not in begin]
-    near(
-        [s(t) for t in at],
-        [timm_cosine(t, first, growth, peak, 0.0, decay, 4) for t in at],
-        FLOAT64,
-    )
-
-
-def test_timms_restarts_by_logarithm_miss_a_restart_and_ours_do_not():
-    assert timm_cosine(1210, 10, 3, 1.0, 0.0, 1.0, 99) < 1e-12  # timm's fault: floor(log(...))
-    assert lehr.cosine_restarts(1.0, 10, 3)(1210) == 1.0

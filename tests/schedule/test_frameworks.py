@@ -13,10 +13,33 @@ import pytest
 from preset_cases import CASES, length, plain, public_presets, steps
 
 import lehr
+from lehr.schedule import Exponential, InverseTime, Piecewise, Ramp
 
 ULP = 2.0**-52
 FLOAT32 = 4e-7
+TREES = {
+    "warmup and cosine": lehr.warmup(0.1, 40).then(lehr.cosine(0.1, 300, floor=1e-3)),
+    "roots": lehr.cosine(1.0, 999, exponent=0.3).then(Ramp(0.0, 1.0, 77, "sqrt", 0.5)),
+    "triangular2": lehr.triangular2(0.01, 0.1, 50),
+    "exp_range": lehr.exp_range(0.01, 0.1, 50, 0.999),
+    "restarts": lehr.cosine_restarts(0.1, 10, 1.5, decay=0.8, floor=1e-3, warmup=3),
+    "cyclical": lehr.cyclical(0.01, 0.1, 2.5, 4.25, Exponential(1.0, 0.5, 1)),
+    "bent curves": lehr.tanh(0.1, 50)
+    .then(lehr.k_decay(0.1, 300, k=1.5))
+    .then(Ramp(0.1, 1e-4, 99, "exponential^2"))
+    .then(lehr.rex(0.1, 70)),
+    "wsd": lehr.wsd(0.1, 20, 100, 400, stable=InverseTime(0.1, 33.3, 0.7)),
+    "table, reversed": lehr.table([0.1, 0.3, 0.2]).every(5, 2).reverse(),
+    "everything": (
+        (Piecewise((10, 20), (1.0, 0.5, 0.25)) * Exponential(1.0, 0.5, 30))
+        .take(60)
+        .then(Ramp(0.2, 1e-4, 1000, "exponential").shift(5).repeat(2))
+        .clip(1e-3, 0.8)
+        + 0.01
+    ),
+}
 each_case = pytest.mark.parametrize("name", CASES)
+each_tree = pytest.mark.parametrize("name", CASES | TREES)
 
 
 def agree(got, wanted: np.ndarray, tolerance: float) -> None:
@@ -62,10 +85,10 @@ def test_jax_jit(name):
     agree(got, plain(s, few), FLOAT32 * np.max(plain(s, at)) / np.max(plain(s, few)))
 
 
-@each_case
+@each_tree
 def test_torch_compile(name):
     torch = pytest.importorskip("torch")
-    s = CASES[name]
+    s = (CASES | TREES)[name]
     at = steps(s)
     torch._dynamo.reset()
     with warnings.catch_warnings():
@@ -76,12 +99,12 @@ def test_torch_compile(name):
     agree(got.numpy(), plain(s, at), FLOAT32)
 
 
-@each_case
+@each_tree
 def test_tensorflow_function(name):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TensorFlow's own, at import
         tf = pytest.importorskip("tensorflow")
-    s = CASES[name]
+    s = (CASES | TREES)[name]
     at = steps(s)
     for dtype in (tf.int32, tf.int64):
         got = tf.function(lambda t: tf.cast(s(t), tf.float32))(tf.constant(at, dtype))

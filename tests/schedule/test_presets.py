@@ -3,6 +3,7 @@
 import itertools
 import math
 import random
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from oracles import FLOAT32, FLOAT64, near, torch_rates, values
 
 import lehr
-from lehr.schedule import Exponential, Ramp
+from lehr.schedule import Exponential
 
 SEEDS = range(5)
 
@@ -50,13 +51,6 @@ def test_cyclical_is_the_family_of_smith():
     ]
 
 
-def test_cyclical_in_a_graph():
-    jax = pytest.importorskip("jax")
-    s = lehr.cyclical(0.25, 1.25, 2.5, 2.25, Exponential(1.0, 0.5, 1))
-    t = np.r_[0:300, 2**24 - 50 : 2**24 + 50]
-    near(jax.jit(s)(t.astype(np.int32)), [s(int(i)) for i in t], FLOAT32)
-
-
 # Formulas of the papers and of peers that are not installed (SCHEDULES.md 2).
 
 
@@ -66,80 +60,12 @@ def draws(seed: int):
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_timms_tanh_brought_to_its_ends(seed):
-    r, peak, n = draws(seed)
-    floor = peak * r.random()
-
-    def timm(u):
-        return floor + 0.5 * (peak - floor) * (1 - math.tanh(-7 * (1 - u) + 3 * u))
-
-    high, low = timm(0.0), timm(1.0)
-    wanted = [
-        floor + (peak - floor) * (timm(min(t / n, 1.0)) - low) / (high - low) for t in range(n + 5)
-    ]
-    near(values(lehr.tanh(peak, n, floor), n + 5), wanted, FLOAT64)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_timms_k_decay_and_polynomial(seed):
-    r, peak, n = draws(seed)
-    floor, k, power = peak * r.random(), r.uniform(0.3, 4), r.uniform(0.3, 4)
-    past = [min(t / n, 1.0) ** k for t in range(n + 5)]
-    wanted = [floor + (peak - floor) * (0.5 + 0.5 * math.cos(math.pi * u)) for u in past]
-    near(values(lehr.k_decay(peak, n, k, floor), n + 5), wanted, FLOAT64)
-    wanted = [floor + (peak - floor) * (1 - u) ** power for u in past]
-    got = values(Ramp(peak, floor, n, f"linear^{k!r}", power), n + 5)
-    near(got[:n], wanted[:n], 1e-10 if power < 1 else FLOAT64)  # the formula's own cancellation
-    assert got[n:] == [floor] * 5
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_rex(seed):
-    r, peak, n = draws(seed)
-    floor = peak * r.random()
-    past = [min(t / n, 1.0) for t in range(n + 5)]
-    wanted = [floor + (peak - floor) * (1 - u) / (1 - u / 2) for u in past]
-    near(values(lehr.rex(peak, n, floor), n + 5), wanted, FLOAT64)
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_noam_and_inverse_square_root(seed):
-    r, peak, warmup = draws(seed)
+def test_noam(seed):
+    r, _, warmup = draws(seed)
     model = r.choice([64, 512, 1000])
     at = [*range(3 * warmup), 10**6]
     wanted = [0.7 * model**-0.5 * min(max(t, 1) ** -0.5, max(t, 1) * warmup**-1.5) for t in at]
     near([lehr.noam(model, warmup, 0.7)(t) for t in at], wanted, FLOAT64)
-    # transformers: t / w, then sqrt(timescale / (t + timescale - w))
-    for scale in (warmup, 3 * warmup + 1):
-        wanted = [
-            peak * (t / warmup if t < warmup else math.sqrt(scale / (t + scale - warmup)))
-            for t in at
-        ]
-        near([lehr.inverse_sqrt(peak, warmup, timescale=scale)(t) for t in at], wanted, FLOAT64)
-
-
-DECAYS = {
-    "1-sqrt": lambda p: 1 - math.sqrt(p),
-    "linear": lambda p: 1 - p,
-    "cosine": lambda p: 0.5 + 0.5 * math.cos(math.pi * p),
-}
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("curve", DECAYS)
-def test_transformers_warmup_stable_decay(curve, seed):
-    r, peak, n = draws(seed)
-    low, warmup, cooldown = r.random(), r.randint(1, n // 3), r.randint(1, n // 2)
-
-    def factor(t):  # with min_lr_ratio, on which its warm-up stands too
-        if t < warmup:
-            return low + (1 - low) * t / warmup
-        if t < n - cooldown:
-            return 1.0
-        return low + (1 - low) * DECAYS[curve](min(1.0, (t - n + cooldown) / cooldown))
-
-    s = lehr.wsd(peak, warmup, cooldown, n, curve, floor=peak * low, start=peak * low)
-    near(values(s, n + 9), [peak * factor(t) for t in range(n + 9)], FLOAT64)
 
 
 @pytest.mark.parametrize("curve", ["1-sqrt", "linear", "cosine"])
@@ -189,6 +115,15 @@ def test_torch_agrees_on_random_arguments(seed):
     at = tuple(sorted(r.sample(range(1, n), 4)))
     up, down = r.choice([(3, 7), (12, 5), (2.5, 4), (1, 9)])
     pairs = [
+        (lehr.cosine(peak, 2 * n, floor), lambda m, o: m.CosineAnnealingLR(o, 2 * n, floor)),
+        (lehr.linear(peak / 4, peak, n), lambda m, o: m.LinearLR(o, 0.25, 1.0, n)),
+        (lehr.exponential(peak, gamma, 1), lambda m, o: m.ExponentialLR(o, gamma)),
+        (
+            lehr.linear(peak / 4, peak, size).then(lehr.cosine(peak, 2 * n)),
+            lambda m, o: m.SequentialLR(
+                o, [m.LinearLR(o, 0.25, 1.0, size), m.CosineAnnealingLR(o, 2 * n)], [size]
+            ),
+        ),
         (lehr.step_decay(peak, gamma, size), lambda m, o: m.StepLR(o, size, gamma)),
         (lehr.multi_step(peak, gamma, at), lambda m, o: m.MultiStepLR(o, at, gamma)),
         (lehr.polynomial(peak, n, power=power), lambda m, o: m.PolynomialLR(o, n, power)),
@@ -201,6 +136,16 @@ def test_torch_agrees_on_random_arguments(seed):
             lambda m, o: m.CyclicLR(o, floor, peak, up, down, cycle_momentum=False),
         ),
         (
+            lehr.triangular2(floor, peak, size),
+            lambda m, o: m.CyclicLR(o, floor, peak, size, mode="triangular2", cycle_momentum=False),
+        ),
+        (
+            lehr.exp_range(floor, peak, size, gamma),
+            lambda m, o: m.CyclicLR(
+                o, floor, peak, size, mode="exp_range", gamma=gamma, cycle_momentum=False
+            ),
+        ),
+        (
             lehr.cyclical(floor, peak, up, down, lambda cycle: 1 / (1.0 + cycle)),
             lambda m, o: m.CyclicLR(
                 o,
@@ -211,8 +156,10 @@ def test_torch_agrees_on_random_arguments(seed):
             ),
         ),
     ]
-    for s, make in pairs:
-        near(values(s, 2 * n), torch_rates(2 * n, make, peak), FLOAT64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SequentialLR warns of its own inner use
+        for s, make in pairs:
+            near(values(s, 2 * n), torch_rates(2 * n, make, peak), FLOAT64)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -243,15 +190,6 @@ def test_torch_one_cycle_of_three_phases_is_ours_one_step_shorter(curve, seed):
     )
     near(values(p.lr, n), torch_rates(n, make), FLOAT64)
     near(values(p.momentum, n), torch_rates(n, make, name="momentum"), FLOAT64)
-
-
-def test_torchs_linear_one_cycle_goes_negative_after_its_end_and_ours_holds():
-    def make(m, o):
-        return m.OneCycleLR(o, 1.0, total_steps=100, anneal_strategy="linear")
-
-    assert torch_rates(101, make)[-1] < -0.01  # torch's fault: the documented loop ends there
-    s = lehr.one_cycle(1.0, 99, curve="linear").lr
-    assert min(values(s, 200)) == s(99) == s(150) == 0.0
 
 
 def test_one_cycle_of_the_book():
