@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import numpy as np
 import tensorflow as tf
+import torch
 from cases_schedules import FAR
 from golden_values import array
 from preset_cases import CASES
-
-import jax
-import torch
 
 STEPS = np.array([*range(60), *FAR], np.int32)
 

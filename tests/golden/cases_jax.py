@@ -6,6 +6,7 @@ import json
 from functools import partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 from golden_learners import (
@@ -21,7 +22,6 @@ from golden_learners import (
 )
 from golden_values import digest, measured, traced
 
-import jax
 import lehr
 import lehr.jax
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+import torch
 from golden_learners import (
     CONTROLLED,
     MOMENTA,
@@ -20,7 +21,6 @@ from torch.nn.functional import mse_loss
 
 import lehr
 import lehr.torch
-import torch
 
 torch.set_num_threads(1)
 DATA = {name: tuple(map(torch.from_numpy, pair)) for name, pair in data().items()}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 import lehr
 import lehr.torch
-import torch
 
 torch.set_num_threads(1)
 
