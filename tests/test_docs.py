@@ -16,10 +16,11 @@ import pytest
 from oracles import FLOAT32, FLOAT64, near, torch_rates
 
 import lehr
+from lehr.schedule import presets
 
 DOCS = Path(__file__).parent.parent / "docs"
 CONVENTIONS = (DOCS / "conventions.md").read_text(encoding="utf-8")
-NAMES = {name: getattr(lehr, name) for names in lehr._NAMES.values() for name in names}
+NAMES = {name: getattr(lehr, name) for name in [*lehr._MODULE_OF, *presets.__all__]}
 
 
 def tables(text: str) -> dict[str, list[list[str]]]:
