@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside, on the disk, then renamed."""
+"""Atomic file writes: write to a temporary file in the same folder, fsync, rename."""
 
 import os
 from collections.abc import Iterator
@@ -8,24 +8,24 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a path to write a file to, which takes the file's name once that has gone well.
+    """Yield the path of a temporary file, which replaces ``path`` if the block succeeds.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp(), "notes.txt")
-    >>> with atomic_write(target) as beside:
-    ...     _ = beside.write_text("all of it")
+    >>> with atomic_write(target) as temporary:
+    ...     _ = temporary.write_text("all of it")
     >>> target.read_text(), [path.name for path in target.parent.iterdir()]
     ('all of it', ['notes.txt'])
     """
     target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        yield beside
-        opened = os.open(beside, os.O_RDONLY)
+        yield temporary
+        opened = os.open(temporary, os.O_RDONLY)
         try:
-            os.fsync(opened)  # a rename may reach the disk before what it names
+            os.fsync(opened)  # otherwise the rename may reach the disk before the contents
         finally:
             os.close(opened)
-        beside.replace(target)
+        temporary.replace(target)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

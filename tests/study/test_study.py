@@ -22,6 +22,7 @@ from lehr.study.cache_key import study_id
 from lehr.study.jobs import tuning_seeds
 from lehr.study.ledger import LedgerError, check_ledger, check_pairs
 from lehr.study.runner import Progress
+from lehr.study.stats.sequential import judge
 from lehr.study.storage import Record, Storage
 from lehr.study.trial import run_job
 from lehr.study.tuning import centre, sweep_jobs
@@ -235,6 +236,22 @@ def test_json_holds_scores_comparisons_and_the_definition(results: Results) -> N
     assert data["definition"]["arms"]["one-cycle"]["tune"] == "one-cycle"
     policy = lehr.Policy.from_dict(data["definition"]["arms"]["one-cycle"]["policy"])
     assert policy == lehr.one_cycle(1.0)
+
+
+def test_comparisons_are_computed_once(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def counted(*arguments, **options):
+        calls.append(arguments)
+        return judge(*arguments, **options)
+
+    monkeypatch.setattr("lehr.study.results.judge", counted)
+    fresh = dataclasses.replace(results)
+    fresh.to_json(), fresh.verdict(), fresh.table(), fresh.frames()
+    fresh.report(tmp_path / "report.html")
+    assert len(calls) == 1  # one budget
 
 
 def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path) -> None:

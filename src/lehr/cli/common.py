@@ -1,4 +1,4 @@
-"""What all commands share: the application, its messages, its common arguments."""
+"""Common parts of all commands: the application, messages, arguments."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Out = Annotated[Path | None, typer.Option(help="Draw it to this file: .svg, .png
 
 
 def report(text: str) -> None:
-    """Say something beside the output."""
+    """Print a message to stderr."""
     errors.print(text, highlight=False, soft_wrap=True)
 
 
 def ensure_data(task: str) -> None:
-    """Raise if a task's data is not here and cannot be had."""
+    """Raise if a task's data is missing and cannot be downloaded."""
     from lehr.tasks.data import ensure_fashion_mnist
 
     if task == "fashion-mnist-mlp" and (reason := ensure_fashion_mnist(report)):

@@ -1,4 +1,4 @@
-"""The terminal while a study runs: how far it is, and what each running trial does."""
+"""The terminal while a study runs: its progress, and the running trials."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def _running(now: StudyProgress) -> Table:
 
 
 def _lines() -> Callable[[StudyProgress], None]:
-    told = -1
+    printed = -1
 
     def progress(now: StudyProgress) -> None:
-        nonlocal told
+        nonlocal printed
         tenth = now.done * 10 // now.total
-        if tenth > told:
-            told = tenth
+        if tenth > printed:
+            printed = tenth
             errors.print(f"{now.done} of {now.total} done ({now.part})", highlight=False)
 
     return progress

@@ -64,8 +64,8 @@ def export(
     texts = {"study.yaml": dump_study(results.study), "results.json": results.to_json()}
     texts |= {f"{name}.csv": frame.to_csv(index=False) for name, frame in results.frames().items()}
     for name, text in texts.items():
-        with atomic_write(out / name) as beside:
-            beside.write_text(text, encoding="utf-8")
+        with atomic_write(out / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
     results.figures(out / "figures")
     results.tensorboard(out / "tensorboard")
     results.report(out / "report.html")

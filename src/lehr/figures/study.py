@@ -1,4 +1,4 @@
-"""Figures of what studies found."""
+"""Figures of the results of studies."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def draw_rates(results: Results, name: str = "lr") -> Figure:
-    """Return a figure of the values really used, from the ledger, seed 0 of each arm."""
+    """Return a figure of the values applied, from the ledger, seed 0 of each arm."""
     words = {"lr": "learning rate used (log scale)", "momentum": "momentum used"}
     figure, axes = new_figure("epoch", words.get(name, name))
     largest = 0.0
@@ -115,7 +115,7 @@ def draw_peaks(results: Results) -> Figure:
         axes.plot([tuning.peak], [mean], "o", color=style["color"], markersize=7)
         means += [statistics.fmean(finite(at)) for at in zip(*curves, strict=True) if finite(at)]
     if results.percent and means:
-        # what has hardly learnt would squeeze the rest
+        # scores of runs that learnt little would compress the rest
         top, middle = max(means), statistics.median(means)
         axes.set_ylim(max(min(means) - 1, top - 4 * max(top - middle, 1)), top + 1)
     legend(axes)
@@ -152,7 +152,7 @@ def _plain_numbers(axis: Any) -> None:
 
 
 def _arms(results: Results) -> list[tuple[str, dict[str, Any]]]:
-    """Return each arm's style; the reference is a broad pale line that others can lie upon."""
+    """Return each arm's style; the reference is a broad pale line below the others."""
     styled = list(zip(results.study.arms, itertools.cycle(styles()), strict=False))
     styled[0][1].update(linewidth=4, alpha=0.45)
     return styled

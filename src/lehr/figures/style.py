@@ -1,4 +1,4 @@
-"""What all figures have in common: size, colours, labels, files."""
+"""Common parts of all figures: size, colours, labels, files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ STYLE = {
     "legend.frameon": False,
     "lines.linewidth": 1.6,
 }
-# Okabe and Ito's colours, told apart by colour-blind readers too; then dashes
+# Okabe and Ito's colours, which colour-blind readers can distinguish; then dashes
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MOST_POINTS = 2000
 
@@ -42,9 +42,9 @@ def to_svg(figure: Figure) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure to a file, beside, then renamed; the suffix says how."""
-    with atomic_write(path) as beside, mpl.rc_context(STYLE):
-        figure.savefig(beside, format=path.suffix.removeprefix("."), dpi=200)
+    """Write a figure to a file in the format of its suffix; the write is atomic."""
+    with atomic_write(path) as temporary, mpl.rc_context(STYLE):
+        figure.savefig(temporary, format=path.suffix.removeprefix("."), dpi=200)
 
 
 def new_figure(x: str, y: str) -> tuple[Figure, Axes]:
@@ -58,7 +58,7 @@ def new_figure(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def styles() -> Iterable[dict[str, Any]]:
-    """Return one style after another, each told apart from the others."""
+    """Return distinct line styles."""
     dashes = itertools.chain.from_iterable(itertools.repeat(d, len(COLOURS)) for d in ("-", "--"))
     return (
         {"color": c, "linestyle": d} for c, d in zip(itertools.cycle(COLOURS), dashes, strict=False)
@@ -66,7 +66,7 @@ def styles() -> Iterable[dict[str, Any]]:
 
 
 def legend(axes: Axes) -> None:
-    """Add a legend where there is something to name."""
+    """Add a legend if any line has a label."""
     if any(axes.get_legend_handles_labels()[1]):
         axes.legend(fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
 

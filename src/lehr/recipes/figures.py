@@ -1,4 +1,4 @@
-"""The figure of a recipe, from the results that were kept."""
+"""The figure of a recipe, drawn from its stored trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published figures beside ours: rows for a table, and one page for many recipes."""
+"""Published figures next to ours: rows for a table, and one page for many recipes."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ HEAD = ("recipe", "figure", "published", "ours", "spread", "seeds", "within")
 
 
 def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
-    """Return a recipe's published figures beside ours, then the numbers nobody has published."""
+    """Return a recipe's published figures next to ours, then the unpublished numbers."""
     if not trials:
         return []
     published = {figure.metric: figure for figure in recipe.published}
@@ -110,7 +110,7 @@ def markdown(recipes: Iterable[Recipe], results: Results) -> str:
 
 
 def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:
-    """Write one page: the table, then each recipe with its notes and its figure beside the page."""
+    """Write one page: the table, then each recipe with its notes and its figure."""
     from lehr.figures import to_svg
 
     chosen = [recipe for recipe in recipes if results[recipe.name]]
@@ -120,10 +120,10 @@ def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:
         figure = load(recipe.figure)(recipe, trials)
         drawn = path.parent / f"{path.stem}-figures" / f"{recipe.name}.svg"
         drawn.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(drawn) as beside:
-            beside.write_text(to_svg(figure))
+        with atomic_write(drawn) as temporary:
+            temporary.write_text(to_svg(figure))
         link = drawn.relative_to(path.parent)
         lines = [f"## {recipe.name}\n", *(f"- {line}" for line in describe(recipe))]
         parts.append("\n".join([*lines, f"\n![{recipe.name}]({link})\n"]))
-    with atomic_write(path) as beside:
-        beside.write_text("\n".join(parts))
+    with atomic_write(path) as temporary:
+        temporary.write_text("\n".join(parts))

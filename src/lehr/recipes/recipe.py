@@ -1,4 +1,4 @@
-"""A recipe: a published experiment as data, to be run and set beside what was published."""
+"""A recipe: a published experiment as data, to be run and compared with the publication."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Published:
     Args:
         metric: its name in a trial's numbers.
         value: as printed.
-        source: where it stands: the row of RESULTS.md, a notebook's cell.
+        source: the row of RESULTS.md and the notebook's cell.
     """
 
     metric: str
@@ -35,7 +35,7 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):
-    """What every recipe has.
+    """The fields of every recipe.
 
     Args:
         name: its id, such as "schedules/one-cycle".

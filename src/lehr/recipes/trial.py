@@ -1,4 +1,4 @@
-"""A recipe's trial: its numbers, and what its figure draws, from what a study keeps."""
+"""A recipe's trial: its numbers and the data of its figure, from a study's record."""
 
 from __future__ import annotations
 

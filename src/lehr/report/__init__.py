@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 
 def write_report(results: Results, path: str | os.PathLike[str]) -> None:
-    """Write the report of a study to a file, beside, then renamed."""
+    """Write the report of a study to a file; the write is atomic."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(target) as beside:
-        beside.write_text(render(results), encoding="utf-8")
+    with atomic_write(target) as temporary:
+        temporary.write_text(render(results), encoding="utf-8")
 
 
 def write_figures(results: Results, folder: str | os.PathLike[str]) -> list[Path]:
@@ -58,8 +58,8 @@ def render(results: Results) -> str:
         undefined=jinja2.StrictUndefined,
     )
     study = results.study
-    judged = math.fsum(record.metadata["seconds"] for record in results.trials.values())
-    tuned = math.fsum(tuning.seconds for tuning in results.tuning.values())
+    judging = math.fsum(record.metadata["seconds"] for record in results.trials.values())
+    choosing = math.fsum(tuning.seconds for tuning in results.tuning.values())
     return environment.get_template("template.html").render(
         study=study,
         budget=f"{study.budgets[-1]} {study.unit}",
@@ -73,7 +73,7 @@ def render(results: Results) -> str:
         machine=f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         trials=len(results.trials),
         tried=sum(len(t.scores) * study.tuning_seeds for t in results.tuning.values()),
-        minutes=(judged + tuned) / 60,
+        minutes=(judging + choosing) / 60,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
 
@@ -123,7 +123,7 @@ def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
 
 
 def _figures(results: Results) -> dict[str, tuple[str, Callable[[], Figure]]]:
-    """Return the figures by file name: caption, and what draws it."""
+    """Return the figures by file name: caption and drawing function."""
     study, metric = results.study, results.study.metric
     drawn: dict[str, tuple[str, Callable[[], Figure]]] = {}
     if len(study.arms) > 1:

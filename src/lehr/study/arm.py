@@ -10,7 +10,7 @@ from lehr.policy import Policy, as_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, one_of
 
-_USUAL = 2000  # updates of the run over which a tuned policy's peak is looked up
+_CHECKED_STEPS = 2000  # updates over which the largest rate of a tuned policy is computed
 _IN_NAMES, _LONGEST_NAME = " -_.,+=()[]%@#'", 60
 
 
@@ -21,15 +21,15 @@ class Arm:
     Args:
         policy: a policy, a schedule or a number.
         tune: "constant", "one-cycle" or "cyclical": the policy is written at peak 1 and its
-            learning rate is multiplied by a peak that the study chooses, beginning with what the
-            range test suggests for this use.
-            None: the policy is used as it stands, and shown as untuned.
+            learning rate is multiplied by a peak that the study chooses, starting from the range
+            test's suggestion for this use.
+            None: the policy is used unchanged, and shown as untuned.
         optimizer: passed to the task as ``optimizer=``; None for the task's own.
 
     Raises:
-        ValueError: if ``tune`` is no known use, the tuned policy has parameter groups or is not
-            written at peak 1, or JSON cannot hold the policy.
-        TypeError: if the optimizer is no name.
+        ValueError: if ``tune`` is unknown, the tuned policy has parameter groups or is not
+            written at peak 1, or the policy cannot be saved as JSON.
+        TypeError: if the optimizer is not a name.
     """
 
     policy: Policy
@@ -71,19 +71,19 @@ class Arm:
 
 
 def _check_peak(policy: Policy) -> None:
-    """Raise if a tuned policy's largest rate over a usual run is far from 1."""
+    """Raise if a tuned policy's largest rate is far from 1."""
     try:
-        resolved = policy.resolve(_USUAL, steps_per_epoch=_USUAL // 10)
-    except ValueError:  # for runs of another length
+        resolved = policy.resolve(_CHECKED_STEPS, steps_per_epoch=_CHECKED_STEPS // 10)
+    except ValueError:  # a policy for runs of another length
         return
-    highest = max(resolved.values(step)["lr"] for step in range(_USUAL))
+    highest = max(resolved.values(step)["lr"] for step in range(_CHECKED_STEPS))
     if not 0.5 <= highest <= 1 + 1e-3:
         way_out = "the study multiplies it by the peaks it tries; one_cycle(1.0), for instance"
         fail("largest rate of a tuned policy", "1", highest, way_out)
 
 
 def check_name(field: str, name: Any) -> None:
-    """Raise unless a name can stand in tables, figures and names of files."""
+    """Raise unless a name can be used in tables, figures and file names."""
     if not isinstance(name, str):
         fail(field, "text", name, error=TypeError)
     odd = [c for c in name if not c.isalnum() and c not in _IN_NAMES]

@@ -27,24 +27,24 @@ JUDGES = ("final", "best")
 
 @dataclass(frozen=True)
 class Study:
-    """Which policy is better on a task, under a budget, and how sure are we?
+    """A comparison of policies on a task, under a budget, with the certainty of the answer.
 
     For one seed every arm starts from the same weights and sees the same batches. Each tuned
-    arm's peak is chosen from a grid around what the range test suggests, on tuning seeds and
+    arm's peak is chosen from a grid around the range test's suggestion, on tuning seeds and
     validation data, at the largest budget; the verdict comes from other seeds and test data.
-    Finished trials are kept: running a study again runs what is missing.
+    Finished trials are stored: running a study again runs only the missing ones.
 
     Args:
         task: a built-in name, or ``module:function`` returning a Learner for a seed. Trials run
-            again when that module's file has changed; changes in what it imports go unseen.
+            again when that module's file has changed; changes in its imports are not seen.
         arms: name to arm (or policy, schedule, number); the first is the reference.
         epochs: passes over the training data in each trial; several make a curve of budgets.
         steps: optimizer updates in each trial, instead of epochs; likewise.
-        seeds: number of judging seeds, at least 2; 1 will do for a single arm.
-        tuning_seeds: number of other seeds that choose the peaks.
-        peaks: how many peaks each tuned arm tries, an odd number: each twice the one before, the
-            range test's in the middle; a best one at the edge tries more. 1 takes the range
-            test's word and trains nothing for it.
+        seeds: number of judging seeds, at least 2; or 1 for a single arm.
+        tuning_seeds: number of other seeds, on which the peaks are chosen.
+        peaks: number of peaks that each tuned arm tries, odd: each twice the one before, the
+            range test's suggestion in the middle; if the best is at the edge, more are tried. With
+            1 the suggestion is used, without training.
         metric: name of the judged metric in the task's evaluation.
         mode: "max" or "min": which direction of the metric is better.
         judge: "final" scores the end of the run, "best" the weights of the best validation metric.
@@ -52,20 +52,20 @@ class Study:
             ``judge="best"``; all its epochs if left out.
         target: validation metric for "updates to the target"; the reference's own final one if
             left out.
-        stop_early: leave out arms that can no longer win, at looks on the way; the error that
-            each look may make is taken from the whole.
+        stop_early: whether arms that can no longer win are stopped at interim looks, which share
+            the error of the whole study.
         options: passed to the task by name, plain values.
-        backend: of Keras in the trials, "jax", "tensorflow" or "torch"; if left out that of the
+        backend: of Keras in the trials, "jax", "tensorflow" or "torch"; by default that of the
             environment (``KERAS_BACKEND``), or else JAX.
         storage: a folder for the results.
 
     Attributes:
         reference: name of the first arm.
         unit: "epochs" or "steps".
-        budgets: the budgets in this unit, rising; the last is the one the peaks are for.
+        budgets: the budgets in this unit, rising; peaks are chosen for the last.
 
     Raises:
-        ValueError: if a value is out of its range or a name unknown.
+        ValueError: if a value is out of range or a name is unknown.
         TypeError: if a value has the wrong type.
 
     >>> import lehr
@@ -211,7 +211,7 @@ class Study:
     def run(
         self, *, workers: int | None = None, progress: Callable[[Progress], None] | None = None
     ) -> Results:
-        """Run what is missing, in worker processes of one thread each, and return the results.
+        """Run the missing jobs, in worker processes of one thread each, and return the results.
 
         Args:
             workers: processes at a time; one per core if left out.
@@ -219,7 +219,7 @@ class Study:
                 finishes.
 
         Raises:
-            TrialError: if a trial failed; the finished ones are kept.
+            TrialError: if a trial failed; the finished ones are stored.
             ValueError: if the storage cannot be read or written, or another process uses it.
         """
         from lehr.study.runner import run_study
@@ -230,14 +230,14 @@ class Study:
         """Return the results from the storage, without running anything.
 
         Raises:
-            ValueError: if something is missing.
+            ValueError: if jobs are missing.
         """
         from lehr.study.runner import load_results
 
         return load_results(self)
 
     def plan(self, *, workers: int | None = None) -> Plan:
-        """Return which jobs there are, how many are finished, and about what the others cost.
+        """Return the number of jobs, of finished jobs, and an estimate of the time of the others.
 
         An update and an evaluation are timed in a worker process.
         """

@@ -1,4 +1,4 @@
-"""A study's results as pandas frames, one row for each thing that was measured."""
+"""A study's results as pandas frames, one row per measured item."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _KEYS = ["arm", "budget", "seed"]
 
 
 def frames(results: Results) -> dict[str, pd.DataFrame]:
-    """Return frames by name; ``Results.frames`` says which."""
+    """Return frames by name; `Results.frames` lists them."""
     return {
         "trials": _trials(results),
         "history": _history(results),
@@ -24,7 +24,7 @@ def frames(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def _trials(results: Results) -> pd.DataFrame:
-    """One row a trial: final scores, the best checkpoint's where the study asked for it."""
+    """One row per trial: final scores, and the best checkpoint's if the study judges by it."""
     found = []
     for key, record in results.trials.items():
         metadata = record.metadata
@@ -39,7 +39,7 @@ def _trials(results: Results) -> pd.DataFrame:
 
 
 def _history(results: Results) -> pd.DataFrame:
-    """One row for each validation."""
+    """One row per validation."""
     found = [
         dict(zip(_KEYS, key, strict=True))
         | {"step": entry["step"], "seconds": entry["seconds"], "loss": entry["loss"]}
@@ -51,7 +51,7 @@ def _history(results: Results) -> pd.DataFrame:
 
 
 def _curves(results: Results) -> pd.DataFrame:
-    """One row an update: the loss of its batch, and every hyperparameter really used."""
+    """One row per update: the loss of its batch, and every hyperparameter applied."""
     found = []
     for key, record in results.trials.items():
         trace = record.trace
@@ -62,7 +62,7 @@ def _curves(results: Results) -> pd.DataFrame:
 
 
 def _comparisons(results: Results) -> pd.DataFrame:
-    """One row for each arm and budget: difference, interval, verdict."""
+    """One row per arm and budget: difference, interval, verdict."""
     return pd.DataFrame(
         {"arm": arm, "budget": budget, "reference": results.reference} | vars(comparison)
         for budget in results.study.budgets
@@ -71,7 +71,7 @@ def _comparisons(results: Results) -> pd.DataFrame:
 
 
 def _peaks(results: Results) -> pd.DataFrame:
-    """One row for each peak tried on a tuning seed."""
+    """One row per peak and tuning seed."""
     return pd.DataFrame(
         {"arm": arm, "peak": peak, "tuning_seed": i, "score": score, "chosen": peak == tuning.peak}
         for arm, tuning in results.tuning.items()

@@ -24,7 +24,7 @@ _MOST_POINTS = 1000
 def write_events(results: Results, folder: str | os.PathLike[str]) -> None:
     """Write the trials of the largest budget to ``ARM/seed-N`` and each arm to ``ARM/mean``.
 
-    A mean stands at every validation with the ends of the 95 % t interval of the mean over seeds;
+    A mean is written at every validation with the ends of its 95 % t interval over seeds;
     TensorBoard's Custom Scalars draw them as a line in a band.
     HParams has a row for each trial: arm, peak, optimizer, budget, seed; the test scores.
     """
@@ -38,7 +38,7 @@ def write_events(results: Results, folder: str | os.PathLike[str]) -> None:
 
 
 def _fresh(place: Path) -> Any:
-    """Return a writer to a run; what was written there before would be drawn over it."""
+    """Return a writer to a run, without the earlier events: TensorBoard would draw both."""
     for old in place.glob("events.out.tfevents.*"):
         old.unlink()
     return SummaryWriter(str(place))

@@ -66,7 +66,7 @@ def wider(grid: Sequence[float], best: float, peaks: int) -> list[float]:
 def best_peak(scores: Mapping[float, Sequence[float]], mode: str) -> float | None:
     """Return the peak of the best mean score, half its own and half its neighbours'.
 
-    A few tuning seeds do not show how near a cliff lies: the best peak may stand right beside
+    A few tuning seeds do not show how near a cliff is: the best peak may be right next to
     one, over which other seeds fall. One that is not finite on some seed is out, and as a
     neighbour counts as the worst that is finite; an end of the grid stands for its own neighbour.
 

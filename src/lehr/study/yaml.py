@@ -1,4 +1,4 @@
-"""A study as a YAML file, which means the same as the Python objects."""
+"""Studies as YAML files, equivalent to the Python objects."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from lehr.schedule.errors import fail, one_of
 from lehr.study.arm import Arm
 from lehr.study.definition import Study
 
-# how a preset whose peak is to be tuned is used, where it is not a shape that falls to zero
+# use of a preset whose peak is tuned; of all others "one-cycle"
 _USES = {"constant": "constant", "inverse-sqrt": "constant", "step-decay": "constant"}
 _CYCLICAL = {"cyclical", "exp-range", "triangular", "triangular2"}
 
-# fields that a definition spells as a study does
+# fields with the same name in a definition and a study
 _SAME_NAMES = ("options", "backend", "peaks", "metric", "mode", "judge", "patience", "target")
 
 
@@ -46,7 +46,7 @@ class StudyFile(pydantic.BaseModel):
 
     task: str
     arms: dict[str, Any] = pydantic.Field(min_length=1)
-    epochs: Any = None  # `Study` says what they may be
+    epochs: Any = None  # checked by `Study`
     steps: Any = None
     seeds: int = pydantic.Field(8, ge=1, le=1000)
     tuning_seeds: pydantic.PositiveInt = 3
@@ -122,14 +122,14 @@ def dump_study(study: Study) -> str:
 
 
 class _Recorded(Study):
-    """A study read back from a storage: its task need not be there any more."""
+    """A study read from a storage: its task may no longer exist."""
 
     def _check_task(self) -> None:
         pass
 
 
 def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
-    """Return the study whose ``to_dict()`` this is, to look at its results."""
+    """Return the study of a definition made by `Study.to_dict`, to read its results."""
     arms = {
         name: Arm(Policy.from_dict(arm["policy"]), arm["tune"], arm["optimizer"])
         for name, arm in definition["arms"].items()
@@ -186,14 +186,14 @@ def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
 
 
 class _Faults:
-    """What is wrong with a file, each with the line of its field."""
+    """The errors of a file, each with the line of its field."""
 
     def __init__(self, path: str, node: yaml.Node | None) -> None:
         self.path, self.node = path, node
         self.faults: list[str] = []
 
     def guard(self, place: tuple[str, ...], make: Callable[[], Any]) -> Any:
-        """Return what is made, or note why it cannot be."""
+        """Return the result of ``make``, or add its error and return None."""
         try:
             return make()
         except (ValueError, TypeError) as error:
@@ -202,7 +202,7 @@ class _Faults:
             return None
 
     def add_all(self, error: pydantic.ValidationError, place: tuple[str, ...]) -> None:
-        """Note what pydantic found."""
+        """Add the errors of pydantic."""
         known = ", ".join((StudyFile if not place else ArmFile).model_fields)
         for fault in error.errors():
             at = (*place, *(str(part) for part in fault["loc"][: 1 if not place else None]))
@@ -217,7 +217,7 @@ class _Faults:
                 self._add(at, message)
 
     def add_repeated(self, node: yaml.Node | None) -> None:
-        """Note keys that stand twice: YAML would drop the first."""
+        """Add keys that are given twice: YAML would drop the first."""
         if isinstance(node, yaml.SequenceNode):
             for part in node.value:
                 self.add_repeated(part)
@@ -250,5 +250,5 @@ class _Faults:
         return line
 
     def error(self) -> ValueError:
-        """Return the error that names them all."""
+        """Return the error that lists them all."""
         return ValueError("\n".join(self.faults))
