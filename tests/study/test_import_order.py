@@ -8,11 +8,12 @@ import pytest
 import lehr.study
 
 SOURCE = Path(lehr.study.__file__).parent
-ORDER = """
-stats.paired stats.sequential arm environment jobs definition cache_key ledger checkpoints trial
-storage engines.engine engines.local engines.worker results tuning runner plan text frames
-tensorboard yaml
-""".split()
+ORDER = [
+    *("stats.paired", "stats.sequential", "arm", "environment", "jobs", "definition"),
+    *("cache_key", "ledger", "checkpoints", "trial", "storage"),
+    *("engines.engine", "engines.local", "engines.worker"),
+    *("results", "tuning", "runner", "plan", "text", "frames", "tensorboard", "yaml"),
+]
 # each is one lazy import of a method, or of its annotations
 UPWARD = {
     "definition": {"runner", "plan", "results"},  # Study.run, plan, results

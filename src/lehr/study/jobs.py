@@ -38,21 +38,9 @@ def trial_job(
     patience: int | None = None,
     test: bool = True,
 ) -> Job:
-    """Return the training of an arm at a peak (None if untuned), for a budget and a seed.
+    """Return the training of an arm at a peak (None if untuned) for a budget and a seed.
 
-    Args:
-        task: a built-in name or ``module:function``.
-        options: passed to the task.
-        arm: policy and optimizer.
-        peak: by which a tuned policy is multiplied.
-        budget: length of the run in ``unit``.
-        seed: of the task.
-        unit: "epochs" or "steps".
-        metric: watched where ``judge`` is "best"; otherwise the job does not depend on it.
-        mode: of the metric, "max" or "min".
-        judge: "final" or "best".
-        patience: as of `lehr.Study`.
-        test: whether test data is evaluated; not while peaks are chosen.
+    The other arguments are those of `lehr.Study`; without ``test`` no test data is evaluated.
     """
     job = _job("trial", task, options, arm.optimizer, seed) | {
         "policy": arm.at(peak).to_dict(),
