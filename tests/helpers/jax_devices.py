@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from jax_toys import BATCHES, make
+from jax_models import BATCHES, make
 
 import lehr.jax
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax_toys import close
+from jax_models import close
 
 import lehr
 import lehr.jax

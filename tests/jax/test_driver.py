@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax_toys import close
+from jax_models import close, matrices
 
 import lehr
 import lehr.jax
@@ -16,11 +16,6 @@ import lehr.jax
 STEPS = 20
 CYCLE = lehr.one_cycle(0.1, steps=STEPS)
 TOTAL = sum(CYCLE.lr(t) for t in range(STEPS))
-
-
-def net(seed=0):
-    a, b = jax.random.split(jax.random.PRNGKey(seed))
-    return {"a": jax.random.normal(a, (4, 8)), "b": jax.random.normal(b, (8, 1))}
 
 
 def loss(params, x):
@@ -40,7 +35,7 @@ def step_of(tx, ledger=lehr.jax.hyperparams):
 
 
 def loop(tx, step=None):
-    step, carry, ledger = jax.jit(step or step_of(tx)), (net(), tx.init(net())), []
+    step, carry, ledger = jax.jit(step or step_of(tx)), (matrices(), tx.init(matrices())), []
     for x in X:
         carry, used = step(carry, x)
         ledger.append(used)
@@ -96,7 +91,7 @@ def test_the_driven_optimizer_is_optaxs_own():
         updates, state = injected.update(jax.grad(loss)(params, x), state, params)
         return (optax.apply_updates(params, updates), state), state.hyperparams
 
-    carry, ledger = (net(), injected.init(net())), []
+    carry, ledger = (matrices(), injected.init(matrices())), []
     for x in X:
         carry, used = jax.jit(step)(carry, x)
         ledger.append(used)
@@ -114,7 +109,7 @@ def test_loop_and_scan_are_bit_identical():
     tx = lehr.jax.drive(optax.adamw, CYCLE)
     carry, ledger = loop(tx)
     scanned, scan_ledger = jax.jit(lambda carry: jax.lax.scan(step_of(tx), carry, X))(
-        (net(), tx.init(net()))
+        (matrices(), tx.init(matrices()))
     )
     jax.tree.map(np.testing.assert_array_equal, carry, scanned)
     for name, used in ledger.items():
@@ -184,7 +179,7 @@ def test_groups_have_rates_of_their_own_and_one_clock(groups):
 def test_a_parameter_in_no_group_is_refused_by_optax():
     tx = lehr.jax.drive(optax.sgd, lehr.Policy(lr={"head": 0.1}), groups={"a": "head", "b": "hed"})
     with pytest.raises(ValueError, match="no corresponding transformation"):
-        tx.init(net())
+        tx.init(matrices())
 
 
 def test_any_argument_moves():
@@ -210,7 +205,7 @@ def test_by_optaxs_own_name():
 def test_the_state_may_be_donated():
     tx = lehr.jax.drive(optax.adamw, CYCLE)
     step = jax.jit(step_of(tx), donate_argnums=0)
-    carry = (net(), tx.init(net()))
+    carry = (matrices(), tx.init(matrices()))
     for x in X:
         carry, _ = step(carry, x)
     jax.tree.map(np.testing.assert_array_equal, carry, loop(tx)[0])
@@ -265,9 +260,9 @@ def test_a_schedule_is_an_optax_schedule():
     assert -float(weight) == pytest.approx(TOTAL, rel=STEPS * 6e-8)
 
     tx = optax.adamw(CYCLE.lr)
-    params, state = net(), tx.init(net())
+    params, state = matrices(), tx.init(matrices())
     driven = lehr.jax.drive(optax.adamw, CYCLE.lr)
-    twin, twin_state = net(), driven.init(net())
+    twin, twin_state = matrices(), driven.init(matrices())
     for x in X:
         updates, state = tx.update(jax.grad(loss)(params, x), state, params)
         params = optax.apply_updates(params, updates)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax_toys import BATCHES, make
+from jax_models import BATCHES, make
 
 import lehr
 import lehr.jax

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from jax_toys import close, regression
+from jax_models import close, matrices, regression
 
 import lehr
 import lehr.jax
@@ -38,11 +38,6 @@ def error(params, state, batch):
     return jnp.mean(jnp.abs(output[:, 0] - batch["y"]))
 
 
-def params_of(seed, dtype=jnp.float32):
-    a, b = jax.random.split(jax.random.key(seed))
-    return {"a": jax.random.normal(a, (4, 8), dtype), "b": jax.random.normal(b, (8, 1), dtype)}
-
-
 MAKES = {
     "sgd": partial(optax.sgd, momentum=0.9, nesterov=True),
     "adamw": optax.adamw,
@@ -52,7 +47,7 @@ MAKES = {
 def learner(name="sgd", seed=1, dtype=jnp.float32):
     return lehr.jax.Learner(
         loss,
-        params_of(seed, dtype),
+        matrices(seed, dtype),
         MAKES[name],
         data(),
         state={"mean": jnp.zeros(4)},
@@ -74,7 +69,7 @@ def test_the_same_run_as_a_plain_optax_loop(name):
         close(used, [CYCLE.targets[hyperparameter](t) for t in range(40)])
     make = optax.adamw if name == "adamw" else partial(optax.sgd, nesterov=True)
     tx = lehr.jax.drive(make, CYCLE)
-    params, state, keys = params_of(1), {"mean": jnp.zeros(4)}, jax.random.key(1)
+    params, state, keys = matrices(1), {"mean": jnp.zeros(4)}, jax.random.key(1)
     slots, rows = tx.init(params), data()
 
     @jax.jit
@@ -203,11 +198,11 @@ def test_evaluation_is_the_mean_over_the_rows_and_changes_nothing():
 
 
 def test_seeds_differ_and_the_users_arrays_stay():
-    mine = params_of(1)
+    mine = matrices(1)
     still = {"mean": jnp.zeros(4)}
     one = lehr.jax.Learner(loss, mine, optax.sgd, data(), state=still, batch_size=8)
     one.train(lehr.Policy(lr=0.1), 3)
-    jax.tree.map(np.testing.assert_array_equal, mine, params_of(1))  # not donated
+    jax.tree.map(np.testing.assert_array_equal, mine, matrices(1))  # not donated
     assert still["mean"].tolist() == [0.0] * 4
     two = learner(seed=2)
     assert one.rows(0).tolist() != two.rows(0).tolist()
@@ -234,7 +229,13 @@ def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
     plateau = lehr.Policy(lr=0.01, control=lehr.Plateau(patience=1, threshold=0.9))
     arms = {"cycle": lehr.one_cycle(0.05), "plateau": plateau}
     study = lehr.Study(
-        "jax_toys:regression", arms, epochs=3, seeds=2, metric="loss", mode="min", storage=tmp_path
+        "jax_models:regression",
+        arms,
+        epochs=3,
+        seeds=2,
+        metric="loss",
+        mode="min",
+        storage=tmp_path,
     )
     trials = study.run().trials
     alone = regression(1)

@@ -181,8 +181,8 @@ def test_a_callback_that_overwrites_the_rate_fails_its_trial(tmp_path: Path) -> 
     arms = {"a": lehr.linear(0.0, 0.01), "b": 0.001}
     kind = {"metric": "loss", "mode": "min", "epochs": 1, "seeds": 2, "storage": tmp_path}
     with pytest.raises(TrialError, match=r"LedgerError: lr must be 0\.00625\d* in update 5, the "):
-        Study("torch_tasks:overwritten", arms, **kind).run()
-    assert Study("torch_tasks:regression", arms, **kind).run().scores("a")
+        Study("torch_models:overwritten", arms, **kind).run()
+    assert Study("torch_models:regression", arms, **kind).run().scores("a")
 
 
 def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> None:

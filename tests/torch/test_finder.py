@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, IterableDataset
-from torch_toys import OPTIMIZERS, X, Y, batches, epoch, linear, net
+from torch_models import OPTIMIZERS, X, Y, batches, epoch, linear, net
 
 import lehr
 import lehr.torch

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, TensorDataset
-from torch_toys import X, Y, batches, linear, net
+from torch_models import X, Y, batches, linear, net
 
 import lehr
 import lehr.torch

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 from torch.optim import lr_scheduler
 from torch.utils.data import DataLoader
-from torch_toys import OPTIMIZERS, X, Y, batches, epoch, linear, net
+from torch_models import OPTIMIZERS, X, Y, batches, epoch, linear, net
 
 import lehr
 import lehr.torch

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.optim import SGD, Adadelta, Adagrad, Adam, AdamW, Muon, RMSprop
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, SequentialLR, StepLR
-from torch_toys import beta1, close, drive, momentum, named, weights
+from torch_models import beta1, close, drive, momentum, named, weights
 
 import lehr
 import lehr.torch

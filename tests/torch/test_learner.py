@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch.optim import SGD, AdamW, NAdam
+from torch_models import net
 
 import lehr
 import lehr.torch
 from lehr.learner import Snapshot
-
-torch.set_num_threads(1)  # tiny models: more threads only stand in each other's way
 
 
 def data(rows=100, seed=0):
@@ -30,9 +29,9 @@ def optimizers(name, params):
     }[name]()
 
 
-def net(kind="dense"):
-    torch.manual_seed(3)
+def model_of(kind="dense"):
     if kind == "channels last":
+        torch.manual_seed(3)
         layers = [
             torch.nn.Unflatten(1, (2, 3, 1)),
             torch.nn.Conv2d(2, 8, 3, padding=1),
@@ -40,13 +39,8 @@ def net(kind="dense"):
         ]
         model = torch.nn.Sequential(*layers, torch.nn.Dropout(0.3), torch.nn.Linear(24, 2))
         return model.to(memory_format=torch.channels_last)
-    return torch.nn.Sequential(
-        torch.nn.Linear(6, 16),
-        torch.nn.BatchNorm1d(16),
-        torch.nn.ReLU(),
-        torch.nn.Dropout(0.3),
-        torch.nn.Linear(16, 2),
-    ).to({"dense": torch.float32, "double": torch.float64, "bfloat16": torch.bfloat16}[kind])
+    dtypes = {"dense": torch.float32, "double": torch.float64, "bfloat16": torch.bfloat16}
+    return net(6, 2, seed=3).to(dtypes[kind])
 
 
 def accuracy(output, y):
@@ -54,7 +48,7 @@ def accuracy(output, y):
 
 
 def learner(optimizer="sgd", kind="dense", seed=0, **options):
-    model = net(kind)
+    model = model_of(kind)
     x, y = data()
     x = torch.as_tensor(x).to(next(model.parameters()).dtype)
     test = (x[:50], torch.as_tensor(y[:50]))
@@ -181,7 +175,7 @@ def test_learners_see_every_row_once_an_epoch():
 
 def test_losses_are_those_of_each_batch():
     """Against a loop written by hand."""
-    run, model = learner(), net()
+    run, model = learner(), model_of()
     torch.manual_seed(5)
     trace = run.train(CALM, 20)
     optimizer = optimizers("sgd", model.parameters())
@@ -212,7 +206,7 @@ def test_rates_are_read_back_from_the_optimizer():
 
 
 def test_rates_of_groups_and_of_tensors():
-    model = net()
+    model = model_of()
     named = [{"params": model[i].parameters(), "name": n} for i, n in ((0, "body"), (4, "head"))]
     sgd = SGD(named, lr=torch.tensor(1.0, dtype=torch.float64))
     own = {"head": lehr.linear(0.1, 0.0, 20), "body": lehr.linear(0.01, 0.0, 20)}
@@ -271,12 +265,18 @@ def test_data_may_be_read_only_and_is_not_copied_else():
     x, y = data()
     given = (x, y)
     run = lehr.torch.Learner(
-        model := net(), SGD(model.parameters(), lr=0.1), torch.nn.functional.cross_entropy, given
+        model := model_of(),
+        SGD(model.parameters(), lr=0.1),
+        torch.nn.functional.cross_entropy,
+        given,
     )
     assert run._splits["train"][0].data_ptr() == x.ctypes.data
     x.flags.writeable = False
     frozen = lehr.torch.Learner(
-        model := net(), SGD(model.parameters(), lr=0.1), torch.nn.functional.cross_entropy, given
+        model := model_of(),
+        SGD(model.parameters(), lr=0.1),
+        torch.nn.functional.cross_entropy,
+        given,
     )
     assert torch.equal(frozen._splits["train"][0], run._splits["train"][0])
 
@@ -310,7 +310,7 @@ def test_a_learner_that_cannot_be_is_refused(options, error, match):
 
 
 def test_a_learner_refuses_what_its_optimizer_lacks():
-    model = net()
+    model = model_of()
     adagrad = torch.optim.Adagrad(model.parameters())
     run = lehr.torch.Learner(model, adagrad, torch.nn.functional.cross_entropy, data())
     with pytest.raises(ValueError, match="momentum must be None for Adagrad"):
@@ -330,7 +330,7 @@ def test_a_missing_framework_is_named():
 
 def test_a_step_of_ones_own_trains_and_evaluates_in_its_modes():
     x, y = data()
-    model, seen = net(), []
+    model, seen = model_of(), []
 
     def step(model, batch):
         seen.append(model.training)
@@ -359,7 +359,7 @@ def test_a_schedule_free_optimizer_is_evaluated_at_its_average_and_resumes():
 
     def fresh():
         x, y = data()
-        model = net()
+        model = model_of()
         optimizer = AdamWScheduleFree(model.parameters(), lr=0.02)
         loss = torch.nn.functional.cross_entropy
         return lehr.torch.Learner(model, optimizer, loss, (x, y), test=(x, y), batch_size=20)

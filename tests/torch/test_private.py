@@ -14,7 +14,7 @@ import torch
 from torch import distributed
 from torch.optim import SGD
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, SequentialLR
-from torch_toys import drive, weights
+from torch_models import drive, weights
 
 import lehr
 import lehr.torch

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.optim import SGD
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, SequentialLR
-from torch_toys import close, drive, momentum, named, weights
+from torch_models import close, drive, momentum, named, weights
 
 import lehr
 import lehr.torch

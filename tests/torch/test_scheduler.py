@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import (
     LRScheduler,
     SequentialLR,
 )
-from torch_toys import beta1, close, drive, momentum, named, weights
+from torch_models import beta1, close, drive, momentum, named, weights
 
 import lehr
 import lehr.torch

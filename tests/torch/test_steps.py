@@ -8,7 +8,7 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 from torch.optim import SGD, Adam, AdamW, Muon, RMSprop
 from torch.optim.lr_scheduler import LambdaLR
-from torch_toys import close, drive, weights
+from torch_models import close, drive, weights
 
 import lehr
 import lehr.torch

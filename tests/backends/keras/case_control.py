@@ -2,11 +2,11 @@
 
 import json
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import BLOCKS, ONE_CYCLE, AtEpochEnd, inner, number
+from keras_models import BLOCKS, ONE_CYCLE, AtEpochEnd, inner, number
 
 import lehr
 import lehr.keras
@@ -35,13 +35,13 @@ def test_a_plateau_lowers_the_rate_from_the_next_update_on(block, accumulation, 
     optimizer = lehr.keras.attach(stock, policy, record=64)
     if scaled:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=4.0)
-    model = common.one_weight(optimizer, steps_per_execution=block)
+    model = models.one_weight(optimizer, steps_per_execution=block)
     callbacks = [score([3.0, 3.0, 2.0, float("nan")]), lehr.keras.Control()]
-    history = common.fit_one_weight(model, 64, accumulation or 1, epochs=4, callbacks=callbacks)
+    history = models.fit_one_weight(model, 64, accumulation or 1, epochs=4, callbacks=callbacks)
     factors = np.repeat([1.0, 1.0, 0.3, 0.3], 16)
-    common.assert_recorded(model, policy, 64, factors)
-    rates = common.wanted(policy, "lr", 64) * factors
-    by_hand = common.moved(rates, common.wanted(policy, "momentum", 64))[-1]
+    models.assert_recorded(model, policy, 64, factors)
+    rates = models.wanted(policy, "lr", 64) * factors
+    by_hand = models.moved(rates, models.wanted(policy, "momentum", 64))[-1]
     assert number(model.weights[0]) == pytest.approx(by_hand, rel=2e-6)
     shown = history.history["learning_rate"]
     np.testing.assert_allclose(shown, rates[15::16], rtol=0, atol=4e-8)
@@ -59,12 +59,12 @@ def test_a_person_sets_the_factor(block, scaled):
     optimizer = attached = lehr.keras.attach(keras.optimizers.SGD(), ONE_CYCLE.lr, record=64)
     if scaled:
         optimizer = keras.optimizers.LossScaleOptimizer(attached, initial_scale=4.0)
-    model = common.one_weight(optimizer, steps_per_execution=block)
+    model = models.one_weight(optimizer, steps_per_execution=block)
     assert lehr.keras.driven(model) is attached
-    common.fit_one_weight(model, 64, epochs=4, callbacks=[AtEpochEnd(set_factor)])
+    models.fit_one_weight(model, 64, epochs=4, callbacks=[AtEpochEnd(set_factor)])
     factors = np.repeat([1.0, 0.5, 2.0, 0.5], 16)
-    common.assert_recorded(model, lehr.Policy(lr=ONE_CYCLE.lr), 64, factors)
-    by_hand = common.moved(common.wanted(ONE_CYCLE, "lr", 64) * factors)[-1]
+    models.assert_recorded(model, lehr.Policy(lr=ONE_CYCLE.lr), 64, factors)
+    by_hand = models.moved(models.wanted(ONE_CYCLE, "lr", 64) * factors)[-1]
     assert number(model.weights[0]) == pytest.approx(by_hand, rel=2e-6)
 
 
@@ -74,12 +74,12 @@ def test_a_controller_goes_on_from_the_factor_that_a_person_set():
             model.optimizer.factor = 0.8
 
     policy = plateau_policy(factor=0.5)
-    model = common.one_weight(
+    model = models.one_weight(
         lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), policy, record=64)
     )
     callbacks = [AtEpochEnd(set_factor), score([3.0, 2.0, 2.0, 1.0]), lehr.keras.Control()]
-    common.fit_one_weight(model, 64, epochs=4, callbacks=callbacks)
-    common.assert_recorded(model, policy, 64, np.repeat([1.0, 0.8, 0.8, 0.4], 16))
+    models.fit_one_weight(model, 64, epochs=4, callbacks=callbacks)
+    models.assert_recorded(model, policy, 64, np.repeat([1.0, 0.8, 0.8, 0.4], 16))
 
 
 def test_what_the_controller_remembers_is_exact():
@@ -102,16 +102,16 @@ def test_a_wrong_factor_is_refused(value):
 
 
 def test_callbacks_of_keras_that_set_the_rate_are_refused():
-    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), 0.1))
+    model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), 0.1))
     callback = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
     with pytest.raises(ValueError, match=r"learning_rate must be left to the policy.*factor"):
-        common.fit_one_weight(model, 4, callbacks=[callback])
+        models.fit_one_weight(model, 4, callbacks=[callback])
 
 
 def test_control_beside_the_callbacks_of_keras(tmp_path):
     policy = lehr.Policy(lr=0.0, control=lehr.Plateau(patience=1, factor=0.5))  # no improvement
-    model = common.regression(lehr.keras.attach(keras.optimizers.SGD(), policy))
-    data = common.data()
+    model = models.regression(lehr.keras.attach(keras.optimizers.SGD(), policy))
+    data = models.data()
     callbacks = [
         lehr.keras.Control(),
         keras.callbacks.EarlyStopping(monitor="learning_rate", mode="min", patience=3),
@@ -127,17 +127,17 @@ def test_control_beside_the_callbacks_of_keras(tmp_path):
 
 
 def test_control_says_what_is_missing():
-    plain = common.one_weight(keras.optimizers.SGD())
+    plain = models.one_weight(keras.optimizers.SGD())
     with pytest.raises(ValueError, match=r"optimizer must be driven.*lehr\.keras\.attach"):
-        common.fit_one_weight(plain, 4, callbacks=[lehr.keras.Control()])
+        models.fit_one_weight(plain, 4, callbacks=[lehr.keras.Control()])
     for model in (plain, keras.Sequential()):
         with pytest.raises(ValueError, match=r"optimizer must be driven.*lehr\.keras\.attach"):
             lehr.keras.driven(model)
-    driven = common.one_weight(
+    driven = models.one_weight(
         lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), plateau_policy())
     )
     with pytest.raises(ValueError, match="monitor must be one of learning_rate, loss, got 'score'"):
-        common.fit_one_weight(driven, 4, callbacks=[lehr.keras.Control()])
+        models.fit_one_weight(driven, 4, callbacks=[lehr.keras.Control()])
 
 
 SAVED = {
@@ -157,8 +157,8 @@ def test_a_saved_model_goes_on_bit_identically(name, tmp_path):
     optimizer = lehr.keras.attach(SAVED[name](), policy, record=16)
     if name == "scaled":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=4.0)
-    model = common.regression(optimizer)
-    inputs, targets = common.data()
+    model = models.regression(optimizer)
+    inputs, targets = models.data()
 
     def epoch(model):
         callbacks = [lehr.keras.Control()]
@@ -174,18 +174,18 @@ def test_a_saved_model_goes_on_bit_identically(name, tmp_path):
     assert inner(loaded).control_state == state
     assert int(loaded.optimizer.iterations) == int(model.optimizer.iterations) > 0
     assert inner(loaded).recorded() == inner(model).recorded()
-    assert common.same(common.arrays(model), common.arrays(loaded))
+    assert models.same(models.arrays(model), models.arrays(loaded))
     epoch(model)
     epoch(loaded)
-    assert common.same(common.arrays(model), common.arrays(loaded))
+    assert models.same(models.arrays(model), models.arrays(loaded))
     assert inner(loaded).recorded() == inner(model).recorded()
 
 
 def test_the_config_is_plain():
     policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, weight_decay=0.25)
     stock = keras.optimizers.AdamW(beta_1=0.8, weight_decay=0.1, name="mine")
-    model = common.one_weight(lehr.keras.attach(stock, policy, record=4))
-    common.fit_one_weight(model, 4)
+    model = models.one_weight(lehr.keras.attach(stock, policy, record=4))
+    models.fit_one_weight(model, 4)
     config = model.optimizer.get_config()
     assert json.loads(json.dumps(config)) == config
     assert (config["name"], config["beta_1"], config["weight_decay"]) == ("mine", 0.8, 0.1)
@@ -205,26 +205,26 @@ def test_backup_and_restore_after_a_crash(tmp_path):
             raise KeyboardInterrupt
 
     def start(*more):
-        model = common.one_weight(
+        model = models.one_weight(
             lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), policy, record=64)
         )
         backup = keras.callbacks.BackupAndRestore(tmp_path / "backup")
         callbacks = [score(values), lehr.keras.Control(), *more, backup]
         try:
-            common.fit_one_weight(model, 64, epochs=4, callbacks=callbacks)
+            models.fit_one_weight(model, 64, epochs=4, callbacks=callbacks)
         except KeyboardInterrupt:
             assert more
         return model
 
     start(AtEpochEnd(crash))  # in the third epoch; its backup holds two
     model = start()
-    common.assert_recorded(model, policy, 64, np.repeat([1.0, 1.0, 0.5, 0.25], 16))
-    untouched = common.one_weight(
+    models.assert_recorded(model, policy, 64, np.repeat([1.0, 1.0, 0.5, 0.25], 16))
+    untouched = models.one_weight(
         lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), policy, record=64)
     )
     callbacks = [score(values), lehr.keras.Control()]
-    common.fit_one_weight(untouched, 64, epochs=4, callbacks=callbacks)
-    assert common.same(common.arrays(model), common.arrays(untouched))
+    models.fit_one_weight(untouched, 64, epochs=4, callbacks=callbacks)
+    assert models.same(models.arrays(model), models.arrays(untouched))
 
 
 def test_a_users_own_optimizer_does_not_take_the_place_of_the_stock_one(tmp_path):
@@ -232,8 +232,8 @@ def test_a_users_own_optimizer_does_not_take_the_place_of_the_stock_one(tmp_path
         pass
 
     lehr.keras.attach(SGD(), 0.1)
-    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), 0.1))
-    common.fit_one_weight(model, 2)
+    model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), 0.1))
+    models.fit_one_weight(model, 2)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert type(loaded.optimizer) is type(model.optimizer)

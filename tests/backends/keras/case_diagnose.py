@@ -1,7 +1,7 @@
 """lehr.keras.diagnose: numbers by hand, gradients by differences, nothing touched."""
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
 from keras import layers, ops
@@ -9,7 +9,7 @@ from keras import layers, ops
 import lehr.keras
 from lehr.keras.generators import generators
 
-X, Y = common.data(40)
+X, Y = models.data(40)
 
 
 def everything(model):
@@ -32,7 +32,7 @@ def test_numbers_by_hand():
 
 
 def test_gradients_are_those_of_differences():
-    model = common.network(keras.optimizers.SGD())
+    model = models.network(keras.optimizers.SGD())
     model.layers[-1].kernel_regularizer = keras.regularizers.L2(0.1)
     found = lehr.keras.diagnose(model, (X, Y), training=False)
     kernel, bias = model.layers[-1].kernel, model.layers[-1].bias
@@ -52,7 +52,7 @@ def test_gradients_are_those_of_differences():
 
 
 def test_the_model_is_bit_for_bit_what_it_was():
-    model = common.network(keras.optimizers.Adam())
+    model = models.network(keras.optimizers.Adam())
     model.fit(X, Y, batch_size=8, verbose=0)
     before = everything(model)
     found = lehr.keras.diagnose(model, (X, Y))

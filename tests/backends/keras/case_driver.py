@@ -2,12 +2,12 @@
 
 import functools
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import ALL_BLOCKS, BACKEND, BLOCKS, JITS, ONE_CYCLE, inner, number
 from keras import ops
+from keras_models import ALL_BLOCKS, BACKEND, BLOCKS, JITS, ONE_CYCLE, inner, number
 
 import lehr
 import lehr.keras
@@ -21,13 +21,13 @@ def test_every_update_equals_the_policy(momentum, block, accumulation, jit):
     policy = ONE_CYCLE if momentum else lehr.Policy(lr=ONE_CYCLE.lr)
     stock = keras.optimizers.SGD(momentum=momentum, gradient_accumulation_steps=accumulation)
     optimizer = lehr.keras.attach(stock, policy, record=64)
-    model = common.one_weight(optimizer, steps_per_execution=block, jit_compile=jit)
-    weights = common.Weights()
-    common.fit_one_weight(model, 64, accumulation or 1, callbacks=[weights])
-    common.assert_recorded(model, policy, 64)
-    rates = common.wanted(policy, "lr", 64)
-    by_hand = common.moved(rates, common.wanted(policy, "momentum", 64) if momentum else None)
-    common.assert_weights(weights.seen, by_hand, block, accumulation)
+    model = models.one_weight(optimizer, steps_per_execution=block, jit_compile=jit)
+    weights = models.Weights()
+    models.fit_one_weight(model, 64, accumulation or 1, callbacks=[weights])
+    models.assert_recorded(model, policy, 64)
+    rates = models.wanted(policy, "lr", 64)
+    by_hand = models.moved(rates, models.wanted(policy, "momentum", 64) if momentum else None)
+    models.assert_weights(weights.seen, by_hand, block, accumulation)
     assert int(model.optimizer.iterations) == 64
 
 
@@ -38,7 +38,7 @@ def test_the_other_way_to_compile(block, monkeypatch):
     stock = keras.optimizers.SGD(momentum=0.9, gradient_accumulation_steps=2)
     driven = lehr.keras.attach(stock, policy, record=4)
     jit = BACKEND == "torch"
-    model = common.one_weight(driven, jit_compile=jit, steps_per_execution=block)
+    model = models.one_weight(driven, jit_compile=jit, steps_per_execution=block)
     if BACKEND == "torch":
         import torch
 
@@ -48,20 +48,20 @@ def test_the_other_way_to_compile(block, monkeypatch):
         compiled = functools.partial(torch.compile, backend="eager")
         monkeypatch.setattr(torch, "compile", compiled)
         monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
-    common.fit_one_weight(model, 4, 2)
-    common.assert_recorded(model, policy, 4)
-    rates, momentum = (common.wanted(policy, name, 4) for name in ("lr", "momentum"))
+    models.fit_one_weight(model, 4, 2)
+    models.assert_recorded(model, policy, 4)
+    rates, momentum = (models.wanted(policy, name, 4) for name in ("lr", "momentum"))
     weight = number(model.weights[0])
-    assert weight == pytest.approx(common.moved(rates, momentum)[-1], rel=2e-6)
+    assert weight == pytest.approx(models.moved(rates, momentum)[-1], rel=2e-6)
 
 
 def test_the_ledger_keeps_the_last_updates_in_order():
-    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), ONE_CYCLE.lr, record=10))
+    model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), ONE_CYCLE.lr, record=10))
     assert inner(model).recorded() == {"lr": []}
-    common.fit_one_weight(model, 3)
+    models.fit_one_weight(model, 3)
     assert len(inner(model).recorded()["lr"]) == 3
-    common.fit_one_weight(model, 44)
-    last = common.wanted(ONE_CYCLE, "lr", 47)[37:]
+    models.fit_one_weight(model, 44)
+    last = models.wanted(ONE_CYCLE, "lr", 47)[37:]
     np.testing.assert_allclose(inner(model).recorded()["lr"], last, rtol=0, atol=4e-8)
 
 
@@ -76,14 +76,14 @@ def test_loss_scaling_counts_no_skipped_update(block, accumulation):
     model = keras.Sequential([keras.layers.Input((1,)), layer])
     loss = lambda _, prediction: ops.mean(8.0 * prediction)  # noqa: E731
     model.compile(scaled, loss=loss, steps_per_execution=block)
-    common.fit_one_weight(model, 16, accumulation or 1)
+    models.fit_one_weight(model, 16, accumulation or 1)
     done = int(model.optimizer.iterations)
     assert 0 < done < 16
     assert len(driven.recorded()["lr"]) == done
-    common.assert_recorded(model, ONE_CYCLE, done)
-    rates, momentum = (common.wanted(ONE_CYCLE, name, done) for name in ("lr", "momentum"))
+    models.assert_recorded(model, ONE_CYCLE, done)
+    rates, momentum = (models.wanted(ONE_CYCLE, name, done) for name in ("lr", "momentum"))
     weight = number(model.weights[0])
-    assert weight == pytest.approx(8 * common.moved(rates, momentum)[-1], rel=2e-6)
+    assert weight == pytest.approx(8 * models.moved(rates, momentum)[-1], rel=2e-6)
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -92,18 +92,18 @@ def test_mixed_precision(block):
     keras.config.set_dtype_policy("mixed_float16")
     try:
         driven = lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), policy, record=64)
-        model = common.one_weight(driven, steps_per_execution=block)
-        common.fit_one_weight(model, 64)
+        model = models.one_weight(driven, steps_per_execution=block)
+        models.fit_one_weight(model, 64)
     finally:
         keras.config.set_dtype_policy("float32")
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert lehr.keras.driven(model) is driven
     done = int(model.optimizer.iterations)
     assert done > 32
-    common.assert_recorded(model, policy, done)
-    rates, momentum = (common.wanted(policy, name, done) for name in ("lr", "momentum"))
+    models.assert_recorded(model, policy, done)
+    rates, momentum = (models.wanted(policy, name, done) for name in ("lr", "momentum"))
     weight = number(model.weights[0])
-    assert weight == pytest.approx(common.moved(rates, momentum)[-1], rel=2e-6)
+    assert weight == pytest.approx(models.moved(rates, momentum)[-1], rel=2e-6)
 
 
 @pytest.mark.parametrize("accumulation", [None, 2])
@@ -111,21 +111,21 @@ def test_moving_averages_of_the_weights(accumulation):
     """With use_ema the weights end as the average of those that the rates made."""
     settings = {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": accumulation}
     driven = lehr.keras.attach(keras.optimizers.SGD(**settings), ONE_CYCLE.lr, record=8)
-    model = common.one_weight(driven)
-    weights = common.Weights()
-    common.fit_one_weight(model, 8, accumulation or 1, callbacks=[weights])
-    rates = common.wanted(ONE_CYCLE, "lr", 8)
-    common.assert_recorded(model, lehr.Policy(lr=ONE_CYCLE.lr), 8)
+    model = models.one_weight(driven)
+    weights = models.Weights()
+    models.fit_one_weight(model, 8, accumulation or 1, callbacks=[weights])
+    rates = models.wanted(ONE_CYCLE, "lr", 8)
+    models.assert_recorded(model, lehr.Policy(lr=ONE_CYCLE.lr), 8)
     updates = weights.seen[(accumulation or 1) - 1 :: accumulation or 1]
-    np.testing.assert_allclose(updates, common.moved(rates), rtol=2e-6)
+    np.testing.assert_allclose(updates, models.moved(rates), rtol=2e-6)
 
 
 def test_past_two_to_the_24_the_phase_is_exact():
     policy = lehr.Policy(lr=lehr.triangular(0.0, 1.0, half_cycle=4))
     first = 2**24 + 1
-    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy, record=8))
+    model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy, record=8))
     model.optimizer.iterations.assign(first)
-    common.fit_one_weight(model, 8)
+    models.fit_one_weight(model, 8)
     expected = [policy.lr(first + i) for i in range(8)]
     assert sorted(set(expected)) == [0.0, 0.25, 0.5, 0.75, 1.0]
     np.testing.assert_allclose(inner(model).recorded()["lr"], expected, rtol=0, atol=4e-7)
@@ -163,10 +163,10 @@ def test_each_optimizer_beside_its_floats_written_by_hand(name):
     if "weight_decay" in settings:
         moves["weight_decay"] = lehr.linear(0.5, 0.01, steps)
     policy = lehr.Policy(**moves)
-    inputs, targets = common.data()
+    inputs, targets = models.data()
 
-    driven = common.regression(lehr.keras.attach(kind(**settings), policy, record=steps))
-    plain = common.regression(kind(**settings), run_eagerly=True)
+    driven = models.regression(lehr.keras.attach(kind(**settings), policy, record=steps))
+    plain = models.regression(kind(**settings), run_eagerly=True)
     for step in range(steps):
         batch = inputs[step * 8 :][:8], targets[step * 8 :][:8]
         driven.train_on_batch(*batch)
@@ -177,7 +177,7 @@ def test_each_optimizer_beside_its_floats_written_by_hand(name):
         if "weight_decay" in values:
             plain.optimizer.weight_decay = values["weight_decay"]
         plain.train_on_batch(*batch)
-    common.assert_recorded(driven, policy, steps)
+    models.assert_recorded(driven, policy, steps)
     for ours, theirs in zip(driven.get_weights(), plain.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
 
@@ -188,14 +188,14 @@ def test_weights_without_decay_stay_without():
     policy = lehr.Policy(lr=ONE_CYCLE.lr, weight_decay=lehr.linear(0.5, 0.1, 64))
     layer = keras.layers.Dense(1, kernel_initializer="zeros")
     model = keras.Sequential([keras.layers.Input((1,)), layer])
-    loss = common.mean_prediction
+    loss = models.mean_prediction
     model.compile(lehr.keras.attach(stock, policy), loss=loss)
-    common.fit_one_weight(model, 32)
+    models.fit_one_weight(model, 32)
     kernel = 0.0
     for step in range(32):
         values = policy.values(step)
         kernel = kernel - kernel * values["weight_decay"] * values["lr"] - values["lr"]
-    bias = common.moved(common.wanted(policy, "lr", 32))[-1]
+    bias = models.moved(models.wanted(policy, "lr", 32))[-1]
     assert number(layer.kernel) == pytest.approx(kernel, rel=2e-6)
     assert number(layer.bias) == pytest.approx(bias, rel=2e-6)
 
@@ -205,16 +205,16 @@ def test_weights_without_decay_stay_without():
 def test_a_plain_schedule_at_every_update(block, accumulation):
     rate = lehr.keras.schedule(ONE_CYCLE.lr, accumulation=accumulation or 1)
     stock = keras.optimizers.SGD(rate, gradient_accumulation_steps=accumulation)
-    model = common.one_weight(stock, steps_per_execution=block)
-    weights = common.Weights()
-    common.fit_one_weight(model, 64, accumulation or 1, callbacks=[weights])
-    by_hand = common.moved(common.wanted(ONE_CYCLE, "lr", 64))
-    common.assert_weights(weights.seen, by_hand, block, accumulation)
+    model = models.one_weight(stock, steps_per_execution=block)
+    weights = models.Weights()
+    models.fit_one_weight(model, 64, accumulation or 1, callbacks=[weights])
+    by_hand = models.moved(models.wanted(ONE_CYCLE, "lr", 64))
+    models.assert_weights(weights.seen, by_hand, block, accumulation)
 
 
 def test_a_plain_schedule_saves_loads_and_keeps_its_phase(tmp_path):
     rate = lehr.keras.schedule(lehr.triangular(0.0, 1.0, half_cycle=4))
-    model = common.one_weight(keras.optimizers.SGD(rate))
+    model = models.one_weight(keras.optimizers.SGD(rate))
     model.compile(keras.optimizers.SGD(rate), loss="mae")  # a lambda could not be saved
     first = 2**24 + 1
     model.optimizer.build(model.trainable_variables)
@@ -222,8 +222,8 @@ def test_a_plain_schedule_saves_loads_and_keeps_its_phase(tmp_path):
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert int(loaded.optimizer.iterations) == first
-    loaded.compile(loaded.optimizer, loss=common.mean_prediction)
-    common.fit_one_weight(loaded, 5)
+    loaded.compile(loaded.optimizer, loss=models.mean_prediction)
+    models.fit_one_weight(loaded, 5)
     rates = [lehr.triangular(0.0, 1.0, half_cycle=4)(first + i) for i in range(5)]
     assert number(loaded.weights[0]) == pytest.approx(-sum(rates), rel=1e-6)
     config = rate.get_config()

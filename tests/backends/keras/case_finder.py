@@ -4,14 +4,13 @@ import random
 import sys
 import tempfile
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import BACKEND, ONE_CYCLE
-from finder_toys import LOSS, PAIRS, X, Y, everything, fit, network
 from keras.optimizers import SGD, Adam, AdamW, LossScaleOptimizer
 from keras.optimizers.schedules import ExponentialDecay
+from keras_models import BACKEND, LOSS, ONE_CYCLE, PAIRS, X, Y, everything, fit, network
 
 import lehr
 import lehr.keras
@@ -46,16 +45,16 @@ def test_training_goes_on_bit_identically(name):
         keras.utils.set_random_seed(2)
         fit(model)
     optimizer, function = tested.optimizer, tested.train_function
-    rate, count = common.inner(tested)._learning_rate, len(optimizer.variables)
+    rate, count = models.inner(tested)._learning_rate, len(optimizer.variables)
     before, drawn = everything(tested), draws()
     sweep = lehr.keras.range_test(tested, (X, Y), batch_size=8, steps=40)
     assert len(sweep.losses) > 20
     assert tested.optimizer is optimizer
     assert tested.train_function is function
-    assert common.inner(tested)._learning_rate is rate
+    assert models.inner(tested)._learning_rate is rate
     assert draws() == drawn
     assert len(optimizer.variables) == count
-    assert common.same(before, everything(tested))
+    assert models.same(before, everything(tested))
     assert_they_go_on_alike(tested, untouched)
 
 
@@ -65,7 +64,7 @@ def assert_they_go_on_alike(*models):
         keras.utils.set_random_seed(3)
         histories.append(fit(model, validation_data=(X, Y)))
     assert histories[0] == histories[1]
-    assert common.same(*map(everything, models))
+    assert models.same(*map(everything, models))
 
 
 @pytest.mark.parametrize("name", ["SGD", "a policy", "accumulating", "schedule-free"])
@@ -95,7 +94,7 @@ def test_averages_come_back():
     fit(model)
     before = everything(model)
     lehr.keras.range_test(model, (X, Y), batch_size=8, steps=20)
-    assert common.same(before, everything(model))
+    assert models.same(before, everything(model))
     fit(model)
 
 
@@ -106,7 +105,7 @@ def test_the_model_stays_as_trainable_as_it_was():
     before = model.layers[0].get_weights()
     lehr.keras.range_test(model, (X, Y), batch_size=8, steps=20)
     fit(model)
-    assert common.same(before, model.layers[0].get_weights())
+    assert models.same(before, model.layers[0].get_weights())
     assert [layer.trainable for layer in model.layers] == [False] + [True] * 5
 
 
@@ -115,7 +114,7 @@ def test_the_model_stays_as_trainable_as_it_was():
 def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path, monkeypatch):
     def failing():
         yield from PAIRS * 2
-        assert not common.same(before, everything(model))
+        assert not models.same(before, everything(model))
         raise error("stop")
 
     model = network(OPTIMIZERS["a schedule of Keras"]())
@@ -124,7 +123,7 @@ def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path,
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     with pytest.raises(error, match="stop"):
         lehr.keras.range_test(model, failing(), on_disk=on_disk)
-    assert common.same(before, everything(model))
+    assert models.same(before, everything(model))
     assert model.optimizer._learning_rate is rate
     assert list(tmp_path.iterdir()) == []
 
@@ -148,7 +147,7 @@ def test_it_restores_after_an_interruption_of_a_block(monkeypatch):
     before = everything(model)
     with pytest.raises(KeyboardInterrupt, match="stop"):
         lehr.keras.range_test(model, (X, Y))
-    assert common.same(before, everything(model))
+    assert models.same(before, everything(model))
 
 
 class Noisy(keras.utils.PyDataset):
@@ -171,13 +170,13 @@ def test_generators_of_keras_and_of_the_data_come_back(drawn):
     batches = []
     for tested in (False, True):
         keras.utils.set_random_seed(1)
-        model, noisy = common.regression(SGD()), Noisy()
+        model, noisy = models.regression(SGD()), Noisy()
         if drawn:  # else Keras makes its generator at the first draw
             keras.random.normal((1,))
         if tested:
             lehr.keras.range_test(model, noisy, steps=20, high=1e-3)
         batches.append([noisy[i][0] for i in range(3)])
-    assert common.same(*batches)
+    assert models.same(*batches)
 
 
 def test_statistics_of_a_torch_module_come_back():
@@ -204,7 +203,7 @@ def test_a_loss_that_is_not_finite_ends_it():
     bad = [(*pair, w) for pair, w in zip(PAIRS * 3, weights, strict=True)]
     sweep = lehr.keras.range_test(model, bad, high=0.01)
     assert (sweep.stopped, len(sweep.losses)) == ("not finite", 25)
-    assert common.same(before, everything(model))
+    assert models.same(before, everything(model))
 
 
 def test_the_example_runs():

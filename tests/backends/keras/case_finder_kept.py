@@ -3,14 +3,13 @@
 import gc
 import weakref
 
-import common
 import keras
+import keras_models as models
 import pytest
 from case_finder import OPTIMIZERS
-from common import BACKEND
-from finder_toys import LOSS, X, Y, fit, network
 from keras.optimizers import SGD
 from keras.optimizers.schedules import ExponentialDecay
+from keras_models import BACKEND, LOSS, X, Y, fit, network
 
 import lehr
 import lehr.keras
@@ -121,7 +120,7 @@ def test_an_old_optimizer_is_forgotten_when_the_model_is_compiled_anew():
 def test_nothing_is_written_on_the_users_objects():
     model = network(SGD(0.1))
     fit(model)
-    optimizer = common.inner(model)
+    optimizer = models.inner(model)
     before = [dict(vars(thing)) for thing in (model, optimizer)]
     lehr.keras.range_test(model, (X, Y), steps=20, batch_size=8)
     for thing, had in zip((model, optimizer), before, strict=True):

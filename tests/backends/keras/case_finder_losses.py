@@ -2,14 +2,13 @@
 
 import functools
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import BACKEND, BLOCKS, JITS, ONE_CYCLE
-from finder_toys import PAIRS, X, Y, network
 from keras.optimizers import SGD, LossScaleOptimizer
 from keras.optimizers.schedules import ExponentialDecay
+from keras_models import BACKEND, BLOCKS, JITS, ONE_CYCLE, PAIRS, X, Y, network
 
 import lehr
 import lehr.keras
@@ -28,15 +27,15 @@ ONES = np.ones((64, 1), "float32")
 @pytest.mark.parametrize("jit", JITS)
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_weight_moves_by_the_rates_of_the_sweep(block, jit, name):
-    model = common.one_weight(RATES[name](), steps_per_execution=block, jit_compile=jit)
-    common.fit_one_weight(model, 16)
-    start = common.number(model.weights[0])
+    model = models.one_weight(RATES[name](), steps_per_execution=block, jit_compile=jit)
+    models.fit_one_weight(model, 16)
+    start = models.number(model.weights[0])
     sweep = lehr.keras.range_test(model, (ONES, ONES), batch_size=2, low=1e-4, high=1.0, steps=40)
     np.testing.assert_allclose(sweep.rates, np.geomspace(1e-4, 1, 40), 4e-7)
     # the loss of an update is the weight before it
     by_hand = start - np.r_[0.0, np.cumsum(sweep.rates)[:-1]]
     np.testing.assert_allclose(sweep.losses, by_hand, rtol=2e-6, atol=1e-7)
-    assert common.number(model.weights[0]) == start
+    assert models.number(model.weights[0]) == start
 
 
 def wanted_losses(steps, evaluate=None, **compiled):
@@ -93,12 +92,12 @@ KINDS = {
 
 @functools.cache
 def reference():
-    return sweep_of(PAIRS, common.regression(SGD()), steps=40)
+    return sweep_of(PAIRS, models.regression(SGD()), steps=40)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_batches_of_any_kind(kind):
-    sweep = sweep_of(KINDS[kind](), common.regression(SGD()), steps=40)
+    sweep = sweep_of(KINDS[kind](), models.regression(SGD()), steps=40)
     np.testing.assert_allclose(sweep.losses, reference().losses, rtol=1e-5)
 
 
@@ -108,7 +107,7 @@ def test_the_rates_of_a_linear_test():
 
 
 def test_it_stops_where_the_loss_diverges():
-    model = common.regression(SGD())
+    model = models.regression(SGD())
     targets = X[:, :1]
     sweep = lehr.keras.range_test(model, (X, targets), batch_size=8, high=1e3)
     assert sweep.stopped == "diverged"
@@ -117,7 +116,7 @@ def test_it_stops_where_the_loss_diverges():
 
 
 def learner(seed=0, weight_decay=0.0, momentum=0.9, batch_size=8):
-    model = common.network(SGD(momentum=momentum, weight_decay=weight_decay), seed=seed)
+    model = models.network(SGD(momentum=momentum, weight_decay=weight_decay), seed=seed)
     return lehr.keras.Learner(model, (X, Y), batch_size=batch_size, seed=seed)
 
 
@@ -180,14 +179,14 @@ def test_the_order_of_arrays_is_the_seeds():
 def test_accumulation_is_a_larger_batch():
     sweeps = []
     for size, each in ((24, None), (8, 3)):
-        model = common.regression(SGD(momentum=0.9, gradient_accumulation_steps=each))
+        model = models.regression(SGD(momentum=0.9, gradient_accumulation_steps=each))
         pairs = [(X[i : i + size], Y[i : i + size]) for i in range(0, 96, size)]
         sweeps.append(sweep_of(pairs, model, steps=40))
     assert sweeps[0].rates == sweeps[1].rates
     np.testing.assert_allclose(sweeps[0].losses, sweeps[1].losses, rtol=1e-4)
 
 
-OTHER = common.data(40, seed=9)
+OTHER = models.data(40, seed=9)
 
 
 @pytest.mark.parametrize("kind", ["arrays", "a list of batches", "a Dataset"])

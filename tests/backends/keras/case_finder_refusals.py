@@ -1,11 +1,10 @@
 """What the range test refuses, with the way out."""
 
-import common
 import keras
+import keras_models as models
 import pytest
-from common import BACKEND
-from finder_toys import PAIRS, X, Y, everything, fit, network
 from keras.optimizers import SGD, LossScaleOptimizer
+from keras_models import BACKEND, PAIRS, X, Y, everything, fit, network
 
 import lehr
 import lehr.keras
@@ -96,4 +95,4 @@ def test_bad_arguments_are_refused_and_nothing_is_lost(case):
     before = everything(model)
     with pytest.raises(ValueError, match=message):
         lehr.keras.range_test(model, **({"data": (X, Y)} | options))
-    assert common.same(before, everything(model))
+    assert models.same(before, everything(model))

@@ -2,11 +2,11 @@
 
 import pathlib
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import BLOCKS, ONE_CYCLE, AtEpochEnd, inner, number
+from keras_models import BLOCKS, ONE_CYCLE, AtEpochEnd, inner, number
 
 import lehr
 import lehr.keras
@@ -43,8 +43,8 @@ def test_warm_up_schedule_and_controller_train_together(control, block):
     policy = lehr.Policy(lr=WARMED, momentum=lehr.linear(0.9, 0.5, 96), control=control)
     stock = keras.optimizers.SGD(momentum=0.9)
     driven = lehr.keras.attach(stock, policy, record=96)
-    model = common.regression(driven, steps_per_execution=block)
-    data = common.data(128)
+    model = models.regression(driven, steps_per_execution=block)
+    data = models.data(128)
     callbacks = [lehr.keras.Control()]
     history = model.fit(
         *data, validation_data=data, batch_size=8, epochs=6, verbose=0, callbacks=callbacks
@@ -52,7 +52,7 @@ def test_warm_up_schedule_and_controller_train_together(control, block):
     assert history["val_loss"][-1] < history["val_loss"][0]
     moved = factors(control, history["val_loss"])
     assert len(set(moved)) > 1
-    common.assert_recorded(model, policy, 96, np.repeat(moved, 16))
+    models.assert_recorded(model, policy, 96, np.repeat(moved, 16))
 
 
 def run(folder, *more, epochs=6, score_of=(3.0, 2.0, 4.0, 4.0, 1.0, 4.0), **plateau):
@@ -60,7 +60,7 @@ def run(folder, *more, epochs=6, score_of=(3.0, 2.0, 4.0, 4.0, 1.0, 4.0), **plat
     plateau = lehr.Plateau(monitor="score", patience=2, factor=0.5, **plateau)
     policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, control=plateau)
     stock = keras.optimizers.SGD(momentum=0.9)
-    model = common.one_weight(lehr.keras.attach(stock, policy, record=64))
+    model = models.one_weight(lehr.keras.attach(stock, policy, record=64))
     settings = {"monitor": "score", "mode": "min"}
     callbacks = [
         score(score_of),
@@ -89,8 +89,8 @@ def test_every_callback_in_one_fit_that_is_interrupted(crash_in, restore_best, t
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "crashed", AtEpochEnd(crash), **settings)
     resumed = run(tmp_path / "crashed", **settings)
-    assert common.same(common.arrays(untouched), common.arrays(resumed))
-    common.assert_recorded(resumed, inner(resumed).policy, 48, np.repeat([1.0] * 4 + [0.5] * 2, 8))
+    assert models.same(models.arrays(untouched), models.arrays(resumed))
+    models.assert_recorded(resumed, inner(resumed).policy, 48, np.repeat([1.0] * 4 + [0.5] * 2, 8))
     best = keras.models.load_model(tmp_path / "crashed" / "best.keras")
     assert int(best.optimizer.iterations) == 40
     assert best.optimizer.control_state.best == 1.0
@@ -100,7 +100,7 @@ def test_the_best_weights_return_when_the_rate_is_reduced(tmp_path):
     seen = []
     after = AtEpochEnd(lambda model, epoch, logs: seen.append(number(model.weights[0])))
     run(tmp_path, after, restore_best=True)
-    rates, momentum = (common.wanted(ONE_CYCLE, name, 48) for name in ("lr", "momentum"))
+    rates, momentum = (models.wanted(ONE_CYCLE, name, 48) for name in ("lr", "momentum"))
     by_hand, velocity, weight = [], 0.0, 0.0
     for step in range(48):
         velocity = momentum[step] * velocity - rates[step] * (0.5 if step >= 32 else 1.0)
@@ -120,9 +120,9 @@ def test_early_stopping_ends_the_fit(tmp_path):
 
 def test_a_metric_that_is_not_there_every_epoch():
     policy = lehr.Policy(lr=0.0, control=lehr.Plateau(patience=1))
-    data = common.data()
+    data = models.data()
     settings = {"validation_data": data, "validation_freq": 2, "epochs": 4, "verbose": 0}
-    model = common.regression(lehr.keras.attach(keras.optimizers.SGD(), policy))
+    model = models.regression(lehr.keras.attach(keras.optimizers.SGD(), policy))
     model.fit(*data, callbacks=[lehr.keras.Control(validation_freq=2)], **settings)
     assert model.optimizer.control_state.seen == 2
     assert number(model.optimizer.factor) == 0.5
@@ -134,16 +134,16 @@ def test_a_metric_that_is_not_there_every_epoch():
 
 def test_a_controller_that_nothing_feeds_is_told_of():
     policy = lehr.Policy(lr=0.1, control=lehr.Plateau())
-    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy))
+    model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy))
     with pytest.warns(UserWarning, match=r"nothing feeds: add lehr\.keras\.Control\(\)") as told:
-        common.fit_one_weight(model, 4, epochs=2)
+        models.fit_one_weight(model, 4, epochs=2)
     assert sum("feeds" in str(warning.message) for warning in told) == 1
 
 
 def test_a_loop_of_ones_own():
     plateau = lehr.Plateau(patience=1, restore_best=True)
     policy = lehr.Policy(lr=0.1, control=plateau)
-    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy, record=4))
+    model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy, record=4))
     model.optimizer.observe(1.0, model)
     ones = np.ones((1, 1), "float32")
     model.train_on_batch(ones, ones)
@@ -166,11 +166,11 @@ def test_the_rate_in_history_bar_and_tensorboard(scaled, tmp_path, capsys):
     optimizer = lehr.keras.attach(keras.optimizers.SGD(), ONE_CYCLE.lr)
     if scaled:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=4.0)
-    model = common.one_weight(optimizer)
+    model = models.one_weight(optimizer)
     ones = np.ones((16, 1), "float32")
     callbacks = [lehr.keras.Control(), keras.callbacks.TensorBoard(tmp_path, write_graph=False)]
     history = model.fit(ones, ones, batch_size=1, epochs=4, verbose=2, callbacks=callbacks)
-    rates = common.wanted(ONE_CYCLE, "lr", 64)[15::16]  # of the last update in each epoch
+    rates = models.wanted(ONE_CYCLE, "lr", 64)[15::16]  # of the last update in each epoch
     np.testing.assert_allclose(history.history["learning_rate"], rates, rtol=0, atol=4e-8)
     assert f"learning_rate: {rates[0]:.4f}" in capsys.readouterr().out
     events = EventAccumulator(str(pathlib.Path(tmp_path, "train")), {"tensors": 0})
@@ -189,9 +189,9 @@ def test_reading_the_rate_evaluates_nothing():
         return lehr.linear(0.0, 0.04, 4)(step)
 
     policy = lehr.Policy(lr=lehr.from_function(rate, name="counted"))
-    model = common.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy))
+    model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy))
     assert float(model.optimizer.learning_rate) == 0.0
-    common.fit_one_weight(model, 4)
+    models.fit_one_weight(model, 4)
     evaluated = len(calls)
     assert float(model.optimizer.learning_rate) == pytest.approx(0.03, rel=4e-7)
     assert len(calls) == evaluated

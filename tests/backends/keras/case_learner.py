@@ -1,11 +1,11 @@
 """The Learner: pairing, exact restore, true losses, and rates really used."""
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import ONE_CYCLE
 from keras.optimizers.schedules import ExponentialDecay
+from keras_models import ONE_CYCLE
 
 import lehr
 import lehr.keras
@@ -19,9 +19,9 @@ OPTIMIZERS = {
 
 def learner(name="SGD", seed=1, **settings):
     settings = {"batch_size": 8, "seed": seed} | settings
-    train = settings.pop("train", common.data())
-    other = common.data(40, seed=9)
-    model = common.network(OPTIMIZERS[name](), seed=seed)
+    train = settings.pop("train", models.data())
+    other = models.data(40, seed=9)
+    model = models.network(OPTIMIZERS[name](), seed=seed)
     return lehr.keras.Learner(model, train, validation=other, test=other, **settings)
 
 
@@ -111,7 +111,7 @@ def test_the_rates_used_are_the_policys(name):
     assert list(trace.rates) == list(policy.targets)
     for hyperparameter, used in trace.rates.items():
         scale = 0.5 if hyperparameter == "lr" else 1.0
-        expected = common.wanted(policy, hyperparameter, 40)[10:] * scale
+        expected = models.wanted(policy, hyperparameter, 40)[10:] * scale
         np.testing.assert_array_equal(np.float32(used), np.float32(expected))
 
 
@@ -120,18 +120,18 @@ def test_what_the_policy_leaves_alone_stays():
     assert run.model.optimizer.moves == ("lr", "momentum", "weight_decay")
     trace = run.train(lehr.Policy(lr=0.1), 3)
     assert list(trace.rates) == ["lr"]
-    held = [common.number(run.model.optimizer.variable_of(name)) for name in ("momentum", "lr")]
+    held = [models.number(run.model.optimizer.variable_of(name)) for name in ("momentum", "lr")]
     np.testing.assert_allclose(held, [0.9, 0.1], rtol=1e-7)
 
 
 def test_the_weight_moves_by_what_the_trace_says():
     ones = np.ones((64, 1), "float32")
-    model = common.one_weight(keras.optimizers.SGD(momentum=0.9))
+    model = models.one_weight(keras.optimizers.SGD(momentum=0.9))
     run = lehr.keras.Learner(model, (ones, ones), batch_size=1)
     trace = run.train(ONE_CYCLE, 64)
-    rates, momentum = (common.wanted(ONE_CYCLE, name, 64) for name in ("lr", "momentum"))
-    by_hand = common.moved(rates, momentum)
-    assert common.number(model.weights[0]) == pytest.approx(by_hand[-1], rel=2e-6)
+    rates, momentum = (models.wanted(ONE_CYCLE, name, 64) for name in ("lr", "momentum"))
+    by_hand = models.moved(rates, momentum)
+    assert models.number(model.weights[0]) == pytest.approx(by_hand[-1], rel=2e-6)
     # the loss of a batch is the weight before its update
     np.testing.assert_allclose(trace.losses, np.r_[0.0, by_hand[:-1]], rtol=2e-6, atol=1e-7)
 
@@ -140,8 +140,8 @@ def test_the_weight_moves_by_what_the_trace_says():
 def test_beside_plain_train_on_batch(name):
     """True losses and the same weights as Keras's own loop on an identical model."""
     run = learner(name)
-    plain = common.network(lehr.keras.attach(OPTIMIZERS[name](), ONE_CYCLE))
-    inputs, targets = common.data()
+    plain = models.network(lehr.keras.attach(OPTIMIZERS[name](), ONE_CYCLE))
+    inputs, targets = models.data()
     trace = run.train(ONE_CYCLE, 24)
     losses = []
     for step in range(24):
@@ -192,14 +192,14 @@ def test_evaluation_and_other_draws_change_nothing_later():
     keras.utils.set_random_seed(77)
     keras.layers.Dropout(0.5)(np.ones((3, 3), "float32"), training=True)
     assert asked.train(ONE_CYCLE, 8, first=4) == silent.train(ONE_CYCLE, 8, first=4)
-    inputs, targets = common.data(40, seed=9)
+    inputs, targets = models.data(40, seed=9)
     logits = keras.ops.convert_to_numpy(silent.model(inputs, training=False))
     accuracy = silent.evaluate("test")["accuracy"]
     assert accuracy == pytest.approx(np.mean(logits.argmax(1) == targets), abs=1e-6)
 
 
 def test_rows_are_each_epoch_once():
-    run = learner(train=common.data(50))
+    run = learner(train=models.data(50))
     assert run.steps_per_epoch == 6
     for epoch in range(3):
         rows = np.concatenate([run.rows(epoch * 6 + i) for i in range(6)])
@@ -212,28 +212,28 @@ def test_the_model_still_fits_after_its_learner():
     run.train(ONE_CYCLE, 4)
     before = run.model.get_weights()
     run.model.optimizer.learning_rate = 0.01
-    run.model.fit(*common.data(), epochs=1, verbose=0)
-    assert not common.same(before, run.model.get_weights())
+    run.model.fit(*models.data(), epochs=1, verbose=0)
+    assert not models.same(before, run.model.get_weights())
 
 
 def test_a_range_test_of_a_model_with_an_attached_optimizer():
     """The policy sets the rate again afterwards, as if there had been no test."""
 
     def attached():
-        return common.network(lehr.keras.attach(OPTIMIZERS["SGD"](), ONE_CYCLE, record=12))
+        return models.network(lehr.keras.attach(OPTIMIZERS["SGD"](), ONE_CYCLE, record=12))
 
     tested, untouched = attached(), attached()
     driven = tested.optimizer
-    run = lehr.keras.Learner(tested, common.data(), batch_size=8)
+    run = lehr.keras.Learner(tested, models.data(), batch_size=8)
     sweep = lehr.range_test(run, low=1e-4, high=10.0, steps=40)
     np.testing.assert_allclose(sweep.rates, np.geomspace(1e-4, 10, 40)[: len(sweep.rates)], 4e-7)
     assert tested.optimizer is driven
-    untouched.test_on_batch(*common.data(8))  # as it was: building it draws random numbers
+    untouched.test_on_batch(*models.data(8))  # as it was: building it draws random numbers
     for model in (tested, untouched):
         keras.utils.set_random_seed(3)
-        model.fit(*common.data(), batch_size=8, shuffle=False, verbose=0)
-    assert common.same(common.arrays(tested), common.arrays(untouched))
-    common.assert_recorded(tested, ONE_CYCLE, 12)
+        model.fit(*models.data(), batch_size=8, shuffle=False, verbose=0)
+    assert models.same(models.arrays(tested), models.arrays(untouched))
+    models.assert_recorded(tested, ONE_CYCLE, 12)
 
 
 @pytest.mark.parametrize("rate", [ExponentialDecay(0.1, 5, 0.5), lambda: 0.05])
@@ -243,5 +243,5 @@ def test_an_optimizer_with_a_schedule_is_refused(rate):
     model.compile(keras.optimizers.SGD(rate), loss="mse")
     match = "learning_rate must be a number in the optimizer, got '.*'; build .* without it"
     with pytest.raises(ValueError, match=match):
-        lehr.keras.Learner(model, common.data())
-    assert len(lehr.keras.range_test(model, common.data(), steps=20).losses) == 20
+        lehr.keras.Learner(model, models.data())
+    assert len(lehr.keras.range_test(model, models.data(), steps=20).losses) == 20

@@ -1,7 +1,7 @@
 """Monte Carlo dropout: only dropout is on, the mean and spread are right, nothing is touched."""
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
 from keras import layers, ops
@@ -122,14 +122,14 @@ def test_one_output_is_a_class_over_one_half():
 
 def test_a_trained_model_goes_on_as_if_nobody_had_asked():
     def trained(asks):
-        model = common.network(keras.optimizers.SGD(0.1))
-        model.fit(*common.data(), batch_size=32, verbose=0, shuffle=False)
+        model = models.network(keras.optimizers.SGD(0.1))
+        model.fit(*models.data(), batch_size=32, verbose=0, shuffle=False)
         if asks:
             lehr.keras.MonteCarlo(model).predict(X, samples=3)
-        model.fit(*common.data(), batch_size=32, verbose=0, shuffle=False)
-        return common.arrays(model)
+        model.fit(*models.data(), batch_size=32, verbose=0, shuffle=False)
+        return models.arrays(model)
 
-    assert common.same(trained(False), trained(True))
+    assert models.same(trained(False), trained(True))
 
 
 def test_what_it_cannot_do_is_refused():

@@ -2,11 +2,11 @@
 
 import re
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import ALL_BLOCKS, JITS
+from keras_models import ALL_BLOCKS, JITS
 
 import lehr
 import lehr.keras
@@ -47,20 +47,20 @@ def test_each_beside_its_float_written_by_hand(name):
         for name, start in zip(names, starts, strict=True)
     }
     policy = lehr.Policy(lr=0.02, others=moves)
-    inputs, targets = common.data()
+    inputs, targets = models.data()
 
     def by_hand(moved):
-        model = common.regression(kind(0.02, **settings), run_eagerly=True)
+        model = models.regression(kind(0.02, **settings), run_eagerly=True)
         for step in range(STEPS):
             for name, attribute in moved:
                 setattr(model.optimizer, attribute, policy.values(step)[name])
             model.train_on_batch(inputs[step * 8 :][:8], targets[step * 8 :][:8])
         return model.get_weights()
 
-    driven = common.regression(lehr.keras.attach(kind(0.5, **settings), policy, record=STEPS))
+    driven = models.regression(lehr.keras.attach(kind(0.5, **settings), policy, record=STEPS))
     for step in range(STEPS):
         driven.train_on_batch(inputs[step * 8 :][:8], targets[step * 8 :][:8])
-    common.assert_recorded(driven, policy, STEPS)
+    models.assert_recorded(driven, policy, STEPS)
     pairs = list(zip(names, attributes, strict=True))
     for ours, theirs in zip(driven.get_weights(), by_hand(pairs), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
@@ -83,9 +83,9 @@ def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit
     )
     stock = keras.optimizers.AdamW(gradient_accumulation_steps=accumulation)
     driven = lehr.keras.attach(stock, policy, record=32)
-    model = common.one_weight(driven, steps_per_execution=block, jit_compile=jit)
-    common.fit_one_weight(model, 32, accumulation or 1)
-    common.assert_recorded(model, policy, 32)
+    model = models.one_weight(driven, steps_per_execution=block, jit_compile=jit)
+    models.fit_one_weight(model, 32, accumulation or 1)
+    models.assert_recorded(model, policy, 32)
     first = second = weight = 0.0
     for step in range(32):
         rate, one, decay, two = policy.values(step).values()
@@ -95,7 +95,7 @@ def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit
         n = step + 1
         corrected = rate * np.sqrt(1 - two**n) / (1 - one**n)
         weight -= corrected * first / (np.sqrt(second) + 1e-7)
-    assert common.number(model.weights[0]) == pytest.approx(weight, rel=5e-6)
+    assert models.number(model.weights[0]) == pytest.approx(weight, rel=5e-6)
 
 
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
@@ -135,13 +135,13 @@ def test_what_cannot_move_is_refused(case):
 def test_what_the_policy_moves_is_not_set_by_hand():
     policy = lehr.Policy(lr=0.1, momentum=0.9, others={"clipnorm": 0.5})
     driven = lehr.keras.attach(SGD(momentum=0.9, clipnorm=1), policy)
-    model = common.one_weight(driven)
+    model = models.one_weight(driven)
     for name in ("momentum", "clipnorm"):
         message = f"{name} must be left to the policy, which moves it, got 0.3; change the policy"
         with pytest.raises(ValueError, match=message):
             setattr(model.optimizer, name, 0.3)
     driven.nesterov = True  # what it does not move stays Keras's
-    common.fit_one_weight(model, 2)
+    models.fit_one_weight(model, 2)
 
 
 def test_one_hyperparameter_by_two_names_is_refused():

@@ -8,19 +8,19 @@ import re
 import sys
 from pathlib import Path
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import network, number
 from keras.layers import Layer
 from keras.optimizers import SGD
+from keras_models import network, number
 
 import lehr.keras
 from lehr.keras import _private
 
 ROOT = Path(__file__).parents[3]
-DATA = common.data()
+DATA = models.data()
 
 
 def test_the_error_names_the_versions_that_the_project_supports():

@@ -6,11 +6,10 @@ import sys
 from pathlib import Path
 
 import case_learner
-import common
 import keras
+import keras_models as models
 import pytest
-from common import ONE_CYCLE, number
-from finder_toys import X, Y, fit, network
+from keras_models import ONE_CYCLE, X, Y, fit, network, number
 
 import lehr
 import lehr.keras
@@ -57,8 +56,8 @@ def told(process):
 
 def test_in_another_process(tmp_path):
     policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum)
-    model = common.regression(lehr.keras.attach(keras.optimizers.Adam(), policy, record=8))
-    model.fit(*common.data(), batch_size=8, verbose=0)
+    model = models.regression(lehr.keras.attach(keras.optimizers.Adam(), policy, record=8))
+    model.fit(*models.data(), batch_size=8, verbose=0)
     model.optimizer.factor = 0.5
     model.save(tmp_path / "model.keras")
     first, ledger, account = told(run(PROGRAM, tmp_path / "model.keras"))
@@ -68,14 +67,14 @@ def test_in_another_process(tmp_path):
     assert number(model.optimizer.factor) == 0.5
 
 
-@pytest.mark.skipif(common.BACKEND != "torch", reason="the others must be given one metric")
+@pytest.mark.skipif(models.BACKEND != "torch", reason="the others must be given one metric")
 def test_processes_that_see_other_metrics_hold_the_same_factor(tmp_path):
     ranks = [run(RANK, rank, tmp_path / "meet") for rank in range(2)]
     first, second = [told(rank) for rank in ranks]
     assert first == second == ["1.0 1.0", "1.0 0.5", "0.5 0.5"]
 
 
-@pytest.mark.skipif(common.BACKEND != "torch", reason="torch.distributed is that backend's")
+@pytest.mark.skipif(models.BACKEND != "torch", reason="torch.distributed is that backend's")
 def test_processes_run_the_same_range_test_and_stop_together(tmp_path):
     ranks = [run("torch_rank.py", rank, tmp_path / "meet") for rank in range(2)]
     first, second = [told(rank) for rank in ranks]
@@ -85,7 +84,7 @@ def test_processes_run_the_same_range_test_and_stop_together(tmp_path):
     assert len(sweeps[1].losses) == 25
 
 
-@pytest.mark.skipif(common.BACKEND != "jax", reason="keras.distribution is that backend's")
+@pytest.mark.skipif(models.BACKEND != "jax", reason="keras.distribution is that backend's")
 def test_a_range_test_on_two_devices():
     first, second = told(run("jax_devices.py"))
     assert first == second

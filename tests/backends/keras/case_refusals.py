@@ -1,10 +1,10 @@
 """What cannot be driven is refused, with the reason and the way out."""
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import ONE_CYCLE
+from keras_models import ONE_CYCLE
 
 import lehr
 import lehr.keras
@@ -19,8 +19,8 @@ GROUPS = lehr.Policy(lr={"head": 0.1, "body": 0.01})
 
 
 def trained():
-    model = common.one_weight(SGD())
-    common.fit_one_weight(model, 1)
+    model = models.one_weight(SGD())
+    models.fit_one_weight(model, 1)
     return model
 
 
@@ -29,7 +29,7 @@ def multi():
 
 
 ATTACH = {
-    "a model": (lambda: common.one_weight(SGD()), 0.1, "optimizer must be a Keras optimizer, got"),
+    "a model": (lambda: models.one_weight(SGD()), 0.1, "optimizer must be a Keras optimizer, got"),
     "a name": (lambda: "sgd", 0.1, r"a Keras optimizer, got 'sgd'; build one first.*Adam\(\)"),
     "a schedule": (lambda: Adam(DECAYING), 0.1, "a number.*got 'CosineDecay'; build.*without it"),
     "a function": (lambda: Adam(lambda: 0.5), 0.1, "learning_rate must be a number.*'function'"),
@@ -91,17 +91,17 @@ def test_lengths_are_resolved():
     )
 
 
-@pytest.mark.skipif(common.BACKEND != "torch", reason="JAX and TensorFlow have it")
+@pytest.mark.skipif(models.BACKEND != "torch", reason="JAX and TensorFlow have it")
 def test_steps_per_execution_is_refused_on_torch():
     """By Keras itself, which says what to write."""
-    model = common.one_weight(lehr.keras.attach(SGD(), 0.1), steps_per_execution=2)
+    model = models.one_weight(lehr.keras.attach(SGD(), 0.1), steps_per_execution=2)
     with pytest.raises(ValueError, match=r"must be 1 with the PyTorch backend.*=2"):
-        common.fit_one_weight(model, 4)
+        models.fit_one_weight(model, 4)
 
 
 def learner(optimizer=None, rows=16, targets=None, **settings):
     inputs = np.ones((rows, 1), "float32")
-    model = common.one_weight(SGD() if optimizer is None else optimizer)
+    model = models.one_weight(SGD() if optimizer is None else optimizer)
     other = inputs if targets is None else targets
     return lehr.keras.Learner(model, (inputs, other), **({"batch_size": 8} | settings))
 

@@ -2,11 +2,11 @@
 
 import contextlib
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import pytest
-from common import ONE_CYCLE, AtEpochEnd, inner, number
+from keras_models import ONE_CYCLE, AtEpochEnd, inner, number
 
 import lehr
 import lehr.keras
@@ -25,13 +25,13 @@ def build(policy, name="momentum", **settings):
     optimizer = lehr.keras.attach(KINDS[name](), policy, **settings)
     if name == "scaled":
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=4.0)
-    return common.regression(optimizer)
+    return models.regression(optimizer)
 
 
 def epoch(model, *callbacks, epochs=1):
     control = [lehr.keras.Control()] if inner(model).policy.control else []
     settings = {"batch_size": 8, "shuffle": False, "verbose": 0}
-    model.fit(*common.data(), epochs=epochs, callbacks=[*control, *callbacks], **settings)
+    model.fit(*models.data(), epochs=epochs, callbacks=[*control, *callbacks], **settings)
 
 
 def test_a_model_that_accumulates_does_so(tmp_path):
@@ -54,16 +54,16 @@ def test_a_weights_file_holds_the_whole_driver(name, file, tmp_path):
         if epoch == 0:
             inner(model).factor = 0.25
             model.save_weights(tmp_path / file, **shards)
-            held.extend(common.arrays(model))
+            held.extend(models.arrays(model))
 
     model, resumed = (build(policy, name, record=8) for _ in range(2))
     # in one fit: a second one after use_ema fails in plain Keras on JAX, which donates twice
     epoch(model, AtEpochEnd(save), epochs=2)
     resumed.load_weights(tmp_path / file)
-    assert common.same(held, common.arrays(resumed))
+    assert models.same(held, models.arrays(resumed))
     assert number(inner(resumed).factor) == 0.25
     epoch(resumed)
-    assert common.same(common.arrays(model), common.arrays(resumed))
+    assert models.same(models.arrays(model), models.arrays(resumed))
     assert inner(model).recorded() == inner(resumed).recorded()
 
 
@@ -165,9 +165,9 @@ def test_a_trunk_is_cooled_down_from_its_file_at_several_lengths(tmp_path):
 def test_a_backup_of_another_policy_is_refused(tmp_path):
     model = build(COSINE)
     backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
-    model.fit(*common.data(), batch_size=8, verbose=0, callbacks=[backup])
+    model.fit(*models.data(), batch_size=8, verbose=0, callbacks=[backup])
     with pytest.raises(ValueError, match=r"must be the saved 0\.1, got 0\.2"):
-        build(OTHER).fit(*common.data(), verbose=0, callbacks=[backup])
+        build(OTHER).fit(*models.data(), verbose=0, callbacks=[backup])
 
 
 @pytest.mark.parametrize("name", ["momentum", "scaled"])
@@ -187,7 +187,7 @@ def test_an_optimizer_that_is_not_built_is_refused(name, tmp_path):
         fresh.load_weights(file)
     fresh.optimizer.build(fresh.trainable_variables)
     fresh.load_weights(file)
-    assert common.same(common.arrays(model), common.arrays(fresh))
+    assert models.same(models.arrays(model), models.arrays(fresh))
 
 
 def test_the_models_weights_alone(tmp_path):
@@ -195,13 +195,13 @@ def test_the_models_weights_alone(tmp_path):
     fresh = build(OTHER)
     with pytest.warns(UserWarning, match=r"(?s)must be the saved 0\.1.*could not be loaded"):
         fresh.load_weights(file, skip_mismatch=True)
-    assert common.same(model.get_weights(), fresh.get_weights())
+    assert models.same(model.get_weights(), fresh.get_weights())
     assert int(fresh.optimizer.iterations) == 0
     bare = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
     bare.save_weights(tmp_path / "bare.weights.h5")
     with pytest.warns(UserWarning, match="Skipping variable loading for opt"):
         fresh.load_weights(tmp_path / "bare.weights.h5")
-    assert common.same(bare.get_weights(), fresh.get_weights())
+    assert models.same(bare.get_weights(), fresh.get_weights())
 
 
 def test_a_model_that_was_saved_before_it_trained(tmp_path):
@@ -215,8 +215,8 @@ def test_a_model_that_was_saved_before_it_trained(tmp_path):
 
 
 def test_a_plain_optimizers_file_was_a_constant_policy(tmp_path):
-    plain = common.regression(keras.optimizers.SGD(0.05, momentum=0.9))
-    plain.fit(*common.data(), batch_size=8, verbose=0)
+    plain = models.regression(keras.optimizers.SGD(0.05, momentum=0.9))
+    plain.fit(*models.data(), batch_size=8, verbose=0)
     file = tmp_path / "plain.weights.h5"
     plain.save_weights(file)
     message = r"(?s)policy\.lr.*lr at step 12 would jump from 0\.05 to 0\.0\d+.*on_change="
@@ -231,16 +231,16 @@ def test_a_plain_optimizers_file_was_a_constant_policy(tmp_path):
 
 def test_an_optimizer_unlike_the_saved_one_is_refused(tmp_path):
     _, file = saved(tmp_path)
-    adam = common.regression(lehr.keras.attach(keras.optimizers.Adam(), COSINE))
+    adam = models.regression(lehr.keras.attach(keras.optimizers.Adam(), COSINE))
     message = r"(?s)like the saved one, of 4 variables, got 6.*skip_mismatch=True"
     with pytest.raises(ValueError, match=message):
         adam.load_weights(file)
     _, file = saved(tmp_path, name="accumulating")
     other = keras.optimizers.Adam(gradient_accumulation_steps=3)
-    other = common.regression(lehr.keras.attach(other, COSINE))
+    other = models.regression(lehr.keras.attach(other, COSINE))
     with pytest.raises(ValueError, match="gradient_accumulation_steps must be what they were"):
         other.load_weights(file)
-    scheduled = common.regression(keras.optimizers.SGD(lehr.keras.schedule(COSINE), momentum=0.9))
+    scheduled = models.regression(keras.optimizers.SGD(lehr.keras.schedule(COSINE), momentum=0.9))
     scheduled.save_weights(tmp_path / "scheduled.weights.h5")
     with pytest.raises(ValueError, match="like the saved one, of 3 variables, got 4"):
         build(COSINE).load_weights(tmp_path / "scheduled.weights.h5")

@@ -4,11 +4,11 @@ import os
 
 os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
-import common
 import keras
-from finder_toys import X, Y, everything, fit, network
+import keras_models as models
 from keras.optimizers import Adam
 from keras.optimizers.schedules import ExponentialDecay
+from keras_models import X, Y, everything, fit, network
 
 import lehr.keras
 
@@ -32,7 +32,7 @@ def main() -> None:
         keras.utils.set_random_seed(3)
         fit(model)
         after.append(everything(model))
-    assert common.same(*after)
+    assert models.same(*after)
 
 
 if __name__ == "__main__":

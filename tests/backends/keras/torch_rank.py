@@ -2,11 +2,11 @@
 
 import sys
 
-import common
 import keras
+import keras_models as models
 import numpy as np
 import torch
-from finder_toys import LOSS, PAIRS, everything
+from keras_models import LOSS, PAIRS, everything
 from torch import distributed
 
 import lehr.keras
@@ -52,7 +52,7 @@ def main(rank: int, meet: str) -> None:
             print(lehr.keras.range_test(model, mine, high=0.1, **options).to_json())
         model.fit(mine[0][0], mine[0][1], batch_size=8, verbose=0)
         after.append(everything(model))
-    assert common.same(*after)
+    assert models.same(*after)
     distributed.destroy_process_group()
 
 

@@ -1,4 +1,4 @@
-"""What the tests of lehr.jax share."""
+"""Tiny models in JAX, their data, and how what they used is compared."""
 
 from functools import partial
 
@@ -14,6 +14,12 @@ def close(used, wanted):
     """Float32 in a graph: within 4e-7 of the largest value."""
     wanted = np.asarray(wanted)
     assert np.abs(np.asarray(used, np.float64) - wanted).max() <= 4e-7 * wanted.max()
+
+
+def matrices(seed=0, dtype=jnp.float32):
+    """Return the weights of a net of two layers."""
+    a, b = jax.random.split(jax.random.key(seed))
+    return {"a": jax.random.normal(a, (4, 8), dtype), "b": jax.random.normal(b, (8, 1), dtype)}
 
 
 def regression(seed):

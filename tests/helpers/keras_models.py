@@ -1,10 +1,11 @@
-"""Tiny models and data for the cases."""
+"""Tiny Keras models, their data, and how what they did is compared."""
 
 import keras
 import numpy as np
 from keras import ops
 
 import lehr
+import lehr.keras
 
 BACKEND = keras.backend.backend()
 JITS = ["auto", False] if BACKEND == "tensorflow" else ["auto"]  # the others: see case_driver
@@ -106,22 +107,26 @@ def regression(optimizer, **compiled):
     return model
 
 
-def network(optimizer, seed=1):
-    """A small classifier with every kind of state: batch norm, dropout, noise."""
+def network(optimizer, seed=1, dtype="float32", **compiled):
+    """A small classifier with every kind of state: batch norm, noise, dropout with its own seed."""
     keras.utils.set_random_seed(seed)
-    model = keras.Sequential(
-        [
-            keras.layers.Input((5,)),
-            keras.layers.Dense(8, activation="relu"),
-            keras.layers.BatchNormalization(),
-            keras.layers.GaussianNoise(0.1),
-            keras.layers.Dropout(0.3),
-            keras.layers.Dense(3),
-        ]
-    )
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss=loss, metrics=["accuracy"])
+    layers = [
+        keras.layers.Dense(8, activation="relu", dtype=dtype),
+        keras.layers.BatchNormalization(dtype=dtype),
+        keras.layers.GaussianNoise(0.1, dtype=dtype),
+        keras.layers.Dropout(0.3, dtype=dtype),
+        keras.layers.Dropout(0.3, seed=7, dtype=dtype),
+        keras.layers.Dense(3, dtype=dtype),
+    ]
+    model = keras.Sequential([keras.layers.Input((5,)), *layers])
+    model.compile(optimizer, loss=LOSS, metrics=["accuracy"], **compiled)
     return model
+
+
+def fit(model, **settings):
+    """Train on the rows of `X`; a controller is fed."""
+    callbacks = [lehr.keras.Control()] if hasattr(model.optimizer, "observe") else []
+    return model.fit(X, Y, batch_size=8, verbose=0, callbacks=callbacks, **settings).history
 
 
 def same(left, right):
@@ -132,4 +137,11 @@ def arrays(model):
     return [ops.convert_to_numpy(v) for v in [*model.variables, *model.optimizer.variables]]
 
 
+def everything(model):
+    return arrays(model) + [ops.convert_to_numpy(v) for v in model.metrics_variables]
+
+
 ONE_CYCLE = lehr.one_cycle(0.1, steps=64)
+LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+X, Y = data()
+PAIRS = [(X[i : i + 8], Y[i : i + 8]) for i in range(0, 96, 8)]

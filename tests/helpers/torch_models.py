@@ -1,10 +1,13 @@
-"""What the tests of lehr.torch share: one-number weights, and a loop that tells what it used."""
+"""Tiny PyTorch models, their data, tasks for studies, and a loop that tells what it used."""
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 from torch.optim import SGD
 from torch.utils.data import DataLoader, TensorDataset
+
+import lehr
+import lehr.torch
 
 torch.set_num_threads(1)  # tiny models: more threads only stand in each other's way
 
@@ -48,14 +51,15 @@ X = torch.randn(200, 8, generator=torch.Generator().manual_seed(1))
 Y = torch.randint(0, 3, (200,), generator=torch.Generator().manual_seed(2))
 
 
-def net() -> torch.nn.Module:
-    torch.manual_seed(0)
+def net(inputs: int = 8, classes: int = 3, seed: int = 0) -> torch.nn.Module:
+    """Return a classifier with batch norm and dropout."""
+    torch.manual_seed(seed)
     return torch.nn.Sequential(
-        torch.nn.Linear(8, 16),
+        torch.nn.Linear(inputs, 16),
         torch.nn.BatchNorm1d(16),
         torch.nn.Dropout(0.3),
         torch.nn.ReLU(),
-        torch.nn.Linear(16, 3),
+        torch.nn.Linear(16, classes),
     )
 
 
@@ -88,3 +92,30 @@ OPTIMIZERS = {
 def linear():
     model = torch.nn.Linear(8, 3)
     return model, torch.optim.SGD(model.parameters(), lr=0.1)
+
+
+def regression(seed: int) -> lehr.torch.Learner:
+    torch.manual_seed(seed)
+    model = torch.nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    draw = np.random.default_rng(seed)
+    x = draw.normal(size=(96, 4)).astype("float32")
+    data = x, x.sum(1, keepdims=True)
+    parts = [tuple(a[rows] for a in data) for rows in (slice(64), slice(64, 80), slice(80, 96))]
+    train, validation, test = parts
+    mse = torch.nn.functional.mse_loss
+    return lehr.torch.Learner(
+        model, optimizer, mse, train, validation=validation, test=test, batch_size=8, seed=seed
+    )
+
+
+def overwritten(seed: int) -> lehr.torch.Learner:
+    """Somebody's callback caps the rate."""
+    learner = regression(seed)
+
+    def callback(optimizer, args, kwargs):
+        for group in optimizer.param_groups:
+            group["lr"] = min(group["lr"], 0.0055)
+
+    learner.optimizer.register_step_pre_hook(callback)
+    return learner
