@@ -104,9 +104,7 @@ _JPEG = (
 )
 
 
-def _cifar(
-    name: str, title: str, rate: Rate, epochs: int = 100, patience: int | None = 20, **more: Any
-) -> Recipe:
+def _cifar(name: str, title: str, rate: Rate, **more: Any) -> Recipe:
     network = {"hidden": (100,) * 20, "data": "cifar10", **more.pop("options", {})}
     notes = (*more.pop("notes", ()), LOGITS, *_JPEG)
     return Training(
@@ -116,8 +114,6 @@ def _cifar(
         task=DENSE,
         options=network,
         policy=rate,  # type: ignore[arg-type]
-        epochs=epochs,
-        patience=patience,
         notes=notes,
         data=("cifar10",),
         **more,
@@ -190,7 +186,6 @@ _CIFAR = [
             0.05, start=0.005, final=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
         ),
         epochs=15,
-        patience=None,
         options={**_LAST, "batch_size": 128},
         published=published("f", "228", loss=0.8936, val_loss=1.5912, val_accuracy=0.5198),
         notes=(
