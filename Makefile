@@ -6,13 +6,27 @@ BIN := $(VENV)/bin
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: compare test lint benchmark clean
+.PHONY: compare test test-lowest test-lowest-torch lint benchmark clean
 
 compare: $(VENV)/installed-main
 	$(BIN)/lehr compare
 
 test: $(VENV)/installed-test lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# the oldest Keras, JAX and optax that pyproject.toml allows
+LOWEST := .venv-lowest
+test-lowest: $(LOWEST)/installed
+	KERAS_BACKEND=jax $(LOWEST)/bin/python -m pytest -n 2 --dist loadgroup $(LOWEST_TESTS)
+
+# drivers, range tests, learners, and the schedules in arrays of JAX; those of torch skip themselves
+LOWEST_TESTS := tests/jax tests/backends tests/schedule/test_frameworks.py \
+	tests/schedule/test_long.py
+
+# the oldest PyTorch: not part of CI, as its only wheel here is the CUDA build of 767 MB
+LOWEST_TORCH := .venv-lowest-torch
+test-lowest-torch: $(LOWEST_TORCH)/installed
+	$(LOWEST_TORCH)/bin/python -m pytest -n 2 --dist loadgroup tests/torch
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff format --check .
@@ -39,5 +53,19 @@ $(VENV)/installed-test: $(BIN)/python pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --editable ".[all]" --group dev --group test
 	touch $@ $(VENV)/installed-main
 
+$(LOWEST)/installed $(LOWEST_TORCH)/installed: export PIP_CONSTRAINT := $(CURDIR)/constraints-lowest.txt
+
+$(LOWEST)/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --editable ".[keras,jax]" $(TEST_TOOLS)
+	touch $@
+
+$(LOWEST_TORCH)/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST_TORCH)
+	$(LOWEST_TORCH)/bin/python -m pip install --quiet --editable ".[torch]" $(TEST_TOOLS)
+	touch $@
+
+TEST_TOOLS := hypothesis pytest pytest-xdist
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(LOWEST) $(LOWEST_TORCH)

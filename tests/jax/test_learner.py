@@ -225,6 +225,7 @@ def test_each_update_has_its_own_key_by_seed():
 
 def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
     """Trials in processes of their own do what the learner does alone, ledger checked."""
+    pytest.importorskip("filelock", reason="lehr[study] is not installed")
     monkeypatch.chdir(Path(__file__).parents[1] / "helpers")
     plateau = lehr.Policy(lr=0.01, control=lehr.Plateau(patience=1, threshold=0.9))
     arms = {"cycle": lehr.one_cycle(0.05), "plateau": plateau}

@@ -14,7 +14,7 @@ import keras
 
 from lehr.schedule.errors import fail
 
-SUPPORTED = ("3.10.0", "3.15.1")  # Keras: the oldest version and the newest, both tested
+SUPPORTED = ("3.12.0", "3.15.1")  # Keras: the oldest version and the newest, both tested
 
 _EXCLUSIONS = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern")
 

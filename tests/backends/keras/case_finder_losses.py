@@ -45,6 +45,7 @@ def wanted_losses(steps, evaluate=None, **compiled):
     losses = []
     for step, rate in enumerate(np.geomspace(1e-4, 0.1, steps)):
         model.optimizer.learning_rate = rate
+        model.reset_metrics()  # Keras 3.12 leaves it to the caller
         logs = model.train_on_batch(*PAIRS[step % len(PAIRS)], return_dict=True)
         losses.append(float(logs["loss"]) if evaluate is None else evaluate(model))
     return losses

@@ -103,13 +103,13 @@ REFUSED = {
     "unknown": (Adam, {}, "beta_3", "hyperparameters of adam.*: beta_1, beta_2, epsilon, got"),
     "no float": (Adam, {}, "amsgrad", "others must be hyperparameters of adam"),
     "not there": (SGD, {}, "clipnorm", "one that is None needs a number"),
-    "not averaged": (SGD, {}, "ema_momentum", "others must be hyperparameters of sgd"),
-    "not averaged, whole": (SGD, {"ema_momentum": 1}, "ema_momentum", "hyperparameters of sgd"),
+    "not averaged": (SGD, {}, "ema_momentum", "others must be hyperparameters of (sgd|SGD)"),
+    "not averaged, whole": (SGD, {"ema_momentum": 1}, "ema_momentum", "hyperparameters of (sgd|SGD)"),
     "a count": (
         SGD,
         {"use_ema": True, "ema_overwrite_frequency": 2},
         "ema_overwrite_frequency",
-        "hyperparameters of sgd.*: ema_momentum, momentum, got",
+        "hyperparameters of (sgd|SGD).*: ema_momentum, momentum, got",
     ),
     "at zero": (keras.optimizers.Ftrl, {}, "beta", "beta must be above 0 in the optimizer"),
     "at build": (

@@ -42,21 +42,23 @@ ATTACH = {
         0.1,
         "must be an inner one.*attach first, then wrap",
     ),
-    "several": (multi, 0.1, "must be an inner one.*attach first, then wrap"),
     "no momentum": (SGD, MOMENTUM, r"momentum must be above 0.*momentum=0\.9"),
     "never momentum": (keras.optimizers.Adagrad, MOMENTUM, "momentum or beta_1.*momentum=None"),
     "two momenta": (keras.optimizers.Muon, MOMENTUM, "momentum must be left alone with Muon"),
     "two decays": (keras.optimizers.Muon, DECAY, "weight_decay must be left alone with Muon"),
-    "averaged": (
-        keras.optimizers.ScheduleFreeAdamW,
-        MOMENTUM,
-        "momentum must be left alone with ScheduleFreeAdamW.*momentum=None",
-    ),
     "no decay": (Adam, DECAY, "one with weight decay to move.*weight_decay="),
     "groups": (SGD, GROUPS, r"lr must be one schedule for Keras, got \['head', 'body'\]"),
     "unresolved": (SGD, lehr.cosine(0.1), "in whole steps.*pass steps="),
     "no policy": (SGD, "fast", "policy must be a policy, a schedule or a number, got 'fast'"),
 }
+if hasattr(keras.optimizers, "ScheduleFreeAdamW"):  # since Keras 3.14
+    ATTACH["averaged"] = (
+        keras.optimizers.ScheduleFreeAdamW,
+        MOMENTUM,
+        "momentum must be left alone with ScheduleFreeAdamW.*momentum=None",
+    )
+if hasattr(keras.optimizers, "MultiOptimizer"):  # since Keras 3.15
+    ATTACH["several"] = (multi, 0.1, "must be an inner one.*attach first, then wrap")
 
 
 @pytest.mark.parametrize("case", ATTACH)
