@@ -456,6 +456,17 @@ def test_pytorch_agrees(theirs: str, code: str) -> None:
         assert_same(theirs, code, torch_rates(n, make, name="momentum"), FLOAT64, "momentum")
 
 
+@rows("transformers")
+def test_transformers_agrees(theirs: str, code: str) -> None:
+    # importorskip ignores what the import warns of
+    module = pytest.importorskip("transformers.optimization", reason="needs transformers")
+
+    def make(_, optimizer):
+        return eval(theirs, vars(module) | {"optimizer": optimizer})
+
+    assert_same(theirs, code, torch_rates(UNTIL.get(theirs, N), make), FLOAT64)
+
+
 @rows("optax")
 def test_optax_agrees(theirs: str, code: str) -> None:
     optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
@@ -544,40 +555,8 @@ ADDONS = {
 }
 
 
-def hugging_face(after, w=5, n=100):
-    return lambda t: 0.1 * (t / w if t < w else after((t - w) / (n - w), t))
-
-
 def cosine(p):
     return 0.5 * (1 + math.cos(math.pi * p))
-
-
-def hf_wsd(optimizer, w, d, num_training_steps, decay_type="cosine"):
-    stable = num_training_steps - d
-    fall = cosine if decay_type == "cosine" else lambda p: 1 - math.sqrt(p)
-    return hugging_face(lambda p, t: 1.0 if t < stable else fall(min(1.0, (t - stable) / d)))
-
-
-TRANSFORMERS = {
-    "optimizer": None,
-    "get_constant_schedule": lambda o: lambda t: 0.1,
-    "get_constant_schedule_with_warmup": lambda o, w: hugging_face(lambda p, t: 1.0),
-    "get_linear_schedule_with_warmup": lambda o, w, n: hugging_face(lambda p, t: max(0, 1 - p)),
-    "get_cosine_schedule_with_warmup": lambda o, w, n: hugging_face(lambda p, t: cosine(p)),
-    "get_cosine_with_min_lr_schedule_with_warmup": lambda o, w, n, min_lr: hugging_face(
-        lambda p, t: min_lr / 0.1 + (1 - min_lr / 0.1) * cosine(p)
-    ),
-    "get_cosine_with_hard_restarts_schedule_with_warmup": lambda o, w, n, num_cycles: hugging_face(
-        lambda p, t: cosine((t - w) * num_cycles % (n - w) / (n - w)) if p < 1 else 0.0
-    ),
-    "get_polynomial_decay_schedule_with_warmup": lambda o, w, n, lr_end, power: hugging_face(
-        lambda p, t: (lr_end + (0.1 - lr_end) * (1 - min(1, p)) ** power) / 0.1
-    ),
-    "get_inverse_sqrt_schedule": lambda o, w, timescale=5: hugging_face(
-        lambda p, t: math.sqrt(timescale / (t + timescale - w))
-    ),
-    "get_wsd_schedule": hf_wsd,
-}
 
 
 class Share:
@@ -753,7 +732,6 @@ COMPOSER = {
 }
 FORMULAS = {
     "TensorFlow Addons": ADDONS,
-    "transformers": TRANSFORMERS,
     "fastai": FASTAI,
     "timm": TIMM,
     "pytorch-warmup": WARMUPS,

@@ -16,8 +16,6 @@ BLOCKS = dict(
 
 def test_the_readme_has_a_snippet_for_each_framework_and_each_verb() -> None:
     assert list(BLOCKS) == ["PyTorch", "Keras 3", "JAX and Optax", "Describe", "Find", "Compare"]
-    for framework in ("PyTorch", "Keras 3", "JAX and Optax"):
-        assert len(BLOCKS[framework].strip().splitlines()) <= 12
 
 
 @pytest.mark.parametrize("title", BLOCKS)
@@ -41,7 +39,6 @@ def test_the_commands_it_names_exist() -> None:
 
 def test_contributings_worked_example_works_and_adds_a_curve() -> None:
     text = (README.parent / "CONTRIBUTING.md").read_text()
-    assert len(text.splitlines()) < 60
     (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
     code = f"""
 import jax, numpy as np, lehr

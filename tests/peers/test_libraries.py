@@ -1,11 +1,10 @@
-"""Whole runs of optax and Keras, and of TensorFlow Addons' formulas, at random.
+"""Whole runs of optax and Keras with random arguments, beside ours.
 
 torch's are in tests/schedule/test_presets.py, transformers', ignite's and fvcore's in
 tests/peers/test_published.py.
 """
 
 import json
-import math
 import os
 import random
 import subprocess
@@ -13,7 +12,7 @@ import sys
 
 import numpy as np
 import pytest
-from oracles import FLOAT32, FLOAT64, near
+from oracles import FLOAT32, near
 
 import lehr
 
@@ -167,21 +166,3 @@ def test_keras():
     assert wrong > 0  # Keras's fault: it finds the cycle with a logarithm in float32
     for first, growth, at in restarts:
         assert (lehr.cosine_restarts(1.0, first, growth)(np.array(at)) == 1.0).all()
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_tensorflow_addons_cyclical(seed):
-    r, high, low, half, _ = draws(seed)
-    gamma = r.uniform(0.9, 1)
-    for s, scale in (
-        (lehr.triangular(low, high, half), lambda cycle, t: 1.0),
-        (lehr.triangular2(low, high, half), lambda cycle, t: 1 / 2 ** (cycle - 1)),
-        (lehr.exp_range(low, high, half, gamma), lambda cycle, t: gamma**t),
-        (lehr.cyclical(low, high, half, scale=lambda i: 1 / (1 + i)), lambda cycle, t: 1 / cycle),
-    ):
-        wanted = []
-        for t in range(N):
-            cycle = math.floor(1 + t / (2 * half))
-            x = abs(t / half - 2 * cycle + 1)
-            wanted.append(low + (high - low) * max(0, 1 - x) * scale(cycle, t))
-        near([s(t) for t in range(N)], wanted, FLOAT64)
