@@ -59,8 +59,9 @@ def test_the_model_is_bit_for_bit_what_it_was():
     assert everything(model) == before
     assert not [layer for layer in model._flatten_layers() if "call" in vars(layer)]
     kinds = [layer.kind for layer in found.layers]
-    assert kinds == ["Dense", "BatchNormalization", "GaussianNoise", "Dropout", "Dense"]
-    assert [layer.gradient is None for layer in found.layers] == [False, False, True, True, False]
+    dropped = ["GaussianNoise", "Dropout", "Dropout"]  # without weights, hence without gradients
+    assert kinds == ["Dense", "BatchNormalization", *dropped, "Dense"]
+    assert [layer.kind for layer in found.layers if layer.gradient is None] == dropped
     # as in training, batch norm brings the batch to spread 1
     np.testing.assert_allclose(found.layers[1].spread, 1.0, atol=0.02)
 
