@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from error_cases import cases
 
 import lehr
 from lehr import Plateau, Policy
@@ -204,18 +205,6 @@ def test_time_constants_need_not_be_whole(name):
 
 
 V, T = ValueError, TypeError
-
-
-def cases(text: str) -> dict[str, str]:
-    """Return the message by the code that raises it: a line each, long messages continued."""
-    found: dict[str, str] = {}
-    for line in text.strip().splitlines():
-        if line[0] != " ":
-            found[code := line] = ""
-        else:
-            found[code] = f"{found[code]} {line.strip()}".strip()
-    return found
-
 
 VALUE_ERRORS = cases("""
 lehr.cosine(0.1, 5, floor=0.2)

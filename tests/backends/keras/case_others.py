@@ -104,7 +104,12 @@ REFUSED = {
     "no float": (Adam, {}, "amsgrad", "others must be hyperparameters of adam"),
     "not there": (SGD, {}, "clipnorm", "one that is None needs a number"),
     "not averaged": (SGD, {}, "ema_momentum", "others must be hyperparameters of (sgd|SGD)"),
-    "not averaged, whole": (SGD, {"ema_momentum": 1}, "ema_momentum", "hyperparameters of (sgd|SGD)"),
+    "not averaged, whole": (
+        SGD,
+        {"ema_momentum": 1},
+        "ema_momentum",
+        "hyperparameters of (sgd|SGD)",
+    ),
     "a count": (
         SGD,
         {"use_ema": True, "ema_overwrite_frequency": 2},
