@@ -3,9 +3,6 @@
 import importlib.util
 import json
 import math
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import pairwise
 
@@ -13,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from programs import run_python
 from strategies import controllers
 
 from lehr import Greedy, Plateau
@@ -467,15 +465,8 @@ def test_keras_decides_alike():
         cases.append((options | {"cooldown": their_cooldown}, metrics))
     improving = [math.nan, 1.0, 0.9, 0.8, 0.7]
     cases.append(({"factor": 0.5, "patience": 2, "mode": "min"}, improving))
-    done = subprocess.run(
-        [sys.executable, "-c", KERAS],
-        input=json.dumps(cases),
-        capture_output=True,
-        text=True,
-        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    variables = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    done = run_python("-c", KERAS, stdin=json.dumps(cases), **variables)
     assert len({tuple(f) for f in ours}) > 20  # the streams do lead to different decisions
     *theirs, after_nan = json.loads(done.stdout.splitlines()[-1])
     assert ours == theirs

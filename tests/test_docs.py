@@ -4,16 +4,14 @@ import bisect
 import doctest
 import json
 import math
-import os
 import random
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from oracles import FLOAT32, FLOAT64, near, torch_rates
+from programs import run_python
 
 import lehr
 from lehr.schedule import presets
@@ -116,17 +114,8 @@ def keras_schedules() -> dict[str, int]:
 @pytest.fixture(scope="module")
 def keras() -> dict[str, list]:
     pytest.importorskip("keras")
-    done = subprocess.run(
-        [sys.executable, "-c", KERAS],
-        input=json.dumps(
-            keras_schedules() | {"metrics": metrics(), "callbacks": sorted(CALLBACKS)}
-        ),
-        env=os.environ | {"KERAS_BACKEND": "jax"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    cases = keras_schedules() | {"metrics": metrics(), "callbacks": sorted(CALLBACKS)}
+    done = run_python("-c", KERAS, stdin=json.dumps(cases), KERAS_BACKEND="jax")
     return json.loads(done.stdout)
 
 
@@ -765,9 +754,7 @@ def test_pytorch_warmup_cuts_its_lengths_and_ours_does_not() -> None:
 
 
 def make_gallery(*arguments: str, script: Path = DOCS / "make_gallery.py"):
-    return subprocess.run(
-        [sys.executable, str(script), *arguments], capture_output=True, text=True, check=False
-    )
+    return run_python(script, *arguments, code=None)
 
 
 def test_the_gallery_shows_every_preset() -> None:

@@ -3,12 +3,12 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from programs import run_python
 
 import lehr
 
@@ -18,12 +18,12 @@ TOLERANCE = 4e-7  # of the peak
 
 def run(name):
     """Return what an example prints."""
-    return start([sys.executable, EXAMPLES / f"{name}.py"])
+    return start([EXAMPLES / f"{name}.py"])
 
 
 def run_two(name, folder):
     """Return what each of an example's two processes prints."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    torchrun = ["-m", "torch.distributed.run", "--standalone"]
     options = ["--nproc-per-node=2", "--redirects=1", f"--log-dir={folder}"]
     start([*torchrun, *options, EXAMPLES / f"{name}.py"])
     return [next(folder.rglob(f"{rank}/stdout.log")).read_text() for rank in range(2)]
@@ -31,17 +31,8 @@ def run_two(name, folder):
 
 def start(command):
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(
-            command,
-            cwd=folder,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=300,
-        )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+        variables = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        return run_python(*command, cwd=folder, **variables).stdout
 
 
 def numbers(pattern, text):
@@ -176,18 +167,10 @@ def test_validation_range_test_finds_bounds(monkeypatch):
 
 @pytest.mark.parametrize("task", ["keras_task", "torch_task", "jax_task"])
 def test_own_tasks_are_found_and_compared(task, tmp_path):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(EXAMPLES / "tasks"), *sys.path])}
+    path = os.pathsep.join([str(EXAMPLES / "tasks"), *sys.path])
 
     def command(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "lehr.cli", *arguments, "--json"],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        done = run_python("-m", "lehr.cli", *arguments, "--json", cwd=tmp_path, PYTHONPATH=path)
         return json.loads(done.stdout)
 
     found = command("find", f"{task}:digits")["suggestions"]

@@ -6,13 +6,13 @@ are listed by name in EXCEPTIONS.
 
 import ast
 import graphlib
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from programs import run_python
 
 import lehr
 
@@ -260,8 +260,7 @@ def test_importing_lehr_loads_nothing_but_the_standard_library():
         roots = {name.partition(".")[0] for name in set(sys.modules) - before}
         print(*sorted(roots - sys.stdlib_module_names - {"lehr"}))
     """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.strip()) == (0, ""), done.stderr
+    assert run_python("-c", code).stdout.strip() == ""
 
 
 @pytest.mark.parametrize(

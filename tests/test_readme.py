@@ -1,12 +1,10 @@
 """Every Python block of the README runs as it stands, in a folder and a process of its own."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import run_python
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCKS = dict(
@@ -20,15 +18,8 @@ def test_the_readme_has_a_snippet_for_each_framework_and_each_verb() -> None:
 
 @pytest.mark.parametrize("title", BLOCKS)
 def test_block_runs(title: str, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKS[title]],
-        cwd=tmp_path,
-        env=os.environ | {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    variables = {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    run_python("-c", BLOCKS[title], cwd=tmp_path, **variables)
 
 
 def test_the_commands_it_names_exist() -> None:
@@ -50,4 +41,4 @@ assert lehr.loads(s.dumps()) == s
 assert np.all(s(np.arange(600)) == [s(t) for t in range(600)])
 assert abs(float(jax.jit(s)(100)) - s(100)) < 4e-8
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    run_python("-c", code)

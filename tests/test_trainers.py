@@ -3,15 +3,13 @@
 import csv
 import json
 import logging
-import os
 import re
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from programs import run_python
 
 import lehr
 
@@ -196,16 +194,8 @@ def two(tmp_path_factory):
     """What two processes of each trainer wrote."""
     folder = tmp_path_factory.mktemp("two")
     script = Path(__file__).parent / "helpers" / "two_processes.py"
-    done = subprocess.run(
-        [sys.executable, script, folder],
-        cwd=folder,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
+    variables = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    run_python(script, folder, cwd=folder, **variables)
     return folder
 
 

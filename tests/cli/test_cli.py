@@ -1,31 +1,22 @@
 """The command line: what it prints, what it writes, its exit codes."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from programs import run_python
 
 import lehr
 from lehr.parser import PRESETS, parse_policy
 from lehr.schedule import presets
 
-TESTS = Path(__file__).parents[1] / "helpers"
-
 
 def run(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, "-m", "lehr.cli", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": path, "COLUMNS": "120"} | environment,
-        check=False,
-    )
+    more = {"COLUMNS": "120"} | environment
+    return run_python("-m", "lehr.cli", *arguments, cwd=cwd, code=None, **more)
 
 
 def test_show_prints_the_values(tmp_path: Path) -> None:
@@ -136,11 +127,9 @@ def test_names_are_printed_as_they_are_and_any_metric_judges(tmp_path: Path) -> 
 
 def test_a_terminated_driver_takes_its_workers_along(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lehr.cli", "compare", "toys:sleeping", "--seeds", "2"]
-    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     driver = subprocess.Popen(
         [*command, "--arm", "a=0.1", "--arm", "b=0.2"],
         cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": path},
         stderr=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
     )
@@ -175,14 +164,8 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("missing", ["typer", "matplotlib"])
 def test_a_missing_extra_names_the_line_that_installs_it(missing: str, tmp_path: Path) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from lehr.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "show", "0.1", "--steps", "5", "--out", "x.svg"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 2
+    arguments = ["show", "0.1", "--steps", "5", "--out", "x.svg"]
+    done = run_python("-c", code, *arguments, cwd=tmp_path, code=2)
     extra = {"typer": "study", "matplotlib": "plot"}[missing]
     assert f"pip install 'lehr[{extra}]'" in done.stderr
 
@@ -190,22 +173,14 @@ def test_a_missing_extra_names_the_line_that_installs_it(missing: str, tmp_path:
 @pytest.mark.parametrize("missing", ["keras", "sklearn.datasets"])
 def test_what_a_built_in_task_lacks_is_named(missing: str, tmp_path: Path) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; from lehr.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "find", "digits-mlp"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=False,
-    )
-    assert done.returncode == 2
+    done = run_python("-c", code, "find", "digits-mlp", cwd=tmp_path, code=2)
     assert "pip install 'lehr[keras,study]'" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["keras", "torch", "jax"])
 def test_a_missing_framework_names_the_line_that_installs_it(name: str) -> None:
     code = f"import sys; sys.modules[{name!r}] = None; import lehr; lehr.{name}"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    done = run_python("-c", code, code=1)
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: ")
     assert f"pip install 'lehr[{name}]'" in last

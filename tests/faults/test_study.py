@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import slow_study
 import toys
+from programs import run_python
 
 import lehr
 from lehr.learner import Snapshot
@@ -268,9 +269,7 @@ def test_a_full_disk_is_told_and_what_was_there_stays(
         arms = {"a": 0.01, "b": 0.02, "c": 0.03}
         lehr.Study("toys:toy", arms, epochs=epochs, seeds=2, storage=sys.argv[1]).run()
     """
-    command = [sys.executable, "-c", code, str(tmp_path), str(bytes_at_most), str(epochs)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    done = run_python("-c", code, tmp_path, bytes_at_most, epochs, code=1)
     assert re.search(error, done.stderr), done.stderr
     assert small.results().to_json() == before
     assert not list(tmp_path.rglob("*.tmp"))

@@ -1,14 +1,12 @@
 """lehr.jax.drive: real training with optax; what each update really used."""
 
-import subprocess
-import sys
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 from jax_models import close, matrices
+from programs import run_python
 
 import lehr
 import lehr.jax
@@ -372,8 +370,7 @@ def test_refused(make, policy, constants, error, match):
 @pytest.mark.parametrize("missing", ["jax", "optax"])
 def test_a_missing_framework_is_named(missing):
     code = f"import sys; sys.modules[{missing!r}] = None; import lehr.jax"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.returncode != 0
+    run = run_python("-c", code, code=1)
     assert run.stderr.strip().splitlines()[-1] == (
         "ImportError: lehr.jax needs JAX and optax: pip install 'lehr[jax]'"
     )

@@ -1,11 +1,10 @@
 """The examples for JAX run as they stand, and print what the policy says."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from programs import run_python
 
 import lehr
 
@@ -15,9 +14,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 def test_flax_nnx():
     pytest.importorskip("flax")
     pytest.importorskip("sklearn")
-    command = [sys.executable, EXAMPLES / "flax_nnx.py"]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+    run = run_python(EXAMPLES / "flax_nnx.py")
     epochs = re.findall(r"rates (\S+) to (\S+), validation loss (\S+)", run.stdout)
     assert len(epochs) == 6
     schedule = lehr.warmup(0.3, "10%").then(lehr.cosine(0.3, floor=0.03)).resolve(steps=6 * 45)

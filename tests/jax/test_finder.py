@@ -1,8 +1,6 @@
 """The range test on a user's own JAX step: it leaves the user's state alone."""
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -11,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 from jax_models import BATCHES, make
+from programs import run_python
 
 import lehr
 import lehr.jax
@@ -76,8 +75,7 @@ def test_the_losses_are_those_of_each_batch_at_those_rates(spacing):
 def test_on_two_devices():
     """The state on both or divided between them, the batches divided: the same curve."""
     program = Path(__file__).parents[1] / "helpers" / "jax_devices.py"
-    run = subprocess.run([sys.executable, program], capture_output=True, text=True, check=False)
-    assert run.returncode == 0, run.stderr
+    run = run_python(program)
     alone = lehr.jax.range_test(*make(), BATCHES, steps=30, high=0.1)
     sweeps = [lehr.Sweep.from_json(line) for line in run.stdout.splitlines()]
     assert len(sweeps) == 2

@@ -5,14 +5,12 @@ tests/peers/test_published.py.
 """
 
 import json
-import os
 import random
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from oracles import FLOAT32, near
+from programs import run_python
 
 import lehr
 
@@ -148,15 +146,8 @@ def test_keras():
     pytest.importorskip("jax")
     runs = keras_runs()
     restarts = [(n, mul, starts(n, mul)) for n in range(10, 22) for mul in (2, 3)]
-    done = subprocess.run(
-        [sys.executable, "-c", KERAS],
-        input=json.dumps({"runs": list(runs), "restarts": restarts}),
-        env=os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    cases = json.dumps({"runs": list(runs), "restarts": restarts})
+    done = run_python("-c", KERAS, stdin=cases, KERAS_BACKEND="jax", JAX_PLATFORMS="cpu")
     rates, wrong = json.loads(done.stdout)
     for code, s in runs.items():
         try:

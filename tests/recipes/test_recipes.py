@@ -5,13 +5,12 @@ import importlib.util
 import json
 import math
 import os
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import run_python
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 keras = pytest.importorskip("keras")
@@ -384,15 +383,7 @@ def test_data_that_is_not_there_is_looked_for_once(tmp_path, monkeypatch):
 
 
 def command(*arguments, cwd):
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH")]))
-    return subprocess.run(
-        [sys.executable, "-m", "lehr.cli", "recipe", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": path, "COLUMNS": "150"},
-        check=False,
-    )
+    return run_python("-m", "lehr.cli", "recipe", *arguments, cwd=cwd, code=None, COLUMNS="150")
 
 
 def test_the_commands(tmp_path: Path):

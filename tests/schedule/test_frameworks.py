@@ -2,15 +2,12 @@
 
 import importlib.util
 import json
-import os
-import subprocess
-import sys
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 from preset_cases import CASES, length, plain, public_presets, steps
+from programs import run_python
 
 import lehr
 from lehr.schedule import Exponential, InverseTime, Piecewise, Ramp
@@ -159,17 +156,7 @@ def test_keras(backend):
     pytest.importorskip("keras", reason="keras is not installed")
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    folders = [Path(__file__).parents[1] / "helpers", Path(lehr.__file__).parents[1]]
-    paths = [str(folder) for folder in folders] + os.environ.get("PYTHONPATH", "").split(os.pathsep)
-    environment = os.environ | {
-        "KERAS_BACKEND": backend,
-        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-    }
-    command = [sys.executable, "-c", KERAS]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if run.returncode:
-        pytest.fail(f"on {backend}:\n{run.stdout}\n{run.stderr[-2000:]}", pytrace=False)
+    run = run_python("-c", KERAS, KERAS_BACKEND=backend, TF_CPP_MIN_LOG_LEVEL="3")
     used, values = json.loads(run.stdout.splitlines()[-1])
     assert used == backend
     assert set(values) == set(CASES)

@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from programs import run_python
 
 import lehr
 from lehr.study import Arm, Results, Study, load_study
@@ -33,14 +32,7 @@ def results(study: Study) -> Results:
 
 
 def lehr_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "lehr.cli", *arguments],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "COLUMNS": "150"},
-        check=False,
-    )
+    return run_python("-m", "lehr.cli", *arguments, cwd=cwd, code=None, COLUMNS="150")
 
 
 def test_frames_hold_every_trial_update_and_comparison(results: Results) -> None:

@@ -1,11 +1,9 @@
 """lehr.torch.Learner: real training; snapshots, resuming to the bit."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
+from programs import run_python
 from torch.optim import SGD, AdamW, NAdam
 from torch_models import net
 
@@ -321,8 +319,7 @@ def test_a_learner_refuses_what_its_optimizer_lacks():
 
 def test_a_missing_framework_is_named():
     code = "import sys; sys.modules['torch'] = None; import lehr.torch"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert run.returncode != 0
+    run = run_python("-c", code, code=1)
     assert run.stderr.strip().splitlines()[-1] == (
         "ImportError: lehr.torch needs PyTorch and NumPy: pip install 'lehr[torch]'"
     )
