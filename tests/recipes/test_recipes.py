@@ -22,7 +22,7 @@ from lehr.recipes.catalogue import RECIPES, find_recipe  # noqa: E402
 from lehr.recipes.page import rows, write_page  # noqa: E402
 from lehr.recipes.recipe import Measurement, Training, load  # noqa: E402
 from lehr.recipes.trial import trial_of  # noqa: E402
-from lehr.study.jobs import measuring_job  # noqa: E402
+from lehr.study.jobs import make_job  # noqa: E402
 from lehr.study.storage import Record, Storage  # noqa: E402
 from lehr.study.trial import run_job  # noqa: E402
 from lehr.tasks import images  # noqa: E402
@@ -115,7 +115,7 @@ def test_each_that_trains_does(name, tmp_path):
 def test_each_that_measures_does(name, tmp_path):
     recipe = find_recipe(name)
     options = {**recipe.options, **SMALL.get(name.partition("/")[0], {})}
-    job = json.loads(json.dumps(measuring_job(recipe.function, options, 0)))
+    job = json.loads(json.dumps(make_job("measurement", recipe.function, options, 0)))
     trial = performed(recipe, job, tmp_path)
     numbers = trial["numbers"]
     assert all(math.isfinite(value) for value in numbers.values())

@@ -17,7 +17,7 @@ from lehr.study.cache_key import cache_key, environment_key
 from lehr.study.engines.engine import Engine, Event, TrialError
 from lehr.study.engines.local import LocalEngine
 from lehr.study.environment import check_installed
-from lehr.study.jobs import Job, measuring_job
+from lehr.study.jobs import Job, make_job
 from lehr.study.runner import MissingJobs, Runner, run_jobs
 from lehr.study.storage import Storage
 from lehr.tasks import images
@@ -102,9 +102,8 @@ def _work(recipe: Recipe, seeds: int, storage: Storage) -> _Work:
     else:
         assert isinstance(recipe, Measurement)
         reads = {"reads": {data: images.origin(data) for data in recipe.data}}
-        count = range(seeds if recipe.random else 1)
-        jobs = [measuring_job(recipe.function, recipe.options, seed) | reads for seed in count]
-        task = recipe.function
+        task, count = recipe.function, range(seeds if recipe.random else 1)
+        jobs = [make_job("measurement", task, recipe.options, seed) | reads for seed in count]
     source = source_digest(task)
     environment = environment_key(task, source, recipe.backend)
     named = {cache_key(job, environment): job for job in jobs}

@@ -13,7 +13,7 @@ from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, number, one_of, whole
 from lehr.study.arm import Arm, check_name
 from lehr.study.environment import BACKENDS
-from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, Job, trial_job, tuning_seeds
+from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, Job, make_job, tuning_seeds
 from lehr.study.stats.sequential import looks
 from lehr.tasks.find import check_options, find_task
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from lehr.study.results import Results
     from lehr.study.runner import Progress
 
-JUDGES = ("final", "best")
-
 
 @dataclass(frozen=True)
 class Study:
@@ -31,38 +29,37 @@ class Study:
 
     For one seed every arm starts from the same weights and sees the same batches. Each tuned
     arm's peak is chosen from a grid around the range test's suggestion, on tuning seeds and
-    validation data, at the largest budget; the verdict comes from other seeds and test data.
+    validation data, at the largest budget; the verdict uses other seeds and test data.
     Finished trials are stored: running a study again runs only the missing ones.
 
     Args:
         task: a built-in name, or ``module:function`` returning a Learner for a seed. Trials run
-            again when that module's file has changed; changes in its imports are not seen.
+            again when that module's file changes, but not when its imports change.
         arms: name to arm (or policy, schedule, number); the first is the reference.
-        epochs: passes over the training data in each trial; several make a curve of budgets.
-        steps: optimizer updates in each trial, instead of epochs; likewise.
-        seeds: number of judging seeds, at least 2; or 1 for a single arm.
-        tuning_seeds: number of other seeds, on which the peaks are chosen.
-        peaks: number of peaks that each tuned arm tries, odd: each twice the one before, the
-            range test's suggestion in the middle; if the best is at the edge, more are tried. With
-            1 the suggestion is used, without training.
+        epochs: budget: passes over the training data in each trial, or several such numbers.
+        steps: budget in optimizer updates, instead of epochs.
+        seeds: number of judging seeds, at least 2 (1 for a single arm).
+        tuning_seeds: number of other seeds, on which peaks are chosen.
+        peaks: odd number of peaks that each tuned arm tries: each twice the one before, the
+            range test's in the middle; more if the best is at the edge. 1: use the range test's
+            peak without training.
         metric: name of the judged metric in the task's evaluation.
         mode: "max" or "min": which direction of the metric is better.
         judge: "final" scores the end of the run, "best" the weights of the best validation metric.
-        patience: epochs without a better validation metric after which a trial stops, for
-            ``judge="best"``; all its epochs if left out.
-        target: validation metric for "updates to the target"; the reference's own final one if
-            left out.
-        stop_early: whether arms that can no longer win are stopped at interim looks, which share
-            the error of the whole study.
+        patience: epochs without a better validation metric after which a trial stops; requires
+            ``judge="best"``.
+        target: validation metric for "updates to the target"; default: the reference's final one.
+        stop_early: stop arms that can no longer win, at interim looks; the looks share the error
+            probability.
         options: passed to the task by name, plain values.
-        backend: of Keras in the trials, "jax", "tensorflow" or "torch"; by default that of the
-            environment (``KERAS_BACKEND``), or else JAX.
+        backend: of Keras in the trials, "jax", "tensorflow" or "torch"; default: the environment
+            variable ``KERAS_BACKEND``, or else JAX.
         storage: a folder for the results.
 
     Attributes:
         reference: name of the first arm.
         unit: "epochs" or "steps".
-        budgets: the budgets in this unit, rising; peaks are chosen for the last.
+        budgets: the budgets in this unit, ascending; peaks are chosen at the last.
 
     Raises:
         ValueError: if a value is out of range or a name is unknown.
@@ -148,7 +145,7 @@ class Study:
         if self.peaks % 2 == 0:
             fail("peaks", "odd: the range test's in the middle", self.peaks)
         one_of("mode", self.mode, ("min", "max"))
-        one_of("judge", self.judge, JUDGES)
+        one_of("judge", self.judge, ("final", "best"))
         if self.patience is not None:
             self._set(patience=whole("patience", self.patience))
             if self.judge != "best" or unit != "epochs":
@@ -192,30 +189,32 @@ class Study:
     def trial_job(
         self, arm: str, peak: float | None, budget: int, seed: int, *, test: bool = True
     ) -> Job:
-        """Return the job of one trial; ``test=False`` while peaks are chosen."""
-        return trial_job(
-            self.task,
-            self.options,
-            self.arms[arm],
-            peak,
-            budget,
-            seed,
-            unit=self.unit,
-            metric=self.metric,
-            mode=self.mode,
-            judge=self.judge,
-            patience=self.patience,
-            test=test,
-        )
+        """Return the job of one trial: an arm at a peak (None if untuned), a budget and a seed.
+
+        Test data is not evaluated with ``test=False``, while peaks are chosen. The job depends on
+        the metric only where the study judges by the best one.
+        """
+        given = self.arms[arm]
+        job = make_job("trial", self.task, self.options, seed, given.optimizer) | {
+            "policy": given.at(peak).to_dict(),
+            "unit": self.unit,
+            "budget": budget,
+            "peak": peak,
+            "judge": self.judge,
+            "test": test,
+        }
+        if self.judge == "best":
+            job |= {"metric": self.metric, "mode": self.mode}
+        return job | ({"patience": self.patience} if self.patience else {})
 
     def run(
         self, *, workers: int | None = None, progress: Callable[[Progress], None] | None = None
     ) -> Results:
-        """Run the missing jobs, in worker processes of one thread each, and return the results.
+        """Run the missing jobs in worker processes of one thread each, and return the results.
 
         Args:
-            workers: processes at a time; one per core if left out.
-            progress: called with a `lehr.study.runner.Progress` whenever a job starts, moves or
+            workers: number of processes; default: one per core.
+            progress: called with a `lehr.study.runner.Progress` when a job starts, advances or
                 finishes.
 
         Raises:
@@ -237,7 +236,7 @@ class Study:
         return load_results(self)
 
     def plan(self, *, workers: int | None = None) -> Plan:
-        """Return the number of jobs, of finished jobs, and an estimate of the time of the others.
+        """Return the jobs, finished and missing, and an estimate of the time that is left.
 
         An update and an evaluation are timed in a worker process.
         """

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lehr.study.arm import Arm
-
 Job = dict[str, Any]
 
 FIRST_TUNING_SEED = 1000
-SWEEP = {"low": 1e-5, "high": 10.0, "steps": 100, "spacing": "exponential"}
+SWEEP: dict[str, Any] = {"low": 1e-5, "high": 10.0, "steps": 100, "spacing": "exponential"}
 
 
 def tuning_seeds(count: int) -> range:
@@ -18,59 +16,28 @@ def tuning_seeds(count: int) -> range:
     return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + count)
 
 
-def sweep_job(task: str, options: Mapping[str, Any], optimizer: str | None, seed: int) -> Job:
-    """Return a range test; an optimizer of None is the task's own."""
-    return _job("sweep", task, options, optimizer, seed) | SWEEP
-
-
-def trial_job(
+def make_job(
+    kind: str,
     task: str,
     options: Mapping[str, Any],
-    arm: Arm,
-    peak: float | None,
-    budget: int,
     seed: int,
-    *,
-    unit: str,
-    metric: str,
-    mode: str,
-    judge: str,
-    patience: int | None = None,
-    test: bool = True,
+    optimizer: str | None = None,
 ) -> Job:
-    """Return the training of an arm at a peak (None if untuned) for a budget and a seed.
+    """Return the part that all jobs share; an optimizer of None is the task's own.
 
-    The other arguments are those of `lehr.Study`; without ``test`` no test data is evaluated.
+    Args:
+        kind: "sweep", "trial", "probe" (cost of an update and an evaluation) or "measurement" (a
+            function that returns plain data).
+        task: a built-in name or ``module:function``.
+        options: passed to the task by name.
+        seed: of the task.
+        optimizer: passed to the task as ``optimizer=``.
     """
-    job = _job("trial", task, options, arm.optimizer, seed) | {
-        "policy": arm.at(peak).to_dict(),
-        "unit": unit,
-        "budget": budget,
-        "peak": peak,
-        "judge": judge,
-        "test": test,
-    }
-    if judge == "best":
-        job |= {"metric": metric, "mode": mode}
-    return job | ({"patience": patience} if patience else {})
-
-
-def probe_job(task: str, options: Mapping[str, Any], optimizer: str | None) -> Job:
-    """Return the job that measures the cost of an update and an evaluation."""
-    return _job("probe", task, options, optimizer, FIRST_TUNING_SEED)
-
-
-def measuring_job(function: str, options: Mapping[str, Any], seed: int) -> Job:
-    """Return the job of a function of a seed and options that returns plain data."""
-    return _job("measurement", function, options, None, seed)
+    named = {} if optimizer is None else {"optimizer": optimizer}
+    return {"kind": kind, "task": task, "options": {**options, **named}, "seed": seed}
 
 
 def describe(job: Job) -> str:
     """Return a short description of a job."""
     kind = {"sweep": "range test", "probe": "timing"}.get(job["kind"], job["kind"])
     return f"{kind} on {job['task']}, seed {job['seed']}"
-
-
-def _job(kind: str, task: str, options: Mapping[str, Any], optimizer: str | None, seed: int) -> Job:
-    named = {} if optimizer is None else {"optimizer": optimizer}
-    return {"kind": kind, "task": task, "options": {**options, **named}, "seed": seed}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,19 +13,19 @@ from lehr.schedule.errors import whole
 from lehr.study.definition import Study
 from lehr.study.engines.local import LocalEngine
 from lehr.study.environment import cores
-from lehr.study.jobs import SWEEP, Job, probe_job
+from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, make_job
 from lehr.study.runner import MissingJobs, Runner, job_counts, make_order
 from lehr.study.storage import Storage
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a study, and an estimate of the time that the missing ones take.
+    """The jobs of a study, and an estimate of the time for the missing ones.
 
     Attributes:
-        parts: for "range tests", "peaks" and "trials": how many jobs, how many have finished.
-        seconds: estimate for the others, without the savings of shared budgets and patience.
-        workers: number of processes that the estimate assumes.
+        parts: for "range tests", "peaks" and "trials": number of jobs, number finished.
+        seconds: estimate for the others, ignoring savings by shared budgets and patience.
+        workers: number of processes assumed.
     """
 
     parts: dict[str, tuple[int, int]]
@@ -33,7 +34,7 @@ class Plan:
 
 
 def plan(study: Study, workers: int | None) -> Plan:
-    """Return the jobs of a study, and an estimate of the time that the missing ones take."""
+    """Return the plan of a study."""
     parts = {name: (total, 0) for name, total in job_counts(study).items()}
     if (Path(study.storage) / "results.sqlite").exists():
         with Storage(Path(study.storage), readonly=True) as storage:
@@ -45,23 +46,23 @@ def plan(study: Study, workers: int | None) -> Plan:
     if all(total == finished for total, finished in parts.values()):
         return Plan(parts, 0.0, count)
     with tempfile.TemporaryDirectory(prefix="lehr-") as folder:
-        probe = probe_job(study.task, study.options, study.arms[study.reference].optimizer)
-        cost = Snapshot.load(_run_one(probe, Path(folder), study.backend)).metadata
-    updates = {"range tests": SWEEP["steps"], "peaks": study.budgets[-1]}
-    updates["trials"] = sum(study.budgets) / len(study.budgets)
-    seconds = 0.0
-    for name, (total, finished) in parts.items():
-        steps = updates[name]
-        if study.unit == "epochs" and name != "range tests":
-            steps *= cost["steps_per_epoch"]
-        evaluations = steps / cost["steps_per_epoch"] if name != "range tests" else 0
-        one = steps * cost["update"] + evaluations * cost["evaluation"]
-        seconds += (total - finished) * one
-    return Plan(parts, seconds / count, count)
+        cost = _probe(study, Path(folder))
+    epoch = cost["steps_per_epoch"]
+    one_epoch = epoch * cost["update"] + cost["evaluation"]
+    budget_seconds = one_epoch if study.unit == "epochs" else one_epoch / epoch
+    seconds = {
+        "range tests": SWEEP["steps"] * cost["update"],
+        "peaks": study.budgets[-1] * budget_seconds,
+        "trials": statistics.fmean(study.budgets) * budget_seconds,
+    }
+    missing = sum((total - finished) * seconds[name] for name, (total, finished) in parts.items())
+    return Plan(parts, missing / count, count)
 
 
-def _run_one(job: Job, folder: Path, backend: str | None) -> Path:
-    record = folder / "record.npz"
-    with LocalEngine(1, folder / "cache", backend) as engine:
+def _probe(study: Study, folder: Path) -> dict[str, float]:
+    """Measure the seconds of an update and an evaluation in a worker process."""
+    optimizer, record = study.arms[study.reference].optimizer, folder / "record.npz"
+    job = make_job("probe", study.task, study.options, FIRST_TUNING_SEED, optimizer)
+    with LocalEngine(1, folder / "cache", study.backend) as engine:
         list(engine.run({"probe": make_order(job, "probe", record, folder / "log", folder)}))
-    return record
+    return Snapshot.load(record).metadata

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from lehr.finder import Sweep, agree
 from lehr.schedule.errors import fail
 from lehr.study.definition import Study
-from lehr.study.jobs import Job, sweep_job, tuning_seeds
+from lehr.study.jobs import SWEEP, Job, make_job, tuning_seeds
 
 FACTOR = 2.0  # between neighbouring peaks
 _MOST_PEAKS_MORE = 8
@@ -19,7 +19,7 @@ def sweep_jobs(study: Study) -> dict[tuple[str | None, int], Job]:
     """Return the range tests that the peaks need, by optimizer (None: the task's own) and seed."""
     optimizers = dict.fromkeys(arm.optimizer for arm in study.arms.values() if arm.tune)
     return {
-        (optimizer, seed): sweep_job(study.task, study.options, optimizer, seed)
+        (optimizer, seed): make_job("sweep", study.task, study.options, seed, optimizer) | SWEEP
         for seed in tuning_seeds(study.tuning_seeds)
         for optimizer in optimizers
     }
