@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from lehr.figures.style import MOST_POINTS, finite, legend, new_figure, styles
+from lehr.study.jobs import stored_number
 
 if TYPE_CHECKING:
     from lehr.study.results import Results
@@ -143,7 +144,7 @@ def _unit(results: Results) -> str:
 
 
 def _shown(results: Results, value: float | None) -> float:
-    return math.nan if value is None else value * (100 if results.percent else 1)
+    return stored_number(value) * (100 if results.percent else 1)
 
 
 def _plain_numbers(axis: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,3 +42,19 @@ def describe(job: Job) -> str:
     """Return a short description of a job."""
     kind = {"sweep": "range test", "probe": "timing"}.get(job["kind"], job["kind"])
     return f"{kind} on {job['task']}, seed {job['seed']}"
+
+
+def json_data(value: Any) -> Any:
+    """Return plain data for JSON; a number that is not finite becomes None."""
+    if isinstance(value, dict):
+        return {name: json_data(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_data(part) for part in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value
+
+
+def stored_number(value: float | None) -> float:
+    """Return a number that `json_data` converted; None becomes NaN."""
+    return math.nan if value is None else float(value)

@@ -8,10 +8,11 @@ import math
 import os
 import statistics
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lehr.study.jobs import json_data, stored_number
 from lehr.study.stats.paired import Comparison, compare
 from lehr.study.stats.sequential import judge
 
@@ -47,8 +48,8 @@ class Sensitivity:
     """How much an arm's score depends on its peak.
 
     Attributes:
-        low: lowest of the neighbouring peaks whose mean validation score is within one point of
-            the best (of a metric that is no share: within one percent).
+        low: lowest of the neighbouring peaks whose mean validation score is within one point
+            (other metrics than accuracy: one percent) of the best.
         high: highest of them.
         edge: whether the range reaches an end of the grid, and may be wider.
     """
@@ -59,7 +60,7 @@ class Sensitivity:
 
     @property
     def factor(self) -> float:
-        """Ratio of the two: the larger, the less a wrong peak costs."""
+        """``high / low``: the larger, the less a wrong peak costs."""
         return self.high / self.low
 
 
@@ -68,8 +69,8 @@ class Target:
     """When an arm's validation metric reached a target.
 
     Attributes:
-        reached: on how many judging seeds it did.
-        seeds: of how many.
+        reached: number of judging seeds on which it did.
+        seeds: number of judging seeds.
         updates: median number of updates until then; None if fewer than half reached it.
         seconds: median seconds of training and validation until then, likewise.
     """
@@ -131,7 +132,7 @@ class Results:
         return range(self.stopped[arm].seeds if arm in self.stopped else self.study.seeds)
 
     def records(self, arm: str, budget: int | None = None) -> list[Record]:
-        """Return an arm's trials at a budget, the largest if left out, one a seed."""
+        """Return an arm's trials at a budget (default: the largest), one per seed."""
         return [self.trials[arm, self._budget(budget), seed] for seed in self.seeds(arm)]
 
     def scores(self, arm: str, budget: int | None = None) -> list[float]:
@@ -139,26 +140,30 @@ class Results:
         return list(self._scores[arm, self._budget(budget)])
 
     def diverged(self, arm: str, budget: int | None = None) -> int:
-        """Return on how many judging seeds an arm has no finite score."""
+        """Return the number of judging seeds on which an arm has no finite score."""
         return sum(not math.isfinite(score) for score in self.scores(arm, budget))
 
     def comparisons(self, budget: int | None = None) -> dict[str, Comparison]:
-        """Return the comparison of every other arm, but for diverged ones, with the reference.
-
-        There are none if the reference diverged.
-        """
+        """Compare the arms that did not diverge with the reference; empty if that diverged."""
         return dict(self._comparisons[self._budget(budget)])
 
     def leaders(self) -> dict[int, str]:
         """Return for each budget the arm with the best mean score of those not stopped."""
-        return {budget: self._leader(budget) for budget in self.study.budgets}
+        best = max if self.study.mode == "max" else min
+        running = [arm for arm in self.study.arms if arm not in self.stopped]
+        found = {}
+        for budget in self.study.budgets:
+            means = {arm: statistics.fmean(self.scores(arm, budget)) for arm in running}
+            finite = [arm for arm, mean in means.items() if math.isfinite(mean)]
+            found[budget] = best(finite, key=means.__getitem__, default=self.reference)
+        return found
 
     def crossings(self) -> list[tuple[float, str, str]]:
         """Return where the leader changes: about which budget, from which arm to which.
 
-        A change counts only if each of the two is significantly better than the other at its end:
-        paired tests, corrected for all pairs of neighbouring budgets. Between two budgets the
-        means are interpolated linearly over the budget's logarithm.
+        Each of the two must be significantly better at its own budget: paired tests, corrected for
+        all pairs of neighbouring budgets. Means are interpolated linearly over the budget's
+        logarithm.
         """
         return list(self._crossings)
 
@@ -175,15 +180,12 @@ class Results:
     def _comparisons(self) -> dict[int, dict[str, Comparison]]:
         study = self.study
         ends = {arm: stop.seeds for arm, stop in self.stopped.items()}
-        stopped = ends if study.stop_early else None
-        found: dict[int, dict[str, Comparison]] = {}
+        judged = partial(judge, stopped=ends if study.stop_early else None, seeds=study.seeds)
+        found: dict[int, dict[str, Comparison]] = {budget: {} for budget in study.budgets}
         for budget in study.budgets:
-            scores = {arm: self.scores(arm, budget) for arm in study.arms}
-            found[budget] = (
-                {}
-                if self.diverged(self.reference, budget)
-                else judge(scores, self.reference, study.mode, stopped=stopped, seeds=study.seeds)
-            )
+            if not self.diverged(self.reference, budget):
+                scores = {arm: self.scores(arm, budget) for arm in study.arms}
+                found[budget] = judged(scores, self.reference, study.mode)
         return found
 
     @cached_property
@@ -191,22 +193,17 @@ class Results:
         found = []
         pairs = list(itertools.pairwise(self.leaders().items()))
         for (low, before), (high, after) in pairs:
-            if before == after or not all(map(self._finite, (before, after), (high, low))):
+            if before == after or self.diverged(before, high) or self.diverged(after, low):
                 continue
             gaps = []
             for budget in (low, high):
-                scores = {after: self.scores(after, budget)}
-                compared = compare(
-                    self.scores(before, budget), scores, self.study.mode, family=2 * len(pairs)
-                )
+                base, scores = self.scores(before, budget), {after: self.scores(after, budget)}
+                compared = compare(base, scores, self.study.mode, family=2 * len(pairs))
                 gaps.append(compared[after])
             if [gap.verdict for gap in gaps] == ["worse", "better"]:
                 share = gaps[0].difference / (gaps[0].difference - gaps[1].difference)
                 found.append((low * (high / low) ** share, before, after))
         return found
-
-    def _finite(self, arm: str, budget: int) -> bool:
-        return not self.diverged(arm, budget)
 
     def sensitivity(self, arm: str) -> Sensitivity | None:
         """Return how much an arm's score depends on its peak; None if only one was tried."""
@@ -217,16 +214,9 @@ class Results:
         means = [statistics.fmean(tuning.scores[peak]) for peak in peaks]
         best = peaks.index(tuning.peak)
         margin = _CLOSE if self.percent else _CLOSE * abs(means[best])
-
-        def last(way: range) -> int:
-            found = best
-            for i in way:
-                if not abs(means[i] - means[best]) <= margin:
-                    break
-                found = i
-            return found
-
-        low, high = last(range(best - 1, -1, -1)), last(range(best + 1, len(peaks)))
+        close = [abs(mean - means[best]) <= margin for mean in means]
+        low = best - len(list(itertools.takewhile(bool, reversed(close[:best]))))
+        high = best + len(list(itertools.takewhile(bool, close[best + 1 :])))
         return Sensitivity(peaks[low], peaks[high], low == 0 or high == len(peaks) - 1)
 
     def target(self) -> float:
@@ -234,30 +224,28 @@ class Results:
         study = self.study
         if study.target is not None:
             return study.target
-        finals = [_at_end(study.metric, r.metadata) for r in self.records(self.reference)]
-        return statistics.fmean(finals)
+        records = self.records(self.reference)
+        return statistics.fmean(
+            stored_number(record.metadata["validation"][study.metric]) for record in records
+        )
 
     def to_target(self, arm: str) -> Target:
         """Return when an arm's validation metric reached the target, over the largest budget."""
-        study, target = self.study, self.target()
-        steps, seconds = [], []
+        metric, sign = self.study.metric, 1 if self.study.mode == "max" else -1
+        target = sign * self.target()
+        found = []
         for record in self.records(arm):
-            for entry in record.metadata["history"]:
-                value = entry["validation"][study.metric]
-                if value is not None and (
-                    value >= target if study.mode == "max" else value <= target
-                ):
-                    steps.append(entry["step"])
-                    seconds.append(entry["seconds"])
-                    break
-        count, reached = len(self.seeds(arm)), len(steps)
-        if 2 * reached < count:
-            return Target(reached, count, None, None)
-        never = [math.inf] * (count - reached)
-        middle = statistics.median([*steps, *never])
-        if not math.isfinite(middle):
-            return Target(reached, count, None, None)
-        return Target(reached, count, middle, statistics.median([*seconds, *never]))
+            met = (
+                (entry["step"], entry["seconds"])
+                for entry in record.metadata["history"]
+                if sign * stored_number(entry["validation"][metric]) >= target
+            )
+            found.append(next(met, (math.inf, math.inf)))
+        updates, seconds = map(statistics.median, zip(*found, strict=True))
+        reached = sum(math.isfinite(step) for step, _ in found)
+        if not math.isfinite(updates):
+            return Target(reached, len(found), None, None)
+        return Target(reached, len(found), updates, seconds)
 
     @property
     def percent(self) -> bool:
@@ -288,12 +276,12 @@ class Results:
         return {
             "verdict": self.verdict(),
             "reference": self.reference,
-            "scores": {arm: [_plain(value) for value in self.scores(arm)] for arm in study.arms},
+            "scores": {arm: json_data(self.scores(arm)) for arm in study.arms},
             "comparisons": {arm: vars(c) for arm, c in self.comparisons().items()},
             "peaks": self.peaks,
             "tuning": {
-                arm: {f"{peak:g}": [_plain(x) for x in some] for peak, some in t.scores.items()}
-                for arm, t in self.tuning.items()
+                arm: {f"{peak:g}": json_data(scores) for peak, scores in tuning.scores.items()}
+                for arm, tuning in self.tuning.items()
             },
             "stopped": {arm: vars(stop) for arm, stop in self.stopped.items()},
             "budgets": {
@@ -328,14 +316,6 @@ class Results:
     def _budget(self, budget: int | None) -> int:
         return self.study.budgets[-1] if budget is None else budget
 
-    def _leader(self, budget: int) -> str:
-        running = [arm for arm in self.study.arms if arm not in self.stopped]
-        means = {arm: statistics.fmean(self.scores(arm, budget)) for arm in running}
-        finite = {arm: mean for arm, mean in means.items() if math.isfinite(mean)}
-        if not finite:
-            return self.reference
-        return (max if self.study.mode == "max" else min)(finite, key=finite.__getitem__)
-
 
 def score(study: Study, metadata: dict[str, Any], split: str) -> float:
     """Return a trial's judged score on a split; NaN if it, or the last loss, is not finite."""
@@ -345,14 +325,4 @@ def score(study: Study, metadata: dict[str, Any], split: str) -> float:
             return math.nan  # accuracy is finite even where the weights are not
     else:
         judged = metadata["best"][split] if metadata["best"] else {}
-    value = judged.get(study.metric)
-    return math.nan if value is None else float(value)
-
-
-def _at_end(metric: str, metadata: dict[str, Any]) -> float:
-    value = metadata["validation"][metric]
-    return math.nan if value is None else float(value)
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+    return stored_number(judged.get(study.metric))

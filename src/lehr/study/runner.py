@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 from collections.abc import Callable, Generator, Hashable
@@ -39,8 +40,8 @@ class Progress:
         part: "range tests", "peaks" or "trials".
         done: finished jobs of the whole study.
         total: jobs in all, as far as they can be known.
-        finished: the job that has just finished, if one has.
-        running: by cache key: a job's "label" and, once it has moved, "step", "steps", "lr",
+        finished: the job that has just finished, if any.
+        running: by cache key, a job's "label" and, after its first report, "step", "steps", "lr",
             "loss".
     """
 
@@ -88,14 +89,14 @@ def job_counts(study: Study) -> dict[str, int]:
 
 
 class Runner:
-    """Collects the records of a study's jobs and makes its results.
+    """Collects the records of a study's jobs and computes its results.
 
     Args:
         study: its definition.
         storage: of the records.
-        engine: runs the missing jobs; without one nothing is run.
-        progress: called whenever a job starts, moves or finishes.
-        recorded: cache keys by a job's key in the study, as of an earlier environment.
+        engine: runs the missing jobs; None if nothing is to be run.
+        progress: called when a job starts, advances or finishes.
+        recorded: cache keys of an earlier environment, by a job's key in the study.
     """
 
     def __init__(
@@ -265,12 +266,12 @@ class Runner:
         missing = {name: job for name, job in wanted.items() if name not in records}
         if missing and not self.engine:
             raise MissingJobs
-        labels = {name: _label(key, self.study.unit) for key, name in names.items()}
-        shared = {"metric": self.study.metric, "source": self.source}
-        linked = links or {}
-        extra = {name: shared | linked.get(name, {}) for name in missing}
         if self.engine:
-            running = run_jobs(self.storage, self.engine, missing, extra, self._moved(part, labels))
+            labels = {name: _label(key, self.study.unit) for key, name in names.items()}
+            shared = {"metric": self.study.metric, "source": self.source}
+            extra = {name: shared | (links or {}).get(name, {}) for name in missing}
+            report = functools.partial(self._moved, part, labels)
+            running = run_jobs(self.storage, self.engine, missing, extra, report)
             # closed in any case: no worker continues after an error or Ctrl-C
             with contextlib.closing(running) as finished:
                 for name, record in finished:
@@ -301,15 +302,12 @@ class Runner:
         self.parts[part] = total, len(done)
         self._report(part, finished)
 
-    def _moved(self, part: str, labels: dict[str, str]) -> Callable[[Event], None]:
-        def moved(event: Event) -> None:
-            if event.kind in ("started", "moved"):
-                self.running[event.name] = event.payload | {"label": labels[event.name]}
-                self._report(part)
-            else:
-                self.running.pop(event.name, None)
-
-        return moved
+    def _moved(self, part: str, labels: dict[str, str], event: Event) -> None:
+        if event.kind in ("started", "moved"):
+            self.running[event.name] = event.payload | {"label": labels[event.name]}
+            self._report(part)
+        else:
+            self.running.pop(event.name, None)
 
     def _report(self, part: str, finished: Job | None = None) -> None:
         self.progress(Progress(part, self.done, self.total, finished, dict(self.running)))
@@ -322,13 +320,13 @@ def run_jobs(
     extra: dict[str, dict[str, Any]],
     report: Callable[[Event], None] = lambda event: None,
 ) -> Generator[tuple[str, Record]]:
-    """Run jobs and yield the name and the record of each that finishes.
+    """Run jobs, by cache key, and yield the name and the record of each that finishes.
 
     Args:
         storage: of the records.
         engine: runs the jobs.
         jobs: by cache key.
-        extra: by cache key, what else is sent to a job's worker.
+        extra: by cache key, further entries of the message to a job's worker.
         report: called with every event.
 
     Raises:

@@ -81,7 +81,11 @@ class Storage:
 
     Args:
         folder: created if it is missing, unless ``readonly``.
-        readonly: whether it is only read; otherwise one process at a time can open it.
+        readonly: otherwise only one process at a time can open the folder.
+
+    Attributes:
+        cache: folder of JAX's compilation cache.
+        checkpoints: folder of the checkpoints of unfinished jobs.
 
     Raises:
         ValueError: if it cannot be used, is in use, or was written by a newer lehr.
@@ -89,21 +93,18 @@ class Storage:
 
     def __init__(self, folder: Path, *, readonly: bool = False) -> None:
         self.folder, self._path = folder, folder / "results.sqlite"
+        self.cache, self.checkpoints = folder / "cache", folder / "checkpoints"
         self._readonly = readonly
         self._lock = filelock.FileLock(folder / "lock")
         if readonly and not self._path.exists():
             fail("storage", "a folder with results", str(folder), "run a study first")
         try:
-            for name in () if readonly else ("curves", "logs", "checkpoints"):
-                (folder / name).mkdir(parents=True, exist_ok=True)
             if not readonly:
-                self._lock.acquire(blocking=False)
-                for path in folder.rglob(".*.tmp"):  # of a worker that was killed
-                    path.unlink(missing_ok=True)
+                self._prepare_folder()
+        except filelock.Timeout:
+            way_out = "wait for it, or give this one another storage"
+            fail("storage", "used by one process at a time", str(folder), way_out)
         except OSError as error:
-            if isinstance(error, filelock.Timeout):
-                way_out = "wait for it, or give this one another storage"
-                fail("storage", "used by one process at a time", str(folder), way_out)
             fail("storage", "a folder that can be written", str(folder), str(error.strerror))
         self._engine = sql.create_engine(_url(self._path, readonly))
         try:
@@ -111,6 +112,13 @@ class Storage:
         except BaseException:
             self.__exit__()
             raise
+
+    def _prepare_folder(self) -> None:
+        for name in ("curves", "logs", "checkpoints"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        self._lock.acquire(blocking=False)
+        for path in self.folder.rglob(".*.tmp"):  # of a worker that was killed
+            path.unlink(missing_ok=True)
 
     def _open(self, readonly: bool) -> None:
         with self._transaction() as connection:
@@ -221,18 +229,17 @@ class Storage:
 
     def linked_jobs(self, study: str) -> list[dict[str, str]]:
         """Return the cache keys of a study's jobs, for each environment it ran in, latest first."""
-        latest = sql.func.max(_jobs.c.finished)
-        both = _parts.join(_jobs, _parts.c.job == _jobs.c.id)
         environment = _parts.c.environment_key
-        chosen = sql.select(environment).select_from(both).where(_parts.c.study == study)
-        chosen = chosen.group_by(environment).order_by(latest.desc())
-        found = []
+        latest = sql.func.max(_jobs.c.finished).over(partition_by=environment).label("latest")
+        parts = _parts.outerjoin(_jobs, _parts.c.job == _jobs.c.id)
+        chosen = sql.select(environment, _parts.c.key, _parts.c.job, latest).select_from(parts)
+        chosen = chosen.where(_parts.c.study == study).order_by(latest.desc())
+        found: dict[str, dict[str, str]] = {}
         with self._transaction() as connection:
-            for one in list(connection.execute(chosen).scalars()):
-                own = sql.select(_parts.c.key, _parts.c.job)
-                own = own.where(_parts.c.study == study, environment == one)
-                found.append({row.key: row.job for row in connection.execute(own)})
-        return found
+            for row in connection.execute(chosen):
+                if row.latest:  # at least one of its jobs has finished
+                    found.setdefault(row.environment_key, {})[row.key] = row.job
+        return list(found.values())
 
     def curves(self, name: str) -> Path:
         """Return the path of a job's curves."""
@@ -241,16 +248,6 @@ class Storage:
     def log(self, name: str) -> Path:
         """Return the path of a job's log."""
         return self.folder / "logs" / f"{name}.log"
-
-    @property
-    def cache(self) -> Path:
-        """The folder of JAX's compilation cache."""
-        return self.folder / "cache"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the checkpoints of unfinished jobs."""
-        return self.folder / "checkpoints"
 
     def delete_checkpoints(self, names: list[str]) -> None:
         """Delete the checkpoints of jobs."""

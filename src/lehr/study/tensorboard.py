@@ -8,6 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from lehr.study.jobs import stored_number
 from lehr.study.results import Results
 
 try:
@@ -24,9 +25,8 @@ _MOST_POINTS = 1000
 def write_events(results: Results, folder: str | os.PathLike[str]) -> None:
     """Write the trials of the largest budget to ``ARM/seed-N`` and each arm to ``ARM/mean``.
 
-    A mean is written at every validation with the ends of its 95 % t interval over seeds;
-    TensorBoard's Custom Scalars draw them as a line in a band.
-    HParams has a row for each trial: arm, peak, optimizer, budget, seed; the test scores.
+    At every validation, ``ARM/mean`` has the mean over seeds and its 95 % t interval, which Custom
+    Scalars draws as a band. HParams has arm, peak, optimizer, budget, seed and test scores.
     """
     for arm in results.study.arms:
         records = results.records(arm)
@@ -52,7 +52,7 @@ def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any
             _add(writer, f"training/{name}", values[step], step)
     for entry in record.metadata["history"]:
         for name, value in entry["validation"].items():
-            _add(writer, f"validation/{name}", _number(value), entry["step"])
+            _add(writer, f"validation/{name}", stored_number(value), entry["step"])
     test = record.metadata["test"].items()
     scores = {f"test/{name}": value for name, value in test if value is not None}
     settings = {
@@ -73,7 +73,7 @@ def _write_mean(writer: Any, histories: list[list[dict[str, Any]]]) -> None:
 
     for entries in zip(*histories, strict=False):  # as far as every seed went
         for name in entries[0]["validation"]:
-            values = [_number(entry["validation"][name]) for entry in entries]
+            values = [stored_number(entry["validation"][name]) for entry in entries]
             mean, half = statistics.fmean(values), math.nan
             if all(map(math.isfinite, values)) and len(values) > 1:
                 t = float(stats.t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1))
@@ -92,7 +92,3 @@ def _add(writer: Any, tag: str, value: float, step: int) -> None:
 
 def _tags(name: str) -> list[str]:
     return [f"validation/{name}", f"low/{name}", f"high/{name}"]
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value

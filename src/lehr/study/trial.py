@@ -1,9 +1,8 @@
 """Run one job: a range test, a measurement, or one arm trained on a seed and a budget.
 
-A trial saves checkpoints while it runs and resumes from the last one. It can also resume from its
-*trunk*: the arm's run of the longest budget on this seed, as far as both policies have the same
-values. A constant rate shares all of it, warmup-stable-decay all but its decay; the numbers equal
-those of a run from the beginning, bit for bit.
+A trial resumes from its last checkpoint, or from its *trunk*: the arm's run of the longest budget
+on this seed, up to the update where the policies part (for warmup-stable-decay, the start of the
+decay). The numbers equal those of a run from the beginning, bit for bit.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from lehr.schedule.errors import fail, one_of
 from lehr.study.cache_key import versions
 from lehr.study.checkpoints import Run, curves
 from lehr.study.environment import usual_backend
-from lehr.study.jobs import Job
+from lehr.study.jobs import Job, json_data
 from lehr.study.ledger import check_ledger, pairing
 from lehr.tasks.find import find_task, make_learner, source_digest
 
@@ -46,7 +45,7 @@ def run_job(
         job: see `lehr.study.jobs`; for a trial also its "id", and its "trunk" or "branches".
         folder: of the checkpoints.
         report: called about once a second with the progress.
-        checkpoint_every: seconds of training between two checkpoints.
+        checkpoint_every: seconds between two checkpoints.
     """
     begun = time.perf_counter()
     if "source" in job and job["source"] != source_digest(job["task"]):
@@ -54,7 +53,7 @@ def run_job(
     setup = 0.0
     if job["kind"] == "measurement":
         measure = find_task(job["task"])
-        record = Snapshot({}, {"measured": _plain(measure(job["seed"], **job["options"]))})
+        record = Snapshot({}, {"measured": json_data(measure(job["seed"], **job["options"]))})
     else:
         learner = _learner(job)
         setup = time.perf_counter() - begun
@@ -71,7 +70,8 @@ def _work(
 ) -> Snapshot:
     if job["kind"] == "sweep":
         learner.evaluate("test")  # a missing split is an error before the costly part
-        return Snapshot({}, {"sweep": _sweep(job, learner)})
+        options = {name: job[name] for name in ("low", "high", "steps", "spacing")}
+        return Snapshot({}, {"sweep": range_test(learner, **options).to_dict()})
     if job["kind"] == "probe":
         return Snapshot({}, _probe(learner))
     return _Trial(job, learner, folder, report, checkpoint_every).record()
@@ -80,8 +80,8 @@ def _work(
 def _learner(job: Job) -> Learner:
     """Return a learner in its first state: the last job's, restored, if task and seed are the same.
 
-    A learner is used again only if its first updates repeat exactly: a task may keep a generator or
-    a counter outside the snapshot. Such a task makes a new learner for each trial.
+    A learner is reused only if its first updates repeat exactly: a task may have a generator or
+    a counter outside the snapshot.
     """
     global _cached
     task, options, seed = job["task"], job["options"], job["seed"]
@@ -105,11 +105,6 @@ def _learner(job: Job) -> Learner:
         _unrepeatable.add(task)
         learner = make_learner(task, seed, options)
     return learner
-
-
-def _sweep(job: Job, learner: Learner) -> dict[str, Any]:
-    options = {name: job[name] for name in ("low", "high", "steps", "spacing")}
-    return range_test(learner, **options).to_dict()
 
 
 def _probe(learner: Learner) -> dict[str, Any]:
@@ -174,7 +169,7 @@ class _Trial:
         }
         metadata["pairing"]["first loss"] = repr(run.trace.losses[0])
         if job["test"]:
-            metadata["test"] = _plain(learner.evaluate("test"))
+            metadata["test"] = json_data(learner.evaluate("test"))
         return Snapshot(curves(run.trace), metadata)
 
     def _out_of_patience(self) -> bool:
@@ -223,16 +218,16 @@ class _Trial:
             monitored = _named(metrics) | entry
             metric = monitored[run.policy.control.monitor]
             run.control = run.policy.control.update(run.control, metric)
-        step = {"step": run.step, "loss": _plain(entry)["loss"]}
-        run.history.append(step | {"validation": _plain(metrics)})
+        step = {"step": run.step, "loss": json_data(entry)["loss"]}
+        run.history.append(step | {"validation": json_data(metrics)})
         if job["judge"] == "best":
             sign = 1 if job["mode"] == "max" else -1
             score = metrics[job["metric"]]
             best = run.best["validation"][job["metric"]] if run.best else -sign * math.inf
             if math.isfinite(score) and sign * score > sign * best:
-                run.best = {"step": run.step, "validation": _plain(metrics)}
+                run.best = {"step": run.step, "validation": json_data(metrics)}
                 if job["test"]:
-                    run.best["test"] = _plain(self.learner.evaluate("test"))
+                    run.best["test"] = json_data(self.learner.evaluate("test"))
 
 
 def in_steps(run: Job, steps_per_epoch: int) -> tuple[int, Policy]:
@@ -271,14 +266,3 @@ def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Jo
 def _named(validation: dict[str, float]) -> dict[str, float]:
     """Return validation metrics under the names that Keras gives them."""
     return {f"val_{name}": value for name, value in validation.items()}
-
-
-def _plain(value: Any) -> Any:
-    """Return plain data for JSON; a number that is not finite becomes None."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    return value

@@ -20,9 +20,9 @@ from lehr.schedule.errors import fail, one_of
 from lehr.study.arm import Arm
 from lehr.study.definition import Study
 
-# use of a preset whose peak is tuned; of all others "one-cycle"
-_USES = {"constant": "constant", "inverse-sqrt": "constant", "step-decay": "constant"}
-_CYCLICAL = {"cyclical", "exp-range", "triangular", "triangular2"}
+# the use of a tuned preset; of the others, which fall to zero, "one-cycle"
+_USES = dict.fromkeys(("constant", "inverse-sqrt", "step-decay"), "constant")
+_USES |= dict.fromkeys(("cyclical", "exp-range", "triangular", "triangular2"), "cyclical")
 
 # fields with the same name in a definition and a study
 _SAME_NAMES = ("options", "backend", "peaks", "metric", "mode", "judge", "patience", "target")
@@ -67,12 +67,12 @@ def load_study(path: str | os.PathLike[str]) -> Study:
 
     An arm is a short form (``one-cycle(0.05)``), a number, or a mapping: ``policy`` (short form,
     number or a policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`; or ``preset`` with its
-    arguments by name, where ``peak: tune`` (or ``high``, ``value``) leaves the peak to the study:
-    other rates there are shares of it (``low: 0.1`` is a tenth of the peak). Tasks beside the file
-    are found.
+    arguments by name, where ``peak: tune`` (or ``high``, ``value``) means that the study chooses
+    the peak, and other rates are relative to it (``low: 0.1`` is a tenth of the peak). Task modules
+    are also looked up in the file's folder.
 
     Raises:
-        ValueError: if it is no such file; each fault with its line, field and what it may be.
+        ValueError: if the file is invalid; gives each error's line, field and allowed values.
     """
     where = os.fspath(path)
     try:
@@ -179,9 +179,7 @@ def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
     if len(tuned) > 1:
         fail("arguments that say tune", "one at most", tuned)
     values = {key: 1.0 if key in tuned else typed(value) for key, value in arguments.items()}
-    use: str | None = arm.tune
-    if tuned and use is None:
-        use = "cyclical" if name in _CYCLICAL else _USES.get(name, "one-cycle")
+    use = arm.tune or (_USES.get(name, "one-cycle") if tuned else None)
     return Arm(make(**values), use, arm.optimizer)
 
 
@@ -193,7 +191,7 @@ class _Faults:
         self.faults: list[str] = []
 
     def guard(self, place: tuple[str, ...], make: Callable[[], Any]) -> Any:
-        """Return the result of ``make``, or add its error and return None."""
+        """Return the result of a function, or add its error and return None."""
         try:
             return make()
         except (ValueError, TypeError) as error:
@@ -202,7 +200,7 @@ class _Faults:
             return None
 
     def add_all(self, error: pydantic.ValidationError, place: tuple[str, ...]) -> None:
-        """Add the errors of pydantic."""
+        """Add the errors that pydantic found."""
         known = ", ".join((StudyFile if not place else ArmFile).model_fields)
         for fault in error.errors():
             at = (*place, *(str(part) for part in fault["loc"][: 1 if not place else None]))
@@ -217,7 +215,7 @@ class _Faults:
                 self._add(at, message)
 
     def add_repeated(self, node: yaml.Node | None) -> None:
-        """Add keys that are given twice: YAML would drop the first."""
+        """Add an error for each repeated key: YAML would drop the first."""
         if isinstance(node, yaml.SequenceNode):
             for part in node.value:
                 self.add_repeated(part)
@@ -250,5 +248,5 @@ class _Faults:
         return line
 
     def error(self) -> ValueError:
-        """Return the error that lists them all."""
+        """Return one exception for all errors."""
         return ValueError("\n".join(self.faults))
