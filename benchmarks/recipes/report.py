@@ -7,6 +7,7 @@ python benchmarks/recipes/report.py runs/recipes   # which first takes over what
 from __future__ import annotations
 
 import json
+import pkgutil
 import statistics
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 from lehr.figures import to_svg
 from lehr.recipes.catalogue import RECIPES
 from lehr.recipes.page import markdown
-from lehr.recipes.recipe import Recipe, Trial, load
+from lehr.recipes.recipe import Recipe, Trial
 from lehr.recipes.run import stored_results
 from lehr.study.environment import BACKENDS
 
@@ -130,7 +131,7 @@ def main() -> None:
             recipe = RECIPES[name]
             drawn = PAGE.with_suffix("") / f"{name.replace('/', '-')}.svg"
             drawn.parent.mkdir(exist_ok=True)
-            drawn.write_text(to_svg(load(recipe.figure)(recipe, trials)))
+            drawn.write_text(to_svg(pkgutil.resolve_name(recipe.figure)(recipe, trials)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import pkgutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from lehr.recipes.catalogue import find_recipe
-from lehr.recipes.recipe import load
 from lehr.study.environment import BACKENDS, worker_environment
 
 FOUND = Path(__file__).with_suffix(".json")
@@ -68,7 +68,7 @@ def ways(name: str) -> dict[str, Callable[[], Any]]:
 
     recipe = find_recipe(name)
     options = dict(recipe.options)
-    learner = load(recipe.task)(0, **options)
+    learner = pkgutil.resolve_name(recipe.task)(0, **options)
     each = learner.steps_per_epoch
     policy = recipe.policy.resolve(1000 * each, steps_per_epoch=each)
     x, y = learner._splits["train"]

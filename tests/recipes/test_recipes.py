@@ -5,6 +5,9 @@ import importlib.util
 import json
 import math
 import os
+import pkgutil
+import subprocess
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from lehr.figures import to_svg  # noqa: E402
 from lehr.recipes import learners, networks, run  # noqa: E402
 from lehr.recipes.catalogue import RECIPES, find_recipe  # noqa: E402
 from lehr.recipes.page import rows, write_page  # noqa: E402
-from lehr.recipes.recipe import Measurement, Training, load  # noqa: E402
+from lehr.recipes.recipe import Measurement, Training  # noqa: E402
 from lehr.recipes.trial import trial_of  # noqa: E402
 from lehr.study.jobs import make_job  # noqa: E402
 from lehr.study.storage import Record, Storage  # noqa: E402
@@ -126,8 +129,8 @@ def test_each_that_measures_does(name, tmp_path):
 
 def assert_figure(recipe, trial):
     """Both axes have a label in the SVG, beside the numbers of the ticks."""
-    svg = to_svg(load(recipe.figure)(recipe, [trial]))
-    figure = load(recipe.figure)(recipe, [trial])
+    svg = to_svg(pkgutil.resolve_name(recipe.figure)(recipe, [trial]))
+    figure = pkgutil.resolve_name(recipe.figure)(recipe, [trial])
     for axes in figure.axes:
         for label in (axes.get_xlabel(), axes.get_ylabel()):
             assert label or axes.get_label() == "twin" or axes.yaxis.get_label_position() == "right"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from lehr.recipes.networks import activation_layer
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -64,13 +66,11 @@ def _lines(name: str) -> dict[str, Any]:
     import keras
     import numpy as np
 
-    # a PReLU begins at slope 0; what it learns differs by unit
-    layers = {"leaky_relu": lambda: keras.layers.LeakyReLU(0.3), "prelu": keras.layers.PReLU}
-    make = layers.get(name, lambda: keras.layers.Activation(name))
-    layer, xs, small = make(), np.linspace(*_ENDS, 401), 1e-2
+    layer, xs, small = activation_layer(name), np.linspace(*_ENDS, 401), 1e-2
     ends = [np.asarray(keras.ops.convert_to_numpy(layer(xs[None] + s)))[0] for s in (small, -small)]
     ys = keras.ops.convert_to_numpy(layer(xs[None]))[0]
     slopes = (ends[0] - ends[1]) / (2 * small)
+    # a PReLU begins at slope 0; what it learns differs by unit
     shown = "prelu, before it has learnt" if name == "prelu" else name
     lines = {shown: [xs.tolist(), ys.tolist()], "slope": [xs.tolist(), slopes.tolist()]}
     return {"lines": lines, "x": "input (no unit)", "y": "output (no unit)"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from lehr.policy import Policy
 from lehr.recipes import networks
 from lehr.recipes.networks import Named
 from lehr.tasks.images import splits
@@ -38,12 +39,12 @@ def dense(
         batch_size: rows in an update.
         rows: of each split; all if left out.
         monte_carlo: split to passes: `evaluate` adds "monte_carlo_accuracy" there.
-        **network: more of the network.
+        **network: of the network.
     """
     given = splits(data, pixels, rows)
     model = networks.dense(given["train"][0].shape[1:], hidden, seed=seed, **network)
     model = networks.compiled(model, optimizer)
-    return _learner(model, given, batch_size, seed, monte_carlo)
+    return _learner(model, given, batch_size, seed, monte_carlo=monte_carlo)
 
 
 def convolutional(
@@ -52,7 +53,7 @@ def convolutional(
     """Return the tutorial's convolutional network on Fashion-MNIST."""
     given = splits("fashion-mnist", "raw", rows)
     model = networks.convolutional(given["train"][0].shape[1:], seed=seed)
-    return _learner(networks.compiled(model, optimizer), given, batch_size, seed, None)
+    return _learner(networks.compiled(model, optimizer), given, batch_size, seed)
 
 
 def transfer(
@@ -68,8 +69,8 @@ def transfer(
 
     Args:
         seed: of weights and the order of the data.
-        part: "a", "b" or "b on a": B's first layers are then a copy of A's after ``epochs``, and
-            its own last layer has been trained for ``frozen`` epochs with the others frozen.
+        part: "a", "b" or "b on a": B's first layers are then copied from A after ``epochs``, and
+            its last layer is trained for ``frozen`` epochs with the others frozen.
         epochs: of A.
         frozen: epochs of B with A's layers frozen.
         batch_size: rows in an update.
@@ -81,17 +82,17 @@ def transfer(
     shape, classes = given["train"][0].shape[1:], 8 if part == "a" else 1
     model = networks.dense(shape, seed=seed, classes=classes, **_TRANSFER)  # type: ignore[arg-type]
     if part != "b on a":
-        return _learner(networks.compiled(model), given, batch_size, seed, None)
+        return _learner(networks.compiled(model), given, batch_size, seed)
     first = transfer(seed, part="a", batch_size=batch_size, rows=rows)
-    first.train(_policy(), epochs * first.steps_per_epoch)
+    first.train(Policy(1e-3), epochs * first.steps_per_epoch)
     for ours, theirs in zip(model.layers[:-1], first.model.layers[:-1], strict=True):
         ours.set_weights(theirs.get_weights())  # a copy: A is not trained on B
         ours.trainable = False
-    head = _learner(networks.compiled(model), given, batch_size, seed, None)
-    head.train(_policy(), frozen * head.steps_per_epoch)
+    head = _learner(networks.compiled(model), given, batch_size, seed)
+    head.train(Policy(1e-3), frozen * head.steps_per_epoch)
     for layer in model.layers:
         layer.trainable = True
-    learner = _learner(networks.compiled(model), given, batch_size, seed, None)
+    learner = _learner(networks.compiled(model), given, batch_size, seed)
     learner.step = head.step  # the next epochs of the data
     return learner
 
@@ -112,16 +113,8 @@ def _part(split: Any, first: bool) -> Any:
     return x[of_b], (y[of_b] == _SHIRT).astype("float32")[:, None]
 
 
-def _policy() -> Any:
-    from lehr.policy import Policy
-
-    return Policy(1e-3)
-
-
-def _learner(
-    model: Any, given: Any, batch_size: int, seed: int, monte_carlo: Mapping[str, int] | None
-) -> Learner:
-    from lehr.recipes.dropping import Dropping
+def _learner(model: Any, given: Any, batch_size: int, seed: int, **options: Any) -> Learner:
+    from lehr.recipes.monte_carlo import MonteCarloLearner
 
     size = min(batch_size, len(given["train"][0]))
-    return Dropping(model, **given, batch_size=size, seed=seed, monte_carlo=monte_carlo)
+    return MonteCarloLearner(model, **given, batch_size=size, seed=seed, **options)

@@ -36,7 +36,7 @@ def dense(
         hidden: units of the hidden layers.
         seed: of all weights and all dropout.
         classes: outputs.
-        activation: of the hidden layers; "leaky_relu" and "prelu" are Keras's layers.
+        activation: of the hidden layers.
         initializer: of their kernels.
         output_initializer: of the last kernel.
         normalize: batch norm of the inputs and "after" or "before" each activation; "" is none.
@@ -68,7 +68,7 @@ def dense(
         model.add(layers.Dense(units, use_bias=bias, **kernel))
         if normalize == "before":
             model.add(layers.BatchNormalization())
-        model.add(_ACTIVATIONS.get(activation, layers.Activation)(activation))
+        model.add(activation_layer(activation))
         if normalize == "after":
             model.add(layers.BatchNormalization())
     if dropout:
@@ -119,42 +119,28 @@ def compiled(model: keras.Model, optimizer: Named = "SGD") -> keras.Model:
     else:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         metric = keras.metrics.SparseCategoricalAccuracy("accuracy")
-    spec = _spec(optimizer)
-    made = getattr(keras.optimizers, spec["class_name"])(**spec["config"])
-    model.compile(made, loss=loss, metrics=[metric])
+    model.compile(keras.optimizers.get(optimizer), loss=loss, metrics=[metric])
     return model
 
 
-def _leaky_relu(_: str) -> Any:
+def activation_layer(name: str) -> keras.Layer:
+    """Return the layer of an activation function; "leaky_relu" has the slope 0.3 of Keras 2."""
     import keras
 
-    return keras.layers.LeakyReLU(0.3)  # the slope that Keras 2 had as its own default
-
-
-def _prelu(_: str) -> Any:
-    import keras
-
-    return keras.layers.PReLU()
-
-
-_ACTIVATIONS = {"leaky_relu": _leaky_relu, "prelu": _prelu}
+    if name == "leaky_relu":
+        return keras.layers.LeakyReLU(0.3)
+    return keras.layers.PReLU() if name == "prelu" else keras.layers.Activation(name)
 
 
 def _initializer(named: Named, seed: int) -> Any:
     import keras
 
-    spec = _spec(named)
-    return keras.initializers.get(
-        {"class_name": spec["class_name"], "config": {**spec["config"], "seed": seed}}
-    )
-
-
-def _spec(named: Named) -> Mapping[str, Any]:
-    return {"class_name": named, "config": {}} if isinstance(named, str) else named
+    spec = {"class_name": named, "config": {}} if isinstance(named, str) else dict(named)
+    return keras.initializers.get({**spec, "config": {**spec["config"], "seed": seed}})
 
 
 def _seeds(seed: int) -> Iterator[int]:
-    """Yield seeds of their own: keras.utils.set_random_seed imports TensorFlow if it can."""
+    """Yield seeds; keras.utils.set_random_seed would import TensorFlow if it can."""
     import numpy as np
 
     parent = np.random.SeedSequence(seed)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import pkgutil
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from lehr._atomic import atomic_write
-from lehr.recipes.recipe import Recipe, Training, Trial, load
+from lehr.recipes.recipe import Recipe, Training, Trial
 from lehr.recipes.run import Results
 
 _LEAST = 0.01  # a difference this small always passes
@@ -24,9 +25,9 @@ class Row:
         metric: the number's name.
         published: as printed, or None.
         source: where it is printed.
-        mean: ours, over the seeds.
-        spread: standard deviation over the seeds; 0 of one.
-        seeds: how many.
+        mean: our mean over the seeds.
+        spread: our standard deviation over the seeds; 0 for one seed.
+        seeds: number of seeds.
     """
 
     recipe: str
@@ -117,7 +118,7 @@ def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:
     parts = ["# Recipes: published and ours\n", markdown(chosen, results)]
     for recipe in chosen:
         trials = results[recipe.name]
-        figure = load(recipe.figure)(recipe, trials)
+        figure = pkgutil.resolve_name(recipe.figure)(recipe, trials)
         drawn = path.parent / f"{path.stem}-figures" / f"{recipe.name}.svg"
         drawn.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(drawn) as temporary:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -42,9 +41,9 @@ class Recipe(ABC):
         title: what it shows, in one line.
         source: book chapter or tutorial, and section.
         published: figures to compare with.
-        notes: what was wrong in the source and what that does; what is different here.
+        notes: errors of the source and their effects; differences from the source.
         data: sets of images that it needs.
-        backend: of Keras, the one measured fastest for it; None if it needs no Keras.
+        backend: of Keras, the fastest one measured; None if it needs no Keras.
         long: whether a run takes 3 minutes or more on 2 cores.
         figure: ``module:function`` from (recipe, trials) to a figure.
     """
@@ -71,10 +70,10 @@ class Training(Recipe):
     Args:
         task: ``module:function`` from a seed and options to a Learner.
         options: of the task: network, initialiser, optimizer, batch size.
-        policy: what the optimizer follows: a policy, a schedule or a number.
-        epochs: passes over the training data, at most.
-        patience: epochs without a lower validation loss after which training stops; then the
-            best epoch's weights are judged. None: all epochs, the last one's weights.
+        policy: a policy, a schedule or a number.
+        epochs: largest number of passes over the training data.
+        patience: epochs without a lower validation loss after which training stops and the best
+            epoch's weights are judged. None: all epochs, the last one's weights.
     """
 
     task: str
@@ -122,15 +121,14 @@ class Measurement(Recipe):
 
     Args:
         function: ``module:function`` from a seed and options to a dict: "numbers" by name, and
-            what its figure draws.
+            the data of its "figure".
         options: of the function.
-        random: whether it draws random numbers; else one seed is enough.
+        random: whether it draws random numbers; otherwise it is run on one seed.
     """
 
     function: str
     options: Mapping[str, Any] = field(default_factory=dict)
     random: bool = False
-    figure: str = "lehr.recipes.figures:draw_measured"
 
     def definition(self) -> dict[str, Any]:
         options = dict(self.options)
@@ -138,10 +136,3 @@ class Measurement(Recipe):
 
 
 Rate = Policy | Schedule | float
-
-
-def load(name: str) -> Callable[..., Any]:
-    """Return the function that ``module:function`` names."""
-    module, _, function = name.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found

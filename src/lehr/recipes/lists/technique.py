@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from lehr.recipes.lists.common import (
+    BATCHES,
+    CHAPTER,
+    LOGITS,
+    fashion,
+    figures,
+    measurement,
+    published,
+    sgd,
+    unit,
+)
+from lehr.recipes.recipe import Recipe, Training
 
-from lehr.recipes.lists.common import BATCHES, CHAPTER, LOGITS, fashion, published, sgd, unit
-from lehr.recipes.recipe import Measurement, Published, Recipe, Training
-
-
-def _measured(name: str, title: str, section: str, function: str, **more: Any) -> Recipe:
-    source, path = f"{CHAPTER}, {section}", f"lehr.recipes.{function}"
-    return Measurement(name=name, title=title, source=source, function=path, **more)
-
-
-_CURVES: list[Recipe] = [
-    _measured(
+_CURVES = [
+    measurement(
         f"activations/{name}",
         title,
-        "The Vanishing/Exploding Gradients Problems",
+        f"{CHAPTER}, The Vanishing/Exploding Gradients Problems",
         "activations:curve",
         options={"name": name},
         published=published,
@@ -28,10 +30,7 @@ _CURVES: list[Recipe] = [
         (
             "selu",
             "SELU: alpha and scale derived, so that mean 0 and spread 1 stay",
-            (
-                Published("alpha", 1.6732632423543772, "notebook cell 34"),
-                Published("scale", 1.0507009873554805, "notebook cell 34"),
-            ),
+            figures("notebook cell 34", {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}),
         ),
     )
 ]
@@ -59,11 +58,11 @@ _TRAINED_CURVES = [
         ),
     )
 ]
-_INITIALISERS: list[Recipe] = [
-    _measured(
+_INITIALISERS = [
+    measurement(
         f"initialisers/{name}",
         title,
-        "Glorot and He Initialization",
+        f"{CHAPTER}, Glorot and He Initialization",
         "signals:initialised",
         options={"initializer": initializer, "activation": activation},
         random=True,
@@ -83,18 +82,21 @@ _INITIALISERS: list[Recipe] = [
         ),
     )
 ]
-_SIGNALS: list[Recipe] = [
-    _measured(
+_SIGNALS = [
+    measurement(
         "signals/selu-1000-layers",
         "1,000 layers of SELU, nothing trained: mean 0 and spread 1 stay",
-        "Nonsaturating Activation Functions",
+        f"{CHAPTER}, Nonsaturating Activation Functions",
         "signals:deep_selu",
         notes=("the book's own draws, NumPy's generator at seed 42; other seeds wander by 0.1",),
-        published=(
-            Published("mean of layer 0", 0.0, "RESULTS.md 1B, SELU 1000-layer print"),
-            Published("spread of layer 0", 1.0, "RESULTS.md 1B, SELU 1000-layer print"),
-            Published("mean of layer 900", 0.02, "RESULTS.md 1B, SELU 1000-layer print"),
-            Published("spread of layer 900", 1.0, "RESULTS.md 1B, SELU 1000-layer print"),
+        published=figures(
+            "RESULTS.md 1B, SELU 1000-layer print",
+            {
+                "mean of layer 0": 0.0,
+                "spread of layer 0": 1.0,
+                "mean of layer 900": 0.02,
+                "spread of layer 900": 1.0,
+            },
         ),
     ),
     fashion(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from lehr.recipes.recipe import Measurement, Published, Recipe, Training
+from lehr.recipes.lists.common import figures, measurement
+from lehr.recipes.recipe import Recipe, Training
 from lehr.schedule.presets.basic import constant
 from lehr.schedule.presets.cycles import triangular2
 
@@ -17,18 +16,6 @@ _RISES = (
     "the tutorial trains on 60,000 (938) and validates on the test set after every epoch",
     "the tutorial's lesson follows from a peak much too low: the study under Beaten chooses 0.425",
 )
-
-
-def _figures(**values: float) -> tuple[Published, ...]:
-    return tuple(Published(name, value, "RESULTS.md 1A") for name, value in values.items())
-
-
-def _drawn(name: str, title: str, source: str, function: str, **more: Any) -> Recipe:
-    return Measurement(
-        name=name, title=title, source=source, function=f"lehr.recipes.{function}", **more
-    )
-
-
 _CLR: list[Recipe] = [
     Training(
         name=f"tfa/{name}-clr",
@@ -37,7 +24,7 @@ _CLR: list[Recipe] = [
         task="lehr.recipes.learners:convolutional",
         policy=policy,  # type: ignore[arg-type]
         epochs=10,
-        published=published,
+        published=figures("RESULTS.md 1A", published),
         notes=("both start from the same weights: one seed, one start", *_RISES),
         data=("fashion-mnist",),
         backend="tensorflow",
@@ -47,18 +34,18 @@ _CLR: list[Recipe] = [
             "without",
             "the tutorial's network at its fixed rate of 0.01",
             constant(0.01),
-            _figures(loss=0.7636, test_loss=0.7026, test_accuracy=0.7462),
+            {"loss": 0.7636, "test_loss": 0.7026, "test_accuracy": 0.7462},
         ),
         (
             "with",
             "the same under its cyclical rate, 1e-4 to 0.01 and halving",
             triangular2(1e-4, 1e-2, "2 epochs"),
-            _figures(loss=0.9424, test_loss=0.8571, test_accuracy=0.6917),
+            {"loss": 0.9424, "test_loss": 0.8571, "test_accuracy": 0.6917},
         ),
     )
 ]
 _CLR_DRAWN = [
-    _drawn(
+    measurement(
         f"tfa/schedule-{epochs}-epochs",
         f"the cyclical rate over {epochs} epochs",
         _TFA,
@@ -69,7 +56,7 @@ _CLR_DRAWN = [
     for epochs in (10, 100)
 ]
 _IN_FIT = [
-    _drawn(
+    measurement(
         f"keras-callbacks/{name}",
         title,
         _CALLBACKS,
@@ -102,7 +89,7 @@ _IN_FIT = [
     )
 ]
 _KERAS_SCHEDULES = [
-    _drawn(
+    measurement(
         f"keras-schedules/{name}",
         title,
         _SCHEDULES,
@@ -115,9 +102,8 @@ _KERAS_SCHEDULES = [
         ("cosine-restarts", "restarts: t_mul and m_mul side by side, beside Keras's own"),
     )
 ]
-_PLOT = "RESULTS.md 1D, read from a plot"
 _RANGE_TESTS = [
-    _drawn(
+    measurement(
         f"range-test/{name}",
         title,
         _FINDER,
@@ -126,9 +112,9 @@ _RANGE_TESTS = [
         random=True,
         backend="torch",
         data=("mnist",),
-        published=(
-            Published("rate of least lagging mean", rate, _PLOT),
-            Published("least lagging mean", loss, _PLOT),
+        published=figures(
+            "RESULTS.md 1D, read from a plot",
+            {"rate of least lagging mean": rate, "least lagging mean": loss},
         ),
         notes=(
             "no numbers are printed in the source: read from its stored plots, which show a mean "
@@ -146,7 +132,7 @@ _RANGE_TESTS = [
     )
 ]
 _WHY = [
-    _drawn(
+    measurement(
         "why/too-small-right-too-large",
         "three rates on one bowl: half-way, there, away",
         _TFA,
@@ -154,7 +140,7 @@ _WHY = [
         backend=None,
         notes=("in a bowl of curvature c a rate converges below 2 / c and diverges above it",),
     ),
-    _drawn(
+    measurement(
         "why/saddle-point",
         "a cyclical and a fixed rate at a saddle",
         _TFA,
@@ -167,11 +153,4 @@ _WHY = [
         ),
     ),
 ]
-RECIPES: list[Recipe] = [
-    *_CLR,
-    *_CLR_DRAWN,
-    *_IN_FIT,
-    *_KERAS_SCHEDULES,
-    *_RANGE_TESTS,
-    *_WHY,
-]
+RECIPES = [*_CLR, *_CLR_DRAWN, *_IN_FIT, *_KERAS_SCHEDULES, *_RANGE_TESTS, *_WHY]

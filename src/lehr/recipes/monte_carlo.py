@@ -1,4 +1,4 @@
-"""A Keras Learner that can also be judged by Monte Carlo dropout."""
+"""A Keras Learner whose metrics include Monte Carlo dropout."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 from lehr.keras import Learner, MonteCarlo
 
 
-class Dropping(Learner):
+class MonteCarloLearner(Learner):
     """A Learner whose evaluation of some splits adds "monte_carlo_accuracy".
 
     Args:
         *args: of `lehr.keras.Learner`.
-        monte_carlo: split to number of passes.
+        monte_carlo: number of passes by split.
         **kwargs: of `lehr.keras.Learner`.
     """
 
