@@ -1,7 +1,8 @@
-"""Common parts of all commands: the application, messages, arguments."""
+"""The application, and the messages and arguments that its commands share."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -23,16 +24,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 Out = Annotated[Path | None, typer.Option(help="Draw it to this file: .svg, .png or .pdf.")]
 
 
-def report(text: str) -> None:
-    """Print a message to stderr."""
-    errors.print(text, highlight=False, soft_wrap=True)
+def print_status(text: str) -> None:
+    """Print a status line to stderr."""
+    print(text, file=sys.stderr)
 
 
 def ensure_data(task: str) -> None:
     """Raise if a task's data is missing and cannot be downloaded."""
     from lehr.tasks.data import ensure_fashion_mnist
 
-    if task == "fashion-mnist-mlp" and (reason := ensure_fashion_mnist(report)):
+    if task == "fashion-mnist-mlp" and (reason := ensure_fashion_mnist(print_status)):
         fail("task", "one whose data is here", task, f"{reason}; digits-mlp needs no download")
 
 

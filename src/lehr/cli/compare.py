@@ -12,7 +12,7 @@ import rich
 import typer
 from rich.table import Table
 
-from lehr.cli.common import AsJson, ensure_data, report
+from lehr.cli.common import AsJson, ensure_data, print_status
 from lehr.cli.live import watched
 from lehr.parser import parse_policy
 from lehr.schedule.errors import fail, whole
@@ -168,12 +168,12 @@ def _file_name(study: Study, standard: bool) -> str:
 
 
 def _available_task() -> str:
-    """Return the task on Fashion-MNIST if Keras has or gets the data, else on digits."""
+    """Return the task on Fashion-MNIST if Keras has or downloads the data, else on digits."""
     from lehr.tasks.data import ensure_fashion_mnist
 
-    reason = ensure_fashion_mnist(report)
+    reason = ensure_fashion_mnist(print_status)
     if not reason:
-        report("data: Fashion-MNIST, from Keras's cache")
+        print_status("data: Fashion-MNIST, from Keras's cache")
         return "fashion-mnist-mlp"
-    report(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
+    print_status(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
     return "digits-mlp"

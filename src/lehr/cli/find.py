@@ -56,7 +56,5 @@ def find(
         mark = s.rule[0] if s in suggestions[:2] and s.lr is not None else ""
         table.add_row(s.rule.replace("_", " "), mark, *rates, s.reason)
     rich.print(table)
-    ended = f"{len(sweep.losses)} of {sweep.steps} updates; ended: {sweep.stopped}"
-    rich.print(
-        ended + (f"; drawn to {out}" if out is not None else "; draw it with --out find.svg")
-    )
+    drawn = "draw it with --out find.svg" if out is None else f"drawn to {out}"
+    rich.print(f"{len(sweep.losses)} of {sweep.steps} updates; ended: {sweep.stopped}; {drawn}")

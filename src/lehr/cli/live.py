@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
-from lehr.cli.common import errors
+from lehr.cli.common import errors, print_status
 
 if TYPE_CHECKING:
     from lehr.study import Study
@@ -54,9 +54,8 @@ def _lines() -> Callable[[StudyProgress], None]:
 
     def progress(now: StudyProgress) -> None:
         nonlocal printed
-        tenth = now.done * 10 // now.total
-        if tenth > printed:
+        if (tenth := now.done * 10 // now.total) > printed:
             printed = tenth
-            errors.print(f"{now.done} of {now.total} done ({now.part})", highlight=False)
+            print_status(f"{now.done} of {now.total} done ({now.part})")
 
     return progress

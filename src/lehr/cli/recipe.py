@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import rich
 import typer
 from rich.table import Table
 
+from lehr.cli.common import print_status
 from lehr.schedule.errors import fail, whole
 
 app = typer.Typer(no_args_is_help=True, help="Published experiments, ours beside theirs.")
@@ -69,7 +69,7 @@ def run(
     if everything:
         chosen = [recipe for recipe in RECIPES.values() if long or not recipe.long]
     results, failed = run_recipes(
-        chosen, seeds, runs, workers=workers, report=_report, skip=everything
+        chosen, seeds, runs, workers=workers, report=print_status, skip=everything
     )
     table = Table(*HEAD[1:])
     for recipe in (recipe for recipe in chosen if results[recipe.name]):
@@ -84,7 +84,3 @@ def run(
         print(f"page: {page}")
     if failed:
         raise TrialError("\n".join(f"{name}, {how}" for name, how in failed.items()))
-
-
-def _report(text: str) -> None:
-    sys.stderr.write(f"{text}\n")

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
 
 def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
-    """Return a figure: activations, saturated share and gradient norm by layer, one below other."""
+    """Return a figure of activations, saturated shares and gradient norms by layer."""
     layers, at = diagnosis.layers, range(len(diagnosis.layers))
     with mpl.rc_context(STYLE):
-        height = SIZE[1] * 2
-        figure = Figure((SIZE[0], height), layout="constrained")
+        figure = Figure((SIZE[0], 2 * SIZE[1]), layout="constrained")
         top, middle, bottom = figure.subplots(3, sharex=True)
     mean = np.array([layer.mean for layer in layers])
     spread = np.array([layer.spread for layer in layers])
@@ -32,14 +31,12 @@ def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
     legend(top)
     shares = [math.nan if s is None else 100 * s for s in (layer.saturated for layer in layers)]
     middle.bar(at, shares, color=red)
-    middle.set_ylabel("saturated (%)")
-    middle.set_ylim(0, 100)
-    norms = [(i, g) for i, g in enumerate(layer.gradient for layer in layers) if g]
-    bottom.plot([i for i, _ in norms], [g for _, g in norms], "o-", color=green, markersize=3)
+    middle.set(ylabel="saturated (%)", ylim=(0, 100))
+    norms = {i: layer.gradient for i, layer in enumerate(layers) if layer.gradient}
+    bottom.plot(list(norms), list(norms.values()), "o-", color=green, markersize=3)
+    bottom.set(xlabel="layer", ylabel="gradient norm\n(log scale)")
     if norms:
         bottom.set_yscale("log")
-    bottom.set_ylabel("gradient norm\n(log scale)")
-    bottom.set_xlabel("layer")
     if len(layers) <= 12:
         bottom.set_xticks(at, [layer.name for layer in layers], rotation=45, ha="right", fontsize=7)
     else:

@@ -49,10 +49,7 @@ def draw_lines(
             style = next(fresh) | {"linestyle": ":"}
             right.plot(across, up, **style)
             axes.plot([], [], label=name, **style)
-    if "x" in log:
-        axes.set_xscale("log")
-    if "y" in log:
-        axes.set_yscale("log")
+    axes.set(**{f"{axis}scale": "log" for axis in log})
     if top is not None:
         axes.set_ylim(top=top)
     low, high = axes.get_xlim()
@@ -84,7 +81,6 @@ def draw_landscape(
     for (name, path), style, width in zip(paths.items(), styles(), widths, strict=False):
         across, up = zip(*path, strict=True)
         axes.plot(across, up, marker=".", markersize=3, label=name, **style, linewidth=width)
-    axes.set_xlim(left, right)
-    axes.set_ylim(low, high)
+    axes.set(xlim=(left, right), ylim=(low, high))
     legend(axes)
     return figure

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,9 +41,9 @@ def to_svg(figure: Figure) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure to a file in the format of its suffix; the write is atomic."""
-    with atomic_write(path) as temporary, mpl.rc_context(STYLE):
-        figure.savefig(temporary, format=path.suffix.removeprefix("."), dpi=200)
+    """Save a figure in the format of the file's suffix; the write is atomic."""
+    with atomic_write(path) as beside, mpl.rc_context(STYLE):
+        figure.savefig(beside, format=path.suffix.removeprefix("."), dpi=200)
 
 
 def new_figure(x: str, y: str) -> tuple[Figure, Axes]:
@@ -52,21 +51,17 @@ def new_figure(x: str, y: str) -> tuple[Figure, Axes]:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set(xlabel=x, ylabel=y)
     return figure, axes
 
 
 def styles() -> Iterable[dict[str, Any]]:
-    """Return distinct line styles."""
-    dashes = itertools.chain.from_iterable(itertools.repeat(d, len(COLOURS)) for d in ("-", "--"))
-    return (
-        {"color": c, "linestyle": d} for c, d in zip(itertools.cycle(COLOURS), dashes, strict=False)
-    )
+    """Return 14 line styles: each colour solid, then dashed."""
+    return [{"color": c, "linestyle": d} for d in ("-", "--") for c in COLOURS]
 
 
 def legend(axes: Axes) -> None:
-    """Add a legend if any line has a label."""
+    """Add a legend if there are labels."""
     if any(axes.get_legend_handles_labels()[1]):
         axes.legend(fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
 

@@ -36,13 +36,14 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
             lehr.keras.attach(keras.optimizers.SGD(), policy), loss=model.loss, metrics=["accuracy"]
         )
     rates: list[float] = []
-    record = keras.callbacks.LambdaCallback(
-        on_epoch_end=lambda epoch, logs: rates.append(_rate(model))
-    )
+
+    def record(epoch: int, logs: dict[str, float]) -> None:
+        rates.append(float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)))
+
     with tempfile.TemporaryDirectory() as folder:
         best = Path(folder) / "best.weights.h5"
         callbacks = [
-            record,
+            keras.callbacks.LambdaCallback(on_epoch_end=record),
             keras.callbacks.EarlyStopping(patience=5, restore_best_weights=True),
             keras.callbacks.ModelCheckpoint(best, save_best_only=True, save_weights_only=True),
         ]
@@ -57,10 +58,9 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
             callbacks=callbacks,
             verbose=0,
         ).history
-        kept = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
+        restored = model.get_weights()
         model.load_weights(best)
-        saved = [keras.ops.convert_to_numpy(v) for v in model.trainable_variables]
-    same = all(np.array_equal(one, other) for one, other in zip(kept, saved, strict=True))
+    same = all(map(np.array_equal, restored, model.get_weights()))
     test = model.evaluate(*given["test"], verbose=0, return_dict=True)
     lowest = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
     numbers = {
@@ -80,9 +80,3 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
         "second_y": "validation loss (nats)",
     }
     return {"numbers": numbers, "figure": figure}
-
-
-def _rate(model: Any) -> float:
-    import keras
-
-    return float(keras.ops.convert_to_numpy(model.optimizer.learning_rate))

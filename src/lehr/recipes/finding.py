@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from lehr.finder import Sweep, range_test, smoothed
@@ -32,12 +33,7 @@ def book(
     learner = learners.dense(seed, data=data, batch_size=128, rows=rows, **network)
     sweep = range_test(learner, steps=steps or learner.steps_per_epoch)
     running = [total / (i + 1) for i, total in enumerate(itertools.accumulate(sweep.losses))]
-    lowest = min(range(len(running)), key=running.__getitem__)
-    numbers, figure = _read(sweep)
-    numbers["rate of least running mean"] = sweep.rates[lowest]
-    numbers["least running mean"] = running[lowest]
-    figure["lines"]["running mean, as in the book"] = [list(sweep.rates), running]
-    return {"numbers": numbers, "figure": figure}
+    return _read(sweep, running, "running mean", "book")
 
 
 def mnist(
@@ -58,33 +54,34 @@ def mnist(
     sweep = lehr.torch.range_test(
         model, optimizer, loss, loaders["train"], steps=steps, **_TESTS[test], **more
     )
-    numbers, figure = _read(sweep)
     lagging = list(itertools.accumulate(sweep.losses, lambda held, new: 0.95 * held + 0.05 * new))
-    lowest = min(range(len(lagging)), key=lagging.__getitem__)
-    numbers["rate of least lagging mean"] = sweep.rates[lowest]
-    numbers["least lagging mean"] = lagging[lowest]
-    numbers["training images"] = float(len(given["train"][0]))
-    figure["lines"]["lagging mean, as in the source"] = [list(sweep.rates), lagging]
-    return {"numbers": numbers, "figure": figure}
+    read = _read(sweep, lagging, "lagging mean", "source")
+    read["numbers"]["training images"] = float(len(given["train"][0]))
+    return read
 
 
-def _read(sweep: Sweep) -> tuple[dict[str, float], dict[str, Any]]:
+def _read(sweep: Sweep, theirs: Sequence[float], name: str, source: str) -> dict[str, Any]:
+    """Return a sweep's numbers and figure, with the losses that the source averages its way."""
     rates, losses = smoothed(sweep)
-    lowest = min(range(len(losses)), key=losses.__getitem__)
-    numbers = {"rate of least smoothed loss": rates[lowest], "least smoothed loss": losses[lowest]}
+    least, at = min(zip(losses, rates, strict=True), key=itemgetter(0))
+    numbers = {"rate of least smoothed loss": at, "least smoothed loss": least}
     for use in ("constant", "one-cycle"):
         if (found := sweep.suggest(use).lr) is not None:
             numbers[f"suggested for {use}"] = found
-    kept = len(rates)  # what lies behind has diverged
+    least, at = min(zip(theirs, sweep.rates, strict=True), key=itemgetter(0))
+    numbers |= {f"rate of least {name}": at, f"least {name}": least}
+    finite = len(rates)  # the updates after these diverged
     lines = {
-        "loss, as measured": [list(sweep.rates[:kept]), list(sweep.losses[:kept])],
+        "loss, as measured": [list(sweep.rates[:finite]), list(sweep.losses[:finite])],
         "smoothed": [list(rates), list(losses)],
+        f"{name}, as in the {source}": [list(sweep.rates), theirs],
     }
     log = "x" if sweep.spacing == "exponential" else ""
     x = "learning rate" + (" (log scale)" if log else "")
     y = f"{sweep.objective} loss (nats)"
-    top = sweep.losses[0] + (sweep.losses[0] - min(losses))  # what has diverged lies far above
-    return numbers, {"lines": lines, "x": x, "y": y, "log": log, "top": top}
+    top = sweep.losses[0] + (sweep.losses[0] - min(losses))  # diverged losses are far above
+    figure = {"lines": lines, "x": x, "y": y, "log": log, "top": top}
+    return {"numbers": numbers, "figure": figure}
 
 
 def _loader(split: Any, seed: int) -> Any:

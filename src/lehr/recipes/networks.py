@@ -135,8 +135,8 @@ def activation_layer(name: str) -> keras.Layer:
 def _initializer(named: Named, seed: int) -> Any:
     import keras
 
-    spec = {"class_name": named, "config": {}} if isinstance(named, str) else dict(named)
-    return keras.initializers.get({**spec, "config": {**spec["config"], "seed": seed}})
+    spec: dict[str, Any] = {"class_name": named} if isinstance(named, str) else dict(named)
+    return keras.initializers.get({**spec, "config": {**spec.get("config", {}), "seed": seed}})
 
 
 def _seeds(seed: int) -> Iterator[int]:

@@ -26,37 +26,27 @@ def verdict(results: Results) -> str:
             "another arm first."
         )
     for word in ("better", "worse"):
-        found = [(arm, c) for arm, c in compared.items() if c.verdict == word]
+        found = [(results.label(arm), c) for arm, c in compared.items() if c.verdict == word]
         found.sort(key=lambda pair: -abs(pair[1].difference))
-        if found:
-            arms = ", ".join(
-                f"{results.label(arm)} by {_difference(results, c)}" for arm, c in found
-            )
+        if arms := ", ".join(f"{arm} by {_difference(results, c)}" for arm, c in found):
             sentences.append(f"{word.capitalize()} than {reference}: {arms}.")
-    for seeds in sorted({c.n for c in compared.values()}, reverse=True):
-        undecided = {
-            arm: c for arm, c in compared.items() if c.verdict == "undecided" and c.n == seeds
-        }
-        if undecided:
-            arms = ", ".join(
-                f"{results.label(arm)} ({_more_seeds(c)})" for arm, c in undecided.items()
-            )
-            sentences.append(f"Undecided with {seeds} seeds: {arms}.")
+    undecided = {arm: c for arm, c in compared.items() if c.verdict == "undecided"}
+    for seeds in sorted({c.n for c in undecided.values()}, reverse=True):
+        some = {results.label(arm): c for arm, c in undecided.items() if c.n == seeds}
+        arms = ", ".join(f"{arm} ({_more_seeds(c)})" for arm, c in some.items())
+        sentences.append(f"Undecided with {seeds} seeds: {arms}.")
     for arm, stop in results.stopped.items():
-        best = results.label(stop.beaten_by)
-        sentences.append(
-            f"{results.label(arm)} was stopped after {stop.seeds} seeds: it cannot beat {best}."
-        )
+        after, best = f"stopped after {stop.seeds} seeds", results.label(stop.beaten_by)
+        sentences.append(f"{results.label(arm)} was {after}: it cannot beat {best}.")
     for arm in results.study.arms:
         if failed := results.diverged(arm):
             sentences.append(f"{results.label(arm)} {_failed(failed, len(results.seeds(arm)))}.")
     if not compared and len(results.study.arms) == 1:
         sentences.append(f"{reference}: {_mean(results, results.reference)}; nothing to compare.")
     for budget, before, after in results.crossings():
+        first, then = results.label(before), results.label(after)
         where = f"about {budget:.3g} {results.study.unit}"
-        sentences.append(
-            f"Up to {where} {results.label(before)} leads, then {results.label(after)}."
-        )
+        sentences.append(f"Up to {where} {first} leads, then {then}.")
     return " ".join(sentences)
 
 
@@ -73,6 +63,7 @@ def rows(results: Results, budget: int | None = None) -> list[dict[str, str]]:
     for arm in study.arms:
         peak, c, failed = results.peaks[arm], compared.get(arm), results.diverged(arm, budget)
         outcome = c.verdict if c else "reference" if arm == results.reference else "not compared"
+        size = None if c is None else c.effect_size
         seeds = len(results.seeds(arm))
         if arm in results.stopped:
             outcome = f"{outcome}, stopped after {seeds} seeds"
@@ -83,9 +74,7 @@ def rows(results: Results, budget: int | None = None) -> list[dict[str, str]]:
                 f"{judged(study)} test {study.metric}": _mean(results, arm, budget),
                 f"difference{unit}": _points(results, c.difference) if c else "",
                 "interval": _interval(results, c) if c else "",
-                "effect size": ""
-                if c is None or c.effect_size is None
-                else f"{c.effect_size:+.1f}",
+                "effect size": "" if size is None else f"{size:+.1f}",
                 "verdict": _failed(failed, seeds) if failed else outcome,
             }
         )
@@ -149,10 +138,9 @@ def target_rows(results: Results) -> list[dict[str, str]]:
 
     There are none if the target is the final metric of a reference that diverged.
     """
+    target, found = number(results, results.target()), []
     if not math.isfinite(results.target()):
         return []
-    target = number(results, results.target())
-    found = []
     for arm in results.study.arms:
         t = results.to_target(arm)
         found.append(
