@@ -13,8 +13,8 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
     Args:
         seed: of weights and shuffling.
         arm: "fixed", "reduce-on-plateau" or "cyclic-callback".
-        rows: of each split; all if left out.
-        epochs: at most.
+        rows: number of rows of each split; default: all.
+        epochs: largest number of epochs.
     """
     import keras
     import numpy as np

@@ -34,18 +34,18 @@ def dense(
     Args:
         shape: of one image.
         hidden: units of the hidden layers.
-        seed: of all weights and all dropout.
-        classes: outputs.
+        seed: of weights and dropout.
+        classes: number of outputs.
         activation: of the hidden layers.
-        initializer: of their kernels.
+        initializer: of the hidden kernels.
         output_initializer: of the last kernel.
-        normalize: batch norm of the inputs and "after" or "before" each activation; "" is none.
+        normalize: batch norm of the inputs and "after" or "before" each activation; "": none.
         bias: of the hidden layers.
-        dropout: rate, before each dense layer, or the last alone.
-        drop: class of the layers that drop.
-        drop_all: whether all dense layers have one before them.
+        dropout: rate.
+        drop: class of the dropout layers.
+        drop_all: whether they precede every dense layer or only the last.
         regularizer: of the hidden kernels: ``{"l2": 0.01}``.
-        output_regularizer: whether it is of the last kernel too.
+        output_regularizer: whether the last kernel has it too.
         max_norm: largest norm of the weights into a hidden unit.
     """
     import keras
@@ -65,12 +65,11 @@ def dense(
             "kernel_regularizer": penalty,
             "kernel_constraint": keras.constraints.MaxNorm(max_norm) if max_norm else None,
         }
-        model.add(layers.Dense(units, use_bias=bias, **kernel))
-        if normalize == "before":
-            model.add(layers.BatchNormalization())
-        model.add(activation_layer(activation))
-        if normalize == "after":
-            model.add(layers.BatchNormalization())
+        block = [layers.Dense(units, use_bias=bias, **kernel), activation_layer(activation)]
+        if normalize:
+            block.insert(1 if normalize == "before" else 2, layers.BatchNormalization())
+        for layer in block:
+            model.add(layer)
     if dropout:
         model.add(dropping(dropout, seed=next(seeds)))
     start = _initializer(output_initializer, next(seeds))
@@ -108,8 +107,8 @@ def convolutional(shape: Sequence[int], *, seed: int) -> keras.Model:
 def compiled(model: keras.Model, optimizer: Named = "SGD") -> keras.Model:
     """Return the model compiled for integer labels and its logits.
 
-    With one output the labels are 0 and 1. Logits, because softmax and "sparse categorical
-    crossentropy" of its probabilities lose the gradient of saturated rows on JAX and PyTorch.
+    With one output the labels are 0 and 1. The loss of softmax probabilities would lose the
+    gradient of saturated rows on JAX and PyTorch.
     """
     import keras
 

@@ -24,7 +24,6 @@ class Row:
         recipe: its name.
         metric: the number's name.
         published: as printed, or None.
-        source: where it is printed.
         mean: our mean over the seeds.
         spread: our standard deviation over the seeds; 0 for one seed.
         seeds: number of seeds.
@@ -33,7 +32,6 @@ class Row:
     recipe: str
     metric: str
     published: float | None
-    source: str
     mean: float
     spread: float
     seeds: int
@@ -59,23 +57,19 @@ HEAD = ("recipe", "figure", "published", "ours", "spread", "seeds", "within")
 
 
 def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
-    """Return a recipe's published figures next to ours, then the unpublished numbers."""
+    """Return the rows of a recipe: its published figures, then the numbers that nobody published."""
     if not trials:
         return []
-    published = {figure.metric: figure for figure in recipe.published}
-    first = trials[0]["numbers"]
-    others = _SHOWN if isinstance(recipe, Training) else first
+    published = {figure.metric: figure.value for figure in recipe.published}
+    others = _SHOWN if isinstance(recipe, Training) else trials[0]["numbers"]
     found = []
-    for metric in (*published, *(name for name in others if name not in published)):
+    for metric in dict.fromkeys((*published, *others)):
         values = [trial["numbers"].get(metric) for trial in trials]
         numbers = [value for value in values if value is not None]
-        if not numbers:
-            continue
-        figure = published.get(metric)
-        spread = statistics.stdev(numbers) if len(numbers) > 1 else 0.0
-        value, source = (figure.value, figure.source) if figure else (None, "")
-        mean = statistics.fmean(numbers)
-        found.append(Row(recipe.name, metric, value, source, mean, spread, len(numbers)))
+        if numbers:
+            mean, seeds = statistics.fmean(numbers), len(numbers)
+            spread = statistics.stdev(numbers) if seeds > 1 else 0.0
+            found.append(Row(recipe.name, metric, published.get(metric), mean, spread, seeds))
     return found
 
 
@@ -103,11 +97,9 @@ def describe(recipe: Recipe) -> list[str]:
 
 def markdown(recipes: Iterable[Recipe], results: Results) -> str:
     """Return a table of all rows, as Markdown."""
-    lines = [" | ".join(("", *HEAD, "")).strip(), "|" + "---|" * len(HEAD)]
-    for recipe in recipes:
-        for row in rows(recipe, results[recipe.name]):
-            lines.append(" | ".join(("", *row.cells(), "")).strip())
-    return "\n".join(lines) + "\n"
+    found = (row.cells() for recipe in recipes for row in rows(recipe, results[recipe.name]))
+    head, *lines = (f"| {' | '.join(cells)} |" for cells in (HEAD, *found))
+    return "\n".join([head, "|" + "---|" * len(HEAD), *lines]) + "\n"
 
 
 def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:

@@ -29,7 +29,7 @@ Results = dict[str, list[Trial]]
 
 @dataclass(frozen=True)
 class _Work:
-    """The jobs of a recipe, by cache key, and what else is sent to their workers."""
+    """The jobs of a recipe, by cache key, and further entries of their messages to workers."""
 
     recipe: Recipe
     jobs: dict[str, Job]
@@ -49,15 +49,14 @@ def run_recipes(
 
     Args:
         recipes: to run.
-        seeds: of each; a recipe that draws nothing at random has one.
+        seeds: number of trials of each; one for a recipe without random numbers.
         storage: folder of the studies, as of `lehr.Study`.
-        workers: processes at a time, of one thread; one per core if left out.
+        workers: number of processes; default: one per core.
         report: called with a line about each trial that has finished or failed.
-        skip: whether recipes without their data or backend are left out, and reported.
+        skip: whether recipes without their data or backend are reported and left out.
 
     Raises:
-        ValueError: if a recipe needs a backend that is not installed, or the storage cannot be
-            read or written.
+        ValueError: if a backend is not installed, or the storage cannot be read or written.
         OSError: if images are missing.
     """
     chosen, count = list(recipes), whole("seeds", seeds)
@@ -87,7 +86,7 @@ def run_recipes(
 def stored_results(
     recipes: Iterable[Recipe], seeds: int, storage: str | os.PathLike[str]
 ) -> Results:
-    """Return the trials of the recipes that the storage has in full; none of the others."""
+    """Return the trials of each recipe; none unless all of them are stored."""
     with Storage(Path(storage), readonly=True) as opened:
         return {recipe.name: _trials(recipe, seeds, opened) for recipe in recipes}
 
@@ -141,7 +140,7 @@ def _run(
 def _trials(
     recipe: Recipe, seeds: int, storage: Storage, engine: Engine | None = None
 ) -> list[Trial]:
-    """Return a recipe's trials if all are stored, else none; with an engine, add its study."""
+    """Return a recipe's trials if all are stored, else none; an engine also adds its study."""
     if isinstance(recipe, Training):
         study = recipe.study(seeds, storage.folder)
         try:
@@ -158,8 +157,8 @@ def _trials(
 
 
 def _ready(missing: list[Recipe], report: Report, skip: bool) -> list[Recipe]:
-    """Return the recipes that can run; raise one clear line for the others, or report it."""
-    # each is asked for once: data may have to come over a network
+    """Return the recipes that can run; raise for the others, or report them."""
+    # each is checked once: data may be downloaded
     data = dict.fromkeys(name for recipe in missing for name in recipe.data)
     backends = dict.fromkeys(recipe.backend for recipe in missing if recipe.backend)
     reasons = {name: _reason(images.ensure, name, report) for name in data}

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def write_report(results: Results, path: str | os.PathLike[str]) -> None:
-    """Write the report of a study to a file; the write is atomic."""
+    """Write the report of a study to an HTML file; the write is atomic."""
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as temporary:
@@ -97,14 +97,9 @@ def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
         )
     tables = [("", note, rows(results))]
     if len(study.budgets) > 1:
-        tables.append(
-            (
-                "Budgets",
-                f"Mean {judged(study)} test {study.metric} at each budget. Peaks are those "
-                f"chosen for {study.budgets[-1]} {study.unit}.",
-                budget_rows(results),
-            )
-        )
+        note = f"Mean {judged(study)} test {study.metric} at each budget. Peaks are those chosen "
+        note += f"for {study.budgets[-1]} {study.unit}."
+        tables.append(("Budgets", note, budget_rows(results)))
     if peaks := peak_rows(results):
         note = (
             f"Every tuned policy tried its peaks on {study.tuning_seeds} tuning seeds, each peak "
@@ -125,41 +120,30 @@ def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
 def _figures(results: Results) -> dict[str, tuple[str, Callable[[], Figure]]]:
     """Return the figures by file name: caption and drawing function."""
     study, metric = results.study, results.study.metric
+    band = "mean over seeds, band of one standard deviation"
     drawn: dict[str, tuple[str, Callable[[], Figure]]] = {}
+
+    def add(name: str, caption: str, draw: Callable[..., Figure], *options: str) -> None:
+        drawn[name] = caption, partial(draw, results, *options)
+
     if len(study.arms) > 1:
-        drawn["differences"] = (
-            f"Paired differences of the {judged(study)} test {metric}, with their "
-            "intervals. Green: better, orange: worse, grey: undecided.",
-            partial(figures.draw_differences, results),
-        )
+        caption = f"Paired differences of the {judged(study)} test {metric}, with their intervals."
+        caption += " Green: better, orange: worse, grey: undecided."
+        add("differences", caption, figures.draw_differences)
     if len(study.budgets) > 1:
-        drawn["budgets"] = (
-            f"Test {metric} over the budget: mean over seeds, band of one standard deviation.",
-            partial(figures.draw_budgets, results),
-        )
-    drawn["validation"] = (
-        f"Validation {metric} after each epoch: mean over seeds, band of one "
-        "standard deviation. It was not used for the verdict.",
-        partial(figures.draw_metric, results),
-    )
-    drawn["losses"] = (
-        "Training loss, averaged over tenths of an epoch: mean over seeds, band of one "
-        "standard deviation.",
-        partial(figures.draw_losses, results),
-    )
-    drawn["rates"] = (
-        "Learning rates really used in each update, read back from the optimizer (seed 0).",
-        partial(figures.draw_rates, results),
-    )
+        add("budgets", f"Test {metric} over the budget: {band}.", figures.draw_budgets)
+    caption = f"Validation {metric} after each epoch: {band}. It was not used for the verdict."
+    add("validation", caption, figures.draw_metric)
+    caption = f"Training loss, averaged over tenths of an epoch: {band}."
+    add("losses", caption, figures.draw_losses)
+    caption = "Learning rates really used in each update, read back from the optimizer (seed 0)."
+    add("rates", caption, figures.draw_rates)
     if any("momentum" in record.trace.rates for record in results.trials.values()):
         caption = "Momentum really used in each update, where a policy moves it (seed 0)."
-        drawn["momentum"] = caption, partial(figures.draw_rates, results, "momentum")
+        add("momentum", caption, figures.draw_rates, "momentum")
     if any(tuning.scores for tuning in results.tuning.values()):
-        drawn["peaks"] = (
-            f"Validation {metric} of every peak tried, on the tuning seeds: mean, band of one "
-            "standard deviation. Points: the peaks chosen.",
-            partial(figures.draw_peaks, results),
-        )
+        caption = f"Validation {metric} of every peak tried, on the tuning seeds: mean, band of one"
+        add("peaks", f"{caption} standard deviation. Points: the peaks chosen.", figures.draw_peaks)
     for optimizer, sweeps in results.sweeps.items():
         name = "range-test" if optimizer is None else f"range-test-{optimizer}"
         caption = (

@@ -20,10 +20,9 @@ class Arm:
 
     Args:
         policy: a policy, a schedule or a number.
-        tune: "constant", "one-cycle" or "cyclical": the policy is written at peak 1 and its
-            learning rate is multiplied by a peak that the study chooses, starting from the range
-            test's suggestion for this use.
-            None: the policy is used unchanged, and shown as untuned.
+        tune: "constant", "one-cycle" or "cyclical": the policy is written at peak 1, and its
+            learning rate is multiplied by a peak that the study chooses, around the range test's
+            suggestion for this use. None: the policy is used unchanged and shown as untuned.
         optimizer: passed to the task as ``optimizer=``; None for the task's own.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import itertools
@@ -25,10 +26,8 @@ def versions(task: str, backend: str) -> dict[str, str]:
     """Return the versions that a result depends on: lehr's and the frameworks'."""
     found = {}
     for name in ("lehr", *_frameworks(task, backend)):
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     return found
 
 

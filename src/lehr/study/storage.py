@@ -1,9 +1,9 @@
 """Trial storage: metadata in SQLite, curves in one ``.npz`` file per job; every write is atomic.
 
-A folder holds ``results.sqlite`` and, by a job's cache key, ``curves/KEY.npz``, ``logs/KEY.log``
-and, while it runs, ``checkpoints/KEY/``; and ``cache``, which may be deleted. A worker saves the
-curves file; then the driver process inserts the row. A file without its row is imported when the
-job is asked for again.
+A folder contains ``results.sqlite``, ``curves/KEY.npz`` and ``logs/KEY.log`` for each cache key,
+``checkpoints/KEY/`` while a job runs, and ``cache``, which may be deleted. A worker saves the
+curves file; then the driver process inserts the row. A file without a row is imported on the next
+request.
 """
 
 from __future__ import annotations

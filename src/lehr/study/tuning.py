@@ -28,7 +28,7 @@ def sweep_jobs(study: Study) -> dict[tuple[str | None, int], Job]:
 def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
     """Return the centre of an arm's grid: the median of the range tests' suggestions.
 
-    If it is the only peak, more than half of the tests must suggest one; a grid needs one of them.
+    A single peak needs a suggestion of more than half of the tests, a grid of one.
     """
     given = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
     suggestion = agree(given or sweeps, use)
@@ -66,9 +66,9 @@ def wider(grid: Sequence[float], best: float, peaks: int) -> list[float]:
 def best_peak(scores: Mapping[float, Sequence[float]], mode: str) -> float | None:
     """Return the peak of the best mean score, half its own and half its neighbours'.
 
-    A few tuning seeds do not show how near a cliff is: the best peak may be right next to
-    one, over which other seeds fall. One that is not finite on some seed is out, and as a
-    neighbour counts as the worst that is finite; an end of the grid stands for its own neighbour.
+    With few tuning seeds, the best peak may lie just below one where other seeds diverge. A peak
+    with a score that is not finite is not chosen; as a neighbour it counts as the worst finite
+    mean. An end of the grid is its own neighbour.
 
     >>> best_peak({0.1: [0.85], 0.2: [0.87], 0.4: [0.88], 0.8: [0.89], 1.6: [0.1]}, "max")
     0.4

@@ -28,7 +28,7 @@ def find_task(name: str) -> Task:
     """Return a task by its built-in name or as ``module:function``.
 
     Raises:
-        ValueError: if there is none of that name; the nearest names are offered.
+        ValueError: if there is none of that name; suggests the nearest names.
     """
     os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras chooses when it is first imported
     if ":" not in name:
@@ -86,7 +86,7 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
 
 
 def source_digest(name: str) -> str:
-    """Return a hash of the file that a task is written in; what it imports is not looked at."""
+    """Return a hash of a task's source file; its imports do not count."""
     _look_beside_the_user()
     try:
         spec = importlib.util.find_spec(BUILT_IN.get(name, name).partition(":")[0])

@@ -7,7 +7,6 @@ from typing import Any
 from lehr.recipes.recipe import Measurement, Published, Rate, Recipe, Training
 
 CHAPTER = "Géron, Hands-On Machine Learning, 2nd edition, chapter 11"
-DENSE = "lehr.recipes.learners:dense"
 
 LOGITS = (
     "softmax and sparse cross-entropy of its probabilities lose the gradient of saturated rows on "
@@ -35,22 +34,33 @@ def measurement(name: str, title: str, source: str, function: str, **more: Any) 
     return Measurement(name=name, title=title, source=source, function=path, **more)
 
 
-def fashion(name: str, title: str, section: str, policy: Rate, epochs: int, **more: Any) -> Recipe:
-    """Return a recipe that trains a dense network on Fashion-MNIST."""
-    options = more.pop("options", {})
-    notes = (*more.pop("notes", ()), LOGITS, BATCHES)
+def training(
+    name: str,
+    title: str,
+    section: str,
+    policy: Rate,
+    epochs: int,
+    *,
+    task: str = "lehr.recipes.learners:dense",
+    data: str = "fashion-mnist",
+    **more: Any,
+) -> Recipe:
+    """Return a recipe of the chapter that trains a network, by default a dense one."""
     return Training(
         name=name,
         title=title,
         source=f"{CHAPTER}, {section}",
-        task=DENSE,
-        options=options,
+        task=task,
         policy=policy,  # type: ignore[arg-type]  # numbers and schedules become policies
         epochs=epochs,
-        notes=notes,
-        data=("fashion-mnist",),
+        data=(data,),
         **more,
     )
+
+
+def fashion(*args: Any, notes: tuple[str, ...] = (), **more: Any) -> Recipe:
+    """Return a recipe that trains a dense network on Fashion-MNIST."""
+    return training(*args, notes=(*notes, LOGITS, BATCHES), **more)
 
 
 def unit(activation: str, initializer: str, **more: Any) -> dict[str, Any]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from lehr.policy import one_cycle
-from lehr.recipes.lists.common import BATCHES, CHAPTER, DENSE, LOGITS, fashion, published, sgd
-from lehr.recipes.recipe import Rate, Recipe, Training
+from lehr.recipes.lists.common import BATCHES, LOGITS, fashion, published, sgd, training
+from lehr.recipes.recipe import Rate, Recipe
 
 _ELU = {"activation": "elu", "initializer": "he_normal", "optimizer": "Nadam"}
 _ALPHA = {
@@ -104,20 +104,12 @@ _JPEG = (
 )
 
 
-def _cifar(name: str, title: str, rate: Rate, **more: Any) -> Recipe:
-    network = {"hidden": (100,) * 20, "data": "cifar10", **more.pop("options", {})}
-    notes = (*more.pop("notes", ()), LOGITS, *_JPEG)
-    return Training(
-        name=f"cifar10/{name}",
-        title=title,
-        source=f"{CHAPTER}, exercise 8",
-        task=DENSE,
-        options=network,
-        policy=rate,  # type: ignore[arg-type]
-        notes=notes,
-        data=("cifar10",),
-        **more,
-    )
+def _cifar(
+    name: str, title: str, rate: Rate, epochs: int, *, notes: tuple[str, ...] = (), **more: Any
+) -> Recipe:
+    more["options"] = {"hidden": (100,) * 20, "data": "cifar10", **more["options"]}
+    more["notes"] = (*notes, LOGITS, *_JPEG)
+    return training(f"cifar10/{name}", title, "exercise 8", rate, epochs, data="cifar10", **more)
 
 
 _HE = {"activation": "elu", "initializer": "he_normal", "pixels": "raw"}
@@ -125,9 +117,10 @@ _LAST = {"dropout": 0.1, "drop": "AlphaDropout", "drop_all": False}
 _BEST = "weights and figures are those of the epoch with the least validation loss"
 
 
-def _early_stopping(name: str, title: str, rate: Rate, **more: Any) -> Recipe:
-    notes = (_BEST, *more.pop("notes", ()))
-    return _cifar(name, title, rate, epochs=100, patience=20, notes=notes, **more)
+def _early_stopping(
+    name: str, title: str, rate: Rate, *, notes: tuple[str, ...] = (), **more: Any
+) -> Recipe:
+    return _cifar(name, title, rate, 100, patience=20, notes=(_BEST, *notes), **more)
 
 
 _CIFAR = [

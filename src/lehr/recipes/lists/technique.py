@@ -11,9 +11,10 @@ from lehr.recipes.lists.common import (
     measurement,
     published,
     sgd,
+    training,
     unit,
 )
-from lehr.recipes.recipe import Recipe, Training
+from lehr.recipes.recipe import Recipe
 
 _CURVES = [
     measurement(
@@ -157,18 +158,17 @@ _CLIPPING = [
         ("norm", "each tensor's to length 1, which does not"),
     )
 ]
-_TRANSFER: list[Recipe] = [
-    Training(
-        name=f"transfer/{part.replace(' ', '-')}" + ("-alone" if part == "b" else ""),
-        title=title,
-        source=f"{CHAPTER}, Reusing Pretrained Layers",
+_TRANSFER = [
+    training(
+        f"transfer/{part.replace(' ', '-')}" + ("-alone" if part == "b" else ""),
+        title,
+        "Reusing Pretrained Layers",
+        1e-3,
+        epochs,
         task="lehr.recipes.learners:transfer",
         options={"part": part},
-        policy=1e-3,  # type: ignore[arg-type]
-        epochs=epochs,
         published=published,
         notes=(*notes, LOGITS),
-        data=("fashion-mnist",),
     )
     for part, title, epochs, published, notes in (
         (

@@ -22,12 +22,12 @@ class TrialError(RuntimeError):
 
 @dataclass(frozen=True)
 class Event:
-    """What has happened to a job.
+    """A change of a job's state.
 
     Attributes:
         name: cache key of the job.
         kind: "started", "moved", "finished" or "failed".
-        payload: of a job that moved: "step", "steps", "lr", "loss"; of one that failed: "log".
+        payload: for "moved": "step", "steps", "lr", "loss"; for "failed": "log".
     """
 
     name: str
@@ -59,8 +59,8 @@ class Engine(ABC):
         """Run jobs and yield the name of each that finishes; failures are raised at the end.
 
         Args:
-            orders: the message for each job's worker, by the job's name: the job itself and the
-                paths of its "record", "log" and "checkpoints".
+            orders: message to each job's worker, by the job's name: the job and the paths of its
+                "record", "log" and "checkpoints".
             report: called with every event.
 
         Raises:

@@ -1,8 +1,7 @@
 """The local engine: worker processes of one thread each, by default one for each core.
 
-A worker runs one job after another, so that its imports and compiled functions serve all of them,
-and prefers jobs of the seed it has just run. A worker that dies is replaced, and its job resumes
-from its last checkpoint.
+A worker runs one job after another, which shares imports and compiled functions, and prefers jobs
+of its last seed. A worker that dies is replaced, and its job resumes from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -71,9 +70,9 @@ class LocalEngine(Engine):
     """Worker processes on this machine; they serve several calls of `run`.
 
     Args:
-        workers: number of processes; one per core if None.
+        workers: number of processes; None: one per core.
         cache: folder of JAX's compilation cache, shared by the processes.
-        backend: of Keras in the processes; that of the environment if None.
+        backend: of Keras in the processes; None: that of the environment.
 
     Raises:
         ValueError: if ``workers`` is below 1 or the backend is not installed.
@@ -86,7 +85,7 @@ class LocalEngine(Engine):
         self._cache, self._backend = cache, backend or usual_backend()
         self._workers: dict[int, _Worker] = {}
         self._seeds: dict[int, object] = {}  # of the learner that each worker has in memory
-        self._waiting: dict[str, tuple[object, dict[str, Any]]] = {}
+        self._waiting: Orders = {}
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._closed = False
@@ -96,7 +95,7 @@ class LocalEngine(Engine):
             worker.close()
 
     def events(self, orders: Orders) -> Generator[Event]:
-        self._waiting = {name: (_seed(order), order) for name, order in orders.items()}
+        self._waiting = dict(orders)
         threads = [
             threading.Thread(target=self._run_jobs, args=(place,), daemon=True)
             for place in range(min(self.count, len(orders)))
@@ -170,13 +169,14 @@ class LocalEngine(Engine):
             others = {seed for other, seed in self._seeds.items() if other != place}
 
             def rank(name: str) -> tuple[bool, bool]:
-                seed = self._waiting[name][0]
+                seed = _seed(self._waiting[name])
                 return seed != own, seed in others
 
             if not self._waiting:
                 return None
             name = min(self._waiting, key=rank)
-            self._seeds[place], order = self._waiting.pop(name)
+            order = self._waiting.pop(name)
+            self._seeds[place] = _seed(order)
             return name, order
 
 

@@ -27,16 +27,16 @@ class Comparison:
         difference: mean of the paired differences, arm minus reference.
         low: lower end of the interval.
         high: upper end of the interval.
-        p_value: adjusted for the number of arms (Holm), and of looks where there were several.
+        p_value: adjusted for the number of arms (Holm) and of looks.
         verdict: "better", "worse" or "undecided".
         n: number of paired seeds.
         effect_size: difference over the standard deviation of the differences (Cohen's d_z);
             None if they have no spread.
         level: at which the arm was tested; its interval has confidence 1 - level.
         test: "paired t" or "sign flip".
-        more_seeds: if undecided, about how many more a new study would need, should difference
-            and spread stay what they are; None if a thousand would not do. Adding them to this
-            one would be a look that nothing allows for.
+        more_seeds: if undecided, about how many more seeds a new study needs to detect this
+            difference at this spread; None if more than a thousand. (To add them to this study
+            would be an unplanned look.)
     """
 
     difference: float
@@ -61,9 +61,8 @@ def compare(
 ) -> dict[str, Comparison]:
     """Compare arms with a reference by paired tests, stepped down by Holm.
 
-    The test is that of `paired_test`. Each interval has the level at which Holm tested its arm,
-    ``alpha / (family - rank)``, so that it leaves out zero exactly when the verdict is better or
-    worse.
+    Each arm is tested with `paired_test`. Its interval has the level of its Holm step,
+    ``alpha / (family - rank)``: it excludes zero exactly if the verdict is better or worse.
 
     Args:
         reference: the reference's scores, one a seed.
@@ -94,7 +93,7 @@ def compare(
     for rank, name in enumerate(sorted(pairs, key=lambda name: tests[name].p_value)):
         left, test, pair = family - rank, tests[name], pairs[name]
         adjusted = max(adjusted, min(1.0, left * test.p_value))
-        if rejecting:  # after the first that stands, all stand, at its level
+        if rejecting:  # after the first that is not rejected, none is, at its level
             level = alpha / left
             rejecting = test.p_value <= level
         difference, sd = statistics.fmean(pair), spread(pair)
@@ -137,14 +136,14 @@ def paired_test(pair: Sequence[float], finest: float = ALPHA) -> PairedTest:
     """Return the test of some differences: paired t below ten, exact sign flips from ten on.
 
     The sign-flip test is exact if each difference is as likely as its negative, which pairing
-    makes true of two equal arms, whatever the distribution. Its interval is its own inversion:
-    95 % at 16 seeds, where a BCa bootstrap covers 92 % (docs/calibration.md). It has no p value
-    below ``2**(1 - n)``: where it cannot reach ``finest`` the t test stays. Differences that are
-    all the same have no spread for a t test: their signs are flipped at any n.
+    ensures for two equal arms. Its interval inverts the test: 95 % coverage at 16 seeds, where a
+    BCa bootstrap has 92 % (docs/calibration.md). Its smallest p value is ``2**(1 - n)``: the
+    t test is used where that is above ``finest``. Equal differences, which have no spread, get
+    the sign-flip test at any n.
 
     Args:
         pair: arm minus reference, one a seed.
-        finest: the smallest level that will be asked for.
+        finest: the smallest level at which it will be used.
 
     >>> paired_test([0.1, 0.3, 0.2]).name, paired_test([0.5] * 12).p_value == 2**-11
     ('paired t', True)

@@ -33,9 +33,9 @@ def looks(seeds: int) -> tuple[int, ...]:
 
 
 def spent(fraction: float, alpha: float = ALPHA) -> float:
-    """Return how much of alpha is spent after a fraction of a study: little at first.
+    """Return how much of alpha is spent after a fraction of a study.
 
-    ``2 - 2 Phi(z / sqrt(fraction))``, where z is the normal quantile of ``1 - alpha / 2``.
+    It is ``2 - 2 Phi(z / sqrt(fraction))``, where z is the normal quantile of ``1 - alpha / 2``.
 
     Args:
         fraction: seeds seen over seeds planned, above 0 and at most 1.
@@ -44,8 +44,8 @@ def spent(fraction: float, alpha: float = ALPHA) -> float:
     Raises:
         ValueError: if an argument is out of its range.
 
-    Source: Lan and DeMets, "Discrete sequential boundaries for clinical trials", 1983: the
-    function that is like O'Brien and Fleming's bounds.
+    Source: Lan and DeMets, "Discrete sequential boundaries for clinical trials", 1983
+    (O'Brien-Fleming-like function).
 
     >>> round(spent(0.5), 4), round(spent(1.0), 4)
     (0.0056, 0.05)
@@ -57,11 +57,10 @@ def spent(fraction: float, alpha: float = ALPHA) -> float:
 
 
 def increments(seeds: int, alpha: float = ALPHA) -> dict[int, float]:
-    """Return for each look the level of its tests: what the spending grows by.
+    """Return the level of each look's tests: the increment of `spent`.
 
-    The increments add up to alpha, so by Bonferroni's inequality all looks together err with
-    chance alpha at most, however they depend on each other. That is conservative: it makes no
-    use of what one look says about the next.
+    The increments add up to alpha, so by Bonferroni's inequality the error probability of all
+    looks is at most alpha, whatever their dependence. This is conservative.
 
     Args:
         seeds: how many are planned, at least 2.
@@ -83,15 +82,16 @@ def cannot_win(
 ) -> dict[str, str]:
     """Return the arms that cannot win any more, each with the arm that it cannot beat.
 
-    That is an arm whose paired interval against the best arm so far, by mean, lies wholly on the
-    losing side, or which has diverged while another has not. Intervals are corrected for all
-    pairs of arms, because the best one was chosen by the same scores.
+    Such an arm is worse than the best arm so far, by mean, over its whole paired interval, or has
+    diverged while another has not. Intervals are corrected for all pairs of arms, because the
+    best one was chosen by the same scores.
 
     Args:
         scores: for each arm its scores so far. Arms with fewer than the longest were stopped
-            before: they count as arms to correct for and are not looked at again.
+            before: they count in the correction only.
         mode: "max" if more is better, "min" if less is.
-        alpha: chance of stopping any arm that is as good as the best; at a look its increment.
+        alpha: probability of stopping any arm that is as good as the best; at a look, its
+            increment.
 
     Raises:
         ValueError: if there are fewer than 2 seeds, or an argument is out of its range.
@@ -109,17 +109,15 @@ def cannot_win(
         return {}
     best = (max if mode == "max" else min)(means, key=means.__getitem__)
     level = alpha / max(1, math.comb(len(scores), 2))
-    found = {}
-    for name, values in running.items():
-        if name == best:
-            continue
-        if name in means:
-            pair = differences(name, values, running[best])
-            low, high = paired_test(pair, level).interval(level)
-            if not (high < 0 if mode == "max" else low > 0):
-                continue
-        found[name] = best
-    return found
+
+    def may_win(name: str) -> bool:
+        if name not in means:
+            return False
+        pair = differences(name, running[name], running[best])
+        low, high = paired_test(pair, level).interval(level)
+        return high >= 0 if mode == "max" else low <= 0
+
+    return {name: best for name in running if name != best and not may_win(name)}
 
 
 def judge(
@@ -133,10 +131,9 @@ def judge(
 ) -> dict[str, Comparison]:
     """Compare every arm with the reference, whether the study looked early or not.
 
-    Without looks this is `compare`. With them an arm that was stopped is judged on the seeds it
-    had then, at that look's increment of alpha; the others at the end, at what is left; each look
-    corrects for all arms (Holm), and p values are scaled so that each stands against alpha. An
-    arm with a score that is not finite has no comparison.
+    Without looks this is `compare`. With looks, an arm is judged where it ended, at that look's
+    increment of alpha. Each look corrects for all arms (Holm); p values are scaled for comparison
+    with alpha. Arms with a score that is not finite are left out.
 
     Args:
         scores: for each arm its scores, one a seed.
@@ -148,8 +145,8 @@ def judge(
         alpha: chance of a false verdict on any arm.
 
     Raises:
-        ValueError: if an arm was stopped where there was no look, or has not as many scores as
-            it ought to have, or the reference has one that is not finite.
+        ValueError: if an arm was stopped where there was no look, or has a wrong number of
+            scores, or the reference has one that is not finite.
 
     >>> scores = {"a": [0.80, 0.81, 0.82, 0.80, 0.81, 0.80], "b": [0.50, 0.51, 0.521, 0.50]}
     >>> judge(scores, "a", stopped={"b": 4})["b"].verdict
