@@ -25,16 +25,16 @@ def draw_lines(
     second: Mapping[str, Line] | None = None,
     second_y: str = "",
 ) -> Figure:
-    """Return a figure of lines by name.
+    """Return a figure of lines, each given by name as (x values, y values).
 
     Args:
-        lines: name to (x values, y values).
-        x: what the horizontal axis shows, with its unit.
-        y: what the vertical axis shows, with its unit.
+        lines: drawn on the left axis.
+        x: label of the horizontal axis, with its unit.
+        y: label of the left axis, with its unit.
         log: the axes with a logarithmic scale: "x", "y" or "xy".
-        top: upper end of the vertical axis.
+        top: upper end of the left axis.
         second: lines on a second axis, at the right.
-        second_y: what that axis shows.
+        second_y: its label.
     """
     figure, axes = new_figure(x, y)
     fresh = iter(styles())
@@ -65,12 +65,9 @@ def draw_lines(
 def draw_landscape(
     height: Any, paths: Mapping[str, Sequence[tuple[float, float]]], box: tuple[float, ...]
 ) -> Figure:
-    """Return a figure of a function of two weights as contours, and of paths over it.
+    """Return a figure of ``height(x, y)`` as contours, and of paths, each given by its points.
 
-    Args:
-        height: ``f(x, y)`` on arrays.
-        paths: name to the points visited.
-        box: left, right, bottom and top end of what is drawn.
+    The box is the left, right, bottom and top end.
     """
     figure, axes = new_figure("first weight (no unit)", "second weight (no unit)")
     left, right, low, high = box

@@ -10,11 +10,7 @@ from typing import Any
 def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> dict[str, Any]:
     """Return a run of 784-300-100-10 on Fashion-MNIST by ``model.fit``.
 
-    Args:
-        seed: of weights and shuffling.
-        arm: "fixed", "reduce-on-plateau" or "cyclic-callback".
-        rows: number of rows of each split; default: all.
-        epochs: largest number of epochs.
+    The arm is "fixed", "reduce-on-plateau" or "cyclic-callback".
     """
     import keras
     import numpy as np

@@ -28,18 +28,12 @@ def dense(
     monte_carlo: Mapping[str, int] | None = None,
     **network: Any,
 ) -> Learner:
-    """Return a dense network on images; ``network`` is of `lehr.recipes.networks.dense`.
+    """Return a dense network on images.
 
-    Args:
-        seed: of weights, dropout and the order of the data.
-        data: which images.
-        pixels: their scale.
-        hidden: units of the hidden layers.
-        optimizer: Keras's name for it, or its name and settings.
-        batch_size: rows in an update.
-        rows: of each split; all if left out.
-        monte_carlo: split to passes: `evaluate` adds "monte_carlo_accuracy" there.
-        **network: of the network.
+    The seed is that of weights, dropout and the order of the data. ``data``, ``pixels`` and
+    ``rows`` are those of `lehr.tasks.images.splits`, ``network`` are options of
+    `lehr.recipes.networks.dense`; `evaluate` adds "monte_carlo_accuracy" on the splits of
+    ``monte_carlo``, with as many passes.
     """
     given = splits(data, pixels, rows)
     model = networks.dense(given["train"][0].shape[1:], hidden, seed=seed, **network)
@@ -67,14 +61,8 @@ def transfer(
 ) -> Learner:
     """Return the chapter's task A (eight classes), or B (two, 200 images), alone or on A.
 
-    Args:
-        seed: of weights and the order of the data.
-        part: "a", "b" or "b on a": B's first layers are then copied from A after ``epochs``, and
-            its last layer is trained for ``frozen`` epochs with the others frozen.
-        epochs: of A.
-        frozen: epochs of B with A's layers frozen.
-        batch_size: rows in an update.
-        rows: of each split; all if left out.
+    The part is "a", "b" or "b on a": B's first layers are then copied from A after ``epochs``, and
+    its last layer is trained for ``frozen`` epochs with the others frozen.
     """
     given = {name: _part(split, part == "a") for name, split in splits(*_IMAGES, rows).items()}
     if part != "a":

@@ -11,13 +11,7 @@ from lehr.keras import Learner, MonteCarlo
 
 
 class MonteCarloLearner(Learner):
-    """A Learner whose evaluation of some splits adds "monte_carlo_accuracy".
-
-    Args:
-        *args: of `lehr.keras.Learner`.
-        monte_carlo: number of passes by split.
-        **kwargs: of `lehr.keras.Learner`.
-    """
+    """A Learner that adds "monte_carlo_accuracy" on some splits: ``{split: passes}``."""
 
     def __init__(
         self, *args: Any, monte_carlo: Mapping[str, int] | None = None, **kwargs: Any

@@ -18,16 +18,7 @@ _SHOWN = ("val_accuracy", "best_val_accuracy", "test_accuracy")
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a recipe.
-
-    Attributes:
-        recipe: its name.
-        metric: the number's name.
-        published: as printed, or None.
-        mean: our mean over the seeds.
-        spread: our standard deviation over the seeds; 0 for one seed.
-        seeds: number of seeds.
-    """
+    """One number of a recipe: as published, and our mean and standard deviation over seeds."""
 
     recipe: str
     metric: str
@@ -48,16 +39,15 @@ class Row:
         published = "-" if self.published is None else f"{self.published:.4g}"
         spread = f"{self.spread:.2g}" if self.seeds > 1 else "-"
         verdict = {None: "", True: "yes", False: "no"}[self.within]
-        words = self.metric.replace("_", " ")
-        ours = f"{self.mean:.4g}"
-        return self.recipe, words, published, ours, spread, str(self.seeds), verdict
+        metric, ours = self.metric.replace("_", " "), f"{self.mean:.4g}"
+        return self.recipe, metric, published, ours, spread, str(self.seeds), verdict
 
 
 HEAD = ("recipe", "figure", "published", "ours", "spread", "seeds", "within")
 
 
 def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
-    """Return the rows of a recipe: its published figures, then the numbers that nobody published."""
+    """Return a recipe's rows: published figures, then the numbers that nobody published."""
     if not trials:
         return []
     published = {figure.metric: figure.value for figure in recipe.published}
@@ -75,8 +65,7 @@ def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
 
 def describe(recipe: Recipe) -> list[str]:
     """Return what a recipe is, as lines."""
-    lines = [recipe.title, f"source: {recipe.source}"]
-    definition = recipe.definition()
+    definition, lines = recipe.definition(), [recipe.title, f"source: {recipe.source}"]
     if isinstance(recipe, Training):
         stop = f", at most; patience {recipe.patience}" if recipe.patience else ""
         lines.append(f"task: {recipe.task}, {recipe.epochs} epochs{stop}")

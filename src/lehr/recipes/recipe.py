@@ -19,12 +19,9 @@ Trial = dict[str, Any]
 
 @dataclass(frozen=True)
 class Published:
-    """One published figure.
+    """One published figure, by its name in a trial's numbers.
 
-    Args:
-        metric: its name in a trial's numbers.
-        value: as printed.
-        source: the row of RESULTS.md and the notebook's cell.
+    Its source is a row of RESULTS.md or a notebook's cell.
     """
 
     metric: str

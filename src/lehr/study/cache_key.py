@@ -41,10 +41,7 @@ def _frameworks(task: str, backend: str) -> tuple[str, ...]:
 def environment_key(task: str, source: str, backend: str | None) -> str:
     """Return the hash of what all jobs of a study depend on: backend, versions, the task's file.
 
-    Args:
-        task: a built-in name or ``module:function``.
-        source: hash of the task's file.
-        backend: of Keras; that of the environment if None.
+    ``source`` is the hash of that file; a backend of None is that of the environment.
     """
     used = backend or usual_backend()
     return _digest({"backend": used, "versions": versions(task, used), "source": source})

@@ -19,9 +19,9 @@ class Run:
 
     Attributes:
         policy: in whole steps.
-        control: the controller's state, None without one.
+        control: the controller's state.
         trace: losses and rates of every update so far.
-        history: validation metrics, at the end of each epoch and of the run.
+        history: validation metrics at the end of each epoch and of the run.
         best: scores at the best validation metric so far, if the study judges by it.
         seconds: of training and evaluation.
     """

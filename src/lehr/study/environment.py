@@ -42,12 +42,7 @@ def cores() -> int:
 
 
 def worker_environment(backend: str, cache: Path) -> dict[str, str]:
-    """Return the environment variables of a worker: one thread, this process's paths, JAX's cache.
-
-    Args:
-        backend: of Keras.
-        cache: folder of JAX's compilation cache, which all workers share.
-    """
+    """Return a worker's environment variables: one thread, this process's paths, JAX's cache."""
     return {
         **os.environ,
         **ONE_THREAD,

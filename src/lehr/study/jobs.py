@@ -18,21 +18,12 @@ def tuning_seeds(count: int) -> range:
 
 
 def make_job(
-    kind: str,
-    task: str,
-    options: Mapping[str, Any],
-    seed: int,
-    optimizer: str | None = None,
+    kind: str, task: str, options: Mapping[str, Any], seed: int, optimizer: str | None = None
 ) -> Job:
     """Return the part that all jobs share; an optimizer of None is the task's own.
 
-    Args:
-        kind: "sweep", "trial", "probe" (cost of an update and an evaluation) or "measurement" (a
-            function that returns plain data).
-        task: a built-in name or ``module:function``.
-        options: passed to the task by name.
-        seed: of the task.
-        optimizer: passed to the task as ``optimizer=``.
+    The kind is "sweep", "trial", "probe" (time of an update and an evaluation) or "measurement"
+    (a function that returns plain data).
     """
     named = {} if optimizer is None else {"optimizer": optimizer}
     return {"kind": kind, "task": task, "options": {**options, **named}, "seed": seed}

@@ -43,11 +43,8 @@ def pairing(learner: Learner, steps: int) -> dict[str, str]:
 def check_pairs(trials: dict[tuple[str, int, int], Any], optimizers: dict[str, str | None]) -> None:
     """Check that all arms of a seed started from the same weights and saw the same batches.
 
-    Arms with other optimizers have other slots: only their batches and first loss are compared.
-
-    Args:
-        trials: by arm, budget and seed.
-        optimizers: each arm's own optimizer, None for the task's.
+    Initial states are compared only between arms with the same optimizer, as slots differ.
+    ``trials`` are by arm, budget and seed; the optimizer is None for the task's own.
     """
     first: dict[tuple[object, ...], tuple[str, str]] = {}
     for (arm, budget, seed), trial in trials.items():

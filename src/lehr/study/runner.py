@@ -91,12 +91,8 @@ def job_counts(study: Study) -> dict[str, int]:
 class Runner:
     """Collects the records of a study's jobs and computes its results.
 
-    Args:
-        study: its definition.
-        storage: of the records.
-        engine: runs the missing jobs; None if nothing is to be run.
-        progress: called when a job starts, advances or finishes.
-        recorded: cache keys of an earlier environment, by a job's key in the study.
+    Missing jobs are run by the engine, if there is one. ``recorded`` gives the cache keys of an
+    earlier environment, by a job's key in the study.
     """
 
     def __init__(
@@ -108,8 +104,7 @@ class Runner:
         recorded: dict[str, str] | None = None,
     ) -> None:
         self.study, self.storage = study, storage
-        self.engine, self.progress = engine, progress
-        self.recorded = recorded
+        self.engine, self.progress, self.recorded = engine, progress, recorded
         self.source = source_digest(study.task)  # once: the file may change while the study runs
         self.environment_key = environment_key(study.task, self.source, study.backend)
         self.study_id = storage.add_study(study.to_dict()) if engine else ""
@@ -233,8 +228,7 @@ class Runner:
             }
 
         trunks, branches = jobs([longest]), jobs(shorter)
-        to_trunks: Links = {}
-        to_branches: Links = {}
+        to_trunks, to_branches = Links(), Links()
         for key, job in branches.items():
             arm, _, seed = key
             trunk = trunks[arm, longest, seed]
@@ -322,12 +316,7 @@ def run_jobs(
 ) -> Generator[tuple[str, Record]]:
     """Run jobs, by cache key, and yield the name and the record of each that finishes.
 
-    Args:
-        storage: of the records.
-        engine: runs the jobs.
-        jobs: by cache key.
-        extra: by cache key, further entries of the message to a job's worker.
-        report: called with every event.
+    ``extra`` has further entries of the messages to the workers, by cache key.
 
     Raises:
         TrialError: if jobs failed, after the others have finished.

@@ -19,18 +19,18 @@ _VALIDATION = 5000
 def splits(data: str, pixels: str, rows: int | None = None) -> dict[str, Split]:
     """Return images as training, validation and test split: (float32 images, int32 labels).
 
-    The first 5,000 training images are the validation set, as in the sources; of a small set the
+    The first 5,000 training images are the validation set, as in the sources; of a small set, the
     first tenth.
 
     Args:
         data: "fashion-mnist", "mnist" or "cifar10".
         pixels: "raw" from 0 to 255, "unit" from 0 to 1, "scaled" to mean 0 and spread 1 of each
             pixel over the training rows.
-        rows: of each split, the first ones; all if left out.
+        rows: number of rows of each split; default: all.
 
     Raises:
         ValueError: if a name is unknown.
-        OSError: if the images are not here.
+        OSError: if the images are missing.
     """
     one_of("pixels", pixels, PIXELS)
     scaled = _scaled(one_of("data", data, _RAW), pixels)

@@ -47,11 +47,7 @@ class Engine(ABC):
 
     @abstractmethod
     def events(self, orders: Orders) -> Generator[Event]:
-        """Run jobs and yield their events; when the generator is closed, the jobs are stopped.
-
-        Args:
-            orders: as of `run`.
-        """
+        """Run jobs and yield their events; closing the generator stops the jobs."""
 
     def run(
         self, orders: Orders, report: Callable[[Event], None] = lambda event: None

@@ -69,10 +69,8 @@ class _Worker:
 class LocalEngine(Engine):
     """Worker processes on this machine; they serve several calls of `run`.
 
-    Args:
-        workers: number of processes; None: one per core.
-        cache: folder of JAX's compilation cache, shared by the processes.
-        backend: of Keras in the processes; None: that of the environment.
+    ``workers`` is their number (None: one per core), ``cache`` the folder of JAX's compilation
+    cache, ``backend`` that of Keras (None: that of the environment).
 
     Raises:
         ValueError: if ``workers`` is below 1 or the backend is not installed.

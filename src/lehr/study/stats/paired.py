@@ -123,8 +123,7 @@ class PairedTest:
     Attributes:
         name: "paired t" or "sign flip".
         p_value: not adjusted.
-        interval: its low and high end at a level; zero lies outside exactly when
-            ``p_value <= level``.
+        interval: its ends at a level; it excludes zero exactly if ``p_value <= level``.
     """
 
     name: str
