@@ -72,11 +72,12 @@ def run(
         chosen, seeds, runs, workers=workers, report=print_status, skip=everything
     )
     table = Table(*HEAD[1:])
-    for recipe in (recipe for recipe in chosen if results[recipe.name]):
-        table.add_row(f"[bold]{recipe.name}[/]")
-        for row in rows(recipe, results[recipe.name]):
-            figure, *values = row.cells()[1:]
-            table.add_row(f"  {figure}", *values)
+    for recipe in chosen:
+        if trials := results[recipe.name]:
+            table.add_row(f"[bold]{recipe.name}[/]")
+            for row in rows(recipe, trials):
+                figure, *values = row.cells()[1:]
+                table.add_row(f"  {figure}", *values)
     rich.print(table)
     page = out or (runs / "recipes.md" if everything else None)
     if page is not None:

@@ -40,7 +40,7 @@ def draw_policy(policy: Policy, steps: int | None = None) -> Figure:
 
 
 def _span(schedules: Iterable[Schedule], steps: int | None) -> int:
-    """Return how many steps to draw, or raise if a schedule does not tell."""
+    """Return the number of steps to draw; raise if a schedule is unresolved or has no end."""
     lengths = []
     for schedule in schedules:
         if not schedule.resolved:

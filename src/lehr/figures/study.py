@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator
@@ -56,7 +57,8 @@ def draw_losses(results: Results) -> Figure:
         epochs = [(i + 0.5) * size / steps_per_epoch for i in range(len(curves[0]))]
         _band(axes, epochs, curves, results.label(arm), style)
     axes.set_yscale("log")
-    _plain_numbers(axes.yaxis)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.7)))  # decades
     legend(axes)
     return figure
 
@@ -147,11 +149,6 @@ def _shown(results: Results, value: float | None) -> float:
     return stored_number(value) * (100 if results.percent else 1)
 
 
-def _plain_numbers(axis: Any) -> None:
-    axis.set_major_formatter(lambda value, _: f"{value:g}")
-    axis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.7)))  # decades
-
-
 def _arms(results: Results) -> list[tuple[str, dict[str, Any]]]:
     """Return each arm's style; the reference is a broad pale line below the others."""
     styled = list(zip(results.study.arms, itertools.cycle(styles()), strict=False))
@@ -172,6 +169,5 @@ def _band(
     mean = [statistics.fmean(values) if values else math.nan for values in points]
     spread = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]
     axes.plot(x, mean, label=label, **style)
-    low = [m - s for m, s in zip(mean, spread, strict=True)]
-    high = [m + s for m, s in zip(mean, spread, strict=True)]
+    low, high = np.subtract(mean, spread), np.add(mean, spread)
     axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)

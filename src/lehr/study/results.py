@@ -29,13 +29,10 @@ _CLOSE = 0.01  # absolute for a share, relative to the best for other metrics
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an arm's peak was chosen.
+    """How an arm's peak was chosen, and the seconds of training for it.
 
-    Attributes:
-        peak: the one chosen.
-        scores: for each peak tried its validation scores, one per tuning seed, NaN where it
-            diverged; empty if the range test's suggestion was used.
-        seconds: of training for it.
+    The scores are the validation scores of each peak tried, one per tuning seed, NaN where it
+    diverged; empty if the range test's suggestion was used.
     """
 
     peak: float
@@ -83,12 +80,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Stop:
-    """Why an arm was stopped early.
-
-    Attributes:
-        seeds: how many it had been trained on.
-        beaten_by: the best arm then, which it cannot beat.
-    """
+    """Early stopping of an arm: its number of seeds, and the best arm, which it cannot beat."""
 
     seeds: int
     beaten_by: str
@@ -100,10 +92,10 @@ class Results:
 
     Attributes:
         study: its definition.
-        sweeps: the range tests on the tuning seeds, by optimizer (None: the task's own).
-        tuning: how each tuned arm got its peak.
-        trials: the record of each (arm, budget, seed).
-        stopped: the arms that were stopped early.
+        sweeps: range tests on the tuning seeds, by optimizer (None: the task's own).
+        tuning: how each tuned arm's peak was chosen.
+        trials: record of each (arm, budget, seed).
+        stopped: arms that were stopped early.
     """
 
     study: Study

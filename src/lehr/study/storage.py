@@ -79,13 +79,8 @@ class Record:
 class Storage:
     """The finished jobs of a folder.
 
-    Args:
-        folder: created if it is missing, unless ``readonly``.
-        readonly: otherwise only one process at a time can open the folder.
-
-    Attributes:
-        cache: folder of JAX's compilation cache.
-        checkpoints: folder of the checkpoints of unfinished jobs.
+    Unless ``readonly``, the folder is created if it is missing, and one process at a time can open
+    it. ``cache`` is the folder of JAX's compilation cache.
 
     Raises:
         ValueError: if it cannot be used, is in use, or was written by a newer lehr.

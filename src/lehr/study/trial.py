@@ -21,7 +21,7 @@ from lehr.schedule.errors import fail, one_of
 from lehr.study.cache_key import versions
 from lehr.study.checkpoints import Run, curves
 from lehr.study.environment import usual_backend
-from lehr.study.jobs import Job, json_data
+from lehr.study.jobs import SWEEP, Job, json_data
 from lehr.study.ledger import check_ledger, pairing
 from lehr.tasks.find import find_task, make_learner, source_digest
 
@@ -41,40 +41,32 @@ def run_job(
 ) -> Snapshot:
     """Run a job and return its record: curves as arrays, the rest as metadata.
 
-    Args:
-        job: see `lehr.study.jobs`; for a trial also its "id", and its "trunk" or "branches".
-        folder: of the checkpoints.
-        report: called about once a second with the progress.
-        checkpoint_every: seconds between two checkpoints.
+    The job of a trial also has its "id", and its "trunk" or "branches". ``folder`` is that of the
+    checkpoints; progress is reported about once a second.
     """
     begun = time.perf_counter()
     if "source" in job and job["source"] != source_digest(job["task"]):
         fail("the task's file", "the same all through a study", job["task"], "run the study again")
-    setup = 0.0
-    if job["kind"] == "measurement":
-        measure = find_task(job["task"])
-        record = Snapshot({}, {"measured": json_data(measure(job["seed"], **job["options"]))})
+    kind, setup, record = job["kind"], 0.0, Snapshot({}, {})
+    if kind == "measurement":
+        measured = find_task(job["task"])(job["seed"], **job["options"])
+        record.metadata["measured"] = json_data(measured)
     else:
         learner = _learner(job)
         setup = time.perf_counter() - begun
-        record = _work(job, learner, folder, report, checkpoint_every)
+        if kind == "sweep":
+            learner.evaluate("test")  # a missing split is an error before the costly part
+            options = {name: job[name] for name in SWEEP}
+            record.metadata["sweep"] = range_test(learner, **options).to_dict()
+        elif kind == "probe":
+            record.metadata.update(_probe(learner))
+        else:
+            record = _Trial(job, learner, folder, report, checkpoint_every).record()
     backend = usual_backend()  # of this process, chosen by the driver process
     record.metadata["versions"] = versions(job["task"], backend) | {"Keras backend": backend}
     record.metadata["setup_seconds"] = setup
     record.metadata["all_seconds"] = time.perf_counter() - begun
     return record
-
-
-def _work(
-    job: Job, learner: Learner, folder: Path, report: Report, checkpoint_every: float
-) -> Snapshot:
-    if job["kind"] == "sweep":
-        learner.evaluate("test")  # a missing split is an error before the costly part
-        options = {name: job[name] for name in ("low", "high", "steps", "spacing")}
-        return Snapshot({}, {"sweep": range_test(learner, **options).to_dict()})
-    if job["kind"] == "probe":
-        return Snapshot({}, _probe(learner))
-    return _Trial(job, learner, folder, report, checkpoint_every).record()
 
 
 def _learner(job: Job) -> Learner:

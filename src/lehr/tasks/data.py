@@ -30,11 +30,12 @@ def fashion_mnist() -> dict[str, Split]:
 
 
 def ensure_fashion_mnist(report: Callable[[str], None]) -> str:
-    """Download Fashion-MNIST unless Keras has it; return why it is not here, "" if it is."""
-    if _fashion_mnist_is_cached():
+    """Download Fashion-MNIST unless Keras has it; return why that failed, or ""."""
+    folder = keras_home() / "datasets" / "fashion-mnist"
+    if all((folder / name).exists() for name in _FASHION_FILES):
         return ""
     report(f"Fashion-MNIST is not in Keras's cache, {keras_home()}: downloading it (30 MB)")
-    # in a process of its own, so that this one need not load Keras
+    # in another process: this one need not import Keras
     code = "import keras; keras.datasets.fashion_mnist.load_data()"
     environment = {"KERAS_BACKEND": "jax"} | os.environ
     done = subprocess.run(
@@ -43,11 +44,6 @@ def ensure_fashion_mnist(report: Callable[[str], None]) -> str:
     if done.returncode == 0:
         return ""
     return (done.stderr.strip().splitlines() or ["the download failed"])[-1]
-
-
-def _fashion_mnist_is_cached() -> bool:
-    folder = keras_home() / "datasets" / "fashion-mnist"
-    return all((folder / name).exists() for name in _FASHION_FILES)
 
 
 def keras_home() -> Path:

@@ -54,10 +54,8 @@ class Engine(ABC):
     ) -> Generator[str]:
         """Run jobs and yield the name of each that finishes; failures are raised at the end.
 
-        Args:
-            orders: message to each job's worker, by the job's name: the job and the paths of its
-                "record", "log" and "checkpoints".
-            report: called with every event.
+        An order is the message to a job's worker: the job and the paths of its "record", "log" and
+        "checkpoints".
 
         Raises:
             TrialError: if jobs failed.

@@ -15,15 +15,12 @@ _EVERY = 4  # seeds
 
 
 def looks(seeds: int) -> tuple[int, ...]:
-    """Return after how many seeds to look: every four, and at the end.
+    """Return after how many of the planned seeds to look: every four, and at the end.
 
     No look leaves fewer than two seeds to go.
 
-    Args:
-        seeds: how many are planned, at least 2.
-
     Raises:
-        ValueError: if there are fewer than 2.
+        ValueError: if there are fewer than 2 seeds.
 
     >>> looks(8), looks(10), looks(5)
     ((4, 8), (4, 8, 10), (5,))
@@ -33,16 +30,12 @@ def looks(seeds: int) -> tuple[int, ...]:
 
 
 def spent(fraction: float, alpha: float = ALPHA) -> float:
-    """Return how much of alpha is spent after a fraction of a study.
+    """Return how much of alpha is spent after a fraction of a study's seeds.
 
     It is ``2 - 2 Phi(z / sqrt(fraction))``, where z is the normal quantile of ``1 - alpha / 2``.
 
-    Args:
-        fraction: seeds seen over seeds planned, above 0 and at most 1.
-        alpha: chance of an error in the whole study.
-
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: unless the fraction is above 0 and at most 1, and alpha between 0 and 1.
 
     Source: Lan and DeMets, "Discrete sequential boundaries for clinical trials", 1983
     (O'Brien-Fleming-like function).
@@ -62,12 +55,8 @@ def increments(seeds: int, alpha: float = ALPHA) -> dict[int, float]:
     The increments add up to alpha, so by Bonferroni's inequality the error probability of all
     looks is at most alpha, whatever their dependence. This is conservative.
 
-    Args:
-        seeds: how many are planned, at least 2.
-        alpha: chance of an error in the whole study.
-
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: unless at least 2 seeds are planned, and alpha is between 0 and 1.
 
     >>> {look: round(level, 4) for look, level in increments(8).items()}
     {4: 0.0056, 8: 0.0444}
