@@ -25,8 +25,8 @@ def draw_sweeps(sweeps: Sequence[Sweep]) -> Figure:
     """Return a figure of range tests on one task: a line and a band, what they suggest."""
     from lehr.finder import agree, smoothed
 
-    whole = {"training": "training loss of the batch", "validation": "validation loss"}
-    figure, axes = new_figure("learning rate (log scale)", whole[sweeps[0].objective])
+    loss = {"training": "training loss of the batch", "validation": "validation loss"}
+    figure, axes = new_figure("learning rate (log scale)", loss[sweeps[0].objective])
     axes.set_xscale("log")
     for sweep in sweeps:
         axes.plot(sweep.rates, sweep.losses, ".", color="#999999", markersize=3, alpha=0.7)
@@ -40,10 +40,9 @@ def draw_sweeps(sweeps: Sequence[Sweep]) -> Figure:
         low, high = np.min(heights, 0), np.max(heights, 0)
         label = f"the {len(heights)} seeds"
         axes.fill_between(rates, low, high, color=COLOURS[0], alpha=0.2, label=label)
-    uses = (("constant", "-."), ("one-cycle", "--"))
-    for (use, dashes), colour in zip(uses, COLOURS[1:], strict=False):
-        lr = agree(sweeps, use).lr
-        if lr is not None:
+    uses = (("constant", "-.", COLOURS[1]), ("one-cycle", "--", COLOURS[2]))
+    for use, dashes, colour in uses:
+        if (lr := agree(sweeps, use).lr) is not None:
             axes.axvline(lr, color=colour, linestyle=dashes, label=f"{use}: {lr:.2g}")
     ends = [sweep.rates[-1] for sweep in sweeps if sweep.stopped != "end"]
     if ends:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -22,15 +23,13 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
 
     keras.utils.set_random_seed(seed)
     given = splits("fashion-mnist", "scaled", rows)
-    x, y = given["train"]
-    per_epoch = -(-len(x) // 32)
-    model = networks.dense(x.shape[1:], (300, 100), seed=seed)
+    images = given["train"][0]
+    model = networks.dense(images.shape[1:], (300, 100), seed=seed)
     model = networks.compiled(model, {"class_name": "SGD", "config": {"learning_rate": 0.02}})
     if arm == "cyclic-callback":
-        policy = triangular2(0.002, 0.04, 2 * per_epoch)
-        model.compile(
-            lehr.keras.attach(keras.optimizers.SGD(), policy), loss=model.loss, metrics=["accuracy"]
-        )
+        policy = triangular2(0.002, 0.04, 2 * math.ceil(len(images) / 32))
+        optimizer = lehr.keras.attach(keras.optimizers.SGD(), policy)
+        model.compile(optimizer, loss=model.loss, metrics=["accuracy"])
     rates: list[float] = []
 
     def record(epoch: int, logs: dict[str, float]) -> None:
@@ -47,7 +46,7 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
             # before early stopping runs out, or the lower rate is never tried
             callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=2))
         history = model.fit(
-            *(x, y),
+            *given["train"],
             batch_size=32,
             epochs=epochs,
             validation_data=given["validation"],

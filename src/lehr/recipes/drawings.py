@@ -18,16 +18,14 @@ def cyclical(seed: int, *, epochs: int) -> dict[str, Any]:
     per_epoch = 60_000 // 64
     schedule = triangular2(1e-4, 1e-2, 2 * per_epoch)
     steps = epochs * per_epoch
-    every = max(1, steps // 1500)
-    at = range(0, steps, every)
-    values = [schedule(t) for t in at]
+    at = range(0, steps, max(1, steps // 1500))
     numbers = {
         "rate at step 0": schedule(0),
         "largest rate": schedule(2 * per_epoch),
         "second peak": schedule(6 * per_epoch),
         "updates in a cycle": 4.0 * per_epoch,
     }
-    line = {"triangular2": [[t / per_epoch for t in at], values]}
+    line = {"triangular2": [[t / per_epoch for t in at], [schedule(t) for t in at]]}
     return {"numbers": numbers, "figure": {"lines": line, "x": "epoch", "y": "learning rate"}}
 
 
@@ -40,11 +38,10 @@ def keras_schedule(seed: int, *, name: str) -> dict[str, Any]:
     steps = 50 * _PER_EPOCH
     pairs: dict[str, tuple[Schedule, Any]]
     if name == "step-decay":
-        at = tuple(range(10 * _PER_EPOCH, steps, 10 * _PER_EPOCH))
-        values = tuple(0.1 * 0.5**i for i in range(len(at) + 1))
+        at = range(10 * _PER_EPOCH, steps, 10 * _PER_EPOCH)
+        values = [0.1 * 0.5**i for i in range(len(at) + 1)]
         # Keras's boundaries are the last step of a value, ours the first of the next
-        keras_at = [boundary - 1 for boundary in at]
-        own = theirs.PiecewiseConstantDecay(keras_at, list(values))
+        own = theirs.PiecewiseConstantDecay([boundary - 1 for boundary in at], values)
         pairs = {"halved every 10 epochs": (piecewise(at, values), own)}
     elif name == "cosine":
         pairs = {"cosine": (cosine(0.1, steps=steps), theirs.CosineDecay(0.1, steps))}

@@ -38,12 +38,11 @@ def saddle(seed: int) -> dict[str, Any]:
         f"fixed at its floor, {low:g}": low,
     }
     paths = {name: descend("saddle", rate, start, steps) for name, rate in rates.items()}
-    left = {
-        name: next(t for t, (_, y) in enumerate(path) if abs(y) > 0.5)
-        for name, path in paths.items()
-    }
-    numbers = {f"updates to leave, {name}": float(steps) for name, steps in left.items()}
-    named = {f"{name}: leaves after {left[name]} updates": path for name, path in paths.items()}
+    numbers, named = {}, {}
+    for name, path in paths.items():
+        left = next(t for t, (_, y) in enumerate(path) if abs(y) > 0.5)
+        numbers[f"updates to leave, {name}"] = float(left)
+        named[f"{name}: leaves after {left} updates"] = path
     return {"numbers": numbers, "figure": _figure("saddle", named, (-0.2, 1.2, -0.2, 1.4))}
 
 

@@ -56,11 +56,8 @@ def wider(grid: Sequence[float], best: float, peaks: int) -> list[float]:
     """
     if peaks == 1 or len(grid) >= peaks + _MOST_PEAKS_MORE:
         return []
-    if best == min(grid):
-        return [_short(best / FACTOR**k) for k in (1, 2)]
-    if best == max(grid):
-        return [_short(best * FACTOR**k) for k in (1, 2)]
-    return []
+    signs = {max(grid): 1, min(grid): -1}
+    return [_short(best * FACTOR ** (signs[best] * k)) for k in (1, 2)] if best in signs else []
 
 
 def best_peak(scores: Mapping[float, Sequence[float]], mode: str) -> float | None:

@@ -108,10 +108,8 @@ def dump_study(study: Study) -> str:
     """Return a study as the text of a YAML file that `load_study` reads as the same study."""
     plain: dict[str, Any] = {"task": study.task, "arms": {}}
     for name, arm in study.arms.items():
-        entry: dict[str, Any] = {"policy": arm.policy.to_dict()}
-        entry |= {"tune": arm.tune} if arm.tune else {}
-        entry |= {"optimizer": arm.optimizer} if arm.optimizer else {}
-        plain["arms"][name] = entry
+        entry = arm.to_dict()
+        plain["arms"][name] = {field: entry[field] for field in entry if entry[field] is not None}
     budgets = list(study.budgets)
     plain[study.unit] = budgets[0] if len(budgets) == 1 else budgets
     for name in ("seeds", "tuning_seeds", "peaks", "metric", "mode", "judge", "stop_early"):
