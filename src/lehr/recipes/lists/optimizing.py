@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from lehr.controllers import Plateau
-from lehr.policy import Policy, one_cycle
-from lehr.recipes.lists.common import CHAPTER, fashion, figures, measurement, published, sgd
+from lehr.policy import Policy
+from lehr.recipes.lists.common import (
+    CHAPTER,
+    ONE_CYCLE,
+    fashion,
+    figures,
+    measurement,
+    published,
+    sgd,
+)
 from lehr.recipes.recipe import Rate, Recipe
 from lehr.schedule.presets.basic import exponential, inverse_time, piecewise
 
@@ -115,9 +123,7 @@ _SCHEDULES = [
     _schedule(
         "one-cycle",
         "one cycle up to 0.05 in three phases, batches of 128",
-        one_cycle(
-            0.05, start=0.005, final=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
-        ),
+        ONE_CYCLE,
         options={"batch_size": 128},
         published=published(17, "151", loss=0.1610, val_loss=0.3170, val_accuracy=0.8934),
         notes=(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lehr.policy import one_cycle
-from lehr.recipes.lists.common import BATCHES, LOGITS, fashion, published, sgd, training
+from lehr.recipes.lists.common import BATCHES, LOGITS, ONE_CYCLE, fashion, published, sgd, training
 from lehr.recipes.recipe import Rate, Recipe
 
 _ELU = {"activation": "elu", "initializer": "he_normal", "optimizer": "Nadam"}
@@ -175,9 +174,7 @@ _CIFAR = [
     _cifar(
         "one-cycle",
         "8f: one cycle up to 0.05, batches of 128, 15 epochs",
-        one_cycle(
-            0.05, start=0.005, final=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
-        ),
+        ONE_CYCLE,
         epochs=15,
         options={**_LAST, "batch_size": 128},
         published=published("f", "228", loss=0.8936, val_loss=1.5912, val_accuracy=0.5198),

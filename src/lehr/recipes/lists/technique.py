@@ -83,6 +83,7 @@ _INITIALISERS = [
         ),
     )
 ]
+_DEEP = (300, *[100] * 99)
 _SIGNALS = [
     measurement(
         "signals/selu-1000-layers",
@@ -106,7 +107,7 @@ _SIGNALS = [
         "Nonsaturating Activation Functions",
         1e-3,
         5,
-        options={"hidden": (300, *[100] * 99)},
+        options={"hidden": _DEEP},
         published=published(3, "48", loss=0.5569, val_loss=0.4907, val_accuracy=0.8218),
         notes=("differs from run to run by more than a point: the published figures are one draw",),
     ),
@@ -116,11 +117,7 @@ _SIGNALS = [
         "Nonsaturating Activation Functions",
         1e-3,
         5,
-        options={
-            "hidden": (300, *[100] * 99),
-            "activation": "relu",
-            "initializer": "he_normal",
-        },
+        options={"hidden": _DEEP, "activation": "relu", "initializer": "he_normal"},
         published=published(4, "53", loss=0.7288, val_loss=0.6638, val_accuracy=0.7380),
         notes=(
             "differs much from run to run: the published validation loss, 0.66, is one draw, five "
