@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lehr.policy import one_cycle
 from lehr.recipes.recipe import Measurement, Published, Rate, Recipe, Training
 
 CHAPTER = "Géron, Hands-On Machine Learning, 2nd edition, chapter 11"
@@ -16,11 +15,6 @@ LOGITS = (
 BATCHES = (
     "the last, smaller batch of an epoch is left out, so that all updates average alike: "
     "one update fewer an epoch"
-)
-
-# the chapter's one-cycle policy
-ONE_CYCLE = one_cycle(
-    0.05, start=0.005, final=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
 )
 
 

@@ -5,19 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from lehr.controllers import Plateau
-from lehr.policy import Policy
-from lehr.recipes.lists.common import (
-    CHAPTER,
-    ONE_CYCLE,
-    fashion,
-    figures,
-    measurement,
-    published,
-    sgd,
-)
+from lehr.policy import Policy, one_cycle
+from lehr.recipes.lists.common import CHAPTER, fashion, figures, measurement, published, sgd
 from lehr.recipes.recipe import Rate, Recipe
 from lehr.schedule.presets.basic import exponential, inverse_time, piecewise
 
+ONE_CYCLE = one_cycle(
+    0.05, start=0.005, final=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
+)
 _OPTIMIZERS = [
     fashion(
         f"optimizers/{name}",
@@ -37,6 +32,42 @@ _OPTIMIZERS = [
         ("adam", "Adam: momentum and RMSProp", "Adam", {"beta_1": 0.9, "beta_2": 0.999}),
         ("adamax", "AdaMax: the largest of recent gradients", "Adamax", {}),
         ("nadam", "Nadam: Adam and Nesterov", "Nadam", {}),
+    )
+]
+_FINDER = [
+    measurement(
+        f"finder/{data}",
+        f"range test on {title}, 1e-5 to 10 over one epoch in batches of 128",
+        f"{CHAPTER}, {section}",
+        "finding:book",
+        options={"data": data, "network": network},
+        random=True,
+        data=(data,),
+        published=figures(
+            f"RESULTS.md 1B row {cell}",
+            {"rate of least running mean": rate, "least running mean": loss},
+        ),
+        notes=(
+            "the book reads the running mean of the loss since the epoch began, whose minimum lies "
+            "about ten times too far right; here it is the loss of each batch, and both are shown",
+            "the published rate is read off a plot by eye",
+        ),
+    )
+    for data, title, section, network, cell, rate, loss in (
+        (
+            "fashion-mnist",
+            "the dense network of Fashion-MNIST",
+            "Learning Rate Scheduling",
+            {},
+            *("16, cell 149", 0.3, 1.6),
+        ),
+        (
+            "cifar10",
+            "the 20 layers for CIFAR-10",
+            "exercise 8f",
+            {"hidden": [100] * 20, "dropout": 0.1, "drop": "AlphaDropout", "drop_all": False},
+            *("f0, cell 226", 0.15, 2.617),
+        ),
     )
 ]
 _STEPS_IN_20_EPOCHS = 34375  # 20 * 55000 // 32, as the notebook has it
@@ -131,41 +162,5 @@ _SCHEDULES = [
             "epoch: 25 of 10,750 updates are made at 5e-6 and move next to nothing",
         ),
     ),
-]
-_FINDER = [
-    measurement(
-        f"finder/{data}",
-        f"range test on {title}, 1e-5 to 10 over one epoch in batches of 128",
-        f"{CHAPTER}, {section}",
-        "finding:book",
-        options={"data": data, "network": network},
-        random=True,
-        data=(data,),
-        published=figures(
-            f"RESULTS.md 1B row {cell}",
-            {"rate of least running mean": rate, "least running mean": loss},
-        ),
-        notes=(
-            "the book reads the running mean of the loss since the epoch began, whose minimum lies "
-            "about ten times too far right; here it is the loss of each batch, and both are shown",
-            "the published rate is read off a plot by eye",
-        ),
-    )
-    for data, title, section, network, cell, rate, loss in (
-        (
-            "fashion-mnist",
-            "the dense network of Fashion-MNIST",
-            "Learning Rate Scheduling",
-            {},
-            *("16, cell 149", 0.3, 1.6),
-        ),
-        (
-            "cifar10",
-            "the 20 layers for CIFAR-10",
-            "exercise 8f",
-            {"hidden": [100] * 20, "dropout": 0.1, "drop": "AlphaDropout", "drop_all": False},
-            *("f0, cell 226", 0.15, 2.617),
-        ),
-    )
 ]
 RECIPES: list[Recipe] = [*_OPTIMIZERS, *_SCHEDULES, *_FINDER]

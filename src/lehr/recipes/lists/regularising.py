@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lehr.recipes.lists.common import BATCHES, LOGITS, ONE_CYCLE, fashion, published, sgd, training
+from lehr.recipes.lists.common import BATCHES, LOGITS, fashion, published, sgd, training
+from lehr.recipes.lists.optimizing import ONE_CYCLE
 from lehr.recipes.recipe import Rate, Recipe
 
 _ELU = {"activation": "elu", "initializer": "he_normal", "optimizer": "Nadam"}
