@@ -6,8 +6,6 @@ import json
 import math
 import os
 import pkgutil
-import subprocess
-import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
