@@ -1,7 +1,7 @@
-"""Closed loop: controllers turn metrics into a factor on the schedule. Pure state machines.
+"""Controllers: pure state machines that turn metrics into a factor on the learning rate.
 
-The same code runs on plain numbers and, in JAX, on arrays inside ``jit`` and ``lax.scan``. Metrics
-are rounded to float32, and so is what is made of them, so that every framework decides alike.
+The same code runs on numbers and, in JAX, on arrays under ``jit``. Metrics and all that is computed
+from them are rounded to float32, so that every framework decides alike.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from lehr.schedule.errors import fail, number, one_of, whole
 
 @dataclass(frozen=True)
 class State:
-    """What a controller remembers between metrics: plain numbers, or in JAX scalar arrays.
+    """State of a controller: plain numbers, or in JAX scalar arrays.
 
     Attributes:
         factor: multiplies the scheduled learning rate.
-        best: best metric so far; means nothing before a finite one was seen.
-        seen: finite metrics so far (means of ``average`` metrics, where that is above 1).
+        best: best metric so far, if ``seen`` is above 0.
+        seen: finite metrics so far; one mean of ``average`` metrics counts as one.
         waited: metrics in a row without improvement.
         improved: metrics in a row with improvement.
-        resting: metrics still ignored by the cooldown.
-        total: sum of the metrics that are not yet averaged.
-        count: how many they are.
+        resting: metrics that the cooldown still ignores.
+        total: sum of the ``count`` metrics that are not averaged yet.
+        count: their number.
     """
 
     factor: float = 1.0
@@ -42,11 +42,10 @@ class State:
 
 @dataclass(frozen=True)
 class Controller(Definition):
-    """What the controllers share: how a metric is judged. A factor on the learning rate.
+    """Base class: decides whether a metric improves on the best so far by more than the threshold.
 
-    A metric improves if it is better than the best so far by more than the threshold, which is a
-    share of the size of that best (so it holds for negative metrics too) or absolute. NaN and
-    infinity do not improve and are never the best.
+    A relative threshold is a share of the absolute value of the best. NaN and infinity never
+    improve.
     """
 
     monitor: str = "val_loss"
@@ -64,7 +63,7 @@ class Controller(Definition):
             fail("monitor", "the name of a metric", self.monitor, error=TypeError)
         one_of("mode", self.mode, ("min", "max"))
         one_of("threshold_mode", self.threshold_mode, ("relative", "absolute"))
-        self._set(
+        self._derive(
             factor=number("factor", self.factor, above=0, below=1),
             patience=whole("patience", self.patience),
             threshold=number("threshold", self.threshold, at_least=0),
@@ -72,10 +71,6 @@ class Controller(Definition):
             floor=number("floor", self.floor, at_least=0, at_most=1),
             average=whole("average", self.average),
         )
-
-    def _set(self, **checked: Any) -> None:
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
 
     def init(self) -> State:
         """Return the state before the first metric."""
@@ -140,15 +135,13 @@ class Plateau(Controller, kind="plateau"):
         mode: "min" or "max": which direction is better.
         cooldown: metrics ignored after a reduction.
         floor: smallest factor, from 0 to 1.
-        threshold_mode: "relative": the threshold is a share of the size of the best metric;
-            "absolute": it is in the metric's own unit.
-        average: the mean of so many metrics counts as one.
-        restore_best: go back to the weights of the best metric at each reduction; where, each
-            framework's driver says.
+        threshold_mode: "relative" to the absolute value of the best metric, or "absolute".
+        average: number of metrics whose mean counts as one.
+        restore_best: restore the weights of the best metric at each reduction, see the drivers.
 
     Raises:
-        ValueError: if a value is out of its range.
-        TypeError: if one is of the wrong type.
+        ValueError: if a value is out of range.
+        TypeError: if a value has the wrong type.
 
     >>> plateau = Plateau(patience=2, factor=0.5)
     >>> state = plateau.init()
@@ -179,20 +172,12 @@ class Greedy(Controller, kind="greedy"):
     Source: the idea of Hugging Face's ``GreedyLR``, which waits for one metric more.
 
     Args:
-        monitor: name of the metric, as in Keras's logs or a learner's evaluation.
-        factor: above 0 and below 1.
-        patience: metrics in a row before a change, at least 1.
-        threshold: improvement that counts, at least 0.
-        mode: "min" or "max": which direction is better.
-        cooldown: metrics ignored after a change.
-        floor: smallest factor, from 0 to 1.
-        threshold_mode: "relative" or "absolute", as for `Plateau`.
-        average: the mean of so many metrics counts as one.
+        monitor: like the arguments up to ``average``, as for `Plateau`.
         ceiling: largest factor, at least 1.
 
     Raises:
-        ValueError: if a value is out of its range.
-        TypeError: if one is of the wrong type.
+        ValueError: if a value is out of range.
+        TypeError: if a value has the wrong type.
 
     >>> greedy = Greedy(patience=2, factor=0.5, ceiling=4.0)
     >>> state = greedy.init()
@@ -206,7 +191,7 @@ class Greedy(Controller, kind="greedy"):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._set(ceiling=number("ceiling", self.ceiling, at_least=1))
+        self._derive(ceiling=number("ceiling", self.ceiling, at_least=1))
 
     def _act(self, state: State, xp: Any) -> State:
         higher = state.factor / self.factor

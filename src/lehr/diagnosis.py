@@ -1,6 +1,8 @@
 """What one batch does in a network: a record of each layer.
 
-`lehr.torch.diagnose` and `lehr.keras.diagnose` make it.
+`lehr.torch.diagnose` and `lehr.keras.diagnose` create it: they run the model forward and backward
+once as in training (batch norm uses the batch, dropout is active), then restore everything bit for
+bit: weights, statistics, gradients, modes and all random generators.
 """
 
 from __future__ import annotations
@@ -40,10 +42,9 @@ class Layer:
         kind: its class.
         mean: of its activations over rows and units.
         spread: their standard deviation.
-        saturated: share of them where the activation function's slope is below a hundredth of its
-            largest (a ReLU's zeros); None for a function that does not tell by its value.
-        gradient: Euclidean norm of the loss's gradient by the layer's own weights; None without
-            weights that train, or without a loss.
+        saturated: share of them where the activation's slope is below a hundredth of its largest
+            (a ReLU's zeros); None for unknown functions.
+        gradient: Euclidean norm of the loss's gradient by the layer's own weights, or None.
     """
 
     name: str
@@ -111,9 +112,9 @@ def pair(batch: Any) -> tuple[Any, Any]:
     return batch[0], batch[1]
 
 
-def check_found(layers: Iterable[Layer], model: Any) -> tuple[Layer, ...]:
-    """Return the layers, or raise if the model called none."""
+def diagnosis(model: Any, layers: Iterable[Layer], loss: float | None) -> Diagnosis:
+    """Return the record of a batch, or raise if the model called no layer."""
     found = tuple(layers)
     if not found:
         fail("model", "one that calls at least one layer", model)
-    return found
+    return Diagnosis(found, loss)

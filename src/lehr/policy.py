@@ -33,18 +33,18 @@ class Policy(Definition, kind="policy"):
     Args:
         lr: a schedule or a number; or one per parameter group, by name or by index:
             ``{"head": s, "body": t}``, ``{0: s, 1: t}``.
-        momentum: likewise, or None to leave it alone. Momentum means Adam's beta1 too.
-        weight_decay: likewise, or None to leave it alone.
+        momentum: the same, or None to leave it alone. In Adam momentum is beta1.
+        weight_decay: the same, or None to leave it alone.
         control: a controller whose factor multiplies the learning rate, or None.
-        others: more hyperparameters by the names that the optimizer gives them, likewise:
-            ``{"dampening": s}``, ``{"beta2": t}``.
+        others: more hyperparameters by the optimizer's names: ``{"dampening": s, "beta2": t}``.
 
     Attributes:
         targets: the hyperparameters that this policy moves, by name.
 
     Raises:
-        TypeError: if a value is no schedule, number or dict of them, or control no controller.
-        ValueError: if a number is negative, or a constant momentum is not below 1.
+        TypeError: if a value is not a schedule, number or dict of them, or ``control`` not a
+            controller.
+        ValueError: if a value is negative, or a momentum is not below 1.
 
     >>> import lehr
     >>> p = lehr.Policy(lr=lehr.cosine(0.1, steps=100), momentum=0.9)
@@ -71,19 +71,14 @@ class Policy(Definition, kind="policy"):
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        for name in HYPERPARAMETERS:
-            value = getattr(self, name)
-            if value is not None or name == "lr":
-                object.__setattr__(self, name, _target(name, value))
+        given = {name: getattr(self, name) for name in HYPERPARAMETERS}
+        targets = {n: _target(n, v) for n, v in given.items() if v is not None or n == "lr"}
         control: Any = self.control
         if not isinstance(control, Controller | None):
-            fail(
-                "control", "a controller, Plateau() or Greedy(), or None", control, error=TypeError
-            )
-        object.__setattr__(self, "others", _others(self.others))
-        named = {name: getattr(self, name) for name in HYPERPARAMETERS} | (self.others or {})
-        targets = {name: target for name, target in named.items() if target is not None}
-        object.__setattr__(self, "targets", targets)
+            rule = "a controller, Plateau() or Greedy(), or None"
+            fail("control", rule, control, error=TypeError)
+        others = _others(self.others)
+        self._derive(**targets, others=others, targets=targets | (others or {}))
 
     def __hash__(self) -> int:
         parts = ((n, _schedules(target)) for n, target in self.targets.items())
@@ -119,19 +114,16 @@ class Policy(Definition, kind="policy"):
     def decay_from(
         self, step: int, steps: Length = None, *, curve: str = "1-sqrt", floor: float = 0.0
     ) -> Policy:
-        """Return the policy whose learning rate, from ``step`` on, decays to ``floor``.
-
-        Until ``step`` it is this policy; what else it moves goes on as before. So a checkpoint of
-        one long run can be cooled down at any time, and at several lengths.
+        """Return this policy with a learning rate that decays to ``floor`` from ``step`` on.
 
         Args:
             step: first step of the decay.
             steps: its length; None for the rest of the run.
-            curve: of the decay: "1-sqrt", "linear", "cosine", ...
+            curve: "1-sqrt", "linear", "cosine", ...
             floor: rate at the end.
 
         Raises:
-            ValueError: if a length of the policy is not known in whole steps.
+            ValueError: if the policy is not resolved to whole steps.
 
         >>> import lehr
         >>> trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=10).then(lehr.constant(0.1)))
@@ -149,11 +141,9 @@ class Policy(Definition, kind="policy"):
             return schedule.take(step).then(fall) if step else fall
 
         whole("step", step, at_least=0)
-        groups = self.lr if isinstance(self.lr, dict) else {"": self.lr}
-        decayed = {name: decay(schedule) for name, schedule in groups.items()}
-        return self._with(
-            self.targets | {"lr": decayed if isinstance(self.lr, dict) else decayed[""]}
-        )
+        lr = self.lr
+        decayed = {n: decay(s) for n, s in lr.items()} if isinstance(lr, dict) else decay(lr)
+        return self._with(self.targets | {"lr": decayed})
 
     def values(self, step: int, factor: float = 1.0) -> dict[str, Any]:
         """Return each hyperparameter's value at a step; ``factor``, a controller's, is on lr."""
@@ -183,12 +173,9 @@ def resolved_policy(value: Any, steps: int | None = None, **run: int | None) -> 
         return policy
     if steps is None and all(size is None for size in run.values()):
         names = [n for n, t in policy.targets.items() if not all(s.resolved for s in _schedules(t))]
-        fail(
-            "policy",
-            "in whole steps before it drives an optimizer",
-            policy.targets[names[0]],
-            "pass steps= (updates in the run) or call .resolve(steps=...)",
-        )
+        way_out = "pass steps= (updates in the run) or call .resolve(steps=...)"
+        rule = "in whole steps before it drives an optimizer"
+        fail("policy", rule, policy.targets[names[0]], way_out)
     return policy.resolve(steps, **run)
 
 
@@ -210,18 +197,16 @@ def one_cycle(
 
     Args:
         peak: largest rate, above 0.
-        steps: length of the whole cycle; None takes the whole run.
-        start: rate at step 0; peak / 25 if left out.
+        steps: length of the whole cycle; None for the whole run.
+        start: rate at step 0; None for peak / 25.
         final: rate after the last step, from 0 to ``start``.
-        rise: share of the cycle until the peak, above 0 and below 1; the peak stands on the nearest
-            whole step, so that it is reached.
-        tail: share of the cycle for a last ramp, from ``start`` to ``final``; with 0 there is none
-            and the rate falls from its peak to ``final``.
+        rise: share of the cycle until the peak, above 0 and below 1, rounded to whole steps.
+        tail: share of the cycle for a last ramp from ``start`` to ``final``; 0 for none.
         momentum: (high, low): high at both ends, low at the peak; None leaves momentum alone.
-        curve: of each ramp, "cosine" or "linear" for instance.
+        curve: of each ramp: "cosine", "linear", ...
 
     Raises:
-        ValueError: if a value is out of its range, or the cycle has fewer steps than phases.
+        ValueError: if a value is out of range, or the cycle has fewer steps than phases.
 
     >>> p = one_cycle(1.0, steps=10)
     >>> p.values(0), p.values(3), p.values(10)

@@ -1,6 +1,6 @@
-"""Conformance: does a driver in a training loop resume exactly? For lehr's adapters and yours.
+"""Conformance test: a training loop with a driver resumes exactly.
 
-Write a run, a class with the four methods of `Run`, in a module that can be imported, and call
+Write a class with the methods of `Run` in an importable module, and call
 ``conformance("my_module:make_run", steps=6)`` in a test.
 """
 
@@ -21,45 +21,40 @@ TOLERANCE = 4e-7  # of a schedule's largest value: what float32 holds
 
 
 class Run(Protocol):
-    """A training run that can be saved between any two updates.
-
-    Attributes:
-        policy: what drives it, in whole steps.
-    """
+    """A training run, driven by a resolved policy, that can be saved between any two updates."""
 
     policy: Policy
 
     def train(self, steps: int) -> list[dict[str, float]]:
-        """Make some updates; return the values that each really used, read from the optimizer.
+        """Make some updates; return the values used in each, read from the optimizer.
 
-        By name: "lr", or "lr/head" for a parameter group; under "factor" the controller's, if
-        the policy has one. Those of a relative policy: divided by the base.
+        The names are "lr", or "lr/head" for a parameter group, and "factor" for a controller's
+        factor. Values of a relative policy are divided by their base.
         """
 
     def save(self, folder: Path) -> None:
         """Write everything that the next update depends on into an empty folder."""
 
     def load(self, folder: Path) -> None:
-        """Go on, in a fresh run, where the saved one stood."""
+        """Restore a saved run in a new one."""
 
     def weights(self) -> list[Any]:
         """Return the model's weights as NumPy arrays."""
 
 
 def conformance(factory: str, steps: int = 6) -> None:
-    """Raise unless a run resumes exactly, cut at every step, each time in a new process.
+    """Raise unless a run, interrupted before any step, resumes exactly in a new process.
 
-    One process makes all updates and saves before each; another makes a fresh run for every cut,
-    loads, and makes the rest. The values used and the final weights must equal those of the
-    uninterrupted run bit for bit, and the values must be the policy's.
+    The values used and the final weights must equal those of the uninterrupted run bit for bit,
+    and the values must be the policy's.
 
     Args:
-        factory: ``"module:function"``; the function takes nothing and returns a fresh `Run`.
+        factory: ``"module:function"``: a function without arguments that returns a new `Run`.
         steps: updates in the whole run.
 
     Raises:
-        AssertionError: with the first cut and update that differ.
-        RuntimeError: with its output, if one of the processes fails.
+        AssertionError: names the first update that differs.
+        RuntimeError: has the output of a process that failed.
     """
     whole("steps", steps, at_least=2)
     if factory.count(":") != 1:

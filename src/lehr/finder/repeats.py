@@ -16,24 +16,15 @@ from lehr.schedule.errors import fail
 
 
 def repeat(make: Callable[[int], Learner], seeds: Iterable[int], **options: Any) -> list[Sweep]:
-    """Return one range test for each seed: other weights, another order of the data.
-
-    Args:
-        make: a function from a seed to a fresh Learner.
-        seeds: of the tests.
-        **options: of `range_test`.
-    """
+    """Return the range test of ``make(seed)``, a fresh Learner, for each seed; see `range_test`."""
     return [range_test(make(seed), **options) for seed in seeds]
 
 
 def agree(sweeps: Sequence[Sweep], use: str) -> Suggestion:
-    """Return the median of what several range tests suggest, and how far they lie apart.
-
-    The bounds are the lowest and the highest of the tests' own suggestions. There is none if more
-    than half of them suggest nothing.
+    """Return the median suggestion of several range tests; its bounds are the extreme ones.
 
     Args:
-        sweeps: of one task, over several seeds.
+        sweeps: of one task, over several seeds; half or more without suggestion give none.
         use: "constant", "one-cycle" or "cyclical".
     """
     if not sweeps:
@@ -54,10 +45,9 @@ class Cell:
     """One range test of a grid.
 
     Attributes:
-        settings: the hyperparameters it was made with.
+        settings: its hyperparameters.
         sweep: its record.
-        lowest: lowest smoothed loss.
-        largest: rate of the lowest smoothed loss: the largest that still helps.
+        lowest: lowest smoothed loss, reached at the rate ``largest``.
     """
 
     settings: dict[str, Any]
@@ -71,9 +61,7 @@ def grid(
 ) -> list[Cell]:
     """Return a range test for each combination of other hyperparameters, lowest loss first.
 
-    The settings to prefer are those that reach a low loss at a large rate.
-
-    Source: Smith, arXiv 1803.09820: weight decay, batch size and momentum are set by such curves.
+    Prefer settings that reach a low loss at a large rate. Source: Smith, arXiv 1803.09820.
 
     Args:
         make: a function from the settings, as keyword arguments, to a fresh Learner.

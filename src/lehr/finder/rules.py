@@ -1,10 +1,8 @@
-"""Rules that others publish, as they publish them, for comparison with what `suggest` gives.
-
-How good each is: docs/suggestions.md.
-"""
+"""Rules of other libraries and papers, for comparison with `suggest`: docs/suggestions.md."""
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable
@@ -12,19 +10,28 @@ from collections.abc import Callable
 from lehr.finder.suggest import Suggestion, lowest_point, none_because, smoothed
 from lehr.finder.sweep import Sweep
 
+Rule = Callable[[Sweep], Suggestion]
+RULES: dict[str, Rule] = {}
 _FASTAI_BETA = 0.98
 _FASTAI_WINDOW = 15
 _FASTAI_CHANGE = 0.005
 
 
-def steepest(sweep: Sweep) -> Suggestion:
-    """Return the rate where the loss, smoothed without lag, falls fastest per decade.
+def _rule(rule: Rule) -> Rule:
+    """Register a rule by its name; it is not asked where nothing can be suggested."""
 
-    The idea of torch-lr-finder, ignite and, until 2.5.2, Lightning; it fails where the loss is
-    noisy.
-    """
-    if why := none_because(sweep):
-        return _none("steepest", why)
+    @functools.wraps(rule)
+    def checked(sweep: Sweep) -> Suggestion:
+        why = none_because(sweep)
+        return Suggestion(rule.__name__, None, None, None, why) if why else rule(sweep)
+
+    RULES[rule.__name__] = checked
+    return checked
+
+
+@_rule
+def steepest(sweep: Sweep) -> Suggestion:
+    """Return the rate of the steepest fall per decade: the rule of torch-lr-finder and ignite."""
     rates, line = smoothed(sweep)
     last = lowest_point(line)
 
@@ -35,28 +42,26 @@ def steepest(sweep: Sweep) -> Suggestion:
     return Suggestion("steepest", lr, lr / 3, lr * 3, f"the loss falls fastest at {lr:.2g}")
 
 
+@_rule
 def halfway(sweep: Sweep) -> Suggestion:
     """Return the rate where the smoothed loss has fallen half of its way down."""
-    if why := none_because(sweep):
-        return _none("halfway", why)
     lr = _fallen(sweep, 0.5)
     return Suggestion("halfway", lr, lr / 3, lr * 3, f"half of the fall is done at {lr:.2g}")
 
 
+@_rule
 def smith(sweep: Sweep) -> Suggestion:
-    """Return Smith's bounds for cyclical rates, read off the loss.
+    """Return Smith's bounds for cyclical rates: where the loss begins to fall and where it stops.
 
-    ``low`` is where the loss begins to fall (a tenth of the way), ``lr`` and ``high`` where it
-    stops. Source: Smith, arXiv 1506.01186, section 3.3, who reads validation accuracy.
+    Source: Smith, arXiv 1506.01186, section 3.3, who reads validation accuracy.
     """
-    if why := none_because(sweep):
-        return _none("smith", why)
     rates, line = smoothed(sweep)
     low, high = _fallen(sweep, 0.1), rates[lowest_point(line)]
     why = f"the loss begins to fall at {low:.2g} and stops at {high:.2g}"
     return Suggestion("smith", high, low, high, why)
 
 
+@_rule
 def book(sweep: Sweep) -> Suggestion:
     """Return a tenth of the rate at which the loss turns up.
 
@@ -65,15 +70,15 @@ def book(sweep: Sweep) -> Suggestion:
     return _tenth("book", sweep, smoothed, "the loss turns up")
 
 
+@_rule
 def minimum_tenth(sweep: Sweep) -> Suggestion:
     """Return a tenth of the rate of the lowest running mean: fastai's ``minimum``."""
     return _tenth("minimum_tenth", sweep, _as_fastai, "the running mean is lowest")
 
 
+@_rule
 def valley(sweep: Sweep) -> Suggestion:
     """Return the middle of the longest decreasing stretch of the running mean: fastai's default."""
-    if why := none_because(sweep):
-        return _none("valley", why)
     rates, means = _as_fastai(sweep)
     lengths = [1] * len(means)  # of the longest decreasing subsequence that ends here
     for i, mean in enumerate(means):
@@ -87,16 +92,16 @@ def valley(sweep: Sweep) -> Suggestion:
     return Suggestion("valley", lr, lr / 3, lr * 3, f"the middle of the longest fall is {lr:.2g}")
 
 
+@_rule
 def slide(sweep: Sweep) -> Suggestion:
     """Return fastai's ``slide``: from the right, the first rate where slopes stop changing.
 
     Two slopes, 15 points apart, count as equal within 0.005, whatever the scale of the loss.
     """
-    if why := none_because(sweep):
-        return _none("slide", why)
     rates, means = _as_fastai(sweep)
     if len(means) <= _FASTAI_WINDOW + 1:
-        return _none("slide", f"only {len(means)} points; take more steps")
+        why = f"only {len(means)} points; take more steps"
+        return Suggestion("slide", None, None, None, why)
     inner = [(b - a) / 2 for a, b in zip(means, means[2:], strict=False)]
     slopes = [means[1] - means[0], *inner, means[-1] - means[-2]]
     right, left = len(slopes) - 1, len(slopes) - 1 - _FASTAI_WINDOW
@@ -108,21 +113,10 @@ def slide(sweep: Sweep) -> Suggestion:
     return Suggestion("slide", lr, lr / 3, lr * 3, f"left of {lr:.2g} the slope changes little")
 
 
-RULES: dict[str, Callable[[Sweep], Suggestion]] = {
-    rule.__name__: rule for rule in (steepest, halfway, smith, book, minimum_tenth, valley, slide)
-}
-
-
-def _none(rule: str, why: str) -> Suggestion:
-    return Suggestion(rule, None, None, None, why)
-
-
 def _tenth(
     rule: str, sweep: Sweep, line_of: Callable[[Sweep], tuple[list[float], list[float]]], what: str
 ) -> Suggestion:
     """Return a tenth of the rate at which a smoothed line is lowest."""
-    if why := none_because(sweep):
-        return _none(rule, why)
     rates, line = line_of(sweep)
     rate = rates[lowest_point(line)]
     return Suggestion(rule, rate / 10, rate / 30, rate, f"{what} at {rate:.2g}; a tenth of it")

@@ -34,14 +34,14 @@ def range_test(
         high: last rate, above ``low``.
         steps: updates, at least 20.
         spacing: "exponential" (a constant ratio) or "linear" (a constant difference).
-        divergence: above 1. The test stops when the running mean of the loss is this many times
-            its best value; or, if it fell by more than that value, when it has risen by
-            ``divergence - 1`` times the fall; or when a loss is not finite.
+        divergence: above 1. The test stops when a loss is not finite, or when the running mean
+            has risen from its best value by ``divergence - 1`` times the larger of that value
+            and the fall before it.
         objective: "training", the loss of each batch before its update, or "validation", the
-            run's validation loss after each update (Smith's form; dearer).
+            validation loss after each update (Smith's form; slower).
 
     Raises:
-        ValueError: if an argument is out of its range.
+        ValueError: if an argument is out of range.
     """
     low = number("low", low, above=0)
     high = number("high", high, above=0)

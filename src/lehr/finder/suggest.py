@@ -19,11 +19,11 @@ _CLEAR = 3.0  # a fall must be this many times the noise of the smoothed line
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What to use, and how sure.
+    """A recommended rate and its bounds.
 
     Attributes:
-        rule: the rule that was asked.
-        lr: the learning rate, or None: no suggestion.
+        rule: name of the rule or use.
+        lr: the learning rate; None for no suggestion.
         low: a rate that is probably safe but slower.
         high: the largest rate worth trying.
         reason: why this rate, or why none.
@@ -45,12 +45,7 @@ USES = {
 
 
 def suggest(sweep: Sweep, use: str) -> Suggestion:
-    """Return the suggestion of the rule that the evidence supports for a use.
-
-    Args:
-        sweep: a recorded range test.
-        use: "constant", "one-cycle" or "cyclical".
-    """
+    """Return the suggestion for a use: "constant", "one-cycle" or "cyclical"."""
     share, low, high, why = USES[one_of("use", use, USES)]
     found = minimum(sweep)
     if found.lr is None:
@@ -60,10 +55,7 @@ def suggest(sweep: Sweep, use: str) -> Suggestion:
 
 
 def minimum(sweep: Sweep) -> Suggestion:
-    """Return the rate where the curve, smoothed by a centred Gaussian in log rate, is lowest.
-
-    A centred kernel has no lag, unlike the running means that other finders use.
-    """
+    """Return the rate of the lowest loss, smoothed by a centred Gaussian in log rate (no lag)."""
     if why := none_because(sweep):
         return Suggestion("minimum", None, None, None, why)
     rates, smooth = smoothed(sweep)
@@ -74,8 +66,7 @@ def minimum(sweep: Sweep) -> Suggestion:
 def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
     """Return the rates and losses of the finite points, smoothed over 0.4 decade of log rate.
 
-    A loss that explodes counts, for it says that lower rates are near the edge, but no more than
-    30 times as far above the start as the lowest lies below it.
+    An exploding loss is capped: 30 times as far above the start as the lowest lies below it.
     """
     points = [(r, x) for r, x in zip(sweep.rates, sweep.losses, strict=True) if math.isfinite(x)]
     rates, losses = [rate for rate, _ in points], [loss for _, loss in points]

@@ -26,13 +26,12 @@ class Sweep:
     """Losses at rising learning rates.
 
     Attributes:
-        rates: learning rate really used in each update, rising.
-        losses: what was measured at each rate; may end in NaN or infinity.
+        rates: learning rate applied in each update, rising.
+        losses: loss at each rate; the last may be NaN or infinite.
         spacing: "exponential" or "linear".
-        steps: updates that were planned; fewer were made if the loss diverged.
-        stopped: why it ended: "end", "diverged" or "not finite".
-        objective: what the losses are: "training", of each batch before its update, or
-            "validation", after it.
+        steps: planned number of updates.
+        stopped: reason of the end: "end", "diverged" or "not finite".
+        objective: "training": the loss of each batch before its update; "validation": after it.
 
     >>> sweep = Sweep((0.1, 1.0), (2.0, 1.5), "exponential", 2, "end")
     >>> Sweep.from_json(sweep.to_json()) == sweep
@@ -78,9 +77,7 @@ class Sweep:
         names = {field.name for field in dataclasses.fields(cls)}
         if not isinstance(data, dict) or data.get("lehr_sweep") != _VERSION:
             fail("data", f"a sweep of format version {_VERSION}", data)
-        fields: dict[str, Any] = {
-            "objective": "training"
-        } | data  # the first sweeps have no objective
+        fields = {"objective": "training", **data}  # the first sweeps have no objective
         del fields["lehr_sweep"]
         if fields.keys() != names:
             fail("fields of a sweep", ", ".join(sorted(names)), sorted(fields))

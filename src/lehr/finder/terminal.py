@@ -10,14 +10,7 @@ from lehr.schedule.inspect import block_rows
 
 
 def draw_text(sweep: Sweep, marks: dict[str, float], width: int = 64, height: int = 8) -> str:
-    """Return the smoothed loss over log rate, with a row of marks under it.
-
-    Args:
-        sweep: the record.
-        marks: rates by their one-character names.
-        width: columns.
-        height: rows.
-    """
+    """Return a drawing of the smoothed loss over log rate; ``marks``: rates by one-letter names."""
     rates, line = smoothed(sweep)
     if len(rates) < 2:
         return "too few losses to draw"

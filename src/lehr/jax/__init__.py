@@ -1,7 +1,4 @@
-"""JAX: `drive` lets a policy move an optax optimizer; a `Learner` that can be driven itself.
-
-A schedule alone is an optax schedule already.
-"""
+"""JAX: `drive` for complete policies, and a `Learner`; a schedule is an optax schedule already."""
 
 try:
     import jax as _jax  # noqa: F401

@@ -27,26 +27,24 @@ def drive(
 ) -> optax.GradientTransformationExtraArgs:
     """Return ``make(...)`` driven by a policy: the value for step n is the one used in update n.
 
-    The values are written inside the update, so it works under ``jit`` and ``lax.scan``; a step
-    is an update, not a micro-batch, under ``optax.MultiSteps``, and one that
-    ``optax.apply_if_finite`` skips does not count. If the policy has a controller, show it the
-    metrics with `observe`.
+    It works under ``jit`` and ``lax.scan``. Micro-batches of ``optax.MultiSteps`` and updates that
+    ``optax.apply_if_finite`` skips do not count as steps. `observe` gives a controller its metrics.
 
     Args:
-        make: an optax optimizer such as ``optax.sgd``, or any function that returns one and takes
-            ``learning_rate`` and what else moves: ``momentum`` or ``b1``, ``weight_decay``, and
-            ``others`` by optax's own names; "beta2" means ``b2``.
+        make: an optax optimizer such as ``optax.sgd``, or a function that returns one and takes
+            ``learning_rate`` and the policy's other hyperparameters: ``momentum`` or ``b1``,
+            ``weight_decay``, and ``others`` by optax's own names; "beta2" means ``b2``.
         policy: a policy, a schedule or a number.
-        steps: updates in the whole run, for lengths that are a share or the rest of it.
+        steps: updates in the run, for percentages and the rest of the run.
         steps_per_epoch: updates in an epoch, for lengths in epochs.
-        groups: where the policy names parameter groups: a tree like the parameters, or like its
-            upper part, with the name of each one's group; or a function from parameters to it.
-        **constants: everything else that ``make`` takes.
+        groups: the group names of a policy with parameter groups: a tree like the parameters, or
+            like its upper part, or a function from parameters to it.
+        **constants: other arguments of ``make``.
 
     Raises:
         TypeError: if ``make`` does not take the constants.
-        ValueError: if a length is not known, ``make`` cannot take what the policy moves, the
-            policy names groups and ``groups`` is missing, or the controller restores weights.
+        ValueError: if a length is unknown, ``make`` does not take the policy's hyperparameters,
+            ``groups`` does not fit the policy, or the controller restores weights.
 
     >>> import lehr, jax, optax
     >>> tx = lehr.jax.drive(optax.sgd, lehr.one_cycle(1.0, steps=10), nesterov=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -25,22 +26,20 @@ def range_test(
     evaluate: Callable[[Any], Any] | None = None,
     **options: Any,
 ) -> Sweep:
-    """Train with a rising rate, record the loss at each; the state given is left alone.
+    """Train a copy of a state with a rising rate and record the loss of each update.
 
-    The test works on a copy, so ``step`` may donate its buffers. The random generators of Python,
-    NumPy and, if it is loaded, torch come back, and those that ``batches`` holds.
+    The random generators of Python, NumPy, ``batches`` and, if loaded, torch are restored.
 
     Args:
         step: ``step(state, batch, rate)`` returns the next state and the batch's loss; ``rate`` is
-            a float32 scalar, so a jitted step compiles once. Random keys belong in the state.
-        state: any pytree: parameters, the optimizer's state, keys.
-        batches: of training data; begun again if the test is longer.
-        evaluate: ``evaluate(state)``, given, is the loss that is recorded after each update,
-            instead of the training loss.
-        **options: of `lehr.range_test`: low, high, steps, spacing, divergence.
+            a float32 scalar, so a jitted step compiles once. It may donate the state.
+        state: any pytree: parameters, the optimizer's state, random keys.
+        batches: training batches; restarted if the test is longer.
+        evaluate: record ``evaluate(state)`` after each update, not the training loss.
+        **options: low, high, steps, spacing, divergence of `lehr.range_test`.
 
     Raises:
-        ValueError: if an argument is out of its range, or there are too few batches.
+        ValueError: if an argument is out of range, or there are too few batches.
 
     >>> import jax, lehr
     >>> @jax.jit
@@ -57,19 +56,18 @@ def range_test(
         return finder.range_test(run, objective=objective, **options)
 
 
+@dataclass
 class _Run(TrainingRun):
-    """A user's training step for as long as a range test lasts."""
+    """The user's training step during a range test."""
 
-    def __init__(
-        self,
-        step: Callable[[Any, Any, Any], tuple[Any, Any]],
-        state: Any,
-        batches: Iterable[Any],
-        evaluate: Callable[[Any], Any] | None,
-    ) -> None:
-        self.step, self.loss = step, evaluate
-        self._state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), state)
-        self._batches = cycled("batches", batches)
+    step: Callable[[Any, Any, Any], tuple[Any, Any]]
+    state: Any
+    batches: Iterable[Any]
+    loss: Callable[[Any], Any] | None
+
+    def __post_init__(self) -> None:
+        self._state = jax.tree.map(lambda leaf: jnp.array(leaf, copy=True), self.state)
+        self._batches = cycled("batches", self.batches)
 
     def make_updates(
         self, policy: Policy, values: list[dict[str, Any]]

@@ -15,7 +15,7 @@ from lehr import learner as interface
 from lehr.jax.optimizer import Make, arguments, dtype_of
 from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail
 
 _EVALUATION_BATCH = 1000
 
@@ -27,34 +27,27 @@ class _Run(NamedTuple):
 
 
 class Learner(interface.Learner):
-    """A training run in plain JAX: a loss, its parameters, an optax optimizer, data in memory.
-
-    Many updates run in one compiled loop; a policy's values are written into the optimizer for
-    each. What a policy leaves alone is as ``make`` has it.
+    """A training run in plain JAX: many updates in one compiled loop.
 
     Args:
-        loss: ``loss(params, batch, key)``, a scalar averaged over the rows; ``key`` is another
-            one in each update, for dropout, and None in evaluation. With ``state``:
+        loss: ``loss(params, batch, key)``, a scalar averaged over the rows; ``key`` is new in each
+            update, for dropout, and None in evaluation. With ``state``:
             ``loss(params, state, batch, key)``, which returns the scalar and the new state.
         params: any pytree of arrays; copied.
-        make: an optax optimizer such as ``optax.sgd``, or ``functools.partial`` of one with
-            whatever else it takes: it needs a number for what policies move besides the rate.
+        make: an optax optimizer such as ``optax.sgd``, or ``functools.partial`` of one: policies
+            move only hyperparameters that have a number there.
         train: a pytree of arrays with equally many rows, such as ``(x, y)``; ``batch`` is the same
             with the rows of one batch.
-        state: what training changes besides the parameters, batch-norm statistics say.
-        validation: likewise, for ``evaluate()``.
-        test: likewise, for ``evaluate("test")``.
+        state: other values that training changes, such as batch-norm statistics.
+        validation: data for ``evaluate()``, or None.
+        test: data for ``evaluate("test")``, or None.
         batch_size: rows in one update.
         seed: of the order of the data and of the keys.
         metrics: more to evaluate, by name: ``f(params, batch)`` averaged over the rows, with
             ``state`` ``f(params, state, batch)``.
 
-    Attributes:
-        params: the parameters now.
-        state: the state now.
-
     Raises:
-        ValueError: if a split's arrays do not have equally many rows, or fewer than one batch.
+        ValueError: if the arrays of a split differ in rows, or have fewer than one batch.
 
     >>> import jax.numpy as jnp, lehr, optax
     >>> x = jnp.arange(8.0)
@@ -86,11 +79,10 @@ class Learner(interface.Learner):
         splits = {"train": train, "validation": validation, "test": test}
         given = {name: data for name, data in splits.items() if data is not None}
         self._splits = {name: _arrays(name, data) for name, data in given.items()}
-        size, seed = whole("batch_size", batch_size), whole("seed", seed, at_least=0)
-        self._batches = Batches(_rows(self._splits["train"]), size, seed)
+        self._batches = Batches(_rows(self._splits["train"]), batch_size, seed)
         self.steps_per_epoch = self._batches.per_epoch
         self._step = 0
-        self._loss, self._make, self._key = loss, make, jax.random.key(seed)
+        self._loss, self._make, self._key = loss, make, jax.random.key(self._batches.seed)
         (argument,) = arguments(make, ["lr"]).values()
         # copies: the compiled loop takes the memory of what it is given
         params, state = jax.tree.map(jnp.array, (params, state))
@@ -101,10 +93,12 @@ class Learner(interface.Learner):
 
     @property
     def params(self) -> Any:
+        """The current parameters."""
         return self._run.params
 
     @property
     def state(self) -> Any:
+        """The current state."""
         return self._run.state
 
     def make_updates(
@@ -148,9 +142,6 @@ class Learner(interface.Learner):
         fresh = [jnp.array(arrays[k].view(leaf.dtype)) for k, leaf in leaves.items()]
         self._run = jax.tree.unflatten(jax.tree.structure(self._run), fresh)
         self._step = snapshot.metadata["step"]
-
-    def rows(self, step: int) -> Any:
-        return self._batches[step]
 
     def _leaves(self) -> dict[str, Any]:
         """Return the arrays of the run by names, in the order of its tree."""

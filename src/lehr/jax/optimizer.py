@@ -59,10 +59,7 @@ def check_constants(make: Make, constants: dict[str, Any], moved: dict[str, str]
 
 
 def dtype_of(params: Any) -> Any:
-    """Return the type that hyperparameters have beside these parameters, as in optax: the widest.
-
-    A wider one would change the types of the optimizer's state.
-    """
+    """Return the widest type of the parameters: a wider one would change the optimizer's state."""
     types = [jnp.result_type(leaf) for leaf in jax.tree.leaves(params)]
     floating = [t for t in types if jnp.issubdtype(t, jnp.inexact)]
     widest = jnp.result_type(*floating) if floating else jnp.float32

@@ -22,9 +22,8 @@ class Driven(NamedTuple):
 
     Attributes:
         step: updates made so far, int32.
-        control: what the policy's controller remembers, float32 and int32; its factor multiplies
-            the learning rate, also where there is no controller: see `scaled`.
-        hyperparams: the values of the last update, "lr/head" for a group's; see `hyperparams`.
+        control: the controller's state; its factor multiplies the rate even without a controller.
+        hyperparams: the values of the last update; "lr/head" for a parameter group.
         inner: the state of the optax optimizer.
     """
 
@@ -45,21 +44,19 @@ def hyperparams(state: Any) -> dict[str, jax.Array]:
 
 
 def observe(policy: Policy, state: Any, metric: Any) -> Any:
-    """Return the optimizer state after the policy's controller saw a metric.
+    """Return the optimizer state after a metric; the next update uses the controller's factor.
 
-    It is pure and works eagerly, under ``jit``, in ``lax.scan`` and ``lax.cond``, and decides as
-    in every other framework. The next update uses the new factor. Where several processes train,
-    give each the same metric, a ``jax.lax.pmean`` say.
+    A pure function, also for ``jit``, ``lax.scan`` and ``lax.cond``. All processes must give the
+    same metric, for example a ``jax.lax.pmean``.
 
     Args:
-        policy: the one that drives; its controller is used.
-        state: an optimizer state with one driven part, which may stand inside ``optax.chain``,
-            ``optax.MultiSteps`` and the like.
-        metric: a number or a scalar array: what the controller monitors.
+        policy: the policy that drives the optimizer.
+        state: an optimizer state with one driven part, also inside ``optax.chain`` and the like.
+        metric: value of the metric that the controller monitors, a scalar.
 
     Raises:
-        ValueError: if the policy has no controller, the metric is no scalar, or there is not one
-            driven part.
+        ValueError: if the policy has no controller, the metric is not a scalar, or the state does
+            not have one driven part.
 
     >>> import lehr, optax
     >>> policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=1, factor=0.5))
@@ -80,16 +77,15 @@ def observe(policy: Policy, state: Any, metric: Any) -> Any:
 
 
 def restored(before: Any, after: Any, params: Any, best: Any) -> tuple[Any, Any]:
-    """Return ``params`` and ``best`` after the controller saw a metric: pure, like `observe`.
+    """Return ``params`` and ``best`` after a metric: a pure function, like `observe`.
 
-    If the metric was the best so far, ``best`` becomes ``params``; if the controller has just
-    lowered its factor, ``params`` go back to ``best``.
+    The best metric so far sets ``best`` to ``params``; a reduction sets ``params`` to ``best``.
 
     Args:
-        before: the optimizer state that `observe` was given.
-        after: the one that it returned.
+        before: the optimizer state given to `observe`.
+        after: the state that it returned.
         params: the weights that the metric belongs to: any pytree.
-        best: those of the best metric; in the beginning ``params`` themselves.
+        best: the weights of the best metric; ``params`` at first.
 
     >>> import lehr, optax
     >>> policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=1))
@@ -109,9 +105,7 @@ def restored(before: Any, after: Any, params: Any, best: Any) -> tuple[Any, Any]
 
 
 def scaled(state: Any, factor: float) -> Any:
-    """Return an optimizer state whose learning rate is the policy's times ``factor``.
-
-    A controller goes on from there.
+    """Return an optimizer state whose rate is the policy's times ``factor``.
 
     >>> import lehr, optax
     >>> tx = lehr.jax.drive(optax.sgd, 0.1)
@@ -130,16 +124,13 @@ def state_dict(
     steps: int | None = None,
     steps_per_epoch: int | None = None,
 ) -> dict[str, Any]:
-    """Return step, controller's state and the policy's definition, as plain JSON.
-
-    Save it beside the arrays: `load_state_dict` needs no more to use the right values, and sees
-    when a run would go on under another policy.
+    """Return step, controller state and policy as plain data, for `load_state_dict`.
 
     Args:
-        policy: the one that drives.
+        policy: the policy that drives the optimizer.
         state: an optimizer state with one driven part.
         steps: as given to `drive`.
-        steps_per_epoch: likewise.
+        steps_per_epoch: as given to `drive`.
     """
     part = _part(state)
     control: State = jax.tree.map(lambda v: v.item(), part.control)
@@ -156,19 +147,18 @@ def load_state_dict(
     steps: int | None = None,
     steps_per_epoch: int | None = None,
 ) -> Any:
-    """Return an optimizer state that goes on where the saved one stood.
+    """Return an optimizer state that resumes from a saved one.
 
     Args:
-        policy: the one that drives now.
+        policy: the policy that drives the optimizer now.
         state: an optimizer state with one driven part, new or loaded from a checkpoint.
         saved: what `state_dict` returned.
-        on_change: "refuse" to go on under another policy than the saved one, or "continue".
+        on_change: "refuse" to load the state of another policy, or "continue" under this one.
         steps: as given to `drive`.
-        steps_per_epoch: likewise.
+        steps_per_epoch: as given to `drive`.
 
     Raises:
-        ValueError: if it is no driver's state, or its policy is another one and ``on_change`` is
-            "refuse".
+        ValueError: if it is not a driver's state, or its policy differs and is refused.
 
     >>> import lehr, optax
     >>> trunk = lehr.Policy(lr=0.1)

@@ -1,8 +1,4 @@
-"""The private names of Keras that lehr uses: all of them, and nothing else.
-
-Each function uses one name, or a pair of them. A version of Keras that lacks a name gets one
-error that says so, or the fallback that the function's description names.
-"""
+"""The private names of Keras that lehr uses. A missing name is an error, or has a fallback."""
 
 from __future__ import annotations
 
@@ -55,19 +51,12 @@ def symbolic_build(model: Any, batch: Any) -> None:
 
 
 def compile_config(model: Any) -> Any:
-    """Return the object that Keras makes anew in each ``compile``; None if there is none.
-
-    A cache of compiled functions is kept by it. Without it nothing is kept, and each range test
-    compiles again.
-    """
+    """Return the object that each ``compile`` replaces, a cache key; None if there is none."""
     return getattr(model, "_compile_config", None)
 
 
 def learning_rate(optimizer: Any) -> Any:
-    """Return the variable, schedule or function that an optimizer takes its rate from.
-
-    The public ``learning_rate`` is the value of a schedule, not the schedule.
-    """
+    """Return an optimizer's variable, schedule or function; the public name has only its value."""
     return _read(optimizer, "_learning_rate", "find what an optimizer takes its rate from")
 
 
@@ -95,10 +84,7 @@ def reset_accumulation(optimizer: Any) -> None:
 
 
 def copy_weight_decay_exclusions(source: Any, target: Any) -> None:
-    """Give an optimizer another's choice of the weights that do not decay.
-
-    ``exclude_from_weight_decay`` makes this choice; ``get_config`` does not return it.
-    """
+    """Copy what ``exclude_from_weight_decay`` set; ``get_config`` does not return it."""
     _check_exclusions()
     for name in _EXCLUSIONS:
         if hasattr(source, name):

@@ -10,20 +10,20 @@ import keras
 import numpy as np
 
 from lehr.learner import Batches
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail
 
 _RULE = "(x, y) or (x, y, sample_weight), or an iterable of such batches"
 
 
 class Source:
-    """Batches of one shape; an iterable is begun again when it ends.
+    """Batches of one shape; an iterable is restarted when it ends.
 
     Args:
-        field: what the user calls the data.
+        field: name of the data in errors.
         data: a tuple of arrays, which may be nested, or an iterable of batches.
         size: rows in a batch of arrays.
         seed: of the order of arrays.
-        targets: whether a batch must have some.
+        targets: whether batches need targets.
     """
 
     def __init__(self, field: str, data: Any, size: int, seed: int, targets: bool) -> None:
@@ -31,8 +31,8 @@ class Source:
         self._data: Iterable[Any]
         if isinstance(data, tuple):
             arrays = self.checked(data)
-            order = Batches(_rows(arrays), whole("batch_size", size), seed)
-            self._data = (_taken(arrays, order[step]) for step in itertools.count())
+            order = Batches(_rows(arrays), size, seed)
+            self._data = (taken(arrays, order[step]) for step in itertools.count())
         elif isinstance(data, Iterable) and not isinstance(data, str | dict | np.ndarray):
             self._data = data
         else:
@@ -90,7 +90,8 @@ def _array(leaf: Any) -> Any:
     return array.astype(keras.backend.floatx()) if array.dtype == np.float64 else array
 
 
-def _taken(arrays: Any, rows: Any) -> Any:
+def taken(arrays: Any, rows: Any) -> Any:
+    """Return some rows of nested arrays."""
     return keras.tree.map_structure(lambda array: array[rows], arrays)
 
 

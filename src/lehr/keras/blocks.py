@@ -1,7 +1,7 @@
-"""Blocks of updates, each backend's fastest way to make many in one dispatch.
+"""Blocks of updates: each backend's fastest way to make many in one dispatch.
 
-A block takes (data, rows of each batch, values for the optimizer's moved variables in each
-update) and returns the true loss of each batch and the values that the optimizer really used.
+A block takes (data, rows of each batch, values of the moved variables in each update) and returns
+the loss of each batch and the values that the optimizer applied.
 """
 
 from __future__ import annotations
@@ -13,13 +13,10 @@ import keras
 import numpy as np
 
 from lehr.keras import _private
+from lehr.keras.batches import taken
 from lehr.schedule.errors import fail
 
 BLOCK = 256  # most updates in one dispatch
-
-
-def _batch(data: Any, take: Callable[[Any], Any]) -> Any:
-    return keras.tree.map_structure(take, data)
 
 
 def _loss(logs: dict[str, Any]) -> Any:
@@ -56,7 +53,7 @@ def _jax_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]:
         slots = list(slots)
         for column, place in enumerate(places):
             slots[place] = values[i, column].astype(slots[place].dtype)
-        batch = _batch(data, lambda array: array[rows[i]])
+        batch = taken(data, rows[i])
         logs, state = model.train_step((trainable, other, slots, no_metrics), batch)
         seen = jnp.stack([state[2][place].astype("float32") for place in places])
         return state[:3], losses.at[i].set(_loss(logs)), used.at[i].set(seen)
@@ -111,7 +108,7 @@ def _tensorflow_block(model: keras.Model, moved: Sequence[Any]) -> Callable[...,
         used = tf.TensorArray("float32", size)
         for i in tf.range(size):
             chosen = rows[i]
-            batch = _batch(data, lambda array: tf.gather(array, chosen))  # noqa: B023
+            batch = keras.tree.map_structure(lambda array: tf.gather(array, chosen), data)  # noqa: B023
             loss, seen = update(batch, values[i])
             losses, used = losses.write(i, loss), used.write(i, seen)
         return losses.stack(), used.stack()
@@ -144,8 +141,7 @@ def _torch_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]
                 for variable, value in zip(moved, wanted, strict=True):
                     variable.assign(value)
                 model.reset_metrics()
-                batch = _batch(data, lambda array: array[chosen])  # noqa: B023
-                losses.append(_loss(train_step(batch)).detach().float())
+                losses.append(_loss(train_step(taken(data, chosen))).detach().float())
                 used.append(torch.stack([variable.value.detach().float() for variable in moved]))
         finally:
             model.train(mode)

@@ -14,12 +14,7 @@ from lehr.keras.hyperparameters import plain_variable
 
 
 class CompiledCache:
-    """The compiled block of updates of one model, as one call of ``model.compile`` set it up.
-
-    Attributes:
-        settings: what the block depends on beside ``model.compile``.
-        rate: a variable to lend to an optimizer whose rate is a schedule.
-    """
+    """The compiled block of one model; ``rate`` is lent to an optimizer that has a schedule."""
 
     def __init__(self, settings: list[Any]) -> None:
         self.settings = settings
@@ -38,10 +33,7 @@ class CompiledCache:
 
 
 def compiled_cache(model: keras.Model) -> CompiledCache:
-    """Return the model's cache; a new one if anything that its compiled block depends on changed.
-
-    Keras makes a new object in each call of ``compile``; the cache lives as long as that object.
-    """
+    """Return the model's cache: a new one after ``compile`` or a change of what is compiled in."""
     compilation, settings = _private.compile_config(model), _settings(model)
     if compilation is None:
         return CompiledCache(settings)

@@ -10,17 +10,16 @@ from lehr.schedule.errors import fail, whole
 
 
 class Control(keras.callbacks.Callback):  # type: ignore[misc]
-    """Show the rate in Keras's logs; feed the policy's controller after each epoch.
+    """Add the rate to Keras's logs; give the controller its metric after each epoch.
 
     Put it before callbacks that save the model (``ModelCheckpoint``, ``BackupAndRestore``) or
-    read the rate from the logs: what stands before it saves the state before its decision.
+    read the rate: callbacks earlier in the list run before the controller decides.
 
-    With ``Plateau(restore_best=True)`` the weights of the best epoch are kept, as copies in the
-    computer's memory, and brought back when the rate is reduced; the optimizer's momenta stay.
-    They are saved with the optimizer, so a run that is resumed can still go back to them.
+    With ``Plateau(restore_best=True)`` the weights of the best epoch are copied to host memory,
+    saved with the optimizer, and restored at a reduction; the optimizer's momenta stay.
 
     Args:
-        validation_freq: as given to ``fit``: the controller is fed after every so many epochs.
+        validation_freq: as given to ``fit``: epochs between two metrics.
 
     Raises:
         ValueError: if the model's optimizer is not driven, or the monitored metric is missing.

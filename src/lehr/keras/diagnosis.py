@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from lehr.diagnosis import Diagnosis, check_found, pair, record
+from lehr.diagnosis import Diagnosis, diagnosis, pair, record
 from lehr.keras import _private
 from lehr.keras.calls import Call, patch_calls, training_argument
 from lehr.keras.generators import preserve_rng
@@ -24,22 +24,20 @@ def diagnose(
     loss: Callable[[Any, Any], Any] | None = None,
     training: bool = True,
 ) -> Diagnosis:
-    """Return what one batch does in a model: activations, saturation and gradients by layer.
+    """Return what each layer does in one batch: activations, saturation and gradients.
 
-    The model runs forward and backward once as in training: batch norm uses the batch and
-    dropout is active. Then everything is restored bit for bit: weights, statistics, gradients,
-    modes and all random generators.
+    The model trains on the batch, without an update; its whole state is restored.
 
     Args:
-        model: compiled, if there are targets and no loss.
-        batch: ``(x, y)``; or the inputs alone, without gradients.
-        loss: ``loss(output, y)``, a scalar, to use instead of the compiled one.
-        training: False to run as in inference.
+        model: with a compiled loss, if ``batch`` has targets and ``loss`` is None.
+        batch: inputs and targets as a pair; gradients need targets.
+        loss: ``loss(output, y)``, a scalar that replaces the compiled one.
+        training: whether layers run in training mode.
 
     Raises:
-        TypeError: if the model is not a Keras model.
-        ValueError: if the batch is not a pair, there are targets and no loss, or the
-            model calls no layer.
+        TypeError: if ``model`` is not a Keras model.
+        ValueError: if ``batch`` has other parts, there is no loss for its targets, or the model
+            calls no layer.
 
     >>> import keras, lehr, numpy as np
     >>> layers = [keras.layers.Dense(3, activation="sigmoid"), keras.layers.Dense(1)]
@@ -65,7 +63,7 @@ def diagnose(
         own = [gradients[id(v)] for v in layer.trainable_variables if id(v) in gradients]
         name = layer.path or layer.name
         layers.append(record(name, type(layer).__name__, _function(layer), given, own))
-    return Diagnosis(check_found(layers, model), value)
+    return diagnosis(model, layers, value)
 
 
 def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, Any, float | None]:
@@ -95,13 +93,14 @@ def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, An
                 total = loss(predicted, y)
             else:
                 total = model.compute_loss(x=x, y=y, y_pred=predicted, training=training)
-            return total, {layer: list(given) for layer, given in called.items()}
+            # without the layers, which are no part of what JAX may return
+            return total, [list(given) for given in called.values()]
 
     with patch_calls(_leaves(model), watched):
         values = [keras.ops.copy(v) for v in variables]
-        order: list[Any] = []
-        total, outputs, gradients = _GRADIENTS[keras.backend.backend()](forward, values, order)
-    plain = {layer: [_numpy(y) for y in given] for layer, given in outputs.items()}
+        total, outputs, gradients = _GRADIENTS[keras.backend.backend()](forward, values)
+    known_outputs = zip(called, outputs, strict=True)
+    plain = {layer: [_numpy(y) for y in given] for layer, given in known_outputs}
     if y is None:
         return plain, {}, None
     known = zip(variables, gradients, strict=True)
@@ -123,19 +122,14 @@ def _leaves(model: Any) -> list[Any]:
     return [leaf for leaf in found.values() if not isinstance(leaf, keras.layers.InputLayer)]
 
 
-def _jax_gradients(forward: Any, values: Any, order: list[Any]) -> Any:
+def _jax_gradients(forward: Any, values: Any) -> Any:
     import jax
 
-    def run(values: Any) -> Any:
-        total, outputs = forward(values)
-        order[:] = outputs  # layers are no part of what JAX may return
-        return total, list(outputs.values())
-
-    (total, given), gradients = jax.value_and_grad(run, has_aux=True)(values)
-    return total, dict(zip(order, given, strict=True)), gradients
+    (total, outputs), gradients = jax.value_and_grad(forward, has_aux=True)(values)
+    return total, outputs, gradients
 
 
-def _tensorflow_gradients(forward: Any, values: Any, order: list[Any]) -> Any:
+def _tensorflow_gradients(forward: Any, values: Any) -> Any:
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -144,7 +138,7 @@ def _tensorflow_gradients(forward: Any, values: Any, order: list[Any]) -> Any:
     return total, outputs, tape.gradient(total, values)
 
 
-def _torch_gradients(forward: Any, values: Any, order: list[Any]) -> Any:
+def _torch_gradients(forward: Any, values: Any) -> Any:
     import torch
 
     values = [value.detach().clone().requires_grad_() for value in values]

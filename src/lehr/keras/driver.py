@@ -23,7 +23,7 @@ from lehr.keras.hyperparameters import (
 )
 from lehr.keras.processes import all_reduce_mean
 from lehr.keras.saved import Saved
-from lehr.learner.driver_state import ON_CHANGE
+from lehr.learner.driver_state import ON_CHANGE, observing_controller
 from lehr.policy import Policy, loads, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, number, one_of, whole
@@ -86,37 +86,28 @@ class Driven(Saved, WritableHyperparameters):
             self.ledger.assign(ops.slice_update(ledger, start, row))
 
     def observe(self, metric: Any, model: keras.Model | None = None) -> None:
-        """Show the policy's controller a metric; the next update uses its factor.
+        """Give the policy's controller a metric, as `Control` does in ``fit``.
 
-        In ``fit`` the callback `Control` does it. Where ``torch.distributed`` runs, the mean over
-        all processes is taken: each must call it. On JAX and TensorFlow the processes of a run
-        must give the same metric.
+        The next update uses its factor. Under ``torch.distributed`` every process must call it:
+        the metric is averaged. On JAX and TensorFlow all processes must give the same metric.
 
         Args:
-            metric: the value of what the controller monitors.
-            model: its weights are kept when the metric is the best, and brought back when the
-                controller reduces, if it was made with ``restore_best``.
+            metric: value of the metric that the controller monitors.
+            model: for ``restore_best``: its weights are copied at the best metric and restored at
+                a reduction.
 
         Raises:
-            ValueError: if the policy has no controller, or it restores and there is no model.
+            ValueError: if the policy has no controller, or ``restore_best`` has no model.
         """
-        control = self.policy.control
-        if control is None:
-            way_out = "Policy(..., control=lehr.Plateau()) has"
-            fail("control", "a controller to observe a metric", None, way_out)
-        restores = getattr(control, "restore_best", False)
-        if restores and model is None:
-            way_out = "call observe(metric, model)"
-            fail("model", "given to a controller with restore_best", None, way_out)
+        control, restores = observing_controller(self.policy, model)
         self.observed = True
         before = self.control_state
         self.control_state = after = control.update(before, all_reduce_mean(metric))
-        if not restores or model is None:
-            return
-        if is_best(before, after):
-            self.best_weights = [np.array(array) for array in model.get_weights()]
-        elif reduced(before, after) and self.best_weights is not None:
-            model.set_weights(self.best_weights)
+        if restores and model is not None:
+            if is_best(before, after):
+                self.best_weights = [np.array(array) for array in model.get_weights()]
+            elif reduced(before, after) and self.best_weights is not None:
+                model.set_weights(self.best_weights)
 
     def own_variables(self) -> dict[str, Any]:
         """Return the variables that Keras's optimizer has not, by name; the controller's aside."""
@@ -180,28 +171,25 @@ def attach(
     record: int = 0,
     on_change: str = "refuse",
 ) -> keras.optimizers.Optimizer:
-    """Return an optimizer like the given one that follows a policy in its graph.
+    """Return an equivalent optimizer that applies a policy in its graph.
 
     The value for step n is the one used in update n, on every backend, under
-    ``steps_per_execution``, gradient accumulation and loss scaling. The optimizer saves and
-    loads with its model. Set ``driven(model).factor`` to scale the rate while training, or let
-    the callback `Control` do so for a policy with a controller.
+    ``steps_per_execution``, gradient accumulation and loss scaling. The policy is saved with the
+    model. ``driven(model).factor`` scales the rate while training; the callback `Control` sets it
+    for a policy with a controller.
 
     Args:
         optimizer: a Keras optimizer that has not trained yet.
         policy: a policy, a schedule or a number.
-        steps: updates in the run, if a length needs it.
-        steps_per_epoch: updates in an epoch, if a length needs it.
-        record: how many of the last updates' values to keep; read them with ``recorded()``
-            between epochs.
-        on_change: "refuse" to load the state of an optimizer that followed another policy, or
-            "continue" under this one.
+        steps: updates in the run, for percentages and the rest of the run.
+        steps_per_epoch: updates in an epoch, for lengths in epochs.
+        record: number of the last updates whose values ``recorded()`` returns.
+        on_change: "refuse" to load the state of another policy, or "continue" under this one.
 
     Raises:
-        TypeError: if it is no Keras optimizer.
-        ValueError: if the optimizer has trained, is driven already, has a schedule of its own or
-            lacks a hyperparameter that the policy moves, or if a length of the policy is not known
-            in whole steps or one of its functions has no name.
+        TypeError: if ``optimizer`` is not a Keras optimizer.
+        ValueError: if the optimizer has trained, is driven, has a schedule or lacks one of the
+            policy's hyperparameters; if a length is unknown or a function has no name.
 
     >>> import keras, lehr
     >>> sgd = keras.optimizers.SGD(momentum=0.9, name="mine")
@@ -221,10 +209,7 @@ def attach(
 
 
 def driven(model: keras.Model) -> Driven:
-    """Return the driven optimizer of a compiled model, also from within a ``LossScaleOptimizer``.
-
-    ``compile`` wraps the optimizer in one under the dtype policy ``mixed_float16``; what is set
-    on the wrapper does not reach the optimizer.
+    """Return the driven optimizer of a compiled model, unwrapped from a ``LossScaleOptimizer``.
 
     Raises:
         ValueError: if the model's optimizer is not driven.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,34 +37,31 @@ def range_test(
     on_disk: bool = False,
     **options: Any,
 ) -> Sweep:
-    """Train with a rising rate, record the loss at each, and leave everything as it was.
+    """Train with a rising rate, record the loss of each update, and restore everything.
 
-    Weights, batch-norm statistics, seeds of dropout, metrics, the optimizer (its slots, iterations
-    and rate, schedule or policy) and the random generators of Keras, Python, NumPy, torch and those
-    that the data hold come back bit for bit, also after an error or Ctrl-C. A model in mid-training
-    is tested from where it stands; one that never trained is built, as ``fit`` would. An optimizer
-    that accumulates gradients makes an update of the test from its number of batches, all at one
-    rate; the loss is their mean. ``steps_per_execution`` does not matter. Where
-    ``torch.distributed`` runs, the losses are the means over the processes, so all stop together:
-    each must call it.
+    Restored bit for bit, also after an error or Ctrl-C: weights, statistics, seeds of dropout,
+    metrics, the optimizer with its rate, schedule or policy, and the random generators of Keras,
+    Python, NumPy, torch and the data. A model that never trained is built, as ``fit`` would. An
+    optimizer that accumulates gradients uses its number of batches in each update; the loss is
+    their mean. ``steps_per_execution`` has no effect. Under ``torch.distributed`` every process
+    must call it: losses are averaged over them.
 
     Args:
         model: compiled.
-        data: ``(x, y)`` or ``(x, y, sample_weight)``, a tuple of arrays, shuffled; each may be a
-            dict, list or tuple of arrays. Or an iterable of such batches: a ``tf.data.Dataset``,
-            a ``PyDataset``, a ``DataLoader``, a generator. It is begun again when it ends, and
-            read no further than the test gets; its position is not put back.
-            Batches smaller than the first are left out.
-        batch_size: rows in a batch of arrays; a last, smaller batch is left out.
-        validation_data: like ``data``; given, the model's loss on all of it after each update is
-            recorded instead of the training loss. Arrays go in batches of ``batch_size``.
+        data: ``(x, y)`` or ``(x, y, sample_weight)``, arrays or nests of arrays, which are
+            shuffled; or an iterable of such batches: a ``tf.data.Dataset``, a ``PyDataset``, a
+            ``DataLoader``, a generator. An iterable is restarted when it ends, its position is
+            not restored, and batches smaller than the first are skipped.
+        batch_size: rows in a batch of arrays; a smaller last batch is skipped.
+        validation_data: like ``data``: record the loss on all of it after each update, not the
+            training loss.
         seed: of the order of arrays.
-        on_disk: keep what is put back in a temporary file instead of memory.
-        **options: of `lehr.range_test`: low, high, steps, spacing, divergence.
+        on_disk: store the state to restore in a temporary file, not in memory.
+        **options: low, high, steps, spacing, divergence of `lehr.range_test`.
 
     Raises:
-        ValueError: if an argument is out of its range, the model is not compiled or its optimizer
-            has several rates, or the data has no targets, too few batches or several shapes.
+        ValueError: if an argument is out of range, the model is not compiled or its optimizer has
+            several rates, or the data has no targets, too few batches or several shapes.
 
     >>> import keras, lehr, numpy as np
     >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
@@ -84,8 +82,7 @@ def range_test(
             optimizer.build(model.trainable_variables)
         graph = compiled_cache(model)
         with _writable(inner, graph.rate) as rate:
-            run = _Run(model, inner, rate, graph, source, validation)
-            run.folder = folder
+            run = _Run(model, inner, rate, graph, source, validation, folder)
             objective = "training" if validation is None else "validation"
             return finder.range_test(run, objective=objective, **options)
 
@@ -126,23 +123,20 @@ def _writable(optimizer: Any, spare: Any) -> Iterator[Any]:
             _private.untrack_variable(optimizer, spare)
 
 
+@dataclass
 class _Run(TrainingRun):
-    """A user's compiled model for as long as a range test lasts."""
+    """The user's compiled model during a range test."""
 
+    model: keras.Model
+    optimizer: Any
+    rate: Any
+    graph: CompiledCache
+    source: Source
+    validation: Callable[[], dict[str, Any]] | None
     folder: Path | None
 
-    def __init__(
-        self,
-        model: keras.Model,
-        optimizer: Any,
-        rate: Any,
-        graph: CompiledCache,
-        source: Source,
-        validation: Callable[[], dict[str, Any]] | None,
-    ) -> None:
-        self.model, self.optimizer, self.rate, self.graph = model, optimizer, rate, graph
-        self.source, self.validation = source, validation
-        self.accumulation: int = optimizer.gradient_accumulation_steps or 1
+    def __post_init__(self) -> None:
+        self.accumulation: int = self.optimizer.gradient_accumulation_steps or 1
         self.block = max(1, _BLOCK // self.accumulation)
         self._capacity = 0
 

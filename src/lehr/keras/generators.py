@@ -27,7 +27,7 @@ def generators() -> dict[str, Any]:
 
 
 def set_generators(arrays: dict[str, Any]) -> None:
-    """Put generators back as `generators` returned them."""
+    """Restore the states that `generators` returned."""
     if keras.backend.backend() != "torch":
         return
     import torch
@@ -40,10 +40,9 @@ def set_generators(arrays: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def preserve_rng(*sources: Any) -> Iterator[None]:
-    """Put generators back: of Keras, of the process and of sources; see `rng.preserve_rng`.
+    """Restore generators: Keras's, the process's and those of sources; see `rng.preserve_rng`.
 
-    Keras's own is what ``keras.random`` draws from without a seed; it is made at its first use,
-    from Python's generator, so one that there was not is taken away.
+    Keras creates its own at first use; one that did not exist is removed again.
     """
     own = _private.global_seed_generator()
     state = None if own is None else np.array(keras.ops.convert_to_numpy(own.state))
@@ -58,7 +57,7 @@ def preserve_rng(*sources: Any) -> Iterator[None]:
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Begin torch's generators at a seed on that backend, and put them back after."""
+    """Seed torch's generators on that backend, and restore them at the end."""
     before = generators()
     if before:
         import torch
@@ -67,5 +66,4 @@ def seeded(seed: int) -> Iterator[None]:
     try:
         yield
     finally:
-        if before:
-            set_generators(before)
+        set_generators(before)

@@ -34,11 +34,7 @@ def plain_variable(value: Any, name: str, dtype: str = "float32") -> Any:
 
 
 class _Hyper(keras.Variable):  # type: ignore[misc]
-    """A hyperparameter as a variable, where Keras would compile in a Python float.
-
-    Keras evaluates ``momentum != 0`` or ``if clipnorm`` while it traces the training step;
-    comparisons use the value that the optimizer was made with.
-    """
+    """A variable that Keras compares while it traces (``if clipnorm``): by its initial value."""
 
     def __init__(self, value: float, name: str) -> None:
         self._constant = float(value)
@@ -60,10 +56,7 @@ class _Hyper(keras.Variable):  # type: ignore[misc]
 
 
 class WritableHyperparameters:
-    """Mixin for an optimizer's class: its hyperparameters can be written in a compiled step.
-
-    They are variables of the optimizer, so they are traced, saved and restored with it.
-    """
+    """Mixin for optimizers: hyperparameters are variables that a compiled step can write."""
 
     held = False  # whether the values are written from outside now
 
@@ -141,11 +134,8 @@ def check_fresh(optimizer: Any, driven: bool = False) -> None:
         fail("optimizer", "one that has not trained yet", optimizer, "attach before compile")
     rate = _private.learning_rate(optimizer)
     if not isinstance(rate, keras.Variable):  # it would be replaced in silence
-        rule, way_out = (
-            "a number in the optimizer",
-            "build the optimizer without it: a policy moves it",
-        )
-        fail("learning_rate", rule, type(rate).__name__, way_out)
+        way_out = "build the optimizer without it: a policy moves it"
+        fail("learning_rate", "a number in the optimizer", type(rate).__name__, way_out)
 
 
 def check_groups(policy: Policy) -> None:
@@ -176,12 +166,8 @@ def attribute_of(optimizer: Any, name: str) -> str:
                 way_out = "build it with momentum=0.9, or Keras keeps no momentum to scale"
                 fail("momentum", "above 0 in the optimizer at the start", 0.0, way_out)
             return attribute
-    fail(
-        "optimizer",
-        "one with momentum or beta_1, which the policy moves",
-        optimizer,
-        "give the policy momentum=None",
-    )
+    rule = "one with momentum or beta_1, which the policy moves"
+    fail("optimizer", rule, optimizer, "give the policy momentum=None")
 
 
 def _other(optimizer: Any, name: str) -> str:

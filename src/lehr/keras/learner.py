@@ -21,7 +21,7 @@ from lehr.keras.hyperparameters import (
 from lehr.keras.state import copied, optimizer_of, variables_of
 from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail
 
 _EVALUATION_BATCH = 1000
 
@@ -29,22 +29,21 @@ _EVALUATION_BATCH = 1000
 class Learner(interface.Learner):
     """A training run of a compiled Keras model on arrays.
 
-    The model's optimizer is replaced by one like it whose hyperparameters can be written, so
-    that any policy runs through one compiled graph. One that `attach` made stays: the Learner
-    writes what its policy moves, and ``fit`` follows that policy again. A Learner's update is
-    one batch.
+    The model's optimizer is replaced by an equivalent one with writable hyperparameters, so that
+    any policy runs through one compiled graph. A driven optimizer stays, and ``fit`` follows its
+    policy again.
 
     Args:
         model: compiled, its optimizer not trained yet.
         train: (inputs, targets), arrays.
-        validation: likewise, or None.
-        test: likewise, or None.
-        batch_size: rows in a batch.
+        validation: the same for ``evaluate()``, or None.
+        test: the same for ``evaluate("test")``, or None.
+        batch_size: rows in one update.
         seed: of the order of the data.
 
     Raises:
-        ValueError: if the model is not compiled, has trained, follows a schedule of the optimizer,
-            or accumulates gradients; `lehr.keras.range_test` takes all but the first.
+        ValueError: if the model is not compiled, has trained, has a schedule or accumulates
+            gradients; `lehr.keras.range_test` accepts all but the first.
     """
 
     block = BLOCK
@@ -69,7 +68,7 @@ class Learner(interface.Learner):
             fail("train", "inputs and targets of one length", [len(part) for part in train])
         self.model = model
         self._splits = {"train": train, "validation": validation, "test": test}
-        self._batches = Batches(len(train[0]), whole("batch_size", batch_size), seed)
+        self._batches = Batches(len(train[0]), batch_size, seed)
         self.steps_per_epoch = self._batches.per_epoch
         self.step = 0
         if not isinstance(optimizer, WritableHyperparameters):
@@ -137,10 +136,6 @@ class Learner(interface.Learner):
             variable.assign(snapshot.arrays[name])
         self._generators = {name: snapshot.arrays[name] for name in self._generators}
         self.step = snapshot.metadata["step"]
-
-    def rows(self, step: int) -> Any:
-        """Return the training rows in the batch of one update of the run."""
-        return self._batches[step]
 
     @contextlib.contextmanager
     def _own_generators(self) -> Iterator[None]:

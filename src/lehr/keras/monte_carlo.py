@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from lehr.keras import _private
+from lehr.keras.batches import taken
 from lehr.keras.calls import Call, patch_calls, training_argument
 from lehr.keras.generators import seeded
 from lehr.schedule.errors import fail, whole
@@ -24,12 +25,7 @@ DROPPING = (
 
 @dataclass(frozen=True)
 class Prediction:
-    """What many passes predict for each row.
-
-    Attributes:
-        mean: of the passes, shaped as the model's output.
-        spread: their standard deviation, likewise.
-    """
+    """The mean of many passes and their standard deviation, ``spread``, in the output's shape."""
 
     mean: Any
     spread: Any
@@ -43,24 +39,22 @@ class Prediction:
 
 
 class MonteCarlo:
-    """Predictions of a trained model with only its dropout on.
+    """Predictions of a trained model with only its dropout active.
 
-    Every layer that drops stays active, also in nested models and inside attention and recurrent
-    layers; all else runs as in inference, batch norm with its trained statistics. Nothing of the
-    model changes: not its batch norm, not its seeds of dropout, nor torch's generators. The masks
-    follow from ``seed``, so the same call gives the same answer, whatever was drawn before.
+    Dropout is active at every depth, also inside attention and recurrent layers; all else runs in
+    inference mode. The model, its seeds and torch's generators do not change. The masks depend on
+    ``seed`` only, so the same call gives the same result.
 
     Source: Gal and Ghahramani, arXiv 1506.02142.
 
     Args:
-        model: a built Keras model with one output, a layer of which drops.
+        model: a built Keras model with one output and dropout.
         seed: of the masks.
-        activation: applied to the output of each pass, "softmax" for a model that returns logits:
-            the mean of probabilities is not the probability of the mean.
-        layers: the classes of the layers to keep active; your own that draws must be named.
+        activation: applied to the output of each pass: "softmax" for a model that returns logits.
+        layers: classes of the active layers; name your own dropout layers.
 
     Raises:
-        TypeError: if the model is no Keras model.
+        TypeError: if ``model`` is not a Keras model.
         ValueError: if it is not built, or has no such layer.
 
     >>> import keras, lehr, numpy as np
@@ -94,11 +88,11 @@ class MonteCarlo:
         self._pass = _compiled(self._one_pass)
 
     def predict(self, x: Any, samples: int = 100, *, batch_size: int = 256) -> Prediction:
-        """Return the mean and the spread of many passes over the rows.
+        """Return the mean and the standard deviation of ``samples`` passes over the rows.
 
         Args:
             x: inputs: an array, or a list or dict of arrays.
-            samples: passes over each row; their memory does not add up.
+            samples: passes over each row.
             batch_size: rows at a time; the masks depend on it.
 
         Raises:
@@ -132,18 +126,14 @@ class MonteCarlo:
 
     def _seeds(self) -> list[Any]:
         """Return the values of the model's other variables, seeds of dropout made from ours."""
-        words = np.random.SeedSequence(self.seed).generate_state(len(self._variables)) >> 1
-        values = []
-        for variable, word in zip(self._variables, words, strict=True):
+        variables, values = list(self.model.non_trainable_variables), []
+        words = np.random.SeedSequence(self.seed).generate_state(len(variables)) >> 1
+        for variable, word in zip(variables, words, strict=True):
             if variable.name == "seed_generator_state":
                 values.append(keras.ops.convert_to_tensor([int(word), 0], dtype=variable.dtype))
             else:
                 values.append(keras.ops.copy(variable))
         return values
-
-    @property
-    def _variables(self) -> list[Any]:
-        return list(self.model.non_trainable_variables)
 
 
 def _switched_on(layer: Any, call: Call) -> Call:
@@ -157,8 +147,8 @@ def _batches(x: Any, rows: int, size: int) -> Iterator[Any]:
     """Yield batches of one size; the last is filled with rows that are cut off later."""
     for begin in range(0, rows, size):
         chosen = np.arange(begin, begin + size).clip(max=rows - 1)
-        take = keras.tree.map_structure(lambda array: np.asarray(array)[chosen], x)  # noqa: B023
-        yield keras.tree.map_structure(keras.ops.convert_to_tensor, take)
+        part = taken(keras.tree.map_structure(np.asarray, x), chosen)
+        yield keras.tree.map_structure(keras.ops.convert_to_tensor, part)
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -9,10 +9,7 @@ import numpy as np
 
 
 def all_reduce_mean(value: Any) -> Any:
-    """Return the mean of a number or an array over ``torch.distributed``, so that all decide alike.
-
-    On JAX and TensorFlow the processes of a run compute the same.
-    """
+    """Average a value over all processes of ``torch.distributed`` (all-reduce)."""
     if keras.backend.backend() != "torch":
         return value
     from torch import distributed

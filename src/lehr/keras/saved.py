@@ -14,10 +14,7 @@ from lehr.schedule.errors import fail
 
 
 class Saved:
-    """Mixed into a driven optimizer: its policy is saved with it, and compared when it is loaded.
-
-    So ``model.save_weights``, ``ModelCheckpoint`` and ``BackupAndRestore`` hold the whole driver.
-    """
+    """Mixin of driven optimizers: the policy is saved with the model and compared when loaded."""
 
     def save_own_variables(self: Any, store: Any) -> None:
         """Write Keras's variables by number, as Keras does, and lehr's by name."""

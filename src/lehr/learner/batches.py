@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from lehr.schedule.errors import fail
+from lehr.schedule.errors import fail, whole
 
 
 class Batches:
@@ -19,9 +19,10 @@ class Batches:
     """
 
     def __init__(self, rows: int, size: int, seed: int) -> None:
+        self.size, self.seed = whole("batch_size", size), whole("seed", seed, at_least=0)
         if size > rows:
             fail("batch_size", f"at most the {rows} training rows", size)
-        self.rows, self.size, self.seed = rows, size, seed
+        self.rows = rows
         self.per_epoch = rows // size
         self._epoch = -1
         self._order: Any = None

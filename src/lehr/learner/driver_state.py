@@ -1,18 +1,28 @@
-"""The saved state of a driver, and the check of its policy when a run is resumed.
-
-The state is ``{"step", "control", "policy"}``, plain data; the policy is saved as its definition.
-"""
+"""State of a driver, ``{"step", "control", "policy"}``, and the check of a resumed policy."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, fields
 from typing import Any, NoReturn
 
-from lehr.controllers import State
+from lehr.controllers import Controller, State
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, one_of, whole
 
 ON_CHANGE = ("refuse", "continue")
+
+
+def observing_controller(policy: Policy, model: Any) -> tuple[Controller, bool]:
+    """Return the policy's controller, and whether it restores the best weights, or raise."""
+    control = policy.control
+    if control is None:
+        way_out = "Policy(..., control=lehr.Plateau()) has"
+        fail("control", "a controller to observe a metric", None, way_out)
+    restores = bool(getattr(control, "restore_best", False))
+    if restores and model is None:
+        way_out = "call observe(metric, model)"
+        fail("model", "given to a controller with restore_best", None, way_out)
+    return control, restores
 
 
 def saved_state(step: int, control: State | None, policy: Policy) -> dict[str, Any]:
@@ -30,8 +40,7 @@ def read_state(
     """Return the step and the controller's state from which ``policy`` resumes.
 
     Raises:
-        ValueError: if it is not a driver's state, or its policy differs and ``on_change`` is
-            "refuse".
+        ValueError: if it is not a driver's state, or its policy differs and is refused.
     """
     one_of("on_change", on_change, ON_CHANGE)
     if state.keys() != {"step", "control", "policy"}:

@@ -8,6 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
+from lehr.learner.batches import Batches
 from lehr.learner.run import TrainingRun
 from lehr.learner.snapshot import Snapshot
 
@@ -15,12 +16,13 @@ from lehr.learner.snapshot import Snapshot
 class Learner(TrainingRun):
     """A training run with snapshots: one model, its optimizer, its data.
 
-    The order of the data is a function of (seed, epoch), so a snapshot holds its position as one
-    number, and learners made from one seed use the same batches.
+    The order of the data is a function of (seed, epoch): learners of one seed use the same batches.
     """
 
     steps_per_epoch: int
     """Optimizer updates in one pass over the training data."""
+
+    _batches: Batches
 
     @abstractmethod
     def evaluate(self, split: str = "validation") -> dict[str, float]:
@@ -34,9 +36,9 @@ class Learner(TrainingRun):
     def restore(self, snapshot: Snapshot) -> None:
         """Restore a snapshot: the next update is bit-identical to the one after the snapshot."""
 
-    @abstractmethod
     def rows(self, step: int) -> Any:
         """Return the indices of the training rows in the batch of one update of the run."""
+        return self._batches[step]
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:

@@ -15,10 +15,7 @@ _UNTIL_BLOCK = 16  # updates between two calls of `until`, at most
 
 
 class TrainingRun(ABC):
-    """A model in training whose hyperparameters follow a policy.
-
-    An adapter implements one block of updates; this class turns blocks into runs.
-    """
+    """A model in training under a policy; an adapter implements one block of updates."""
 
     block: int = _UNTIL_BLOCK
     """Largest number of updates in one call of `make_updates`."""

@@ -10,12 +10,12 @@ from lehr.policy import Policy
 
 @dataclass
 class Trace:
-    """What happened, update by update.
+    """Record of a training run.
 
     Attributes:
-        losses: training loss of each batch, before its update; never a running mean.
-        rates: for each hyperparameter the policy moves, the value really used in each update,
-            read back from the optimizer; "lr/head" for a parameter group's.
+        losses: training loss of each batch, before its update.
+        rates: values of each hyperparameter of the policy, read from the optimizer in each update;
+            "lr/head" for a parameter group.
     """
 
     losses: list[float] = field(default_factory=list)

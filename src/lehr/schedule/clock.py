@@ -7,7 +7,17 @@ from typing import Any
 
 from lehr.schedule.base import Schedule, as_schedule
 from lehr.schedule.errors import fail, whole
-from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, Length, Run, check_length, nearest
+from lehr.schedule.length import (
+    ENDLESS,
+    UNKNOWN,
+    Extent,
+    Length,
+    Run,
+    check_length,
+    extent,
+    nearest,
+    needed_length,
+)
 
 
 @dataclass(frozen=True)
@@ -26,20 +36,16 @@ class Take(Schedule, kind="take"):
     def __post_init__(self) -> None:
         part = as_schedule("part", self.part)
         steps = check_length("steps", self.steps)
-        known = isinstance(steps, int)
-        self._derive(
-            part=part,
-            steps=steps,
-            resolved=known and part.resolved,
-            length=steps if known else REST if steps is None else UNKNOWN,
-        )
+        resolved = isinstance(steps, int) and part.resolved
+        self._derive(part=part, steps=steps, resolved=resolved, length=extent(steps))
 
     def at(self, t: Any, xp: Any) -> Any:
         return self.part.at(xp.where(t < self.steps, t, self.steps), xp)
 
     def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
         steps, end = run.place("steps", self.steps, first)
-        return Take(_resolved(self.part, run, first), steps), end
+        known = self.part.resolved and run.stretch == 1
+        return Take(self.part if known else self.part._resolve(run, first)[0], steps), end
 
 
 @dataclass(frozen=True)
@@ -83,8 +89,7 @@ class Every(Schedule, kind="every"):
     Args:
         part: a schedule in whole ticks.
         steps: a length.
-        ticks: how often the clock ticks in ``steps`` steps: at step ``t`` the part stands at
-            ``t * ticks // steps``.
+        ticks: ticks in ``steps`` steps: the part's step is ``t * ticks // steps``.
 
     >>> import lehr
     >>> s = lehr.linear(1.0, 0.0, steps=4).every(2)
@@ -100,9 +105,7 @@ class Every(Schedule, kind="every"):
         part = as_schedule("part", self.part)
         if not part.resolved:
             fail("part", "in whole steps, which are counted as ticks", part)
-        steps = check_length("steps", self.steps)
-        if steps is None:
-            fail("steps", "a length such as 500 or '1 epoch'", None)
+        steps = needed_length("steps", self.steps, "500 or '1 epoch'")
         ticks = whole("ticks", self.ticks)
         if ticks > 1 and not isinstance(steps, int):
             fail("steps", "whole steps where there are several ticks", steps)
@@ -161,7 +164,3 @@ class Reverse(Schedule, kind="reverse"):
     def reverse(self) -> Schedule:
         """Return the part, forwards again."""
         return self.part
-
-
-def _resolved(part: Schedule, run: Run, first: Fraction) -> Schedule:
-    return part if part.resolved and run.stretch == 1 else part._resolve(run, first)[0]

@@ -21,6 +21,11 @@ class Definition:
             cls.kind = kind
             KINDS[kind] = cls
 
+    def _derive(self, **constants: Any) -> None:
+        """Set checked or derived values of the frozen dataclass."""
+        for name, value in constants.items():
+            object.__setattr__(self, name, value)
+
     def check_writable(self) -> None:
         """Raise if the definition holds something that JSON cannot."""
 
@@ -75,11 +80,9 @@ def encode(value: Any) -> Any:
     """Return a definition as plain dicts, lists and numbers; defaults are left out."""
     if isinstance(value, Definition):
         value.check_writable()
-        given = {
-            name: (field, getattr(value, name)) for name, field in _fields(type(value)).items()
-        }
-        written = {n: encode(v) for n, (field, v) in given.items() if v != field.default}
-        return {"kind": value.kind} | written
+        fields = _fields(type(value)).items()
+        given = {n: v for n, field in fields if (v := getattr(value, n)) != field.default}
+        return {"kind": value.kind} | {name: encode(v) for name, v in given.items()}
     if isinstance(value, tuple):
         return [encode(part) for part in value]
     if isinstance(value, dict):
@@ -106,12 +109,12 @@ def decode(data: Any, where: str = "") -> Any:
             if name not in data and field.default is dataclasses.MISSING:
                 fail(f"{kind}.{name}", "given", None)
     except ValueError as error:
-        raise _placed(error, where) from None
+        raise placed(error, where) from None
     fields = {k: decode(v, f"{where} {kind} {k}") for k, v in data.items() if k != "kind"}
     try:
         return cls(**fields)
     except (TypeError, ValueError) as error:
-        raise _placed(error, f"{where} {kind}") from None
+        raise placed(error, f"{where} {kind}") from None
 
 
 def _fields(cls: type[Definition]) -> dict[str, Any]:
@@ -136,10 +139,7 @@ def loads(text: str) -> Any:
         fail("text", "a JSON string", text, error=TypeError)
     try:
         data = json.loads(
-            text,
-            parse_int=_whole,
-            parse_constant=_refuse_constant,
-            object_pairs_hook=_unique,
+            text, parse_int=_whole, parse_constant=_refuse_constant, object_pairs_hook=_unique
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"definition must be valid JSON: {error}") from None
@@ -148,7 +148,8 @@ def loads(text: str) -> Any:
     return Definition.from_dict(data)
 
 
-def _placed(error: Exception, where: str) -> Exception:
+def placed(error: Exception, where: str) -> Exception:
+    """Return an error that says where in a definition it was found; the innermost place counts."""
     message = str(error)
     if where.strip() and not message.startswith("in "):
         message = f"in {where.strip()}: {message}"

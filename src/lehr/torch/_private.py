@@ -1,8 +1,9 @@
-"""The private names of PyTorch and Accelerate that lehr uses: all of them, and nothing else."""
+"""The private names of PyTorch and Accelerate that lehr uses."""
 
 from __future__ import annotations
 
 import functools
+from abc import ABC, abstractmethod
 from typing import Any, NoReturn
 
 import torch
@@ -19,28 +20,18 @@ _HOOKS = "_optimizer_step_pre_hooks"
 
 
 def has_torch_scheduler(optimizer: Optimizer) -> bool:
-    """Return whether one of torch's own schedulers is attached to an optimizer.
-
-    torch's schedulers mark the method ``optimizer.step`` that they wrap.
-    """
+    """Return whether a scheduler of torch is attached: it marks ``optimizer.step``."""
     return hasattr(optimizer.step, _PATCHED)
 
 
 def has_own_hooks(optimizer: Optimizer) -> bool:
-    """Return whether an optimizer holds the hooks that ``register_step_pre_hook`` adds to.
-
-    A wrapper that is an Optimizer without its ``__init__``, such as Accelerate's, holds none.
-    """
+    """Return whether an optimizer has step hooks; wrappers such as Accelerate's have none."""
     return _HOOKS in vars(optimizer)
 
 
 @functools.cache
 def check_names() -> None:
-    """Raise unless an optimizer of torch, with a scheduler of torch, has the two names above.
-
-    Without the first, two schedulers would overwrite each other's rates; without the second,
-    every optimizer would be taken for a wrapper.
-    """
+    """Raise unless torch has the two names above, which tell other schedulers and wrappers."""
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1, device="cpu"))], lr=0.1)
     LambdaLR(optimizer, lambda _: 1.0)
     if not hasattr(optimizer.step, _PATCHED):
@@ -57,10 +48,9 @@ def _missing(name: str, purpose: str) -> NoReturn:
 
 
 class _Prepared:
-    """What Accelerate finds when it asks whether a scheduler is prepared: no, or a refusal.
+    """Value of ``_is_accelerate_prepared``: False, or an error if there are several processes.
 
-    ``Accelerator.prepare`` tests its truth before it wraps the scheduler, and nothing else does:
-    reading it (``hasattr``, ``inspect.getmembers``) raises nothing.
+    Only ``Accelerator.prepare`` tests its truth, before it wraps the scheduler.
     """
 
     def __bool__(self) -> bool:
@@ -78,12 +68,11 @@ class _Prepared:
         return "<not prepared by Accelerate>"
 
 
-class PrivateNames:
+class PrivateNames(ABC):
     """The private attributes that torch and Accelerate read, set or call on a scheduler.
 
-    Where a version no longer calls `_update_lr`, it calls ``step``, or a method of its own that
-    takes the rates from ``get_lr`` and sets `_last_lr`; the other hyperparameters then follow
-    one step later.
+    A version that does not call `_update_lr` calls ``step``, or takes the rates from ``get_lr`` and
+    sets `_last_lr`; the other hyperparameters then follow one step later.
     """
 
     # Accelerator.prepare tests its truth, and sets it on the wrapper that it returns
@@ -94,12 +83,19 @@ class PrivateNames:
 
     last_epoch: int
 
+    @abstractmethod
+    def get_last_lr(self) -> list[Any]: ...
+
+    @abstractmethod
+    def _write(self) -> None:
+        """Write the values of step ``last_epoch`` into the optimizer."""
+
     @property
     def _last_lr(self) -> list[Any]:
         """The rates now in the optimizer; read by code that looks inside torch's schedulers."""
         return self.get_last_lr()
 
-    @_last_lr.setter
+    @_last_lr.setter  # noqa: B027
     def _last_lr(self, rates: list[Any]) -> None:
         """Ignore what torch's own methods set: the rates are those in the optimizer."""
 
@@ -111,9 +107,3 @@ class PrivateNames:
     def _advance(self, epoch: int | None) -> None:
         self._step_count += 1
         self._update_lr(epoch)
-
-    def get_last_lr(self) -> list[Any]:
-        raise NotImplementedError
-
-    def _write(self) -> None:
-        raise NotImplementedError

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lehr.diagnosis import Diagnosis, check_found, pair, record
+from lehr.diagnosis import Diagnosis, diagnosis, pair, record
 from lehr.schedule.errors import fail
-from lehr.torch.learner import mode
+from lehr.torch.learner import checked_loss, device_of, mode
 
 _FUNCTIONS = {
     "Sigmoid": "sigmoid",
@@ -35,22 +35,19 @@ def diagnose(
     loss: Callable[[Any, Any], Tensor] | None = None,
     training: bool = True,
 ) -> Diagnosis:
-    """Return what one batch does in a model: activations, saturation and gradients by layer.
+    """Return the activations, saturation and gradients of each layer in one batch.
 
-    The model runs forward and backward once as in training: batch norm uses the batch and
-    dropout is active. Then everything is restored bit for bit: weights, statistics, gradients,
-    modes and all random generators.
+    One forward and backward pass; afterwards everything is restored bit for bit.
 
     Args:
         model: any module.
-        batch: ``(x, y)``; or the inputs alone, without gradients.
-        loss: ``loss(output, y)``, a scalar; needed if there are targets.
-        training: False to run as in inference.
+        batch: ``(x, y)``, or ``x`` alone for no gradients.
+        loss: ``loss(output, y)``, a scalar; required with targets.
+        training: False for a pass in inference mode.
 
     Raises:
-        TypeError: if the model is not a PyTorch module.
-        ValueError: if the batch is not a pair, there are targets and no loss, or the
-            model calls no layer.
+        TypeError: if ``model`` is not a PyTorch module.
+        ValueError: if ``batch`` is not a pair, ``loss`` is missing, or no layer is called.
 
     >>> import lehr, torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Sigmoid())
@@ -72,8 +69,7 @@ def diagnose(
         if isinstance(output, Tensor):
             given.setdefault(module, []).append(output.detach().clone())
 
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    x, y = (_tensor(part, device) for part in (x, y))
+    x, y = (_tensor(part, device_of(model)) for part in (x, y))
     names = {module: name or type(module).__name__ for name, module in _leaves("", model)}
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
     parameters = [p for p in model.parameters() if p.requires_grad]
@@ -88,10 +84,8 @@ def diagnose(
         with torch.enable_grad():
             output = model(**x) if isinstance(x, Mapping) else model(x)
             value = None if y is None or loss is None else loss(output, y)
-        if value is not None and value.ndim != 0:
-            fail("loss", "a scalar", f"shape {tuple(value.shape)}", "return its mean over the rows")
         found: Any = [None] * len(parameters)
-        if value is not None and value.requires_grad:
+        if value is not None and checked_loss(value).requires_grad:
             found = torch.autograd.grad(value, parameters, allow_unused=True)
     known = zip(parameters, found, strict=True)
     gradients = {id(p): _numpy(g) for p, g in known if g is not None}
@@ -103,7 +97,7 @@ def diagnose(
         if getattr(module, "alpha", 1.0) != 1.0:  # an ELU of another depth
             function = ""
         layers.append(record(names[module], kind, function, list(map(_numpy, outputs)), own))
-    return Diagnosis(check_found(layers, model), None if value is None else value.item())
+    return diagnosis(model, layers, None if value is None else value.item())
 
 
 def _leaves(name: str, module: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:

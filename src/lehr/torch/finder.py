@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,8 @@ from lehr.finder.rng import preserve_rng
 from lehr.learner import TrainingRun, cycled, folder_if
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, whole
-from lehr.torch.learner import mode
+from lehr.torch.groups import parameters, write_value
+from lehr.torch.learner import checked_loss, mode
 from lehr.torch.processes import all_reduce_mean
 
 
@@ -37,33 +40,30 @@ def range_test(
     on_disk: bool = False,
     **options: Any,
 ) -> Sweep:
-    """Train with a rising rate, record the loss at each, and leave everything as it was.
+    """Train with a rising rate, record the loss of each update, and restore everything.
 
-    Weights, buffers, the optimizer's state and rates, gradients, modes, the scaler, and the random
-    generators of Python, NumPy, torch and those that the loaders, their datasets and samplers hold
-    come back bit for bit, also after an error or Ctrl-C. Parameter groups keep the ratios of their
-    rates; the rates of the sweep are the largest group's. A loader shorter than the test is begun
-    again. Where ``torch.distributed`` runs, the losses are the means over the processes, so all
-    stop together: each must call it.
+    Restored bit for bit, also after an error or Ctrl-C: weights, buffers, gradients, modes, the
+    optimizer, the scaler, and the random generators of Python, NumPy, torch, the loaders and their
+    datasets and samplers. Parameter groups keep the ratios of their rates; the sweep has the
+    largest. A short loader is restarted. Under ``torch.distributed`` every process must call it:
+    losses are averaged over them.
 
     Args:
         model: any module, also wrapped in DDP or compiled.
         optimizer: over its parameters.
-        loss: ``loss(output, y)``, a scalar, for batches ``(x, y)``; where x is a tuple or a dict,
-            the model is called with its parts. None if there is a ``step``.
-        loader: of training batches; its length need not be known.
-        device: batches are moved there; None leaves them where they are.
-        val_loader: given, the mean loss over it after each update is recorded instead of the
-            training loss.
-        step: for any other batch, ``step(model, batch)``: the loss, autocast included.
+        loss: ``loss(output, y)``, a scalar, for batches ``(x, y)``; a tuple or dict x is unpacked
+            into the model's arguments. None with ``step``.
+        loader: training batches, of any number.
+        device: where batches are moved; None for nowhere.
+        val_loader: record the mean loss over it after each update, not the training loss.
+        step: for other batches: ``step(model, batch)`` returns the loss, autocast included.
         accumulation: micro-batches in one update; the loss is their mean.
-        scaler: of mixed precision; an update that it skips counts like any other.
-        on_disk: keep what is put back in a temporary file instead of memory.
-        **options: of `lehr.range_test`: low, high, steps, spacing, divergence.
+        scaler: for mixed precision; updates that it skips count too.
+        on_disk: store the state to restore in a temporary file, not in memory.
+        **options: low, high, steps, spacing, divergence of `lehr.range_test`.
 
     Raises:
-        ValueError: if an argument is out of its range, the loader is empty, or a batch has a
-            layout that needs a ``step``.
+        ValueError: if an argument is out of range, the loader is empty, or a batch needs ``step``.
 
     >>> import lehr, torch
     >>> model = torch.nn.Linear(1, 1)
@@ -84,51 +84,41 @@ def range_test(
     if (loss is None) == (step is None):
         fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
     objective = "training" if val_loader is None else "validation"
+    step = step or functools.partial(_pair_loss, loss)
     with preserve_rng(loader, val_loader), folder_if(on_disk) as folder:
-        run = _Run(model, optimizer, loader, val_loader)
-        run.loss = step or _Pairs(loss)  # type: ignore[arg-type]
-        run.device, run.scaler = device, scaler
-        run.accumulation = whole("accumulation", accumulation)
-        run.folder = folder
+        run = _Run(model, optimizer, step, loader, val_loader, device, accumulation, scaler, folder)
         return finder.range_test(run, objective=objective, **options)
 
 
-class _Pairs:
-    """The loss of a batch ``(x, y)``."""
-
-    def __init__(self, loss: Callable[[Any, Any], Tensor]) -> None:
-        self.loss = loss
-
-    def __call__(self, model: torch.nn.Module, batch: Any) -> Tensor:
-        if not isinstance(batch, tuple | list) or len(batch) != 2:
-            way_out = "pass step=lambda model, batch: ... that returns the loss"
-            fail("batch", "a pair (x, y)", type(batch).__name__, way_out)
-        x, y = batch
-        if isinstance(x, Mapping):
-            return self.loss(model(**x), y)
-        return self.loss(model(*x) if isinstance(x, tuple | list) else model(x), y)
+def _pair_loss(loss: Any, model: torch.nn.Module, batch: Any) -> Any:
+    """Return the loss of a batch ``(x, y)``."""
+    if not isinstance(batch, tuple | list) or len(batch) != 2:
+        way_out = "pass step=lambda model, batch: ... that returns the loss"
+        fail("batch", "a pair (x, y)", type(batch).__name__, way_out)
+    x, y = batch
+    if isinstance(x, Mapping):
+        return loss(model(**x), y)
+    return loss(model(*x) if isinstance(x, tuple | list) else model(x), y)
 
 
+@dataclass
 class _Run(TrainingRun):
-    """A user's training loop for as long as a range test lasts."""
+    """The user's training loop during a range test."""
 
+    model: torch.nn.Module
+    optimizer: Optimizer
     loss: Callable[[torch.nn.Module, Any], Tensor]
+    loader: Iterable[Any]
+    val_loader: Iterable[Any] | None
     device: str | torch.device | None
-    scaler: torch.amp.GradScaler | None
     accumulation: int
+    scaler: torch.amp.GradScaler | None
     folder: Path | None
 
-    def __init__(
-        self,
-        model: torch.nn.Module,
-        optimizer: Optimizer,
-        loader: Iterable[Any],
-        val_loader: Iterable[Any] | None,
-    ) -> None:
-        self.model, self.optimizer = model, optimizer
-        self.loader, self.val_loader = loader, val_loader
-        self._batches = cycled("loader", loader)
-        rates = [float(group["lr"]) for group in optimizer.param_groups]
+    def __post_init__(self) -> None:
+        self.accumulation = whole("accumulation", self.accumulation)
+        self._batches = cycled("loader", self.loader)
+        rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         largest = max(rates)
         self._shares = [rate / largest if largest > 0 else 1.0 for rate in rates]
 
@@ -140,7 +130,8 @@ class _Run(TrainingRun):
     ) -> tuple[list[float], dict[str, list[float]]]:
         losses, rates = [], []
         for wanted in values:
-            self._write(wanted["lr"])
+            for group, share in zip(self.optimizer.param_groups, self._shares, strict=True):
+                write_value(group, "lr", wanted["lr"] * share)
             losses.append(self._update())
             rates.append(max(float(group["lr"]) for group in self.optimizer.param_groups))
         return all_reduce_mean(torch.stack(losses)).tolist(), {"lr": rates}
@@ -163,11 +154,13 @@ class _Run(TrainingRun):
         self._grads = [(p, p.grad) for p in self.model.parameters()]
         for parameter, _ in self._grads:  # set aside, not copied
             parameter.grad = None
-        modes = [(module, module.training) for module in self.model.modules()]
         state = {
             "model": self.model.state_dict(),
-            "groups": [_without_params(group) for group in optimizer.param_groups],
-            "slots": [optimizer.state.get(p) for p in _parameters(optimizer)],
+            "groups": [
+                {name: value for name, value in group.items() if name != "params"}
+                for group in optimizer.param_groups
+            ],
+            "slots": [optimizer.state.get(p) for p in parameters(optimizer)],
             "scaler": None if self.scaler is None else self.scaler.state_dict(),
         }
         if self.folder is None:
@@ -180,8 +173,6 @@ class _Run(TrainingRun):
             if self.folder is not None:
                 copied = torch.load(self.folder / "state.pt", weights_only=True)
             self._restore(copied)
-            for module, training in modes:
-                module.training = training
             for parameter, grad in self._grads:
                 parameter.grad = grad
             self._batches.close()  # this ends the loader's iterator too
@@ -195,19 +186,12 @@ class _Run(TrainingRun):
                 else:
                     group[name] = value
         self.optimizer.state.clear()
-        parameters = _parameters(self.optimizer)
-        for parameter, slots in zip(parameters, state["slots"], strict=True):
+        slots_of = zip(parameters(self.optimizer), state["slots"], strict=True)
+        for parameter, slots in slots_of:
             if slots is not None:
                 self.optimizer.state[parameter] = slots
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
-
-    def _write(self, rate: float) -> None:
-        for group, share in zip(self.optimizer.param_groups, self._shares, strict=True):
-            if isinstance(group["lr"], Tensor):
-                group["lr"].fill_(rate * share)
-            else:
-                group["lr"] = rate * share
 
     def _update(self) -> Tensor:
         """Make one update; return the mean loss of its micro-batches."""
@@ -215,10 +199,7 @@ class _Run(TrainingRun):
             parameter.grad = None
         losses = []
         for _ in range(self.accumulation):
-            loss = self.loss(self.model, _moved(next(self._batches), self.device))
-            if loss.ndim != 0:
-                way_out = "return its mean over the rows"
-                fail("loss", "a scalar", f"shape {tuple(loss.shape)}", way_out)
+            loss = checked_loss(self.loss(self.model, _moved(next(self._batches), self.device)))
             part = loss / self.accumulation
             (part if self.scaler is None else self.scaler.scale(part)).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
@@ -243,11 +224,3 @@ def _moved(batch: Any, device: str | torch.device | None) -> Any:
     if isinstance(batch, list | tuple):
         return type(batch)(_moved(part, device) for part in batch)
     return batch
-
-
-def _parameters(optimizer: Optimizer) -> list[Tensor]:
-    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-
-def _without_params(group: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in group.items() if name != "params"}

@@ -1,7 +1,4 @@
-"""Hyperparameters in torch's parameter groups: checked, written, read.
-
-A group goes by its ``"name"``, or by its index among all groups.
-"""
+"""Hyperparameters in torch's parameter groups, which have a ``"name"`` or else an index."""
 
 from __future__ import annotations
 
@@ -20,24 +17,30 @@ _BETAS = {"momentum": 0, "beta1": 0, "beta2": 1}  # where the group has no such 
 
 
 def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
-    """Return the parameter groups that several optimizers have now."""
+    """Return the current parameter groups of several optimizers."""
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 
 
+def parameters(optimizer: Optimizer) -> list[Tensor]:
+    """Return the parameters of all groups."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
 def write_values(groups: Sequence[Group], values: dict[str, Any], relative: bool = False) -> None:
-    """Write the values of one step: into the tensor that stands there, else as a number."""
+    """Set the hyperparameters of one step; ``relative``: as multiples of the initial ones."""
     for name, value in values.items():
         if not isinstance(value, dict):
             for group in groups:
-                _write(group, name, value, relative)
+                write_value(group, name, value, relative)
             continue
         _part(groups, name)
         for i, group in enumerate(groups):
             if (key := group_name(i, group)) in value:
-                _write(group, name, value[key], relative)
+                write_value(group, name, value[key], relative)
 
 
-def _write(group: Group, name: str, new: Any, relative: bool) -> None:
+def write_value(group: Group, name: str, new: Any, relative: bool = False) -> None:
+    """Set a hyperparameter; an existing tensor is filled in place."""
     if relative:
         new = new * group[f"initial_{name}"]
     if name in group and type(group[name]) is float:  # the usual case, by the quick way
@@ -49,7 +52,7 @@ def _write(group: Group, name: str, new: Any, relative: bool) -> None:
 
 
 def group_name(i: int, group: Group) -> str:
-    """Return what a group goes by."""
+    """Return the name of a group in policies."""
     return str(group.get("name", i))
 
 
@@ -93,13 +96,13 @@ def _part(groups: Sequence[Group], name: str) -> None:
 
 
 def read_value(group: Group, name: str) -> Any:
-    """Return what stands in a group now; a tensor as a copy."""
+    """Return a group's current hyperparameter; a tensor is copied."""
     value = _get(group, name)
     return value.clone() if isinstance(value, Tensor) else value
 
 
 def read_values(groups: Sequence[Group], targets: dict[str, Target]) -> dict[str, Any]:
-    """Return what stands in the optimizer now, by name and group; tensors as copies."""
+    """Return the current hyperparameters by name and group; tensors are copied."""
     found = {}
     for name, target in targets.items():
         for i, group in enumerate(groups):
@@ -112,10 +115,10 @@ def read_values(groups: Sequence[Group], targets: dict[str, Target]) -> dict[str
 
 
 def keep_bases(groups: Sequence[Group], targets: dict[str, Target]) -> None:
-    """Keep the values that each group began with, as torch's schedulers do, and save them.
+    """Store each group's initial values in the group, under torch's names (``initial_lr``).
 
-    A late group may share a default's tensor, which by then holds a value of the policy's: it
-    shares the base too.
+    A group added later may share a tensor that the policy has written already: it then has the
+    base of the group that it shares it with.
     """
     for name in {"lr", *targets}:
         bases: dict[int, Any] = {}  # by the tensor that they were read from
@@ -131,10 +134,7 @@ def keep_bases(groups: Sequence[Group], targets: dict[str, Target]) -> None:
 def check_values(
     optimizers: Sequence[Optimizer], targets: dict[str, Target], later: Sequence[str] = ()
 ) -> None:
-    """Raise unless the optimizers have what the targets move, and the groups that they name.
-
-    A dict may leave out the groups that do not have the hyperparameter.
-    """
+    """Raise unless the optimizers have the groups and hyperparameters of the targets."""
     members = [(optimizer, group) for optimizer in optimizers for group in optimizer.param_groups]
     names = [group_name(i, group) for i, (_, group) in enumerate(members)]
     for name, target in targets.items():
@@ -173,10 +173,7 @@ def _check_places(optimizer: Optimizer, group: Group, names: list[str]) -> None:
 
 
 def check_bases(groups: Sequence[Group], targets: dict[str, Target]) -> None:
-    """Raise if a relative policy cannot move something: all groups have 0, or a rate is 0.
-
-    Some groups without weight decay, or momentum, are common and stay without.
-    """
+    """Raise if a relative policy finds a rate of 0, or 0 in all groups of a hyperparameter."""
     for name, target in targets.items():
         moved = {
             group_name(i, group): group.get(f"initial_{name}", _get(group, name))

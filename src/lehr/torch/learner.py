@@ -14,33 +14,29 @@ from torch.optim import Optimizer
 from lehr import learner as interface
 from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
-from lehr.schedule.errors import fail, whole
-from lehr.torch.groups import check_values, read_values, write_values
+from lehr.schedule.errors import fail
+from lehr.torch.groups import check_values, parameters, read_values, write_values
 
 
 class Learner(interface.Learner):
-    """A training run in plain PyTorch: one model, its optimizer, data held in memory.
-
-    A snapshot holds what ``model.state_dict()`` and ``optimizer.state_dict()`` do, torch's random
-    generators and the position in the data.
+    """A training run in plain PyTorch: one model, its optimizer, data in memory.
 
     Args:
         model: any module.
         optimizer: over the model's parameters.
-        loss: ``loss(output, y)``, a scalar averaged over the rows; None if there is a ``step``.
+        loss: ``loss(output, y)``, a scalar averaged over the rows; None with ``step``.
         train: ``(x, y)``, two tensors or arrays with equally many rows.
-        validation: likewise, for ``evaluate()``.
-        test: likewise, for ``evaluate("test")``.
+        validation: the same for ``evaluate()``, or None.
+        test: the same for ``evaluate("test")``, or None.
         batch_size: rows in one update.
         seed: of the order of the data.
         metrics: more to evaluate, by name: ``f(output, y)``, averaged over the rows.
-        device: where to train; where the model is if left out.
-        step: a training step of your own, ``step(model, (x, y))``, which returns the loss; the
-            model is in training mode there, and in evaluation mode for ``evaluate()``.
+        device: where to train; None for the model's own.
+        step: ``step(model, (x, y))`` returns the loss, also in ``evaluate()``; replaces ``loss``.
 
     Raises:
-        ValueError: if a split is no pair of equally many rows, or smaller than one batch, or
-            both a loss and a step are given, or none.
+        ValueError: if a split is not a pair of equally many rows, or smaller than one batch, or
+            not exactly one of ``loss`` and ``step`` is given.
 
     >>> import lehr, torch
     >>> x = torch.arange(8.0)[:, None]
@@ -73,13 +69,11 @@ class Learner(interface.Learner):
         self.model, self.optimizer = model, optimizer
         self.loss, self.step = loss, step
         self.metrics = dict(metrics or {})
-        own = next((p.device for p in model.parameters()), torch.device("cpu"))
-        self.device = own if device is None else torch.device(device)
+        self.device = device_of(model) if device is None else torch.device(device)
         model.to(self.device)
         splits = {"train": train, "validation": validation, "test": test}
         self._splits = {name: _pair(name, xy) for name, xy in splits.items() if xy is not None}
-        size, seed = whole("batch_size", batch_size), whole("seed", seed, at_least=0)
-        self._batches = Batches(len(self._splits["train"][1]), size, seed)
+        self._batches = Batches(len(self._splits["train"][1]), batch_size, seed)
         self.steps_per_epoch = self._batches.per_epoch
         self._step = 0
 
@@ -133,7 +127,7 @@ class Learner(interface.Learner):
         state = _unpack(snapshot.metadata["state"], snapshot.arrays, self.device)
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
-        params = [p for group in self.optimizer.param_groups for p in group["params"]]
+        params = parameters(self.optimizer)
         for i, slots in state["optimizer"]["state"].items():
             self.optimizer.state[params[i]] = slots  # torch casts some to the parameter's dtype
         cpu, *cuda = state["generators"]
@@ -141,15 +135,10 @@ class Learner(interface.Learner):
         torch.cuda.set_rng_state_all(cuda)
         self._step = snapshot.metadata["step"]
 
-    def rows(self, step: int) -> Any:
-        return self._batches[step]
-
     def _update(self) -> Tensor:
         x, y = self._rows("train", torch.from_numpy(self._batches[self._step]))
         self.model.zero_grad()
-        loss = self._loss(x, y)
-        if loss.ndim != 0:
-            fail("loss", "a scalar", f"shape {tuple(loss.shape)}", "return its mean over the rows")
+        loss = checked_loss(self._loss(x, y))
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
         self._step += 1
@@ -163,12 +152,12 @@ class Learner(interface.Learner):
 
     @contextmanager
     def _evaluating(self) -> Iterator[None]:
-        """Evaluate the model, with the weights that a schedule-free optimizer means for that."""
+        """Set evaluation mode; a schedule-free optimizer switches to its averaged weights."""
         with mode(self.model, training=False):
             if not hasattr(self.optimizer, "eval"):
                 yield
                 return
-            params = [p for group in self.optimizer.param_groups for p in group["params"]]
+            params = parameters(self.optimizer)
             held = [p.detach().clone() for p in params]
             self.optimizer.eval()
             try:
@@ -207,7 +196,7 @@ def _pack(value: Any, name: str, arrays: dict[str, Any]) -> Any:
 
 
 def _unpack(packed: Any, arrays: dict[str, Any], device: torch.device) -> Any:
-    """Return what `_pack` was given, in fresh tensors, so that training leaves the arrays alone."""
+    """Return the state that `_pack` converted, in new tensors: training must not write arrays."""
     if isinstance(packed, list):
         return [_unpack(part, arrays, device) for part in packed]
     if not isinstance(packed, dict):
@@ -235,9 +224,21 @@ def _pair(name: str, split: Any) -> tuple[Tensor, Tensor]:
     return x, y
 
 
+def device_of(model: torch.nn.Module) -> torch.device:
+    """Return the device of a model's first parameter; the CPU if it has none."""
+    return next((p.device for p in model.parameters()), torch.device("cpu"))
+
+
+def checked_loss(loss: Tensor) -> Tensor:
+    """Return a loss, or raise unless it is a scalar."""
+    if loss.ndim != 0:
+        fail("loss", "a scalar", f"shape {tuple(loss.shape)}", "return its mean over the rows")
+    return loss
+
+
 @contextmanager
 def mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
-    """Train or evaluate; every part of the model is put back as it was."""
+    """Set training or evaluation mode; restore each module's own mode at the end."""
     before = [(module, module.training) for module in model.modules()]
     model.train(training)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import weakref
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -11,12 +12,12 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lehr.learner.driver_state import ON_CHANGE, read_state, saved_state
+from lehr.controllers import is_best, reduced
+from lehr.learner.driver_state import ON_CHANGE, observing_controller, read_state, saved_state
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, one_of, whole
 from lehr.torch._private import PrivateNames, check_names, has_own_hooks, has_torch_scheduler
-from lehr.torch.best_weights import BestWeights
 from lehr.torch.groups import (
     Group,
     all_groups,
@@ -37,35 +38,31 @@ _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
 class Scheduler(PrivateNames, LRScheduler):
     """Drives optimizers by a policy: the value for step n is the one used in update n.
 
-    Making it writes the values of step 0; each `step()`, called after ``optimizer.step()``, goes
-    on to the next. A step is an update that was made: with gradient accumulation call `step()`
-    once for each update, not for each micro-batch; after an update that a ``GradScaler`` skipped
-    (``scaler.get_scale()`` fell in ``scaler.update()``) do not call it.
+    The constructor writes the values of step 0; each `step()`, called after ``optimizer.step()``,
+    writes the next. Call `step()` once for each update, not for each micro-batch, and not after
+    an update that a ``GradScaler`` skipped (``scaler.get_scale()`` fell in ``scaler.update()``).
 
-    Momentum means ``momentum`` where a group has it, else the first of its ``betas``; "beta2" is
-    the second. A group goes by its name, or by its index among all groups. Groups that are added
-    later are driven from their first update on (compiled updates: from the next `step()`).
-    Nothing is patched. Rates and betas that are tensors are written in place: so compiled updates
-    need one graph, and captured ones see each value.
+    Momentum is a group's ``momentum``, or the first of its ``betas``; "beta2" is the second.
+    Groups added later are driven from their first update on (compiled updates: from the next
+    `step()`). Nothing is patched. Tensors are filled in place, so compiled updates need one graph
+    and captured ones see each value.
 
     Args:
-        optimizer: any of torch's kind, or a list of them, such as Muon and AdamW.
+        optimizer: a torch optimizer, or a list of them, such as Muon and AdamW.
         policy: a policy, a schedule or a number.
-        steps: updates in the whole run, for lengths that are a share or the rest of it.
+        steps: updates in the run, for percentages and the rest of the run.
         steps_per_epoch: updates in an epoch, for lengths in epochs.
-        relative: multiply each group's own values by the policy's, instead of replacing them.
-        later: groups in the policy that are still to be added, by name; with one optimizer also
-            by index.
-        shared: for a part of torch's SequentialLR or ChainedScheduler, or to take the place of
-            another scheduler; else an optimizer that another drives is refused. Beside another,
-            it writes in its own `step()` only.
+        relative: multiply each group's initial values by the policy's instead of replacing them.
+        later: the policy's groups that are added later, by name; with one optimizer also by index.
+        shared: accept an optimizer that another scheduler drives, as in torch's SequentialLR or
+            ChainedScheduler; values are then written in `step()` only.
         on_change: "refuse" to load the state of another policy, or "continue" under this one.
 
     Raises:
-        TypeError: if the optimizer is none of torch's kind.
-        ValueError: if a length is not known, the policy cannot be saved, the optimizer lacks what
-            it moves, its groups are not the optimizer's, a relative one finds 0 to multiply, or
-            another scheduler drives the optimizer.
+        TypeError: if ``optimizer`` is not a torch optimizer.
+        ValueError: if a length is unknown, the policy cannot be saved, its hyperparameters or
+            groups are not the optimizer's, a relative policy would multiply 0, or another
+            scheduler drives the optimizer.
 
     >>> import lehr, torch
     >>> weight = torch.nn.Parameter(torch.zeros(1))
@@ -115,7 +112,7 @@ class Scheduler(PrivateNames, LRScheduler):
             if not shared and self._others_drive(driven):
                 _refuse_driven(driven)
         self.control = self.policy.control.init() if self.policy.control else None
-        self._best = BestWeights()
+        self._best: dict[str, Any] | None = None  # weights, for a controller with restore_best
         groups = all_groups(self.optimizers)
         self._known = len(groups)
         keep_bases(groups, self.policy.targets)
@@ -134,32 +131,28 @@ class Scheduler(PrivateNames, LRScheduler):
         self._advance(epoch)
 
     def observe(self, metric: float, model: torch.nn.Module | None = None) -> None:
-        """Show the policy's controller a metric; the next update uses its factor.
+        """Give the policy's controller a metric; the next update uses its factor.
 
-        Where another scheduler drives the optimizer too, the next `step()` does.
-        Where ``torch.distributed`` runs, the mean over all processes is taken, so that they
-        cannot drift apart: each must call it.
+        If another scheduler drives the optimizer too, the factor waits for the next `step()`.
+        Under ``torch.distributed`` every process must call it: the metric is averaged over them.
 
         Args:
-            metric: the value of what the controller monitors.
-            model: its weights are kept when the metric is the best, and brought back when the
-                controller reduces, if it was made with ``restore_best``.
+            metric: value of the metric that the controller monitors.
+            model: for ``restore_best``: its weights are copied at the best metric and restored at
+                a reduction.
 
         Raises:
-            TypeError: if the metric is not one number.
-            ValueError: if the policy has no controller, or it restores and there is no model.
+            TypeError: if ``metric`` is not one number.
+            ValueError: if the policy has no controller, or ``restore_best`` has no model.
         """
-        if self.policy.control is None or self.control is None:
-            way_out = "Policy(..., control=lehr.Plateau()) has"
-            fail("control", "a controller to observe a metric", None, way_out)
-        restores = getattr(self.policy.control, "restore_best", False)
-        if restores and model is None:
-            way_out = "call observe(metric, model)"
-            fail("model", "given to a controller with restore_best", None, way_out)
-        before = self.control
-        self.control = self.policy.control.update(before, metric_mean(metric))
+        controller, restores = observing_controller(self.policy, model)
+        before = self.control or controller.init()
+        self.control = controller.update(before, metric_mean(metric))
         if restores and model is not None:
-            self._best.follow(before, self.control, model)
+            if is_best(before, self.control):
+                self._best = copy.deepcopy(model.state_dict())
+            elif reduced(before, self.control) and self._best is not None:
+                model.load_state_dict(self._best)
         if not any(map(self._others_drive, self.optimizers)):
             self._write()  # else the rate may be that of another part
 
@@ -179,24 +172,19 @@ class Scheduler(PrivateNames, LRScheduler):
         return [new * group["initial_lr"] for new, group in zip(each, groups, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the step, the controller's state and the policy's definition, as plain JSON.
-
-        With ``restore_best`` the best weights come along, under "best".
-        """
-        return saved_state(self.last_epoch, self.control, self.policy) | self._best.state()
+        """Return step, controller state and policy as plain data; the best weights as "best"."""
+        best = {} if self._best is None else {"best": self._best}
+        return saved_state(self.last_epoch, self.control, self.policy) | best
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on where a saved scheduler of the same policy stood.
-
-        This state alone is enough; beside torch's own schedulers, load the optimizer's too.
+        """Restore a saved state; with torch's own schedulers, load the optimizer's state too.
 
         Raises:
-            ValueError: if the state is not a lehr scheduler's, or its policy is another one and
-                the scheduler was not made with ``on_change="continue"``.
+            ValueError: if it is not a lehr scheduler's state, or its policy differs and is refused.
         """
         state = {key: value for key, value in state_dict.items() if key != "best"}
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
-        self._best = BestWeights(state_dict.get("best"))
+        self._best = state_dict.get("best")
         if not any(has_torch_scheduler(optimizer) for optimizer in self.optimizers):
             self._write()  # else the rate may be that of another part
 
@@ -206,7 +194,7 @@ class Scheduler(PrivateNames, LRScheduler):
         write_values(self._groups(), self._values(), self.relative)
 
     def _groups(self) -> list[Group]:
-        """Return all groups, after a look at those that were added."""
+        """Return all groups; added ones are checked first."""
         groups = all_groups(self.optimizers)
         if len(groups) != self._known:
             self._check()
@@ -241,7 +229,7 @@ class Scheduler(PrivateNames, LRScheduler):
         return known not in (None, self) or has_torch_scheduler(optimizer)
 
     def _attach(self) -> None:
-        """Let the optimizers' own hooks tell of groups that were added, and of a loaded state."""
+        """Register hooks of the optimizers that see added groups and a loaded state."""
         ref = weakref.ref(self)
 
         def join(*_: Any) -> None:
