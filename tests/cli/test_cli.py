@@ -177,9 +177,11 @@ def test_what_a_built_in_task_lacks_is_named(missing: str, tmp_path: Path) -> No
     assert "pip install 'lehr[keras,study]'" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["keras", "torch", "jax"])
-def test_a_missing_framework_names_the_line_that_installs_it(name: str) -> None:
-    code = f"import sys; sys.modules[{name!r}] = None; import lehr; lehr.{name}"
+@pytest.mark.parametrize(
+    ("missing", "name"), [("keras", "keras"), ("torch", "torch"), ("jax", "jax"), ("optax", "jax")]
+)
+def test_a_missing_framework_names_the_line_that_installs_it(missing: str, name: str) -> None:
+    code = f"import sys; sys.modules[{missing!r}] = None; import lehr; lehr.{name}"
     done = run_python("-c", code, code=1)
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("ImportError: ")

@@ -6,7 +6,6 @@ import numpy as np
 import optax
 import pytest
 from jax_models import close, matrices
-from programs import run_python
 
 import lehr
 import lehr.jax
@@ -365,12 +364,3 @@ def test_lengths_are_resolved_or_refused():
 def test_refused(make, policy, constants, error, match):
     with pytest.raises(error, match=match):
         lehr.jax.drive(make, policy, **constants)
-
-
-@pytest.mark.parametrize("missing", ["jax", "optax"])
-def test_a_missing_framework_is_named(missing):
-    code = f"import sys; sys.modules[{missing!r}] = None; import lehr.jax"
-    run = run_python("-c", code, code=1)
-    assert run.stderr.strip().splitlines()[-1] == (
-        "ImportError: lehr.jax needs JAX and optax: pip install 'lehr[jax]'"
-    )

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from programs import run_python
 from torch.optim import SGD, AdamW, NAdam
 from torch_models import net
 
@@ -315,14 +314,6 @@ def test_a_learner_refuses_what_its_optimizer_lacks():
         run.train(CALM, 1)
     with pytest.raises(ValueError, match="policy must be in whole steps"):
         run.train(lehr.Policy(lr=lehr.cosine(0.1)), 1)
-
-
-def test_a_missing_framework_is_named():
-    code = "import sys; sys.modules['torch'] = None; import lehr.torch"
-    run = run_python("-c", code, code=1)
-    assert run.stderr.strip().splitlines()[-1] == (
-        "ImportError: lehr.torch needs PyTorch and NumPy: pip install 'lehr[torch]'"
-    )
 
 
 def test_a_step_of_ones_own_trains_and_evaluates_in_its_modes():
