@@ -161,20 +161,22 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert "file/runs" in done.stderr
 
 
-@pytest.mark.parametrize("missing", ["typer", "matplotlib"])
-def test_a_missing_extra_names_the_line_that_installs_it(missing: str, tmp_path: Path) -> None:
+SHOW, FIND = ["show", "0.1", "--steps", "5", "--out", "x.svg"], ["find", "digits-mlp"]
+
+
+@pytest.mark.parametrize(
+    ("missing", "command", "extra"),
+    [
+        ("typer", SHOW, "study"),
+        ("matplotlib", SHOW, "plot"),
+        ("keras", FIND, "keras,study"),
+        ("sklearn.datasets", FIND, "keras,study"),
+    ],
+)
+def test_a_missing_extra_is_named(missing, command, extra, tmp_path):
     code = f"import sys; sys.modules[{missing!r}] = None; from lehr.cli import main; main()"
-    arguments = ["show", "0.1", "--steps", "5", "--out", "x.svg"]
-    done = run_python("-c", code, *arguments, cwd=tmp_path, code=2)
-    extra = {"typer": "study", "matplotlib": "plot"}[missing]
+    done = run_python("-c", code, *command, cwd=tmp_path, code=2)
     assert f"pip install 'lehr[{extra}]'" in done.stderr
-
-
-@pytest.mark.parametrize("missing", ["keras", "sklearn.datasets"])
-def test_what_a_built_in_task_lacks_is_named(missing: str, tmp_path: Path) -> None:
-    code = f"import sys; sys.modules[{missing!r}] = None; from lehr.cli import main; main()"
-    done = run_python("-c", code, "find", "digits-mlp", cwd=tmp_path, code=2)
-    assert "pip install 'lehr[keras,study]'" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -61,13 +61,13 @@ def test_training_goes_on_bit_identically(name):
     assert_they_go_on_alike(tested, untouched)
 
 
-def assert_they_go_on_alike(*models):
+def assert_they_go_on_alike(*trained):
     histories = []
-    for model in models:
+    for model in trained:
         keras.utils.set_random_seed(3)
         histories.append(fit(model, validation_data=(X, Y)))
     assert histories[0] == histories[1]
-    assert models.same(*map(everything, models))
+    assert models.same(*map(everything, trained))
 
 
 @pytest.mark.parametrize("name", ["SGD", "a policy", "accumulating", *SCHEDULE_FREE])
@@ -81,7 +81,7 @@ def test_a_model_that_never_trained(name):
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
 def test_low_precision(dtype):
-    tested, untouched = (network(SGD(0.1, momentum=0.9), dtype) for _ in range(2))
+    tested, untouched = (network(SGD(0.1, momentum=0.9), dtype=dtype) for _ in range(2))
     for model in (tested, untouched):
         keras.utils.set_random_seed(2)
         fit(model)
