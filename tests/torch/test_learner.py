@@ -260,21 +260,12 @@ def test_metrics_are_averaged_over_the_rows():
 
 def test_data_may_be_read_only_and_is_not_copied_else():
     x, y = data()
-    given = (x, y)
-    run = lehr.torch.Learner(
-        model := model_of(),
-        SGD(model.parameters(), lr=0.1),
-        torch.nn.functional.cross_entropy,
-        given,
-    )
+    model, loss = model_of(), torch.nn.functional.cross_entropy
+    optimizer = SGD(model.parameters(), lr=0.1)
+    run = lehr.torch.Learner(model, optimizer, loss, (x, y))
     assert run._splits["train"][0].data_ptr() == x.ctypes.data
     x.flags.writeable = False
-    frozen = lehr.torch.Learner(
-        model := model_of(),
-        SGD(model.parameters(), lr=0.1),
-        torch.nn.functional.cross_entropy,
-        given,
-    )
+    frozen = lehr.torch.Learner(model, optimizer, loss, (x, y))
     assert torch.equal(frozen._splits["train"][0], run._splits["train"][0])
 
 
