@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -48,16 +49,29 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict:
     return outcome(study)
 
 
-def start(storage: Path, task: str = "toys:slow") -> subprocess.Popen:
-    """Run the slow study in a process; what it prints is added to a file beside the storage."""
-    with storage.with_suffix(".told").open("a") as told:
-        return subprocess.Popen(
-            [sys.executable, slow_study.__file__, str(storage), task],
-            stdout=told,
-            stderr=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-            start_new_session=True,
-        )
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen]]:
+    """Runs the slow study in a process; what it prints is added to a file beside the storage."""
+    drivers = []
+
+    def start(storage: Path, task: str = "toys:slow") -> subprocess.Popen:
+        with storage.with_suffix(".told").open("a") as told:
+            driver = subprocess.Popen(
+                [sys.executable, slow_study.__file__, str(storage), task],
+                stdout=told,
+                stderr=subprocess.PIPE,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                start_new_session=True,
+            )
+        drivers.append(driver)
+        return driver
+
+    yield start
+    for driver in drivers:  # where the test failed, some may be stopped
+        if driver.poll() is None:
+            signal_all([*workers_of(driver), driver.pid], signal.SIGKILL)
+        driver.wait()
+        driver.stderr.close()
 
 
 def told(storage: Path) -> list[tuple[str, int]]:
@@ -78,6 +92,11 @@ def state(pid: int) -> tuple[str, int]:
     except OSError:
         return "X", 0
     return fields[0], int(fields[1])
+
+
+def workers_of(driver: subprocess.Popen) -> list[int]:
+    everyone = [int(place.name) for place in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in everyone if state(pid)[1] == driver.pid]
 
 
 def signal_all(pids: list[int], number: signal.Signals) -> None:
@@ -102,8 +121,7 @@ def stopped_at_a_checkpoint(storage: Path, driver: subprocess.Popen) -> tuple[li
     while driver.poll() is None:
         assert time.monotonic() < deadline, "no checkpoint within a minute"
         if list(storage.glob("checkpoints/*/last.npz")):
-            everyone = [int(place.name) for place in Path("/proc").glob("[0-9]*")]
-            workers = [pid for pid in everyone if state(pid)[1] == driver.pid]
+            workers = workers_of(driver)
             signal_all([driver.pid, *workers], signal.SIGSTOP)
             found = storage.glob("checkpoints/*/last.npz")
             held = {(path.parent.name, len(Snapshot.load(path).arrays["losses"])) for path in found}
@@ -120,7 +138,7 @@ in_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds
 @in_proc
 @pytest.mark.parametrize("victims", ["workers", "driver", "all"])
 def test_killed_it_goes_on_from_its_checkpoints(
-    victims: str, undisturbed: dict, tmp_path: Path
+    victims: str, start: Callable, undisturbed: dict, tmp_path: Path
 ) -> None:
     storage = tmp_path / "runs"
     driver = start(storage)
@@ -133,7 +151,6 @@ def test_killed_it_goes_on_from_its_checkpoints(
     signal_all([pid for pid in (driver.pid, *workers) if pid not in dying], signal.SIGCONT)
     if victims != "workers":
         assert driver.wait() == -signal.SIGKILL
-        driver.stderr.close()
         driver = start(storage)
     succeeds(driver)
     for job, step in held:  # nothing before the checkpoint was trained again
@@ -146,7 +163,9 @@ def test_killed_it_goes_on_from_its_checkpoints(
 @in_proc
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "longest"), [("toys:slow", 0.5), ("digits-mlp", 5.0)])
-def test_killed_at_random_moments(task: str, longest: float, tmp_path: Path) -> None:
+def test_killed_at_random_moments(
+    task: str, longest: float, start: Callable, tmp_path: Path
+) -> None:
     whole = slow_study.slow_study(tmp_path / "whole", task)
     whole.run(workers=2)
     rng, storage, killed = random.Random(0), tmp_path / "killed", 0
@@ -232,7 +251,9 @@ def test_budgets_that_branch_off_equal_runs_from_the_beginning(tmp_path: Path) -
     assert shared == 2 * (32 + (32 + 3 + 7) + (32 + 7 + 15))
 
 
-def test_a_second_driver_is_told_and_nothing_breaks(tmp_path: Path, undisturbed: dict) -> None:
+def test_a_second_driver_is_told_and_nothing_breaks(
+    tmp_path: Path, start: Callable, undisturbed: dict
+) -> None:
     storage = tmp_path / "runs"
     driver = start(storage)
     workers, held = stopped_at_a_checkpoint(storage, driver)
