@@ -260,22 +260,25 @@ def test_jax_decides_alike_inside_jit_and_scan(control):
 
 def torch_factors(plateau: Plateau, metrics) -> list[float]:
     torch = pytest.importorskip("torch")
+    return stepped(torch.optim.lr_scheduler.ReduceLROnPlateau, plateau, metrics)
+
+
+def stepped(scheduler_class, control, metrics, **more) -> list[float]:
+    """Return the rates of a scheduler of torch's form, built like a controller."""
+    torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(
+    scheduler = scheduler_class(
         optimizer,
-        mode=plateau.mode,
-        factor=plateau.factor,
-        patience=plateau.patience - 1,  # torch waits for one metric more than it is told
-        threshold=plateau.threshold,
-        threshold_mode=plateau.threshold_mode[:3],
-        cooldown=plateau.cooldown,
-        min_lr=plateau.floor,
+        mode=control.mode,
+        factor=control.factor,
+        patience=control.patience - 1,  # theirs waits for one metric more than it is told
+        threshold=control.threshold,
+        threshold_mode=control.threshold_mode[:3],
+        cooldown=control.cooldown,
+        min_lr=control.floor,
         eps=0.0,
+        **more,
     )
-    return stepped(scheduler, optimizer, metrics)
-
-
-def stepped(scheduler, optimizer, metrics):
     seen = []
     for metric in metrics:
         scheduler.step(metric)
@@ -327,24 +330,10 @@ def test_torch_keeps_minus_infinity_for_its_best_and_we_do_not():
 
 
 def hugging_face_factors(greedy: Greedy, metrics) -> list[float]:
-    torch = pytest.importorskip("torch")
-    optimization = pytest.importorskip("transformers.optimization")
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = optimization.GreedyLR(
-        optimizer,
-        mode=greedy.mode,
-        factor=greedy.factor,
-        patience=greedy.patience - 1,  # theirs waits for one metric more than it is told
-        threshold=greedy.threshold,
-        threshold_mode=greedy.threshold_mode[:3],
-        cooldown=greedy.cooldown,
-        warmup=greedy.cooldown,
-        min_lr=greedy.floor,
-        max_lr=greedy.ceiling,
-        eps=0.0,
-        reset_start=10**9,  # ours does not begin anew after a while at the floor
-    )
-    return stepped(scheduler, optimizer, metrics)
+    scheduler_class = pytest.importorskip("transformers.optimization").GreedyLR
+    # ours does not begin anew after a while at the floor
+    more = {"warmup": greedy.cooldown, "max_lr": greedy.ceiling, "reset_start": 10**9}
+    return stepped(scheduler_class, greedy, metrics, **more)
 
 
 ceilings = st.sampled_from([1.0, 3.0, 10.0])

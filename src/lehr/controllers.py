@@ -172,7 +172,15 @@ class Greedy(Controller, kind="greedy"):
     Source: the idea of Hugging Face's ``GreedyLR``, which waits for one metric more.
 
     Args:
-        monitor: like the arguments up to ``average``, as for `Plateau`.
+        monitor: name of the metric, as in Keras's logs or a learner's evaluation.
+        factor: above 0 and below 1.
+        patience: metrics in a row before a change, at least 1.
+        threshold: improvement that counts, at least 0.
+        mode: "min" or "max": which direction is better.
+        cooldown: metrics ignored after a change.
+        floor: smallest factor, from 0 to 1.
+        threshold_mode: "relative" or "absolute", as for `Plateau`.
+        average: the mean of so many metrics counts as one.
         ceiling: largest factor, at least 1.
 
     Raises:

@@ -52,9 +52,14 @@ class Process:
             "TF_CPP_MIN_LOG_LEVEL": "3",
         }
         self.printed = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.cache = tempfile.TemporaryDirectory()  # many cases compile the same
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *chosen],
-            env=environment,
+            env=environment
+            | {
+                "JAX_COMPILATION_CACHE_DIR": self.cache.name,
+                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            },
             stdout=self.printed,
             stderr=subprocess.STDOUT,
             pass_fds=[writing],
@@ -84,6 +89,7 @@ class Process:
         self.process.kill()
         self.process.wait()
         self.messages.close()
+        self.cache.cleanup()
         self.printed.close()
 
 

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from error_cases import cases
 from jax_models import close, matrices
 
 import lehr
@@ -278,89 +279,48 @@ def test_lengths_are_resolved_or_refused():
         lehr.jax.drive(optax.sgd, lehr.cosine(0.1))
 
 
-@pytest.mark.parametrize(
-    ("make", "policy", "constants", "error", "match"),
-    [
-        (optax.adagrad, CYCLE, {}, ValueError, "takes momentum or b1, got 'adagrad'; leave mom"),
-        (
-            optax.sgd,
-            lehr.Policy(lr=0.1, weight_decay=0.1),
-            {},
-            ValueError,
-            "make must be an optimizer that takes weight_decay, got 'sgd'; leave weight_decay out",
-        ),
-        (
-            optax.sgd,
-            lehr.Policy(lr={"head": 0.1, "body": 0.01}),
-            {},
-            ValueError,
-            r"lr must be one schedule, got .*; pass groups= to say which parameters",
-        ),
-        (
-            optax.sgd,
-            0.1,
-            {"groups": {"a": "head"}},
-            ValueError,
-            "lr must be a dict of schedules where groups= is given, .*; leave groups= out",
-        ),
-        (
-            optax.adamw,
-            lehr.Policy(lr={"head": 0.1, "body": 0.01}, weight_decay={"head": 0.1}),
-            {"groups": {"a": "head"}},
-            ValueError,
-            r"groups of weight_decay must be the same as the others', \['head', 'body'\], got",
-        ),
-        (
-            optax.adam,
-            lehr.Policy(lr=0.1, momentum=0.9, others={"b1": 0.8}),
-            {},
-            ValueError,
-            r"policy must be one that moves b1 under one name, got \['lr', 'momentum', 'b1'\]",
-        ),
-        (
-            optax.adam,
-            lehr.Policy(lr=0.1, others={"beta3": 0.8}),
-            {},
-            ValueError,
-            "make must be an optimizer that takes beta3, got 'adam'; leave beta3 out",
-        ),
-        (
-            optax.sgd,
-            lehr.Policy(lr=0.1, control=lehr.Plateau(restore_best=True)),
-            {},
-            ValueError,
-            r"restore_best must be False in JAX.*call lehr\.jax\.restored\(before, after",
-        ),
-        (
-            optax.sgd,
-            CYCLE,
-            {"momentum": 0.9},
-            ValueError,
-            "momentum must be left to the policy, which moves momentum, got 0.9; leave it out",
-        ),
-        (
-            optax.sgd,
-            CYCLE,
-            {"nesterof": True},
-            ValueError,
-            "argument of sgd must be one of .*got 'nesterof'; did you mean nesterov",
-        ),
-        (
-            optax.sgd(0.1),
-            0.1,
-            {},
-            TypeError,
-            "make must be a function that returns an optimizer, got .*; pass optax.sgd itself",
-        ),
-        (
-            optax.sgd,
-            "0.1",
-            {},
-            TypeError,
-            "policy must be a policy, a schedule or a number, got '0.1'",
-        ),
-    ],
-)
-def test_refused(make, policy, constants, error, match):
-    with pytest.raises(error, match=match):
-        lehr.jax.drive(make, policy, **constants)
+GROUPS, HEAD = {"a": "head"}, {"head": 0.1}
+VALUE_ERRORS = cases(r"""
+drive(optax.adagrad, CYCLE)
+    takes momentum or b1, got 'adagrad'; leave mom
+drive(optax.sgd, Policy(lr=0.1, weight_decay=0.1))
+    make must be an optimizer that takes weight_decay, got 'sgd'; leave weight_decay out
+drive(optax.sgd, Policy(lr={'head': 0.1, 'body': 0.01}))
+    lr must be one schedule, got .*; pass groups= to say which parameters
+drive(optax.sgd, 0.1, groups=GROUPS)
+    lr must be a dict of schedules where groups= is given, .*; leave groups= out
+drive(optax.adamw, Policy(lr={'head': 0.1, 'body': 0.01}, weight_decay=HEAD), groups=GROUPS)
+    groups of weight_decay must be the same as the others', \['head', 'body'\], got
+drive(optax.adam, Policy(lr=0.1, momentum=0.9, others={'b1': 0.8}))
+    policy must be one that moves b1 under one name, got \['lr', 'momentum', 'b1'\]
+drive(optax.adam, Policy(lr=0.1, others={'beta3': 0.8}))
+    make must be an optimizer that takes beta3, got 'adam'; leave beta3 out
+drive(optax.sgd, Policy(lr=0.1, control=lehr.Plateau(restore_best=True)))
+    restore_best must be False in JAX.*call lehr\.jax\.restored\(before, after
+drive(optax.sgd, CYCLE, momentum=0.9)
+    momentum must be left to the policy, which moves momentum, got 0.9; leave it out
+drive(optax.sgd, CYCLE, nesterof=True)
+    argument of sgd must be one of .*got 'nesterof'; did you mean nesterov
+""")
+TYPE_ERRORS = cases(r"""
+drive(optax.sgd(0.1), 0.1)
+    make must be a function that returns an optimizer, got .*; pass optax.sgd itself
+drive(optax.sgd, '0.1')
+    policy must be a policy, a schedule or a number, got '0.1'
+""")
+
+
+@pytest.mark.parametrize("code", [*VALUE_ERRORS, *TYPE_ERRORS])
+def test_refused(code):
+    error = ValueError if code in VALUE_ERRORS else TypeError
+    with pytest.raises(error, match={**VALUE_ERRORS, **TYPE_ERRORS}[code]):
+        eval(
+            code,
+            globals()
+            | {
+                "drive": lehr.jax.drive,
+                "Policy": lehr.Policy,
+                "GROUPS": {"a": "head"},
+                "HEAD": {"head": 0.1},
+            },
+        )

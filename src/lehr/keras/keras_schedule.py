@@ -17,10 +17,11 @@ from lehr.schedule.errors import whole
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
     """A lehr schedule as a Keras ``LearningRateSchedule``; made by `schedule`."""
 
-    def __init__(self, definition: str, accumulation: int = 1) -> None:
-        self.definition = definition
+    def __init__(self, definition: LehrSchedule | str, accumulation: int = 1) -> None:
         self.accumulation = whole("accumulation", accumulation)
-        self._schedule: LehrSchedule = loads(definition)
+        schedule = loads(definition) if isinstance(definition, str) else definition
+        self._schedule: LehrSchedule = schedule
+        self.definition: str = schedule.dumps()
 
     def __call__(self, step: Any) -> Any:
         """Return the rate for a step that Keras counts in micro-batches."""
@@ -63,4 +64,4 @@ def schedule(
     rate = as_schedule("schedule", value)
     resolved = resolved_policy(rate, steps, steps_per_epoch=steps_per_epoch).lr
     assert isinstance(resolved, LehrSchedule)  # a schedule in is a schedule out
-    return Schedule(resolved.dumps(), accumulation)
+    return Schedule(resolved, accumulation)

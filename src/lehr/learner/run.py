@@ -9,7 +9,7 @@ from typing import Any, final
 
 from lehr.learner.trace import Trace, scheduled
 from lehr.policy import Policy, resolved_policy
-from lehr.schedule.errors import whole
+from lehr.schedule.errors import fail, whole
 
 _UNTIL_BLOCK = 16  # updates between two calls of `until`, at most
 
@@ -41,7 +41,8 @@ class TrainingRun(ABC):
                 stops when it returns True.
 
         Raises:
-            ValueError: if ``steps`` is negative or the policy has lengths that are not resolved.
+            ValueError: if ``steps`` is negative, the policy has lengths that are not resolved, or
+                `make_updates` returns too few or too many losses or values.
         """
         policy, steps = resolved_policy(policy), whole("steps", steps, at_least=0)
         block = self.block if until is None else min(self.block, _UNTIL_BLOCK)
@@ -50,7 +51,12 @@ class TrainingRun(ABC):
             while (done := len(trace.losses)) < steps:
                 size = min(block, steps - done)
                 values = scheduled(policy, first + done, size, factor)
-                trace.extend(*self.make_updates(policy, values))
+                losses, applied = self.make_updates(policy, values)
+                if any(len(column) != size for column in (losses, *applied.values())):
+                    rule = f"a loss and a value of each hyperparameter for {size} updates"
+                    counts = {"losses": len(losses)} | {k: len(v) for k, v in applied.items()}
+                    fail("result of make_updates", rule, counts)
+                trace.extend(losses, applied)
                 if until is not None and until(trace):
                     break
         return trace

@@ -33,7 +33,7 @@ def versions(task: str, backend: str) -> dict[str, str]:
 
 def _frameworks(task: str, backend: str) -> tuple[str, ...]:
     # lehr's own tasks use Keras, or else PyTorch: other installed frameworks do not matter
-    if task in BUILT_IN or task.startswith("lehr.recipes."):
+    if task in BUILT_IN or task.startswith(("lehr.recipes.", "lehr.tasks.")):
         return ("numpy", "keras", *_BACKENDS.get(backend, ()))
     return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
 

@@ -213,6 +213,10 @@ class Results:
 
     def target(self) -> float:
         """Return the validation metric of "updates to the target"."""
+        return self._target
+
+    @cached_property
+    def _target(self) -> float:
         study = self.study
         if study.target is not None:
             return study.target
