@@ -230,7 +230,8 @@ def inner_graph(package: str, exceptions: dict[tuple[str, str], set[str]]) -> di
 
 
 @pytest.mark.parametrize("package", ["finder", "study", "learner", "recipes", "figures", "tasks"])
-def test_no_cycles_between_the_files_of_a_package(package):
+def test_no_cycles_between_packages_nor_between_the_files_of_one(package):
+    graphlib.TopologicalSorter(PACKAGES).prepare()
     graphlib.TopologicalSorter(inner_graph(package, INNER_EXCEPTIONS)).prepare()
 
 
@@ -246,10 +247,6 @@ def test_the_files_of_a_study_import_only_earlier_ones():
         if place(other) > place(file)
     ]
     assert not wrong
-
-
-def test_packages_have_no_cycles():
-    graphlib.TopologicalSorter(PACKAGES).prepare()
 
 
 def test_importing_lehr_loads_nothing_but_the_standard_library():
@@ -268,7 +265,6 @@ def test_importing_lehr_loads_nothing_but_the_standard_library():
 @pytest.mark.parametrize(
     ("file", "source", "ok"),
     [
-        ("schedule/base.py", "import numpy", False),
         ("schedule/base.py", "def at():\n    import numpy", False),
         ("schedule/base.py", "class Schedule:\n def plot(self):\n  from lehr import figures", True),
         ("schedule/base.py", "class Schedule:\n def see(self):\n  from lehr import figures", False),
@@ -277,12 +273,10 @@ def test_importing_lehr_loads_nothing_but_the_standard_library():
         ("schedule/base.py", "if TYPE_CHECKING:\n    import matplotlib", True),
         ("schedule/base.py", "import importlib\nimportlib.import_module('torch')", False),
         ("schedule/scalar.py", "def namespace(value):\n    import torch", True),
-        ("schedule/scalar.py", "import torch", False),
         ("learner/run.py", "import numpy", False),
         ("learner/snapshot.py", "def load():\n    import numpy as np", True),
         ("finder/run.py", "import torch", False),
         ("torch/learner.py", "from lehr.keras import attach", False),
-        ("torch/learner.py", "import torch.nn", True),
         ("study/trial.py", "def f():\n    from lehr.recipes import catalogue", False),
         ("study/storage.py", "from lehr.study.results import Results", True),
         ("tasks/find.py", "from lehr.study import Study", False),
@@ -290,7 +284,6 @@ def test_importing_lehr_loads_nothing_but_the_standard_library():
         ("study/runner.py", "from lehr.keras.learner import Learner", False),
         ("report/__init__.py", "import keras", False),
         ("figures/style.py", "from lehr.torch import Learner", False),
-        ("figures/style.py", "from lehr.cli import show", False),
     ],
 )  # fmt: skip
 def test_the_check_sees_what_it_should(tmp_path, file, source, ok):

@@ -46,20 +46,18 @@ class Process:
     def __init__(self, backend: str, functions: list[tuple[str, str]]) -> None:
         chosen = [f"{CASES}/case_{file}.py::{function}" for file, function in functions]
         reading, writing = os.pipe()
+        self.printed = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.cache = tempfile.TemporaryDirectory()  # many cases compile the same
         environment = os.environ | {
             "KERAS_BACKEND": backend,
             "LEHR_KERAS_RESULTS": str(writing),
             "TF_CPP_MIN_LOG_LEVEL": "3",
+            "JAX_COMPILATION_CACHE_DIR": self.cache.name,
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
-        self.printed = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self.cache = tempfile.TemporaryDirectory()  # many cases compile the same
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *chosen],
-            env=environment
-            | {
-                "JAX_COMPILATION_CACHE_DIR": self.cache.name,
-                "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            },
+            env=environment,
             stdout=self.printed,
             stderr=subprocess.STDOUT,
             pass_fds=[writing],
