@@ -47,13 +47,10 @@ class Process:
         chosen = [f"{CASES}/case_{file}.py::{function}" for file, function in functions]
         reading, writing = os.pipe()
         self.printed = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self.cache = tempfile.TemporaryDirectory()  # many cases compile the same
         environment = os.environ | {
             "KERAS_BACKEND": backend,
             "LEHR_KERAS_RESULTS": str(writing),
             "TF_CPP_MIN_LOG_LEVEL": "3",
-            "JAX_COMPILATION_CACHE_DIR": self.cache.name,
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "pytest", *OPTIONS, *chosen],
@@ -87,7 +84,6 @@ class Process:
         self.process.kill()
         self.process.wait()
         self.messages.close()
-        self.cache.cleanup()
         self.printed.close()
 
 

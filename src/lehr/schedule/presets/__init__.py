@@ -1,5 +1,7 @@
 """Presets: functions that return compositions of the classes of ``lehr.schedule``."""
 
+from typing import TYPE_CHECKING
+
 from lehr.schedule.presets.basic import constant as constant
 from lehr.schedule.presets.basic import cosine as cosine
 from lehr.schedule.presets.basic import exponential as exponential
@@ -29,4 +31,5 @@ from lehr.schedule.presets.restarts import polynomial_cycles as polynomial_cycle
 from lehr.schedule.presets.warmups import warmup_radam as warmup_radam
 from lehr.schedule.presets.warmups import warmup_untuned as warmup_untuned
 
-__all__ = [name for name, value in sorted(vars().items()) if callable(value)]
+if not TYPE_CHECKING:  # a type checker takes the names from the imports
+    __all__ = [name for name, value in sorted(vars().items()) if callable(value)]
