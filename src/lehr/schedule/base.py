@@ -20,10 +20,11 @@ Combinator = TypeVar("Combinator", bound="Schedule")
 
 
 class Schedule(Definition, ABC):
-    """How a hyperparameter moves over a run: a function of the step (0-based count of updates).
+    """How a hyperparameter moves over a run: a function of the step.
 
-    For a number it returns a float; for an array or tensor (NumPy, JAX, PyTorch, TensorFlow, traced
-    or not) one of the same kind. Schedules are frozen values that are compared and saved as JSON.
+    Called with a step (0-based count of optimizer updates) it returns a float; called with an
+    array or tensor of steps (NumPy, JAX, PyTorch, TensorFlow, traced or not) it returns the same
+    kind of array. Schedules are frozen values: they compare, print and are saved as JSON.
 
     >>> import lehr
     >>> s = lehr.warmup(0.1, steps=4).then(lehr.cosine(0.1, steps=8))
@@ -78,16 +79,19 @@ class Schedule(Definition, ABC):
         samples_per_step: int | None = None,
         tokens_per_step: int | None = None,
     ) -> Schedule:
-        """Return the schedule with every length in whole steps, which add up to the run exactly.
+        """Return the schedule with every length in whole steps of one run.
+
+        The ends of the parts, not their lengths, are rounded to whole steps, so the parts add up
+        to the run exactly.
 
         Args:
-            steps: optimizer updates in the run, for percentages and the rest of the run.
-            steps_per_epoch: optimizer updates in an epoch, for lengths in epochs.
-            samples_per_step: samples in one update, for lengths in samples.
-            tokens_per_step: tokens in one update, for lengths in tokens.
+            steps: optimizer updates in the whole run; needed for shares and the rest of the run.
+            steps_per_epoch: optimizer updates in an epoch; needed for lengths in epochs.
+            samples_per_step: samples in one update; needed for lengths in samples.
+            tokens_per_step: tokens in one update; needed for lengths in tokens.
 
         Raises:
-            ValueError: if a length needs a missing argument, or a part has no step in this run.
+            ValueError: if a length needs what was not given, or a part has no step in this run.
 
         >>> import lehr
         >>> lehr.warmup(0.1, "10%").then(lehr.cosine(0.1)).resolve(steps=1000).length
@@ -121,7 +125,9 @@ class Schedule(Definition, ABC):
         return clock.Reverse(self)
 
     def stretch(self, steps: int) -> Schedule:
-        """Return this schedule with its time scaled to ``steps`` steps.
+        """Return this schedule with its time scaled so that it takes ``steps`` steps.
+
+        The ends of the parts are rounded to whole steps.
 
         >>> import lehr
         >>> s = lehr.warmup(1.0, steps=2).then(lehr.linear(1.0, 0.0, steps=8)).stretch(1000)

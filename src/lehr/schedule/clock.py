@@ -7,17 +7,7 @@ from typing import Any
 
 from lehr.schedule.base import Schedule, as_schedule
 from lehr.schedule.errors import fail, whole
-from lehr.schedule.length import (
-    ENDLESS,
-    UNKNOWN,
-    Extent,
-    Length,
-    Run,
-    check_length,
-    extent,
-    nearest,
-    needed_length,
-)
+from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, Length, Run, check_length, nearest
 
 
 @dataclass(frozen=True)
@@ -36,16 +26,20 @@ class Take(Schedule, kind="take"):
     def __post_init__(self) -> None:
         part = as_schedule("part", self.part)
         steps = check_length("steps", self.steps)
-        resolved = isinstance(steps, int) and part.resolved
-        self._derive(part=part, steps=steps, resolved=resolved, length=extent(steps))
+        known = isinstance(steps, int)
+        self._derive(
+            part=part,
+            steps=steps,
+            resolved=known and part.resolved,
+            length=steps if known else REST if steps is None else UNKNOWN,
+        )
 
     def at(self, t: Any, xp: Any) -> Any:
         return self.part.at(xp.where(t < self.steps, t, self.steps), xp)
 
     def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
         steps, end = run.place("steps", self.steps, first)
-        known = self.part.resolved and run.stretch == 1
-        return Take(self.part if known else self.part._resolve(run, first)[0], steps), end
+        return Take(_resolved(self.part, run, first), steps), end
 
 
 @dataclass(frozen=True)
@@ -89,7 +83,8 @@ class Every(Schedule, kind="every"):
     Args:
         part: a schedule in whole ticks.
         steps: a length.
-        ticks: ticks in ``steps`` steps: the part's step is ``t * ticks // steps``.
+        ticks: how often the clock ticks in ``steps`` steps: at step ``t`` the part stands at
+            ``t * ticks // steps``.
 
     >>> import lehr
     >>> s = lehr.linear(1.0, 0.0, steps=4).every(2)
@@ -105,7 +100,9 @@ class Every(Schedule, kind="every"):
         part = as_schedule("part", self.part)
         if not part.resolved:
             fail("part", "in whole steps, which are counted as ticks", part)
-        steps = needed_length("steps", self.steps, "500 or '1 epoch'")
+        steps = check_length("steps", self.steps)
+        if steps is None:
+            fail("steps", "a length such as 500 or '1 epoch'", None)
         ticks = whole("ticks", self.ticks)
         if ticks > 1 and not isinstance(steps, int):
             fail("steps", "whole steps where there are several ticks", steps)
@@ -164,3 +161,7 @@ class Reverse(Schedule, kind="reverse"):
     def reverse(self) -> Schedule:
         """Return the part, forwards again."""
         return self.part
+
+
+def _resolved(part: Schedule, run: Run, first: Fraction) -> Schedule:
+    return part if part.resolved and run.stretch == 1 else part._resolve(run, first)[0]

@@ -11,9 +11,15 @@ from typing import Any, Self
 
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule, as_schedule
-from lehr.schedule.codec import placed
 from lehr.schedule.errors import fail, whole
-from lehr.schedule.length import ENDLESS, LAST, REST, UNKNOWN, Extent, Run
+from lehr.schedule.length import (
+    ENDLESS,
+    LAST,
+    REST,
+    UNKNOWN,
+    Extent,
+    Run,
+)
 from lehr.schedule.shapes import Constant
 
 
@@ -40,8 +46,12 @@ class Chain(Schedule, kind="chain"):
         resolved = all(part.resolved for part in parts)
         *before, last = [part.length for part in parts]
         length = last if last in (ENDLESS, REST) else _total([*before, last])
-        firsts = tuple(accumulate(before, initial=0)) if resolved else ()
-        self._derive(parts=parts, resolved=resolved, length=length, _firsts=firsts)
+        self._derive(
+            parts=parts,
+            resolved=resolved,
+            length=length,
+            _firsts=tuple(accumulate(before, initial=0)) if resolved else (),
+        )
 
     def at(self, t: Any, xp: Any) -> Any:
         firsts = self._firsts
@@ -80,7 +90,10 @@ class Chain(Schedule, kind="chain"):
             try:
                 resolved, first = part._resolve(run, first)  # type: ignore[assignment]
             except ValueError as error:
-                raise placed(error, f"Chain part {i}") from None
+                message = str(error)
+                if message.startswith("in "):
+                    raise
+                raise ValueError(f"in Chain part {i}: {message}") from None
             parts.append(resolved)
         return Chain(tuple(parts)), first
 
@@ -151,8 +164,9 @@ class Pointwise(Schedule):
     def _resolve(self, run: Run, first: Fraction) -> tuple[Self, Fraction | float]:
         parts, ends = zip(*(part._resolve(run, first) for part in self.parts), strict=True)
         result = type(self)(parts)  # type: ignore[call-arg]
-        endless = result.length == ENDLESS
-        return result, math.inf if endless else max(end for end in ends if end != math.inf)
+        return result, math.inf if result.length == ENDLESS else max(
+            e for e in ends if e != math.inf
+        )
 
 
 @dataclass(frozen=True)

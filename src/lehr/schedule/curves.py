@@ -1,7 +1,8 @@
 """Unit curves: from u, the share of the time gone, to w, the share of the way gone (both 0 to 1).
 
-w(0) = 0 and w(1) = 1 exactly. `LEFT` has ``1 - w`` of the curves that take powers. A name may end
-in a power of the time: "cosine^1.5" is the cosine of ``u**1.5``.
+A new curve is two lines: its name and its formula, with w(0) = 0 and w(1) = 1 exactly.
+A curve that takes powers also says in `LEFT` what is left of the way. Its name may end in a power
+of the time: "cosine^1.5" is the cosine of ``u**1.5``.
 """
 
 import math
@@ -25,7 +26,10 @@ LEFT: dict[str, Callable[[Any, Any, Any], Any]] = {
 
 
 def share(part: Any, whole: Any, xp: Any) -> Any:
-    """Return ``part / whole``, at most 1: XLA multiplies by ``1 / whole``, which may round up."""
+    """Return ``part / whole``, 1 at the end and never above it however a graph divides.
+
+    XLA multiplies by ``1 / whole``, and 1000 * (1 / 1000) is above 1 in float32.
+    """
     u = part / whole
     if xp is scalar or xp.__name__ == "numpy":
         return u

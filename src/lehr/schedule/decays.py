@@ -89,7 +89,8 @@ class InverseTime(Decay, kind="inverse_time"):
 
     Args:
         start: value at step 0.
-        steps: a length, or a real number of steps; with power 1, half is left after it.
+        steps: a length, or a number of steps that is not whole: after it, with power 1, half is
+            left.
         power: above 0.
         staircase: fall once every ``steps`` steps instead of a little at every step.
 
@@ -113,11 +114,21 @@ class InverseTime(Decay, kind="inverse_time"):
 
 @dataclass(frozen=True)
 class RAdam(Schedule, kind="radam"):
-    """RAdam's rectification as a warm-up: ``peak * r(n)``; endless. Made by `lehr.warmup_radam`."""
+    """RAdam's rectification as a warm-up: ``peak * r(n)``; endless. Made by `lehr.warmup_radam`.
+
+    Args:
+        peak: value that it rises to.
+        beta2: of the optimizer, above 0.6 (below, the variance is never tractable) and below 1.
+    """
 
     peak: float
     beta2: float
-    _constants: tuple[float, ...] = field(init=False, repr=False, compare=False)
+    _longest: float = field(init=False, repr=False, compare=False)
+    _rate: float = field(init=False, repr=False, compare=False)
+    _first: int = field(init=False, repr=False, compare=False)
+    _begin: float = field(init=False, repr=False, compare=False)
+    _grown: float = field(init=False, repr=False, compare=False)
+    _slope: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         peak, beta2 = number("peak", self.peak), number("beta2", self.beta2, above=0.6, below=1)
@@ -133,9 +144,18 @@ class RAdam(Schedule, kind="radam"):
             if x > 1
             else sum(x**k * (k - 1) / math.factorial(k) for k in range(2, 25))
         )
-        begin, slope = float(_rho(first, exact) - 4), rest / rate / (grown + 1.0)
-        constants = float(longest), rate, first, begin, grown, slope
-        self._derive(peak=peak, beta2=beta2, length=ENDLESS, resolved=True, _constants=constants)
+        self._derive(
+            peak=peak,
+            beta2=beta2,
+            length=ENDLESS,
+            resolved=True,
+            _longest=float(longest),
+            _rate=rate,
+            _first=first,
+            _begin=float(_rho(first, exact) - 4),
+            _grown=grown,
+            _slope=rest / rate / (grown + 1.0),
+        )
 
     def at(self, t: Any, xp: Any) -> Any:
         """Return ``peak * r``, from rho - 4 at the first update and what it has grown since.
@@ -144,8 +164,7 @@ class RAdam(Schedule, kind="radam"):
         expm1(x)``, it has grown by ``2 (first (expm1(y) - y) + slope y) / (E (E / (E + 1) +
         expm1(y)))``: sums of positive numbers, so that float32 keeps them.
         """
-        longest, rate, first, begin, grown, slope = self._constants
-        y = t / 1 * rate
+        y = t / 1 * self._rate
         y = xp.where(y < 40.0, y, 40.0)  # then nothing is missing
         small = xp.where(y < 0.35, y, 0.35)
         series = 1.0
@@ -153,9 +172,11 @@ class RAdam(Schedule, kind="radam"):
             series = 1.0 + series * small / k
         power = xp.expm1(y)
         curved = xp.where(y < 0.35, 0.5 * small * small * series, power - y)
-        since = (first * curved + slope * y) / (grown / (grown + 1.0) + power)
-        beyond = begin + 2.0 / grown * since
-        whole = (longest - 4.0) * (longest - 2.0) / longest
+        since = (self._first * curved + self._slope * y) / (
+            self._grown / (self._grown + 1.0) + power
+        )
+        beyond = self._begin + 2.0 / self._grown * since
+        whole = (self._longest - 4.0) * (self._longest - 2.0) / self._longest
         share = beyond * ((beyond + 2.0) / (beyond + 4.0)) / whole
         return self.peak * xp.sqrt(xp.where(share < 1.0, share, 1.0))
 

@@ -91,14 +91,6 @@ def ordered(low_field: str, low: float, high_field: str, high: float) -> None:
         fail(low_field, f"at most {high_field} ({high:g})", low)
 
 
-def peak_and_floor(peak: Any, floor: Any, field: str = "floor") -> tuple[float, float]:
-    """Return a peak above 0 and a floor (or ``field``) from 0 to the peak, or raise."""
-    peak = number("peak", peak, above=0)
-    floor = number(field, floor, at_least=0)
-    ordered(field, floor, "peak", peak)
-    return peak, floor
-
-
 def one_of(field: str, value: Any, known: Iterable[str], way_out: str = "") -> str:
     """Return ``value`` if it is one of the known names, else raise and offer the nearest."""
     names = list(known)

@@ -26,12 +26,13 @@ class Summary:
     """What a schedule does over a number of steps.
 
     Attributes:
-        steps: its length, or the number of steps evaluated.
+        steps: its length, or the steps that were looked at.
         start: value at step 0.
-        peak: largest value, first at ``peak_step``.
+        peak: largest value.
+        peak_step: first step of the largest value.
         lowest: smallest value.
-        last: value at step ``steps - 1``.
-        after: value at step ``steps``.
+        last: value at the last step, ``steps - 1``.
+        after: value at step ``steps`` and, if the schedule ends there, from then on.
     """
 
     steps: int
@@ -131,7 +132,7 @@ def _value_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
 
 def _joint_findings(schedule: Schedule) -> Iterator[Finding]:
     """Find jumps between parts, but for restarts: up again after a fall is meant."""
-    for chain, first in _chains(schedule):
+    for chain, first in _chains(schedule, 0):
         top = max(abs(value) for part in chain for value in _ends(part))
         for before, after in itertools.pairwise(chain):
             first += before.length if isinstance(before.length, int) else 0
@@ -151,7 +152,7 @@ def _cycle_findings(schedule: Schedule, steps_per_epoch: int) -> Iterator[Findin
     for part in _tree(schedule):
         if not isinstance(part, Repeat):
             continue
-        for chain, _ in _chains(part.part):
+        for chain, _ in _chains(part.part, 0):
             rise = chain[0]
             start, end = _ends(rise)
             half = rise.length / steps_per_epoch  # type: ignore[operator]
@@ -217,7 +218,7 @@ def _joints(schedule: Schedule, steps: int) -> set[int]:
         return found.union(schedule.boundaries)  # type: ignore[arg-type]
     if isinstance(schedule, Table):
         return set(range(min(steps, len(schedule.values))))
-    for part in _children(schedule):
+    for part in (*getattr(schedule, "parts", ()), *filter(None, [getattr(schedule, "part", None)])):
         found |= {first + t for t in _joints(part, steps)}
         if isinstance(schedule, Chain) and isinstance(part.length, int):
             first += part.length
@@ -241,25 +242,20 @@ def _ends(part: Schedule) -> tuple[float, float]:
 
 
 def _warmup_length(schedule: Schedule) -> int | None:
-    for chain, first in _chains(schedule):
+    for chain, first in _chains(schedule, 0):
         start, end = _ends(chain[0])
         if first == 0 and start < end and isinstance(chain[0].length, int):
             return chain[0].length
     return None
 
 
-def _children(schedule: Schedule) -> tuple[Schedule, ...]:
-    one = getattr(schedule, "part", None)
-    return getattr(schedule, "parts", ()) if one is None else (one,)
-
-
 def _tree(schedule: Schedule) -> Iterator[Schedule]:
     yield schedule
-    for part in _children(schedule):
+    for part in (*getattr(schedule, "parts", ()), *filter(None, [getattr(schedule, "part", None)])):
         yield from _tree(part)
 
 
-def _chains(schedule: Schedule, first: int = 0) -> Iterator[tuple[tuple[Schedule, ...], int]]:
+def _chains(schedule: Schedule, first: int) -> Iterator[tuple[tuple[Schedule, ...], int]]:
     """Return the chains of a tree that run on its own clock, with their first steps."""
     from lehr.schedule.combine import Chain, Pointwise
 

@@ -70,19 +70,6 @@ def check_length(field: str, value: Any) -> Length:
     return value if isinstance(value, str) else whole(field, value, unit="steps")
 
 
-def extent(length: Length) -> Extent:
-    """Return a part's extent from its length: whole steps, `REST` or `UNKNOWN`."""
-    return REST if length is None else length if isinstance(length, int) else UNKNOWN
-
-
-def needed_length(field: str, value: Any, example: str = "500 or '5%'") -> int | str:
-    """Return a length in its one spelling, or raise also if it is None."""
-    length = check_length(field, value)
-    if length is None:
-        fail(field, f"a length such as {example}", None)
-    return length
-
-
 def check_time_constant(field: str, value: Any) -> float | str:
     """Return a length that need not be whole steps, or raise: decays are measured by it."""
     if value is None:
@@ -141,13 +128,20 @@ class Run:
         return amount * size if unit == "epochs" else amount / size
 
     def place(self, field: str, length: Length, first: Fraction) -> tuple[int, Fraction]:
-        """Return a part's whole steps and its exact end; ends are rounded, so that parts add up."""
+        """Return a part's whole steps and its exact end.
+
+        Ends are rounded, not lengths, so that the parts of a run add up to it exactly.
+        """
         end = first + self.exact(field, length, first)
         steps = nearest(end) - nearest(first)
         if steps < 1:
-            rule = f"at least one step of this run of {self.steps} steps from step {nearest(first)}"
-            way_out = "shorten the parts before it or lengthen the run"
-            fail(field, rule, REST if length is None else length, way_out)
+            what = REST if length is None else length
+            fail(
+                field,
+                f"at least one step of this run of {self.steps} steps from step {nearest(first)}",
+                what,
+                "shorten the parts before it or lengthen the run",
+            )
         return steps, end
 
     def _known(self, name: str, length: str) -> int:

@@ -1,9 +1,18 @@
-"""NumPy's names for plain Python numbers, and the module with these names for each array type."""
+"""The few NumPy names the formulas use, for plain Python numbers; and which names go with what."""
 
 import math
 import struct
-from math import cos, exp, expm1, floor, isfinite, log1p, sin, sqrt, tanh  # noqa: F401
 from typing import Any
+
+cos = math.cos
+exp = math.exp
+expm1 = math.expm1
+floor = math.floor
+isfinite = math.isfinite
+log1p = math.log1p
+sin = math.sin
+sqrt = math.sqrt
+tanh = math.tanh
 
 
 def where(condition: Any, yes: Any, no: Any) -> Any:
@@ -35,7 +44,8 @@ def narrow(t: Any) -> bool:
 def namespace(value: object) -> Any | None:
     """Return the module whose ``where, cos, exp ...`` work on ``value``; None if there is none.
 
-    Only a framework that is loaded is imported, by statements: torch.compile can trace them.
+    Only a framework that made ``value``, and so is loaded already, is imported; by statements,
+    which torch.compile and tf.function can trace.
     """
     for kind in type(value).__mro__:  # a subclass of an array is driven like the array
         root = kind.__module__.partition(".")[0]

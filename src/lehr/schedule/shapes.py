@@ -14,7 +14,7 @@ from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
 from lehr.schedule.curves import CURVES, LEFT, Curve, bend, find_curve, share
 from lehr.schedule.errors import fail, number
-from lehr.schedule.length import ENDLESS, LAST, Length, Run, check_length, extent, nearest
+from lehr.schedule.length import ENDLESS, LAST, REST, UNKNOWN, Length, Run, check_length, nearest
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,19 @@ class Constant(Schedule, kind="constant"):
 class Ramp(Schedule, kind="ramp"):
     """From ``start`` to ``end`` in ``steps`` steps along a curve; then ``end`` holds.
 
-    ``(1 - w) * start + w * end`` with ``w = 1 - (1 - curve(t / steps))**power``. The curve
-    "exponential" interpolates the logarithms instead, so the ratio of neighbours is constant.
+    ``(1 - w) * start + w * end`` with ``w = 1 - (1 - curve(t / steps))**power``: ``start`` at
+    step 0, ``end`` at step ``steps``, the first step of the next part. The curve "exponential"
+    goes the way between the logarithms instead, so the ratio of neighbours is constant.
 
     Args:
         start: value at step 0.
-        end: value at step ``steps``, the first of the next part, and after.
+        end: value at step ``steps`` and after.
         steps: a length: whole steps, "3 epochs", "5%", or None, the rest of the run.
         curve: name of a unit curve.
         power: exponent of what is left, above 0; always 1 with "exponential" and "tanh".
         offset: steps, whole or not, that are gone already at step 0.
-        span: real length, None for ``steps``: the share gone at step t is ``(t + offset) / span``,
-            at most 1. The ramp is cut off after ``steps``.
+        span: whole length, real: the share gone at step t is ``(t + offset) / span``, at most 1.
+            It is ``steps`` if left out; where it is larger, the ramp is cut off after ``steps``.
 
     >>> from lehr.schedule import Ramp
     >>> [Ramp(1.0, 0.0, steps=4)(t) for t in range(6)]
@@ -99,7 +100,7 @@ class Ramp(Schedule, kind="ramp"):
             power=power,
             offset=offset,
             span=span,
-            length=extent(steps),
+            length=steps if known else REST if steps is None else UNKNOWN,
             resolved=known,
             _curve=CURVES[name],
             _bend=bent,
@@ -255,7 +256,12 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {}
 
 @dataclass(frozen=True)
 class Function(Schedule, kind="function"):
-    """A user's own function of the step; endless. Made by `lehr.from_function`."""
+    """A user's own function of the step; endless. Made by `lehr.from_function`.
+
+    Args:
+        name: what stands for it in JSON.
+        f: the function; left out, the one that was registered under the name.
+    """
 
     name: str | None = None
     f: Callable[[Any], Any] | None = field(default=None, metadata={"json": False})

@@ -7,8 +7,8 @@ from typing import Any
 from lehr.schedule.base import Schedule
 from lehr.schedule.combine import Chain
 from lehr.schedule.decays import Exponential, InverseTime
-from lehr.schedule.errors import fail, number, peak_and_floor, whole
-from lehr.schedule.length import Length, needed_length
+from lehr.schedule.errors import fail, number, ordered, whole
+from lehr.schedule.length import Length, check_length
 from lehr.schedule.shapes import Constant, Function, Piecewise, Ramp, Table
 
 
@@ -121,8 +121,10 @@ def step_decay(start: float, factor: float, every: Length) -> Exponential:
     [1.0, 1.0, 0.1, 0.01]
     """
     start = number("start", start, above=0)
-    steps = needed_length("every", every, "1000 or '30 epochs'")
-    return Exponential(start, number("factor", factor, above=0, at_most=1), steps, staircase=True)
+    if every is None:
+        fail("every", "a length such as 1000 or '30 epochs'", None)
+    check_length("every", every)
+    return Exponential(start, number("factor", factor, above=0, at_most=1), every, staircase=True)
 
 
 def multi_step(start: float, factor: float, at: Sequence[Length]) -> Piecewise:
@@ -170,14 +172,17 @@ def piecewise(
 def warmup(peak: float, steps: Length, start: float = 0.0, curve: str = "linear") -> Ramp:
     """Return a rise from ``start`` to ``peak``, which is reached at step ``steps``.
 
-    With ``start=0`` the first update changes nothing. A constant warm-up is
-    ``constant(value, steps)``.
+    Step 0 stands at ``start``: with the default 0 the first update changes nothing.
+    Follow it with ``.then(...)``; a constant warm-up is ``constant(value, steps)``.
 
     >>> [warmup(0.1, steps=4)(t) for t in (0, 2, 4)]
     [0.0, 0.05, 0.1]
     """
-    peak, start = peak_and_floor(peak, start, "start")
-    return Ramp(start, peak, needed_length("steps", steps), curve)
+    peak = number("peak", peak, above=0)
+    ordered("start", number("start", start, at_least=0), "peak", peak)
+    if steps is None:
+        fail("steps", "a length such as 500 or '5%'", None)
+    return Ramp(start, peak, steps, curve)
 
 
 def table(values: Sequence[float]) -> Table:
@@ -192,9 +197,10 @@ def table(values: Sequence[float]) -> Table:
 def from_function(f: Callable[[Any], Any], name: str | None = None) -> Function:
     """Return a user's own function of the step as a schedule, endless.
 
-    Arrays are passed to the function unchanged. TensorFlow does not multiply a float by a bool, so
-    ``0.1 * (step < 5)`` fails there; write ``tf.where(step < 5, 0.1, 0.0)``. A named function is
-    saved as JSON; to load it, register the same name first.
+    To be called with arrays, or in a graph, the function must take them, and gets them as they are:
+    it may use what that kind of array knows. TensorFlow multiplies no float with a bool, so
+    ``0.1 * (step < 5)`` fails there; write ``tf.where(step < 5, 0.1, 0.0)``. With a name it can be
+    written as JSON, and read where the same name has been given to the function before.
 
     >>> from_function(lambda step: 0.1 / (1 + step))(4)
     0.02
@@ -203,4 +209,6 @@ def from_function(f: Callable[[Any], Any], name: str | None = None) -> Function:
 
 
 def _fall(peak: float, steps: Length, floor: float, curve: str, power: float = 1.0) -> Ramp:
-    return Ramp(*peak_and_floor(peak, floor), steps, curve, power)
+    peak = number("peak", peak, above=0)
+    ordered("floor", number("floor", floor, at_least=0), "peak", peak)
+    return Ramp(peak, floor, steps, curve, power)

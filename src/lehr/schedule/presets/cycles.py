@@ -15,7 +15,6 @@ from lehr.schedule.length import (
     Length,
     check_length,
     check_time_constant,
-    needed_length,
     scale_length,
     typed,
 )
@@ -79,10 +78,11 @@ def cyclical(
     Args:
         low: lower bound, at least 0.
         high: upper bound where the scale is 1.
-        up: length of the rise: a length, or a real number of steps.
-        down: length of the fall; None for ``up``.
-        scale: a schedule or a function of the cycle's number (from 0) or of the step.
-        per: argument of the scale, "cycle" or "step".
+        up: length of the rise: a length, or a number of steps that is not whole. Cycles of 2.5 + 2
+            steps begin at steps 0, 4.5, 9 ... exactly.
+        down: length of the fall; as long as ``up`` if left out.
+        scale: a schedule, or a function, of the number of the cycle (from 0) or of the step.
+        per: what the scale is a function of, "cycle" or "step".
 
     >>> [cyclical(0.0, 1.0, up=1, down=4)(t) for t in range(7)]
     [0.0, 1.0, 0.75, 0.5, 0.25, 0.0, 1.0]
@@ -155,5 +155,7 @@ def _bounds(low: float, high: float) -> tuple[float, float]:
 
 
 def _triangle(low: float, high: float, half_cycle: Length) -> Schedule:
-    steps = needed_length("half_cycle", half_cycle, "500 or '1 epoch'")
-    return Ramp(low, high, steps).then(Ramp(high, low, steps))
+    if half_cycle is None:
+        fail("half_cycle", "a length such as 500 or '1 epoch'", None)
+    check_length("half_cycle", half_cycle)
+    return Ramp(low, high, half_cycle).then(Ramp(high, low, half_cycle))

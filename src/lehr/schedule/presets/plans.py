@@ -6,8 +6,8 @@ from fractions import Fraction
 from lehr.schedule.base import Schedule
 from lehr.schedule.combine import Chain
 from lehr.schedule.decays import InverseTime
-from lehr.schedule.errors import fail, number, peak_and_floor, whole
-from lehr.schedule.length import Length, Run, nearest, needed_length, typed
+from lehr.schedule.errors import fail, number, ordered, whole
+from lehr.schedule.length import Length, Run, check_length, nearest, typed
 from lehr.schedule.presets.basic import constant, cosine
 from lehr.schedule.presets.basic import warmup as rise
 from lehr.schedule.shapes import Ramp
@@ -27,9 +27,8 @@ def inverse_sqrt(
     >>> [inverse_sqrt(1.0, warmup=4)(t) for t in (0, 2, 4, 16)]
     [0.0, 0.5, 1.0, 0.5]
     """
-    warmup = needed_length("warmup", warmup)
-    fall = InverseTime(peak, warmup if timescale is None else timescale, 0.5)
-    return rise(peak, warmup, start).then(fall)
+    up = rise(peak, _needed("warmup", warmup), start)
+    return up.then(InverseTime(peak, warmup if timescale is None else timescale, 0.5))  # type: ignore[arg-type]
 
 
 def noam(model_size: int, warmup: int, factor: float = 1.0) -> Schedule:
@@ -55,7 +54,7 @@ def flat_cosine(peak: float, flat: Length, steps: Length = None, floor: float = 
     >>> [flat_cosine(1.0, flat=4, steps=4)(t) for t in (0, 3, 6, 8)]
     [1.0, 1.0, 0.5, 0.0]
     """
-    return constant(peak, needed_length("flat", flat)).then(cosine(peak, steps, floor))
+    return constant(peak, _needed("flat", flat)).then(cosine(peak, steps, floor))
 
 
 def wsd(
@@ -77,20 +76,23 @@ def wsd(
     Args:
         peak: value between warm-up and cooldown.
         warmup: length of the linear rise: whole steps, or a share of the run such as "5%".
-        cooldown: length of the fall: the same; without ``steps``, a share of the run.
-        steps: the whole run; None for the run that resolves the plan.
+        cooldown: length of the fall, likewise.
+        steps: the whole run; None takes the run that resolves the plan, and then the cooldown
+            must be a share of it.
         curve: of the cooldown: "1-sqrt", "linear", "cosine", "exponential", ...
         floor: last value, from 0 to ``peak``.
         power: exponent of what is left of the cooldown, above 0.
         start: value at step 0, from 0 to ``peak``.
-        stable: schedule of the stable phase, cut where the cooldown begins; needs ``steps``.
+        stable: what the stable phase does instead of staying at the peak, cut where the cooldown
+            begins, which falls from there. It needs ``steps``.
 
     >>> s = wsd(1.0, warmup=2, cooldown=4, steps=10)
     >>> [s(t) for t in (0, 1, 2, 5, 6, 7, 10)]
     [0.0, 0.5, 1.0, 1.0, 1.0, 0.5, 0.0]
     """
-    peak, floor = peak_and_floor(peak, floor)
-    up, down = needed_length("warmup", warmup), needed_length("cooldown", cooldown)
+    peak = number("peak", peak, above=0)
+    ordered("floor", number("floor", floor, at_least=0), "peak", peak)
+    up, down = _needed("warmup", warmup), _needed("cooldown", cooldown)
     between: Length
     if steps is None and stable is None and _is_share(down) and not _is_share(up):
         # in runs of all lengths the same until the cooldown: they can branch off one trunk
@@ -135,6 +137,12 @@ def _fall(start: float, floor: float, length: Length, curve: str, power: float) 
 
 def _is_share(length: Length) -> bool:
     return isinstance(length, str) and length.endswith("%")
+
+
+def _needed(field: str, length: Length) -> Length:
+    if length is None:
+        fail(field, "a length such as 500 or '5%'", None)
+    return check_length(field, length)
 
 
 def _steps_between(up: Length, down: Length, steps: int) -> tuple[int, int, int]:

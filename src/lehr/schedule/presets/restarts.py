@@ -6,7 +6,7 @@ from itertools import pairwise
 from lehr.schedule.base import Schedule
 from lehr.schedule.combine import Chain
 from lehr.schedule.decays import Exponential
-from lehr.schedule.errors import fail, number, peak_and_floor, whole
+from lehr.schedule.errors import fail, number, ordered, whole
 from lehr.schedule.length import (
     LAST,
     Length,
@@ -21,8 +21,7 @@ from lehr.schedule.presets.cycles import through, together
 from lehr.schedule.shapes import Ramp
 
 MOST_PARTS = 200
-# the longest run in each unit
-_LONGEST = {"%": 100, "steps": LAST, "epochs": LAST, "samples": 10**15, "tokens": 10**15}
+_LONGEST = {"%": 100, "epochs": LAST, "samples": 10**15, "tokens": 10**15}  # runs
 
 
 def cosine_restarts(
@@ -36,40 +35,45 @@ def cosine_restarts(
 ) -> Schedule:
     """Return cosines from the peak to the floor, cycle ``i`` being ``period * growth**i`` long.
 
-    Source: Loshchilov and Hutter, arXiv 1608.03983. The starts of cycles are exact, also with a
-    real period or growth; a cycle owns the whole steps from its start on.
+    Source: Loshchilov and Hutter, arXiv 1608.03983. Cycles begin where integers (or, with a real
+    period or growth, fractions) say; the first whole step from there on belongs to the new cycle.
 
     Args:
         peak: value at the first restart, above 0.
-        period: length of the first cycle: a length, or a real number of steps.
+        period: length of the first cycle: a length, or a number of steps that is not whole.
         growth: factor on the length from cycle to cycle, above 0.
         decay: factor on the height above the floor from cycle to cycle, above 0 and at most 1.
         floor: value at the end of each cycle, from 0 to ``peak``.
-        cycles: number of cycles, after which the floor holds; None for ever.
-        warmup: a linear rise from the floor in each cycle: steps, or a length in the unit of the
-            period, shorter than the first cycle. Later cycles that it would fill have none.
+        cycles: how many; then the floor holds. None: for ever, or as far as a graph can count.
+        warmup: a linear rise from the floor at the beginning of each cycle: steps, or a length in
+            the unit of the period. It is shorter than the first cycle; a later one that it would
+            fill goes without.
 
     Raises:
-        ValueError: if growing cycles without a limit are too many to store.
+        ValueError: if the cycles without a limit are too many to write down one by one.
 
     >>> s = cosine_restarts(1.0, period=2, growth=2)
     >>> [round(s(t), 4) for t in range(7)]
     [1.0, 0.5, 1.0, 0.8536, 0.5, 0.1464, 1.0]
     """
-    peak, floor = peak_and_floor(peak, floor)
+    peak = number("peak", peak, above=0)
+    floor = number("floor", floor, at_least=0)
+    ordered("floor", floor, "peak", peak)
     growth = number("growth", growth, above=0)
     decay = number("decay", decay, above=0, at_most=1)
     first = check_time_constant("period", period)
     times = None if cycles is None else whole("cycles", cycles)
-    rise: Length
     if isinstance(first, str):
         rise = None if warmup == 0 else check_length("warmup", warmup)
+        if growth != 1.0:
+            return _growing_lengths(peak, first, typed(growth), decay, floor, times, rise)
     else:
         rise = whole("warmup", warmup, at_least=0)
         if rise >= first:
             fail("warmup", f"below the period ({first:g})", warmup)
-    if growth != 1.0 or (isinstance(first, float) and times):
-        return _growing_cycles(peak, first, typed(growth), decay, floor, times, rise)
+        if growth != 1.0 or (isinstance(first, float) and times):
+            exact = typed(first), typed(growth)
+            return _growing_cycles(peak, *exact, decay, floor, times, rise)
     top, bottom = (peak, floor) if decay == 1.0 else (peak - floor, 0.0)
     wave, ticks = _restart(top, bottom, first, rise)
     if decay == 1.0:
@@ -84,13 +88,15 @@ def polynomial_cycles(
 ) -> Schedule:
     """Return a polynomial fall whose horizon moves one period on whenever it is reached.
 
-    ``floor + (peak - floor) * (1 - t / ((i + 1) * period))**power`` in cycle i, as in Keras's
-    ``PolynomialDecay(cycle=True)``, but the value at a horizon is the new cycle's first.
+    ``floor + (peak - floor) * (1 - t / ((i + 1) * period))**power`` in cycle i: each cycle begins
+    lower than the one before. Keras's ``PolynomialDecay(cycle=True)``, where the value at a
+    horizon itself is the floor; here it is the new cycle's first.
 
     >>> [round(polynomial_cycles(1.0, 4, cycles=2)(t), 3) for t in range(9)]
     [1.0, 0.75, 0.5, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0]
     """
-    peak, floor = peak_and_floor(peak, floor)
+    peak = number("peak", peak, above=0)
+    ordered("floor", number("floor", floor, at_least=0), "peak", peak)
     period, cycles = whole("period", period), whole("cycles", cycles)
     if cycles > MOST_PARTS:
         fail("cycles", f"at most {MOST_PARTS}", cycles)
@@ -130,24 +136,38 @@ def _warm_cycle(
 
 def _growing_cycles(
     peak: float,
-    period: float | str,
+    period: Fraction,
+    growth: Fraction,
+    decay: float,
+    floor: float,
+    times: int | None,
+    rise: int,
+) -> Schedule:
+    starts = _starts(period, growth, times)
+    parts: list[Schedule] = []
+    for i, (start, end) in enumerate(pairwise(starts)):
+        top = peak if i == 0 else floor + (peak - floor) * decay**i
+        parts += _warm_cycle(start, end, top, floor, rise)
+    return Chain(tuple(parts))
+
+
+def _growing_lengths(
+    peak: float,
+    period: str,
     growth: Fraction,
     decay: float,
     floor: float,
     times: int | None,
     rise: Length,
 ) -> Schedule:
-    spelled = isinstance(period, str)
-    amount, unit = parse("period", period) if spelled else (typed(period), "steps")  # type: ignore[arg-type]
+    amount, unit = parse("period", period)
+    starts = _starts(amount, growth, times, _LONGEST[unit])
     parts: list[Schedule] = []
-    for i, (start, end) in enumerate(pairwise(_starts(amount, growth, times, _LONGEST[unit]))):
+    for i, (start, end) in enumerate(pairwise(starts)):
         top = peak if i == 0 else floor + (peak - floor) * decay**i
         if i and isinstance(rise, str) and parse("warmup", rise)[0] >= end - start:
             rise = None  # as for cycles in steps: a warm-up that would fill a cycle is left out
-        if spelled:
-            parts.append(_spelled_cycle(top, floor, str(spell(end - start, unit)), rise))
-        else:
-            parts += _warm_cycle(start, end, top, floor, rise)  # type: ignore[arg-type]
+        parts.append(_spelled_cycle(top, floor, str(spell(end - start, unit)), rise))
     return Chain(tuple(parts))
 
 
@@ -160,7 +180,9 @@ def _left(period: str, rise: Length) -> Length:
     return spell(amount - taken, unit)
 
 
-def _starts(period: Fraction, growth: Fraction, times: int | None, last: int) -> list[Fraction]:
+def _starts(
+    period: Fraction, growth: Fraction, times: int | None, last: int = LAST
+) -> list[Fraction]:
     """Return where growing cycles begin, as far as they can be counted, and the last one ends."""
     starts = [Fraction(0)]
     limit = MOST_PARTS if times is None else min(times, MOST_PARTS)
@@ -168,6 +190,8 @@ def _starts(period: Fraction, growth: Fraction, times: int | None, last: int) ->
         starts.append(starts[-1] + period)
         period *= growth
     if starts[-1] <= last and len(starts) - 1 != times:
-        where = "where cycles of these lengths never end the longest run"
-        fail("cycles", f"given, at most {MOST_PARTS}, {where}", times)
+        rule = (
+            f"given, at most {MOST_PARTS}, where cycles of these lengths never end the longest run"
+        )
+        fail("cycles", rule, times)
     return starts

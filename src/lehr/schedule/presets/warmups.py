@@ -12,8 +12,10 @@ from lehr.schedule.shapes import Ramp
 def warmup_untuned(peak: float, beta2: float = 0.999, curve: str = "linear") -> Schedule:
     """Return Adam's warm-up that needs no tuning, linear or exponential.
 
-    Linear: ``peak * min(1, (t + 1) * (1 - beta2) / 2)``; follow it with ``.then(...)``.
-    Exponential: ``peak * (1 - exp(-(t + 1) * (1 - beta2)))``; endless, multiply a schedule by it.
+    Linear: ``peak * min(1, (t + 1) * (1 - beta2) / 2)``, which reaches the peak in
+    ``2 / (1 - beta2)`` updates; follow it with ``.then(...)``. Exponential:
+    ``peak * (1 - exp(-(t + 1) * (1 - beta2)))``, which is endless; multiply it into a schedule.
+    The first update is number 1, as in the paper, so it moves.
 
     Source: Ma and Yarats, arXiv 1910.04209.
 
@@ -45,7 +47,8 @@ def warmup_radam(peak: float, beta2: float = 0.999) -> RAdam:
 
     ``r(n) = sqrt((rho - 4) (rho - 2) longest / ((longest - 4) (longest - 2) rho))`` with
     ``longest = 2 / (1 - beta2) - 1`` and ``rho = longest - 2 n beta2**n / (1 - beta2**n)``.
-    It begins at the first update with ``rho > 4``; endless, multiply a schedule by it.
+    It begins at the first update with ``rho > 4``, so every update moves, and is endless:
+    multiply it into a schedule.
 
     Source: Liu et al., arXiv 1908.03265.
 
