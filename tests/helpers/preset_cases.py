@@ -101,8 +101,9 @@ def public_presets() -> set[str]:
 
 
 def length(schedule: Schedule) -> int:
-    """Return how many steps show a schedule."""
-    return schedule.length if isinstance(schedule.length, int) else ENDLESS
+    """Return how many steps show a schedule; restarts that grow for ever end after 2**31."""
+    ends = isinstance(schedule.length, int) and schedule.length < FAR[0]
+    return schedule.length if ends else ENDLESS
 
 
 def steps(schedule: Schedule) -> np.ndarray:
