@@ -18,6 +18,7 @@ keras = pytest.importorskip("keras")
 pytest.importorskip("matplotlib")
 
 from lehr.figures import to_svg  # noqa: E402
+from lehr.policy import Policy  # noqa: E402
 from lehr.recipes import learners, networks, run  # noqa: E402
 from lehr.recipes.catalogue import RECIPES, find_recipe  # noqa: E402
 from lehr.recipes.page import rows, write_page  # noqa: E402
@@ -198,7 +199,7 @@ def test_one_cycle_is_the_books():
 
 def test_b_on_a_begins_with_a_copy_of_what_a_has_learnt():
     first = learners.transfer(1, part="a", rows=2000)
-    first.train(learners._policy(), first.steps_per_epoch)
+    first.train(Policy(1e-3), first.steps_per_epoch)
     second = learners.transfer(1, part="b on a", rows=2000, epochs=1, frozen=1)
     for a, b in zip(first.model.layers[:-1], second.model.layers[:-1], strict=True):
         for one, other in zip(a.get_weights(), b.get_weights(), strict=True):

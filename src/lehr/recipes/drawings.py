@@ -42,7 +42,7 @@ def keras_schedule(seed: int, *, name: str) -> dict[str, Any]:
         values = [0.1 * 0.5**i for i in range(len(at) + 1)]
         # Keras's boundaries are the last step of a value, ours the first of the next
         own = theirs.PiecewiseConstantDecay([boundary - 1 for boundary in at], values)
-        pairs = {"halved every 10 epochs": (piecewise(at, values), own)}
+        pairs = {"halved every 10 epochs": (piecewise(list(at), values), own)}
     elif name == "cosine":
         pairs = {"cosine": (cosine(0.1, steps=steps), theirs.CosineDecay(0.1, steps))}
     else:
