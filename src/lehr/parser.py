@@ -21,11 +21,10 @@ from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, one_of
 
 _NOT_TYPED = {"from_function", "multi_step", "piecewise", "table"}  # they take lists or functions
+_FUNCTIONS = {name: getattr(presets, name) for name in presets.__all__} | {"one_cycle": one_cycle}
 PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
-    name.replace("_", "-"): getattr(presets, name)
-    for name in presets.__all__
-    if name not in _NOT_TYPED
-} | {"one-cycle": one_cycle}
+    name.replace("_", "-"): _FUNCTIONS[name] for name in sorted(_FUNCTIONS.keys() - _NOT_TYPED)
+}
 
 _CALL = re.compile(r"\s*([A-Za-z][\w-]*)\s*\(([^()]*)\)\s*")
 _EXAMPLE = "write for instance 'one-cycle(peak=0.05)' or 'warmup(0.1, 5%) then cosine(0.1)'"
