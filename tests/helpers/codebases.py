@@ -15,17 +15,20 @@ from oracles import FLOAT64, near, values
 
 from lehr import Schedule
 
-AWKWARD = {
-    "llm": {},
+AWKWARD: dict[str, dict[str, str]] = {
     "toolkits": {
         "DeepSpeed WarmupCosineLR": "its cosine begins at its step 1, its warm-up one update late",
         "fairseq cosine: growing, with a floor": "the floor shrinks at restarts worked out by hand",
+    },
+    "speech": {
         "katsura-jp: growing": "growth leaves out the warm-up: cycles written out one by one",
     },
     "vision": {
         "DINOv3 trunc_extra": "a cosine cut off and stretched to its floor: its last value first",
         "hlb-CIFAR10 OneCycleLR": "the peak lies between two steps: lines through it, worked out",
     },
+    "llm": {},
+    "jax": {},
 }
 """Every awkward form of every file, by name, and what makes it so."""
 
