@@ -73,7 +73,7 @@ NEMO = [
     Case(
         "NeMo NoamAnnealing",
         nemo_noam,
-        lambda: noam(256, W, scale=P).maximum(P * 256**-0.5 * W**-1.5),
+        lambda: noam(256, W, scale=P),
     ),
     Case(
         "NeMo NoamHoldAnnealing",

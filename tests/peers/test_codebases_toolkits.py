@@ -20,7 +20,6 @@ from lehr import (
     inverse_time,
     linear,
     multi_step,
-    noam,
     piecewise,
     polynomial,
     step_decay,
@@ -298,7 +297,7 @@ PADDLE = [
     Case(
         "Paddle NoamDecay",
         lambda t: 256**-0.5 * min(t**-0.5 if t else 1, W**-1.5 * t),
-        lambda: noam(256, W),
+        lambda: inverse_sqrt((256 * W) ** -0.5, W),
     ),
     Case(
         "Paddle PiecewiseDecay",
