@@ -7,7 +7,7 @@ from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the
 import math
 
 import pytest
-from codebases import AWKWARD, Case, line, wave
+from codebases import Case, line, wave
 
 from lehr import (
     constant,
@@ -243,7 +243,3 @@ CASES = [*JAX, *BIG_VISION]
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_whole_run(case):
     case.check()
-
-
-def test_awkward_forms_are_named():
-    assert AWKWARD["jax"].keys() <= {case.name for case in CASES}

@@ -7,7 +7,7 @@ from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the
 import math
 
 import pytest
-from codebases import AWKWARD, Case, line, wave
+from codebases import Case, line, wave
 
 from lehr import (
     constant,
@@ -382,7 +382,3 @@ CASES = [*OLMO, *TRAINERS]
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_whole_run(case):
     case.check()
-
-
-def test_awkward_forms_are_named():
-    assert AWKWARD["llm"].keys() <= {case.name for case in CASES}

@@ -45,7 +45,7 @@ def log_warmup(t: int) -> float:
 
 
 def ds_cosine(t: int) -> float:
-    return line(S, P, t / W) if t < W else wave(P, F, min(1, (t - W + 1) / (N - W)))
+    return P * t / W if t < W else wave(P, F, min(1, (t - W + 1) / (N - W)))
 
 
 def ds_cycle(lo: float, hi: float, rate: float, stairs: bool = False):
@@ -59,12 +59,6 @@ def ds_cycle(lo: float, hi: float, rate: float, stairs: bool = False):
         return line(lo, hi, t / 60 if t <= 60 else (100 - t) / 40)
 
     return at
-
-
-def ds_momentum(t: int) -> float:
-    if t > 100:
-        return 0.9 * (1 + 0.01 * (t - 100) / 25)
-    return line(0.9, 0.8, t / 60 if t <= 60 else (100 - t) / 40)
 
 
 DEEPSPEED = [
@@ -94,15 +88,6 @@ DEEPSPEED = [
         ),
     ),
     Case(
-        "DeepSpeed OneCycle: momentum",
-        ds_momentum,
-        lambda: (
-            linear(0.9, 0.8, 60)
-            .then(linear(0.8, 0.9, 40))
-            .then(linear(0.9, 0.9 * (1 + 0.01 * (N - 100) / 25)))
-        ),
-    ),
-    Case(
         "DeepSpeed WarmupLR: linear",
         late(lambda t: line(S, P, min(t / W, 1))),
         lambda: warmup(P, W, start=S).shift(1),
@@ -125,7 +110,7 @@ DEEPSPEED = [
     Case(
         "DeepSpeed WarmupCosineLR",
         late(ds_cosine),
-        lambda: warmup(P, W, start=S).then(cosine(P, N - W, floor=F).shift(-1)).shift(1),
+        lambda: warmup(P, W).then(cosine(P, N - W, floor=F).shift(-1)).shift(1),
     ),
 ]
 

@@ -13,6 +13,7 @@ from lehr import (
     constant,
     cosine,
     cosine_restarts,
+    cyclical,
     exponential,
     inverse_time,
     linear,
@@ -253,9 +254,7 @@ def hlb_one_cycle(t: int) -> float:
 
 def hlb_one_cycle_form():
     top = 0.23 * N * 1.1 - 1
-    fall = N - 1 - top
-    rising = linear(1e-16 * P, P * N / top, N)
-    return rising.minimum(linear(P + 0.9 * P * top / fall, P - 0.9 * P * (N - top) / fall, N))
+    return cyclical(1e-16 * P, P, up=top, down=(N - 1 - top) / 0.9)
 
 
 CIFAR = [
