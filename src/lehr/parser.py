@@ -416,11 +416,14 @@ def _combine(symbol: str, left: Any, right: Any) -> Any:
 
 
 def _operand(symbol: str, value: Any) -> Any:
-    if not _is_number(value) and not isinstance(value, Schedule | Policy):
-        called = isinstance(value, str) and value.replace("-", "_") in _FUNCTIONS
-        fix = f"write {value}(...) with its arguments" if called else ""
-        fail(f"operand of {symbol!r}", "a schedule, a policy or a number", value, fix)
-    return value
+    """Return an operand if the operator is defined for it, or raise."""
+    of_policies = symbol in ("then", "*")
+    if _is_number(value) or isinstance(value, Schedule | Policy if of_policies else Schedule):
+        return value
+    rule = "a schedule, a policy or a number" if of_policies else "a schedule or a number"
+    called = isinstance(value, str) and value.replace("-", "_") in _FUNCTIONS
+    fix = f"write {value}(...) with its arguments" if called else ""
+    fail(f"operand of {symbol!r}", rule, value, fix)
 
 
 def _is_number(value: Any) -> bool:
