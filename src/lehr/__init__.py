@@ -50,7 +50,9 @@ if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         """Import a public name or a subpackage on first use."""
-        if name in _SUBPACKAGES:
+        if name == "__all__":  # for `from lehr import *`
+            value: Any = [*_MODULE_OF, *_presets().__all__]
+        elif name in _SUBPACKAGES:
             value = import_module(f"lehr.{name}")
         elif name in _MODULE_OF:
             value = getattr(import_module(_MODULE_OF[name]), name)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.controllers import Controller
-from lehr.schedule import Constant, Ramp, Schedule
+from lehr.schedule import Constant, Schedule
 from lehr.schedule.base import as_schedule
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
-from lehr.schedule.errors import fail, number, ordered, whole
+from lehr.schedule.errors import fail, number, ordered
 from lehr.schedule.inspect import joints as looked_at
-from lehr.schedule.length import Length, Run, check_length, scale_length, typed
+from lehr.schedule.length import Length, check_length, nearest, scale_length, typed
+from lehr.schedule.run import make_run
+from lehr.schedule.shapes import segment
 
 Target = Schedule | dict[str, Schedule]
 _G = TypeVar("_G", bound=str | int)  # a parameter group's name or index, one type for each argument
@@ -37,6 +39,9 @@ class Policy(Definition, kind="policy"):
         weight_decay: the same, or None to leave it alone.
         control: a controller whose factor multiplies the learning rate, or None.
         others: more hyperparameters by the optimizer's names: ``{"dampening": s, "beta2": t}``.
+        values: schedules or numbers that the training loop reads, by name:
+            ``{"ema_decay": s, "clip_norm": 1.0}``. They are not written to the optimizer; the
+            driver's ``.values()`` returns them at each update.
 
     Attributes:
         targets: the hyperparameters that this policy moves, by name.
@@ -48,8 +53,8 @@ class Policy(Definition, kind="policy"):
 
     >>> import lehr
     >>> p = lehr.Policy(lr=lehr.cosine(0.1, steps=100), momentum=0.9)
-    >>> p.values(50)
-    {'lr': 0.05, 'momentum': 0.9}
+    >>> p(0)
+    {'lr': 0.1, 'momentum': 0.9}
     """
 
     lr: Target
@@ -57,6 +62,7 @@ class Policy(Definition, kind="policy"):
     weight_decay: Target | None = None
     control: Controller | None = None
     others: dict[str, Target] | None = None
+    values: dict[str, Schedule] | None = None
     targets: dict[str, Target] = field(init=False, repr=False, compare=False)
 
     if TYPE_CHECKING:  # numbers are welcome and become constants
@@ -68,6 +74,7 @@ class Policy(Definition, kind="policy"):
             weight_decay: Given[_K] | None = None,
             control: Controller | None = None,
             others: Mapping[str, Given[Any]] | None = None,
+            values: Mapping[str, Schedule | float] | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -78,41 +85,98 @@ class Policy(Definition, kind="policy"):
             rule = "a controller, Plateau() or Greedy(), or None"
             fail("control", rule, control, error=TypeError)
         others = _others(self.others)
-        self._derive(**targets, others=others, targets=targets | (others or {}))
+        targets |= others or {}
+        values = _values(self.values, targets)
+        self._derive(**given | targets | {"others": others, "values": values, "targets": targets})
 
     def __hash__(self) -> int:
-        parts = ((n, _schedules(target)) for n, target in self.targets.items())
-        return hash((tuple((name, *schedules) for name, schedules in parts), self.control))
+        parts = ((name, *_schedules(target)) for name, target in self._all().items())
+        return hash((tuple(parts), self.control))
 
     @property
     def resolved(self) -> bool:
         """Whether every length is whole steps."""
-        return all(s.resolved for target in self.targets.values() for s in _schedules(target))
+        return all(s.resolved for target in self._all().values() for s in _schedules(target))
 
-    def resolve(self, steps: int | None = None, **run: int | None) -> Policy:
+    def resolve(self, steps: Length = None, **run: Any) -> Policy:
         """Return the policy in whole steps of one run; see `Schedule.resolve`."""
+        make_run(steps, **run)  # wrong sizes are refused, needed or not
+        return self if self.resolved else self._map(lambda s: s.resolve(steps, **run))
 
-        def resolve(name: str, target: Target) -> Target:
+    def _all(self) -> dict[str, Target]:
+        """Return every schedule by name: those of the optimizer and those of the loop."""
+        return self.targets | (self.values or {})
+
+    def _map(self, change: Callable[[Schedule], Schedule]) -> Policy:
+        """Return a policy with every schedule changed; an error names the hyperparameter."""
+
+        def changed(name: str, target: Target) -> Target:
             try:
                 if isinstance(target, dict):
-                    return {group: s.resolve(steps, **run) for group, s in target.items()}
-                return target.resolve(steps, **run)
+                    return {group: change(s) for group, s in target.items()}
+                return change(target)
             except ValueError as error:
                 raise ValueError(f"in {name}: {error}") from None
 
-        Run(steps, **run)  # type: ignore[arg-type]  # wrong sizes are refused, needed or not
-        if self.resolved:
-            return self
-        return self._with({name: resolve(name, t) for name, t in self.targets.items()})
+        return self._with({name: changed(name, target) for name, target in self._all().items()})
 
-    def _with(self, targets: dict[str, Target]) -> Policy:
-        """Return a policy with the same controller and other schedules."""
-        others = {name: target for name, target in targets.items() if name not in HYPERPARAMETERS}
-        named = {name: target for name, target in targets.items() if name in HYPERPARAMETERS}
-        return Policy(**named, control=self.control, others=others)
+    def _with(self, targets: dict[str, Any], control: Controller | None = None) -> Policy:
+        """Return a policy with other schedules, and the same controller unless it is given."""
+        values = {n: targets[n] for n in self.values or {}}
+        named = {n: target for n, target in targets.items() if n in HYPERPARAMETERS}
+        others = {n: t for n, t in targets.items() if n not in {*named, *values}}
+        return Policy(**named, control=control or self.control, others=others, values=values)
+
+    def then(self, other: Policy | Schedule | float) -> Policy:
+        """Return this policy followed by another.
+
+        Hyperparameters that the other one lacks keep their final values, and its own must be in
+        this one.
+
+        Raises:
+            ValueError: if the other policy has a hyperparameter, or a controller, of its own.
+
+        >>> import lehr
+        >>> p = lehr.one_cycle(0.1, 90).then(lehr.constant(1e-4, 10))
+        >>> p(95)
+        {'lr': 0.0001, 'momentum': 0.95}
+        """
+        after = as_policy(other)
+        new = sorted(after._all().keys() - self._all().keys())
+        if new:
+            fail("other", f"a policy of {', '.join(self._all())}", new, "give them in both")
+        if after.control not in (None, self.control):
+            fail("other", "a policy without a controller of its own", after.control)
+
+        def joined(name: str, target: Target) -> Target:
+            later = after._all().get(name)
+            if later is None:
+                return target
+            if not isinstance(target, dict) and not isinstance(later, dict):
+                return target.then(later)
+            groups = target if isinstance(target, dict) else dict.fromkeys(later, target)  # type: ignore[arg-type]
+            laters = later if isinstance(later, dict) else dict.fromkeys(groups, later)
+            if groups.keys() != laters.keys():
+                fail(name, f"given for the groups {list(groups)} in both policies", list(laters))
+            return {group: s.then(laters[group]) for group, s in groups.items()}
+
+        return self._with({name: joined(name, target) for name, target in self._all().items()})
+
+    def __mul__(self, factor: Schedule | float) -> Policy:
+        """Return the policy with its learning rate multiplied.
+
+        >>> import lehr
+        >>> (lehr.Policy(0.1, momentum=0.9) * 0.5)(0)
+        {'lr': 0.05, 'momentum': 0.9}
+        """
+        lr = self.lr
+        scaled = {g: s * factor for g, s in lr.items()} if isinstance(lr, dict) else lr * factor
+        return self._with(self._all() | {"lr": scaled})
+
+    __rmul__ = __mul__
 
     def decay_from(
-        self, step: int, steps: Length = None, *, curve: str = "1-sqrt", floor: float = 0.0
+        self, step: Length, steps: Length = None, *, curve: str = "1-sqrt", floor: float = 0.0
     ) -> Policy:
         """Return this policy with a learning rate that decays to ``floor`` from ``step`` on.
 
@@ -122,9 +186,6 @@ class Policy(Definition, kind="policy"):
             curve: "1-sqrt", "linear", "cosine", ...
             floor: rate at the end.
 
-        Raises:
-            ValueError: if the policy is not resolved to whole steps.
-
         >>> import lehr
         >>> trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=10).then(lehr.constant(0.1)))
         >>> p = trunk.decay_from(500, steps=100, curve="linear")
@@ -133,20 +194,22 @@ class Policy(Definition, kind="policy"):
         """
 
         def decay(schedule: Schedule) -> Schedule:
-            way_out = "call .resolve(steps=...) first"
-            if not schedule.resolved:
-                fail("policy", "in whole steps to decay from a step", schedule, way_out)
-            ordered("floor", number("floor", floor, at_least=0), "the rate there", schedule(step))
-            fall = Ramp(schedule(step), floor, steps, "sqrt" if curve == "1-sqrt" else curve)
-            return schedule.take(step).then(fall) if step else fall
+            if schedule.resolved and isinstance(step, int):
+                rate = schedule(step)
+                ordered("floor", number("floor", floor, at_least=0), "the rate there", rate)
+            return schedule.take(step).then_to(floor, steps, curve=curve)
 
-        whole("step", step, at_least=0)
+        check_length("step", step, missing="the first step of the decay")
         lr = self.lr
         decayed = {n: decay(s) for n, s in lr.items()} if isinstance(lr, dict) else decay(lr)
-        return self._with(self.targets | {"lr": decayed})
+        return self._with(self._all() | {"lr": decayed})
 
-    def values(self, step: int, factor: float = 1.0) -> dict[str, Any]:
-        """Return each hyperparameter's value at a step; ``factor``, a controller's, is on lr."""
+    def __call__(self, step: int, factor: float = 1.0) -> dict[str, Any]:
+        """Return each value at a step, by name; ``factor``, a controller's, is on lr."""
+        return self.written(step, factor) | self.read(step)
+
+    def written(self, step: int, factor: float = 1.0) -> dict[str, Any]:
+        """Return the values of the optimizer's hyperparameters at a step."""
         values: dict[str, Any] = {}
         for name, target in self.targets.items():
             scale = factor if name == "lr" else 1.0
@@ -155,6 +218,10 @@ class Policy(Definition, kind="policy"):
             else:
                 values[name] = target(step) * scale
         return values
+
+    def read(self, step: int) -> dict[str, float]:
+        """Return the values that the training loop reads at a step."""
+        return {name: s(step) for name, s in (self.values or {}).items()}
 
 
 def as_policy(value: Any) -> Policy:
@@ -166,16 +233,17 @@ def as_policy(value: Any) -> Policy:
     return Policy(lr=as_schedule("policy", value))
 
 
-def resolved_policy(value: Any, steps: int | None = None, **run: int | None) -> Policy:
+def resolved_policy(value: Any, steps: Length = None, **run: Any) -> Policy:
     """Return a policy in whole steps, or raise the error that drivers give."""
     policy = as_policy(value)
     if policy.resolved:
         return policy
     if steps is None and all(size is None for size in run.values()):
-        names = [n for n, t in policy.targets.items() if not all(s.resolved for s in _schedules(t))]
+        targets = policy._all()
+        names = [n for n, t in targets.items() if not all(s.resolved for s in _schedules(t))]
         way_out = "pass steps= (updates in the run) or call .resolve(steps=...)"
         rule = "in whole steps before it drives an optimizer"
-        fail("policy", rule, policy.targets[names[0]], way_out)
+        fail("policy", rule, targets[names[0]], way_out)
     return policy.resolve(steps, **run)
 
 
@@ -184,13 +252,13 @@ def one_cycle(
     steps: Length = None,
     *,
     start: float | None = None,
-    final: float = 0.0,
+    end: float = 0.0,
     rise: float = 0.3,
     tail: float = 0.0,
     momentum: tuple[float, float] | None = (0.95, 0.85),
     curve: str = "cosine",
 ) -> Policy:
-    """Return one cycle: the rate up to its peak and down to its final value, momentum against it.
+    """Return one cycle: the rate up to its peak and down to its end value, momentum against it.
 
     Source: Smith and Topin, arXiv 1708.07120; the proportions are fastai's. The three phases of
     the paper, and of Géron's book: ``rise=0.45, tail=0.1, curve="linear"``.
@@ -199,9 +267,9 @@ def one_cycle(
         peak: largest rate, above 0.
         steps: length of the whole cycle; None for the whole run.
         start: rate at step 0; None for peak / 25.
-        final: rate after the last step, from 0 to ``start``.
+        end: rate after the last step, from 0 to ``start``.
         rise: share of the cycle until the peak, above 0 and below 1, rounded to whole steps.
-        tail: share of the cycle for a last ramp from ``start`` to ``final``; 0 for none.
+        tail: share of the cycle for a last ramp from ``start`` to ``end``; 0 for none.
         momentum: (high, low): high at both ends, low at the peak; None leaves momentum alone.
         curve: of each ramp: "cosine", "linear", ...
 
@@ -209,24 +277,25 @@ def one_cycle(
         ValueError: if a value is out of range, or the cycle has fewer steps than phases.
 
     >>> p = one_cycle(1.0, steps=10)
-    >>> p.values(0), p.values(3), p.values(10)
+    >>> p(0), p(3), p(10)
     ({'lr': 0.04, 'momentum': 0.95}, {'lr': 1.0, 'momentum': 0.85}, {'lr': 0.0, 'momentum': 0.95})
     """
     peak = number("peak", peak, above=0)
     start = peak / 25 if start is None else number("start", start, at_least=0)
     ordered("start", start, "peak", peak)
-    ordered("final", number("final", final, at_least=0), "start", start)
+    ordered("end", number("end", end, at_least=0), "start", start)
     rise = number("rise", rise, above=0, below=1)
     tail = number("tail", tail, at_least=0, below=1)
     if typed(rise) + typed(tail) >= 1:
         fail("tail", f"below 1 - rise ({1 - rise:g})", tail)
-    up, down, end = _phases(check_length("steps", steps), typed(rise), typed(tail))
+    up, down, last_part = _phases(check_length("steps", steps), typed(rise), typed(tail))
 
     def cycle(low: float, middle: float, back: float, last: float) -> Schedule:
-        if end == 0:
-            return Ramp(low, middle, up, curve).then(Ramp(middle, last, down, curve))
-        there_and_back = Ramp(low, middle, up, curve).then(Ramp(middle, back, down, curve))
-        return there_and_back.then(Ramp(back, last, end, curve))
+        rising = segment(low, middle, up, curve)
+        if last_part == 0:
+            return rising.then(segment(middle, last, down, curve))
+        there_and_back = rising.then(segment(middle, back, down, curve))
+        return there_and_back.then(segment(back, last, last_part, curve))
 
     against = None
     if momentum is not None:
@@ -235,7 +304,7 @@ def one_cycle(
         high, low = (number("momentum", m, at_least=0, below=1) for m in momentum)
         ordered("low momentum", low, "high momentum", high)
         against = cycle(high, low, high, high)
-    return Policy(lr=cycle(start, peak, start, final), momentum=against)
+    return Policy(lr=cycle(start, peak, start, end), momentum=against)
 
 
 def _phases(steps: Length, rise: Fraction, tail: Fraction) -> tuple[Length, Length, Length]:
@@ -244,14 +313,14 @@ def _phases(steps: Length, rise: Fraction, tail: Fraction) -> tuple[Length, Leng
         phases = 3 if tail else 2
         if steps < phases:
             fail("steps", f"at least {phases}, one for each phase", steps)
-        up = min(int(scale_length("steps", steps, rise)), steps - phases + 1)  # type: ignore[arg-type]
-        end = min(int(scale_length("steps", steps, tail)), steps - up - 1) if tail else 0  # type: ignore[arg-type]
+        up = min(max(1, nearest(steps * rise)), steps - phases + 1)
+        end = min(max(1, nearest(steps * tail)), steps - up - 1) if tail else 0
         return up, steps - up - end, end
-    rising = scale_length("steps", steps, rise)
+    rising = scale_length(steps, rise)
     if not tail:
-        return rising, None if steps is None else scale_length("steps", steps, 1 - rise), 0
-    falling = scale_length("steps", steps, 1 - rise - tail)
-    return rising, falling, None if steps is None else scale_length("steps", steps, tail)
+        return rising, None if steps is None else scale_length(steps, 1 - rise), 0
+    falling = scale_length(steps, 1 - rise - tail)
+    return rising, falling, None if steps is None else scale_length(steps, tail)
 
 
 def _schedules(target: Target) -> list[Schedule]:
@@ -279,6 +348,17 @@ def _others(value: Any) -> dict[str, Target] | None:
     return {name: _target(name, target) for name, target in value.items()} or None
 
 
+def _values(value: Any, targets: Mapping[str, Any]) -> dict[str, Schedule] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        fail("values", "a dict from names to schedules or numbers", value, error=TypeError)
+    for name in value:
+        if name in {*HYPERPARAMETERS, *targets}:
+            fail("values", f"names other than the optimizer's, such as 'ema_{name}'", name)
+    return {name: as_schedule(f"values[{name!r}]", s) for name, s in value.items()} or None
+
+
 def _checked(field: str, name: str, value: Any) -> Schedule:
     """Return a schedule whose values, as far as they are known, suit the hyperparameter."""
     schedule = as_schedule(field, value)
@@ -286,5 +366,6 @@ def _checked(field: str, name: str, value: Any) -> Schedule:
         below = 1.0 if name == "momentum" or name.startswith(("beta", "b1", "b2")) else None
         for step in looked_at(schedule, _JOINTS):
             where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
-            number(where, schedule(step), at_least=0, below=below)
+            way_out = "a teacher's momentum goes in values={'ema_decay': ...}" if below else ""
+            number(where, schedule(step), at_least=0, below=below, way_out=way_out)
     return schedule

@@ -117,7 +117,7 @@ def _main(part: str, factory: str, steps: int, folder: Path) -> None:
             run.save(where)
             values += run.train(1)
         told = {"values": values, "weights": _digest(run)}
-        policy = [flat(run.policy.values(step)) for step in range(steps)]
+        policy = [flat(run.policy.written(step)) for step in range(steps)]
         report.write_text(json.dumps({"policy": policy, "0": told}))
         return
     found = json.loads(report.read_text())

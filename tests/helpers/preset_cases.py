@@ -4,7 +4,7 @@ import numpy as np
 
 import lehr
 from lehr import Schedule
-from lehr.schedule import presets
+from lehr.schedule import Ramp, presets
 
 ENDLESS = 60  # so many steps of a schedule that does not end
 FAR = (10**5, 2**24 - 1, 2**24 + 1, 2**24 + 3, 10**9, 2**31 - 2)
@@ -20,10 +20,10 @@ def _own_saw(step):
 
 
 def _by_cycle(cycle):
-    return 1 / (1 + cycle)
+    return 1 / cycle
 
 
-_BOOK = {"start": 0.01, "final": 1e-5, "rise": 0.45, "tail": 0.1, "curve": "linear"}
+_BOOK = {"start": 0.01, "end": 1e-5, "rise": 0.45, "tail": 0.1, "curve": "linear"}
 _cycle = lehr.one_cycle(0.1).resolve(50)
 _book = lehr.one_cycle(0.1, 47, momentum=(0.9, 0.8), **_BOOK)  # type: ignore[arg-type]
 
@@ -32,43 +32,43 @@ CASES: dict[str, Schedule] = {
     "constant": lehr.constant(0.1),
     "constant: a part": lehr.constant(0.1, 13),
     "cosine": lehr.cosine(0.1).resolve(41),
-    "cosine: floor, exponent": lehr.cosine(0.1, 37, floor=1e-3, exponent=0.4),
+    "cosine: floor, exponent": lehr.cosine(0.1, 37, floor=1e-3, power=0.4),
     "cosine_restarts": lehr.cosine_restarts(0.1, 10),
-    "cosine_restarts: growth": lehr.cosine_restarts(0.1, 7, 2, decay=0.5, cycles=3),
-    "cosine_restarts: real": lehr.cosine_restarts(0.1, 7.5, 1.3, 0.8, 1e-3, cycles=4, warmup=2),
-    "cosine_restarts: fading": lehr.cosine_restarts(0.1, 12, decay=0.7, floor=1e-3, warmup=3),
+    "cosine_restarts: growth": lehr.cosine_restarts(0.1, 7, growth=2, factor=0.5, cycles=3),
+    "cosine_restarts: real": lehr.cosine_restarts(
+        0.1, 7.5, growth=1.3, factor=0.8, floor=1e-3, cycles=4, warmup=2
+    ),
+    "cosine_restarts: fading": lehr.cosine_restarts(0.1, 12, factor=0.7, floor=1e-3, warmup=3),
     "cyclical": lehr.cyclical(0.01, 0.1, up=4, down=9),
     "cyclical: real": lehr.cyclical(0.01, 0.1, up=2.5, down=4.25),
     "cyclical: per cycle": lehr.cyclical(0.01, 0.1, up=5, scale=lehr.exponential(1.0, 0.5, 1)),
     "cyclical: per step": lehr.cyclical(
         0.01, 0.1, up=2.5, scale=lehr.inverse_time(1.0, 9), per="step"
     ),
-    "cyclical: own scale": lehr.cyclical(
-        0.01, 0.1, up=6, scale=lehr.from_function(_by_cycle, "case: by cycle")
-    ),
+    "cyclical: own scale": lehr.cyclical(0.01, 0.1, up=6, scale=_by_cycle),
     "exp_range": lehr.exp_range(0.01, 0.1, 6, 0.97),
-    "exponential": lehr.exponential(0.1, 0.1, steps=33.3),
-    "exponential: staircase": lehr.exponential(0.1, 0.5, steps=10, staircase=True),
+    "exponential": lehr.exponential(0.1, 0.1, every=33.3),
+    "exponential: staircase": lehr.exponential(0.1, 0.5, every=10, staircase=True),
     "flat_cosine": lehr.flat_cosine(0.1, "70%").resolve(43),
-    "from_function": lehr.from_function(_own, "case: own"),
-    "from_function: saw": lehr.from_function(_own_saw, "case: saw"),
+    "from_function": lehr.from_function(_own, name="case: own"),
+    "from_function: saw": lehr.from_function(_own_saw, name="case: saw"),
     "inverse_sqrt": lehr.inverse_sqrt(0.1, warmup=9),
     "inverse_sqrt: timescale": lehr.inverse_sqrt(0.1, 9, start=1e-3, timescale=20.5),
-    "inverse_time": lehr.inverse_time(0.1, steps=10),
-    "inverse_time: staircase": lehr.inverse_time(0.1, steps=7, power=0.75, staircase=True),
-    "k_decay": lehr.k_decay(0.1, 40, k=1.5, floor=1e-3),
+    "inverse_time": lehr.inverse_time(0.1, 10),
+    "inverse_time: staircase": lehr.inverse_time(0.1, 7, power=0.75, staircase=True),
+    "cosine: time_power": lehr.cosine(0.1, 40, time_power=1.5, floor=1e-3),
     "linear": lehr.linear(0.1, 0.0, 31),
     "linear: up": lehr.linear(1e-4, 0.3, 49),
-    "multi_step": lehr.multi_step(0.1, 0.1, at=("50%", "75%")).resolve(40),
+    "multi_step": lehr.multi_step(0.1, 0.1, ("50%", "75%")).resolve(40),
     "noam": lehr.noam(512, warmup=20),
-    "noam: one step": lehr.noam(64, warmup=1, factor=2.0),
+    "noam: one step": lehr.noam(64, warmup=1, scale=2.0),
     "one_cycle: lr": _cycle.lr,  # type: ignore[dict-item]
     "one_cycle: momentum": _cycle.momentum,  # type: ignore[dict-item]
     "one_cycle: book's lr": _book.lr,  # type: ignore[dict-item]
     "one_cycle: book's momentum": _book.momentum,  # type: ignore[dict-item]
     "piecewise": lehr.piecewise((5, 11, 30), (0.1, 0.02, 0.3, 0.001)),
-    "piecewise: linear": lehr.piecewise((3, 10, 40), (0.0, 0.4, 0.01), "linear"),
-    "piecewise: cosine": lehr.piecewise((0, 24, 40), (0.0, 0.4, 0.01), "cosine"),
+    "piecewise: linear": lehr.piecewise((3, 10, 40), (0.0, 0.4, 0.01), curve="linear"),
+    "piecewise: cosine": lehr.piecewise((0, 24, 40), (0.0, 0.4, 0.01), curve="cosine"),
     "polynomial": lehr.polynomial(0.1, 39, floor=1e-3, power=2.0),
     "polynomial_cycles": lehr.polynomial_cycles(0.1, 9, cycles=3, floor=1e-3, power=1.5),
     "polynomial: root": lehr.polynomial(0.1, 39, power=0.5),
@@ -81,17 +81,17 @@ CASES: dict[str, Schedule] = {
     "triangular2": lehr.triangular2(0.01, 0.1, 8),
     "warmup": lehr.warmup(0.1, 20),
     "warmup: cosine": lehr.warmup(0.1, 20, start=0.01, curve="cosine"),
-    "warmup: exponential": lehr.warmup(0.1, 20, start=1e-4, curve="exponential"),
-    "warmup_radam": lehr.warmup_radam(0.1, 0.9),
+    "warmup: exponential": lehr.warmup(0.1, 20, start=1e-4, curve="geometric"),
+    "warmup_radam": lehr.warmup_radam(0.1, beta2=0.9),
     "warmup_radam: 0.999": lehr.warmup_radam(0.1),
-    "warmup_radam: 0.7": lehr.warmup_radam(1.0, 0.7) * lehr.cosine(0.1, 45, floor=1e-3),
-    "warmup_untuned": lehr.warmup_untuned(0.1, 0.95).then(lehr.cosine(0.1, 15)),
+    "warmup_radam: 0.7": lehr.warmup_radam(1.0, beta2=0.7) * lehr.cosine(0.1, 45, floor=1e-3),
+    "warmup_untuned": lehr.warmup_untuned(0.1, beta2=0.95).then(lehr.cosine(0.1, 15)),
     "warmup_untuned: real": lehr.warmup_untuned(0.1, beta2=0.93),
-    "warmup_untuned: exponential": lehr.warmup_untuned(0.1, 0.95, "exponential"),
+    "warmup_untuned: exponential": lehr.warmup_untuned(0.1, beta2=0.95, curve="exponential"),
     "wsd": lehr.wsd(0.1, "10%", "20%").resolve(50),
-    "wsd: stable": lehr.wsd(
-        0.1, 5, 12, 50, "cosine", floor=1e-3, power=1.5, stable=lehr.inverse_sqrt(0.1, 20, 0.09)
-    ),
+    "wsd: stable": lehr.warmup(0.1, 5)
+    .then(lehr.inverse_sqrt(0.1, 20, start=0.09).take(33))
+    .then(Ramp(None, 1e-3, 12, "cosine", power=1.5)),
 }
 
 

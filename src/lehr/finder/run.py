@@ -8,8 +8,8 @@ from collections.abc import Callable
 from lehr.finder.sweep import OBJECTIVES, SPACINGS, Sweep
 from lehr.learner import Trace, TrainingRun
 from lehr.policy import Policy
-from lehr.schedule import Ramp
 from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.shapes import segment
 
 _SMOOTHING = 0.9  # of the running mean that is watched for divergence
 
@@ -49,9 +49,9 @@ def range_test(
         fail("high", f"above low ({low:g})", high)
     steps = whole("steps", steps, at_least=20)
     divergence = number("divergence", divergence, above=1)
-    curve = "exponential" if one_of("spacing", spacing, SPACINGS) == "exponential" else "linear"
+    curve = "geometric" if one_of("spacing", spacing, SPACINGS) == "exponential" else "linear"
     # the last update, number steps - 1, is made at `high`
-    policy = Policy(lr=Ramp(low, high, steps - 1, curve))
+    policy = Policy(lr=segment(low, high, steps - 1, curve))
 
     def until(trace: Trace) -> bool:
         return _stopping_point(trace.losses, divergence) is not None

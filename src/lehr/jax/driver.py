@@ -73,12 +73,12 @@ def drive(
 
     def init(params: Any) -> Driven:
         dtype = dtype_of(params)
-        values = {name: jnp.asarray(v, dtype) for name, v in flat(policy.values(0)).items()}
+        values = {name: jnp.asarray(v, dtype) for name, v in flat(policy.written(0)).items()}
         control = arrays(State())
         return Driven(jnp.zeros([], jnp.int32), control, values, optimizer(values).init(params))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Driven]:
-        wanted = flat(policy.values(state.step, state.control.factor))
+        wanted = flat(policy.written(state.step, state.control.factor))
         # cast, so that the state keeps its types in a scan
         values = {k: jnp.asarray(v, state.hyperparams[k].dtype) for k, v in wanted.items()}
         updates, inner = optimizer(values).update(updates, state.inner, params, **extra)

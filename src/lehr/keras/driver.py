@@ -205,7 +205,7 @@ def attach(
     record = whole("record", record, at_least=0)
     one_of("on_change", on_change, ON_CHANGE)
     own = {"policy": resolved, "record": record, "on_change": on_change}
-    return remade(_driven_class(type(optimizer)), optimizer, resolved.values(0)["lr"], **own)
+    return remade(_driven_class(type(optimizer)), optimizer, resolved.written(0)["lr"], **own)
 
 
 def driven(model: keras.Model) -> Driven:

@@ -41,4 +41,4 @@ def flat(values: dict[str, Any]) -> dict[str, float]:
 
 def scheduled(policy: Policy, first: int, steps: int, factor: float) -> list[dict[str, Any]]:
     """Return the values a policy asks for in each of some updates, the controller's factor in."""
-    return [policy.values(step, factor) for step in range(first, first + steps)]
+    return [policy.written(step, factor) for step in range(first, first + steps)]

@@ -48,7 +48,7 @@ def keras_schedule(seed: int, *, name: str) -> dict[str, Any]:
     else:
         pairs = {
             f"t_mul {t_mul:g}, m_mul {m_mul:g}": (
-                cosine_restarts(0.1, 10 * _PER_EPOCH, growth=t_mul, decay=m_mul),
+                cosine_restarts(0.1, 10 * _PER_EPOCH, growth=t_mul, factor=m_mul),
                 theirs.CosineDecayRestarts(0.1, 10 * _PER_EPOCH, t_mul=t_mul, m_mul=m_mul),
             )
             for t_mul, m_mul in ((1.0, 1.0), (2.0, 1.0), (1.0, 0.8), (2.0, 0.8))

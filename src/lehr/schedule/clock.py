@@ -1,24 +1,43 @@
 """Schedules on a clock of their own: cut off, later, slower, backwards."""
 
-import math
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
+from lehr.schedule import scalar
 from lehr.schedule.base import Schedule, as_schedule
-from lehr.schedule.errors import fail, whole
-from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, Length, Run, check_length, nearest
+from lehr.schedule.boundaries import HALF, Boundaries, phase_of
+from lehr.schedule.code import PRIMARY, Code, call, method, within
+from lehr.schedule.errors import LAST, fail, number
+from lehr.schedule.length import (
+    ENDLESS,
+    REST,
+    UNKNOWN,
+    Extent,
+    Length,
+    check_interval,
+    check_length,
+    in_steps,
+    nearest,
+    parse,
+    real,
+)
+from lehr.schedule.run import Run
+from lehr.schedule.shapes import Constant
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Take(Schedule, kind="take"):
     """The first ``steps`` steps of a part; its value there then holds.
 
     >>> import lehr
-    >>> s = lehr.exponential(1.0, 0.5, steps=1).take(2)
+    >>> s = lehr.exponential(1.0, 0.5, every=1).take(2)
     >>> [s(t) for t in range(5)], s.length
     ([1.0, 0.5, 0.25, 0.25, 0.25], 2)
     """
+
+    LENGTHS = ("steps",)
 
     part: Schedule
     steps: Length
@@ -37,12 +56,27 @@ class Take(Schedule, kind="take"):
     def at(self, t: Any, xp: Any) -> Any:
         return self.part.at(xp.where(t < self.steps, t, self.steps), xp)
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        steps, end = run.place("steps", self.steps, first)
-        return Take(_resolved(self.part, run, first), steps), end
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        part = self.part._resolved(run, first, run.steps)
+        return Take(part, run.place("steps", self.steps, first, last))
+
+    def _joints(self, last: int) -> Iterable[int]:
+        last = min(last, self.steps)  # type: ignore[type-var, assignment]
+        return (*(t for t in self.part._joints(last) if t <= last), last)
+
+    def _parts(self) -> tuple[Schedule, ...]:
+        return (self.part,)
+
+    def _continued(self, value: float) -> Schedule:
+        return replace(self, part=self.part._continued(value))
+
+    def _code(self) -> Code:
+        if isinstance(self.part, Constant) and self.steps is not None:
+            return call("constant", self.part.value, self.steps)
+        return f"{within(self.part, PRIMARY)}.take({self.steps!r})", PRIMARY
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Shift(Schedule, kind="shift"):
     """A part ``steps`` later: its first value holds until then. Negative: that much earlier.
 
@@ -52,89 +86,138 @@ class Shift(Schedule, kind="shift"):
     ([1.0, 1.0, 0.5, 0.0], [0.5, 0.0])
     """
 
+    LENGTHS = ("steps",)
+
     part: Schedule
-    steps: int
+    steps: Length
 
     def __post_init__(self) -> None:
         part = as_schedule("part", self.part)
-        steps = whole("steps", self.steps, at_least=-(2**62), unit="steps")
+        steps = check_length("steps", self.steps, signed=True, missing="a length such as '5%'")
+        if isinstance(steps, str) and parse("steps", steps).until:
+            fail("steps", "a length without 'until'", steps)
         length = part.length
         if isinstance(length, int):
-            length += steps
-            if length < 1:
-                fail("steps", f"above -{part.length}, or nothing is left of the part", steps)
-        self._derive(part=part, steps=steps, resolved=part.resolved, length=length)
+            length = length + steps if isinstance(steps, int) else UNKNOWN
+        if isinstance(length, int) and length < 0:
+            fail("steps", f"at least -{part.length}, or nothing is left of the part", steps)
+        resolved = part.resolved and isinstance(steps, int)
+        self._derive(part=part, steps=steps, resolved=resolved, length=length)
 
     def at(self, t: Any, xp: Any) -> Any:
-        if self.steps <= 0:
-            return self.part.at(t - self.steps, xp)
-        return self.part.at(xp.where(t < self.steps, 0, t - self.steps), xp)
+        steps: Any = self.steps
+        if steps <= 0:
+            return self.part.at(t - steps, xp)
+        return self.part.at(xp.where(t < steps, 0, t - steps), xp)
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        steps = nearest(self.steps * run.stretch)
-        part, end = self.part._resolve(run, first + steps)
-        return Shift(part, steps), end
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        begun = run.move("steps", self.steps, first)
+        part = self.part._resolved(run, begun, last)
+        return Shift(part, nearest(begun) - nearest(first))
+
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        if not backward:
+            return self.part._move(run, run.move("steps", self.steps, start))
+        begun = self.part._move(run, start, backward=True)
+        return run.move("steps", self.steps, begun, backward=True)
+
+    def _joints(self, last: int) -> Iterable[int]:
+        steps: Any = self.steps
+        return (0, *(t + steps for t in self.part._joints(last - min(steps, 0)) if t + steps >= 0))
+
+    def _parts(self) -> tuple[Schedule, ...]:
+        return (self.part,)
+
+    def _code(self) -> Code:
+        return method(self.part, "shift", self.steps)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Every(Schedule, kind="every"):
     """A part whose clock ticks once every ``steps`` steps: a schedule of epochs, say.
 
+    Tick ``k`` begins at the step nearest to ``k * steps``.
+
     Args:
-        part: a schedule in whole ticks.
-        steps: a length.
-        ticks: how often the clock ticks in ``steps`` steps: at step ``t`` the part stands at
-            ``t * ticks // steps``.
+        part: a schedule: integer lengths count ticks, an omitted length is the number of ticks in
+            the run, and other units refer to the run.
+        steps: a length, or a real number of steps, at least 1.
+        phase: fraction of a step by which the clock began before the part's first step, plus 1/2;
+            see `Boundaries`.
 
     >>> import lehr
     >>> s = lehr.linear(1.0, 0.0, steps=4).every(2)
     >>> [s(t) for t in range(9)]
     [1.0, 1.0, 0.75, 0.75, 0.5, 0.5, 0.25, 0.25, 0.0]
+    >>> lehr.cosine(0.1).every("1 epoch").resolve(1000, steps_per_epoch=100)
+    cosine(0.1, 10).every(100)
     """
 
+    LENGTHS = ("steps",)
+
     part: Schedule
-    steps: Length
-    ticks: int = 1
+    steps: float | str
+    phase: float | str = 0.5
+    _boundaries: Boundaries | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         part = as_schedule("part", self.part)
-        if not part.resolved:
-            fail("part", "in whole steps, which are counted as ticks", part)
-        steps = check_length("steps", self.steps)
-        if steps is None:
-            fail("steps", "a length such as 500 or '1 epoch'", None)
-        ticks = whole("ticks", self.ticks)
-        if ticks > 1 and not isinstance(steps, int):
-            fail("steps", "whole steps where there are several ticks", steps)
-        if ticks > 1 and steps * ticks >= 2**31:  # type: ignore[operator]
-            fail("steps", f"below 2**31 / {ticks} ticks, which graphs can count", steps)
+        steps = check_interval("steps", self.steps)
+        known = in_steps(steps)
+        interval = parse("steps", steps).amount
+        if known and interval < 1:
+            fail("steps", "at least 1 step", self.steps)
+        boundaries = make_boundaries(interval, self.phase) if known else None
         length: Extent = part.length
         if isinstance(length, int):
-            length = -(-length * steps // ticks) if isinstance(steps, int) else UNKNOWN
+            length = boundaries.at(length) if boundaries else UNKNOWN
         self._derive(
-            part=part, steps=steps, ticks=ticks, resolved=isinstance(steps, int), length=length
+            part=part,
+            steps=steps,
+            phase=real(boundaries.phase) if boundaries else 0.5,
+            resolved=known and part.resolved,
+            length=length,
+            _boundaries=boundaries,
         )
 
     def at(self, t: Any, xp: Any) -> Any:
-        tick = t // self.steps
-        if self.ticks > 1:
-            tick = tick * self.ticks + t % self.steps * self.ticks // self.steps
-        return self.part.at(tick, xp)
+        if type(self.steps) is int:
+            return self.part.at(t // self.steps, xp)
+        return self.part.at(self._boundaries.last_before(t, xp), xp)  # type: ignore[union-attr]
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        ticks = self.ticks
-        if run.stretch == 1:
-            steps, _ = run.place("steps", self.steps, Fraction(0))
-        else:
-            exact = run.exact("steps", self.steps, first) / ticks
-            steps, ticks = exact.numerator, exact.denominator
-        result = Every(self.part, steps, ticks)
-        if not isinstance(self.part.length, int):
-            return result, math.inf
-        return result, first + Fraction(self.part.length * steps, ticks)
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        interval = run.distance("steps", self.steps)
+        if interval < 1:
+            fail("steps", f"at least 1 step, not {float(interval):g}", self.steps)
+        end = None if last is None else (last - first) / interval
+        part = self.part._resolved(run.ticks(interval), Fraction(0), end)
+        phase = phase_of(first) if self.phase == 0.5 else parse("phase", self.phase).amount
+        return Every(part, real(interval), real(phase) if interval.denominator > 1 else 0.5)
+
+    def _exact(self, run: Run) -> Schedule:
+        interval = run.distance("steps", self.steps)
+        return Every(self.part._exact(run.ticks(interval)), real(interval), self.phase)
+
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        interval = run.distance("steps", self.steps)
+        ticks = self.part._move(run.ticks(interval), Fraction(0)) * interval
+        return start - ticks if backward else start + ticks
+
+    def _joints(self, last: int) -> Iterable[int]:
+        boundaries: Any = self._boundaries
+        ticks = self.part._joints(boundaries.last_before(min(last, LAST - 1), scalar))
+        return (boundaries.at(k) for k in ticks)
+
+    def _parts(self) -> tuple[Schedule, ...]:
+        return (self.part,)
+
+    def _code(self) -> Code:
+        if self.phase == 0.5:
+            return method(self.part, "every", self.steps)
+        return call("Every", self.part, self.steps, self.phase)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Reverse(Schedule, kind="reverse"):
     """A part backwards: from its last value to its first, which then holds.
 
@@ -149,19 +232,37 @@ class Reverse(Schedule, kind="reverse"):
         part = as_schedule("part", self.part)
         if part.length == ENDLESS:
             fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
+        if isinstance(part, Reverse):
+            fail("part", "another schedule than a reversed one", part, "use its own part")
         self._derive(part=part, resolved=part.resolved, length=part.length)
 
     def at(self, t: Any, xp: Any) -> Any:
         return self.part.at(xp.where(t < self.length, self.length - t, 0), xp)
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        part, end = self.part._resolve(run, first)
-        return Reverse(part), end
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        return Reverse(self.part._resolved(run, first, last))
+
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        return self.part._move(run, start, backward=backward)
+
+    def _joints(self, last: int) -> Iterable[int]:
+        length: Any = self.length  # only what ends is reversed
+        return (length - t for t in self.part._joints(length) if t <= length)
+
+    def _parts(self) -> tuple[Schedule, ...]:
+        return (self.part,)
+
+    def _code(self) -> Code:
+        return method(self.part, "reverse")
 
     def reverse(self) -> Schedule:
         """Return the part, forwards again."""
         return self.part
 
 
-def _resolved(part: Schedule, run: Run, first: Fraction) -> Schedule:
-    return part if part.resolved and run.stretch == 1 else part._resolve(run, first)[0]
+def make_boundaries(interval: Fraction, phase: Any) -> Boundaries:
+    """Return boundaries at a checked phase; it does not matter between integers."""
+    if not isinstance(phase, str):
+        number("phase", phase, at_least=0, below=1)
+    exact = parse("phase", check_interval("phase", phase) if phase else 0).amount
+    return Boundaries(interval, HALF if interval.denominator == 1 else exact)

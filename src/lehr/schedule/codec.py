@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NoReturn, Self
 
 from lehr.schedule.errors import fail, one_of
 
-VERSION = 1
+VERSION = 2
 KINDS: dict[str, type["Definition"]] = {}
 
 
@@ -34,7 +34,7 @@ class Definition:
 
         >>> import lehr
         >>> lehr.constant(0.1).to_dict()
-        {'lehr': 1, 'kind': 'constant', 'value': 0.1}
+        {'lehr': 2, 'kind': 'constant', 'value': 0.1}
         """
         return {"lehr": VERSION, **encode(self)}
 
@@ -48,8 +48,8 @@ class Definition:
             TypeError: if a field holds a value of the wrong type.
 
         >>> import lehr
-        >>> lehr.Schedule.from_dict({"lehr": 1, "kind": "constant", "value": 0.1})
-        Constant(value=0.1)
+        >>> lehr.Schedule.from_dict({"lehr": 2, "kind": "constant", "value": 0.1})
+        constant(0.1)
         """
         if not isinstance(data, dict):
             fail("definition", "a JSON object", data)
@@ -71,7 +71,7 @@ class Definition:
 
         >>> import lehr
         >>> lehr.constant(0.1).dumps()
-        '{"lehr": 1, "kind": "constant", "value": 0.1}'
+        '{"lehr": 2, "kind": "constant", "value": 0.1}'
         """
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
 

@@ -1,31 +1,68 @@
-"""Unit curves: from u, the share of the time gone, to w, the share of the way gone (both 0 to 1).
+"""Unit curves: the fraction that is left, from the fraction of the time elapsed and remaining.
 
-A new curve is two lines: its name and its formula, with w(0) = 0 and w(1) = 1 exactly.
-A curve that takes powers also says in `LEFT` what is left of the way. Its name may end in a power
-of the time: "cosine^1.5" is the cosine of ``u**1.5``.
+A new curve is two lines: its name and its formula, with ``left(0, 1) = 1`` and ``left(1, 0) = 0``.
+It should avoid cancellation, as float32 has seven digits: write ``1 - sqrt(u)`` as
+``v / (1 + sqrt(u))``.
 """
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from lehr.schedule import scalar
-from lehr.schedule.errors import fail, number, one_of
+from lehr.schedule.errors import fail, one_of
 
-Curve = Callable[[Any, Any], Any]
+Formula = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A unit curve.
+
+    Args:
+        left: ``left(u, v, xp)``: the fraction left, given ``u`` (fraction of the time elapsed),
+            ``v = 1 - u`` and the module with ``where sin cos exp expm1 log1p sqrt floor tanh``.
+        symmetric: whether ``1 - left(u, v)`` is ``left(v, u)``.
+        scaled: whether ``left`` takes the length in steps as a fourth argument.
+    """
+
+    left: Formula
+    symmetric: bool = False
+    scaled: bool = False
+
+
 CURVES: dict[str, Curve] = {}
 
-# 1 - w from u and v = 1 - u, to full relative precision where little is left: a power below 1 of
-# a difference taken in float32 would be wrong in its third digit
-LEFT: dict[str, Callable[[Any, Any, Any], Any]] = {
-    "linear": lambda u, v, xp: v,
-    "cosine": lambda u, v, xp: xp.sin(0.5 * math.pi * v) ** 2,
-    "sqrt": lambda u, v, xp: v / (1.0 + xp.sqrt(u)),
-    "rex": lambda u, v, xp: 2.0 * v / (1.0 + v),
-}
+
+def curve(
+    name: str, *, symmetric: bool = False, scaled: bool = False
+) -> Callable[[Formula], Formula]:
+    """Register a formula as a curve under a name; see `Curve`.
+
+    >>> import lehr
+    >>> @lehr.schedule.curve("square")
+    ... def square(u, v, xp):
+    ...     return v * v
+    >>> lehr.wsd(1.0, 2, 4, steps=8, curve="square")(6)
+    0.25
+    """
+    if not isinstance(name, str) or not name:
+        fail("name", "the curve's name: @curve('square')", name, error=TypeError)
+
+    def register(formula: Formula) -> Formula:
+        CURVES[name] = Curve(formula, symmetric, scaled)
+        return formula
+
+    return register
 
 
-def share(part: Any, whole: Any, xp: Any) -> Any:
+def find_curve(name: Any) -> Curve:
+    """Return a curve by its name, or raise."""
+    return CURVES[one_of("curve", name, CURVES)]
+
+
+def fraction(part: Any, whole: Any, xp: Any) -> Any:
     """Return ``part / whole``, 1 at the end and never above it however a graph divides.
 
     XLA multiplies by ``1 / whole``, and 1000 * (1 / 1000) is above 1 in float32.
@@ -36,18 +73,6 @@ def share(part: Any, whole: Any, xp: Any) -> Any:
     return xp.where((part < whole) & (u < 1.0), u, 1.0)
 
 
-def find_curve(name: str) -> tuple[str, float]:
-    """Return a curve's name and its power of the time, or raise."""
-    base, hat, exponent = str(name).partition("^")
-    one_of("curve", base if hat else name, CURVES)
-    if not hat:
-        return base, 1.0
-    try:
-        return base, number("exponent", float(exponent), above=0)
-    except ValueError:
-        fail("curve", "a name and a power above 0, such as 'cosine^1.5'", name)
-
-
 def bend(u: Any, v: Any, k: float, xp: Any) -> tuple[Any, Any]:
     """Return ``u**k`` and ``1 - u**k`` from u and v = 1 - u, both to full precision."""
     late = k * xp.log1p(-xp.where(v < 0.5, v, 0.5))
@@ -55,45 +80,45 @@ def bend(u: Any, v: Any, k: float, xp: Any) -> tuple[Any, Any]:
     return xp.where(v < 0.5, xp.exp(late), early), xp.where(v < 0.5, -xp.expm1(late), 1.0 - early)
 
 
-def curve(formula: Curve) -> Curve:
-    """Register a curve under its function's name."""
-    CURVES[formula.__name__] = formula
-    return formula
+@curve("linear", symmetric=True)
+def _linear(u: Any, v: Any, xp: Any) -> Any:
+    return v
 
 
-@curve
-def linear(u: Any, xp: Any) -> Any:
-    """``w = u``."""
-    return u
+@curve("cosine", symmetric=True)
+def _cosine(u: Any, v: Any, xp: Any) -> Any:
+    """``(1 + cos(pi u)) / 2``."""
+    return xp.sin(0.5 * math.pi * v) ** 2
 
 
-@curve
-def cosine(u: Any, xp: Any) -> Any:
-    """``w = (1 - cos(pi u)) / 2``."""
-    return 0.5 - 0.5 * xp.cos(math.pi * u)
+@curve("sine")
+def _sine(u: Any, v: Any, xp: Any) -> Any:
+    """``1 - sin(pi u / 2)``, the second half of a cosine."""
+    return xp.where(u > 0.0, 2.0 * xp.sin(0.25 * math.pi * v) ** 2, 1.0)
 
 
-@curve
-def sqrt(u: Any, xp: Any) -> Any:
-    """``w = sqrt(u)``: a fall along it is the "1-sqrt" cooldown."""
-    return xp.sqrt(u)
+@curve("1-sqrt")
+def _one_minus_sqrt(u: Any, v: Any, xp: Any) -> Any:
+    return v / (1.0 + xp.sqrt(u))
 
 
-@curve
-def exponential(u: Any, xp: Any) -> Any:
-    """``w = u``, of the way between the logarithms: `Ramp` keeps a constant ratio per step."""
-    return u
+@curve("rex")
+def _rex(u: Any, v: Any, xp: Any) -> Any:
+    """``(1 - u) / (1 - u / 2)``. Source: Chen et al., arXiv 2107.04197."""
+    return 2.0 * v / (1.0 + v)
 
 
-@curve
-def rex(u: Any, xp: Any) -> Any:
-    """``w = 1 - (1 - u) / (1 - u / 2)``. Source: Chen et al., arXiv 2107.04197."""
-    return u / (2.0 - u)
+@curve("tanh")
+def _tanh(u: Any, v: Any, xp: Any) -> Any:
+    """``tanh`` from -7 to 3, scaled to end at 1 and 0. Source: Hsueh, arXiv 1806.01593."""
+    # tanh(3) - tanh(3 - 10 v), without cancellation
+    height = xp.tanh(10.0 * v) * (1.0 - math.tanh(3.0) * xp.tanh(3.0 - 10.0 * v))
+    left = height / (math.tanh(7.0) + math.tanh(3.0))
+    return xp.where((u > 0.0) & (left < 1.0), left, 1.0)
 
 
-@curve
-def tanh(u: Any, xp: Any) -> Any:
-    """``tanh`` from -7 to 3, its ends brought to 0 and 1. Source: Hsueh, arXiv 1806.01593."""
-    w = (math.tanh(7.0) + xp.tanh(10.0 * u - 7.0)) / (math.tanh(7.0) + math.tanh(3.0))
-    # exact at both ends and between them, however a graph rounds its tanh
-    return xp.where((w > 0.0) & (u > 0.0), xp.where((w < 1.0) & (u < 1.0), w, 1.0), 0.0)
+@curve("log", scaled=True)
+def _log(u: Any, v: Any, xp: Any, steps: Any) -> Any:
+    """``1 - log(t + 1) / log(steps)``, 0 from the last step on. Source: DeepSpeed's WarmupLR."""
+    left = 1.0 - xp.log1p(u * steps) / math.log(max(steps, 2.0))
+    return xp.where((v > 0.0) & (left > 0.0), left, 0.0)

@@ -1,118 +1,206 @@
-"""Endless decays: they fall for ever and have no last value; ``take(steps)`` gives them an end."""
+"""Endless decays: they never end; ``take(steps)`` gives them an end."""
 
 import itertools
 import math
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, Self
 
 from lehr.schedule.base import Schedule
+from lehr.schedule.boundaries import Boundaries
+from lehr.schedule.code import Code, call
+from lehr.schedule.combine import Chain
 from lehr.schedule.errors import fail, number
-from lehr.schedule.length import ENDLESS, Run, check_time_constant, typed
+from lehr.schedule.length import ENDLESS, check_interval, in_steps, nearest, parse, real, typed
+from lehr.schedule.run import Run, SizeRamp
+from lehr.schedule.shapes import Piecewise
+
+_MOST_STAIRS = 1000  # of a staircase along a batch-size ramp
+_MOST_JOINTS = 1000
 
 
 class Decay(Schedule):
     """A decay measured by a time constant, at every step or in stairs."""
 
-    start: float
-    steps: float | str
-    staircase: bool
+    LENGTHS = ("timescale",)
 
-    def __post_init__(self) -> None:
-        steps = check_time_constant("steps", self.steps)
+    peak: float
+    timescale: float | str
+    staircase: bool
+    _boundaries: Boundaries | None
+    _timescale: float
+
+    def _check(self) -> None:
+        timescale = check_interval("timescale", self.timescale)
         if not isinstance(self.staircase, bool):
             fail("staircase", "True or False", self.staircase, error=TypeError)
-        if self.staircase and isinstance(steps, float):
-            fail("steps", "whole steps for a staircase", steps)
-        known = not isinstance(steps, str)
-        self._derive(start=number("start", self.start), steps=steps, length=ENDLESS, resolved=known)
+        known, steps = in_steps(timescale), parse("timescale", timescale).amount
+        # a stair begins at the first step at or after a multiple: at floor(t / timescale)
+        stairs = self.staircase and known
+        late = 1 - Fraction(1, steps.denominator)
+        self._derive(
+            timescale=timescale,
+            peak=number("peak", self.peak),
+            length=ENDLESS,
+            resolved=known,
+            _boundaries=Boundaries(steps, late) if stairs else None,
+            _timescale=float(steps) if type(timescale) is not int else timescale,
+        )
 
     def at(self, t: Any, xp: Any) -> Any:
-        u = (t // self.steps) / 1 if self.staircase else t / 1 / self.steps
-        return self.start * self.share(u, xp)
+        if self._boundaries is None:
+            u = t / 1 / self._timescale  # TensorFlow divides no integers by floats
+        elif type(self._timescale) is int:
+            u = (t // self._timescale) / 1
+        else:
+            u = self._boundaries.last_before(t, xp) / 1
+        return self.peak * self.left(u, xp)
 
     @abstractmethod
-    def share(self, u: Any, xp: Any) -> Any:
-        """Return the share of the start that is there after ``u`` time constants."""
+    def left(self, u: Any, xp: Any) -> Any:
+        """Return the fraction of the peak that is left after ``u`` time constants."""
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        # a time constant is counted from step 0 wherever the decay begins
-        if run.stretch == 1:
-            if isinstance(self.steps, float):
-                return self, math.inf
-            steps, _ = run.place("steps", self.steps, Fraction(0))
-            return replace(self, steps=steps), math.inf  # type: ignore[type-var]
-        exact = run.exact("steps", self.steps, Fraction(0))
+    @abstractmethod
+    def after(self, u: Fraction) -> tuple[float, Fraction]:
+        """Return what is left after ``u`` time constants, and the factor on the time constant."""
+
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        sizes = run.ramp_of(self.timescale)
+        if sizes is None:
+            return self._timed(real(run.distance("timescale", self.timescale)))
+        amount = parse("timescale", self.timescale).amount
         if self.staircase:
-            smooth = replace(self, steps=1, staircase=False)  # type: ignore[type-var]
-            return smooth.every(exact.numerator, exact.denominator), math.inf
-        whole_steps = exact.denominator == 1
-        steps = exact.numerator if whole_steps else float(exact)  # type: ignore[assignment]
-        return replace(self, steps=steps), math.inf  # type: ignore[type-var]
+            return self._stairs_along(sizes, amount, first, run.end(last))
+        return self._along(sizes, amount, nearest(first))
+
+    def _along(self, sizes: SizeRamp, amount: Fraction, first: int) -> Schedule:
+        """Return the decay over the samples or tokens done, along a batch-size ramp."""
+        begun = sizes.done(Fraction(first))
+        parts: list[Schedule] = []
+        for start, end, size in sizes.pieces(first, max(first, sizes.firsts[-1]) + 1):
+            left, factor = self.after((sizes.done(Fraction(start)) - begun) / amount)
+            timescale = real(amount * factor / size)
+            piece = replace(self, peak=self.peak * left, timescale=timescale)  # type: ignore[type-var]
+            parts.append(piece if start >= sizes.firsts[-1] else piece.take(end - start))
+        if len(parts) > _MOST_STAIRS:
+            fail("batch-size ramp", f"one of at most {_MOST_STAIRS} sizes", len(parts), _RARELY)
+        return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
+
+    def _stairs_along(
+        self, sizes: SizeRamp, amount: Fraction, first: Fraction, last: Fraction
+    ) -> Schedule:
+        begun, at = sizes.done(first), []
+        for k in itertools.count(1):
+            step = math.ceil(sizes.steps(begun + k * amount))
+            if step >= last:
+                break
+            if k > _MOST_STAIRS:
+                fail("batch-size ramp", f"one for at most {_MOST_STAIRS} stairs", self)
+            at.append(step - nearest(first))
+        values = tuple(self.peak * self.left(float(k), math) for k in range(len(at) + 1))
+        return Piecewise(tuple(at), values)
+
+    def _timed(self, timescale: Any) -> Self:
+        return replace(self, timescale=timescale)  # type: ignore[type-var]
+
+    def _joints(self, last: int) -> Iterable[int]:
+        if self._boundaries is None:
+            return (0,)
+        stairs = itertools.takewhile(
+            lambda t: t <= last, map(self._boundaries.at, range(_MOST_JOINTS))
+        )
+        return tuple(stairs)
 
 
-@dataclass(frozen=True)
+_RARELY = "let it change less often: .every(n)"
+
+
+@dataclass(frozen=True, repr=False)
 class Exponential(Decay, kind="exponential"):
-    """``start * rate**(t / steps)``; with ``staircase``, ``start * rate**(t // steps)``.
+    """``peak * factor**(t / timescale)``; with ``staircase``, of ``floor(t / timescale)``.
 
     Args:
-        start: value at step 0.
-        rate: factor per ``steps`` steps, above 0 and at most 1.
-        steps: a length ("1 epoch", "10%", 300), or a number of steps that is not whole.
-        staircase: fall once every ``steps`` steps instead of a little at every step.
+        peak: value at step 0.
+        factor: factor per ``timescale`` steps, above 0 and at most 1.
+        timescale: a length ("1 epoch", "10%", 300) or a real number of steps; never rounded.
+        staircase: fall once every ``timescale`` steps instead of a little at every step.
 
     >>> from lehr.schedule import Exponential
-    >>> [Exponential(0.8, 0.5, steps=2, staircase=True)(t) for t in range(5)]
+    >>> [Exponential(0.8, 0.5, timescale=2, staircase=True)(t) for t in range(5)]
     [0.8, 0.8, 0.4, 0.4, 0.2]
     """
 
-    start: float
-    rate: float
-    steps: float | str
+    peak: float
+    factor: float
+    timescale: float | str
     staircase: bool = False
-    _log_rate: float = field(init=False, repr=False, compare=False)
+    _log_factor: float = field(init=False, compare=False)
+    _timescale: float = field(init=False, compare=False)
+    _boundaries: Boundaries | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
-        way_out = "to grow, use a ramp with curve='exponential'"
-        rate = number("rate", self.rate, above=0, at_most=1, way_out=way_out)
-        self._derive(rate=rate, _log_rate=math.log(rate))
+        self._check()
+        fix = "to grow, use warmup(..., curve='geometric')"
+        factor = number("factor", self.factor, above=0, at_most=1, way_out=fix)
+        self._derive(factor=factor, _log_factor=math.log(factor))
 
-    def share(self, u: Any, xp: Any) -> Any:
-        return xp.exp(u * self._log_rate)
+    def left(self, u: Any, xp: Any) -> Any:
+        return xp.exp(u * self._log_factor)
+
+    def after(self, u: Fraction) -> tuple[float, Fraction]:
+        return math.exp(float(u) * self._log_factor), Fraction(1)
+
+    def _code(self) -> Code:
+        if self.peak <= 0.0:
+            return super()._code()
+        if self.staircase:
+            return call("step_decay", self.peak, self.factor, self.timescale)
+        return call("exponential", self.peak, self.factor, self.timescale)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class InverseTime(Decay, kind="inverse_time"):
-    """``start / (1 + t / steps)**power``; with ``staircase``, ``t // steps``.
+    """``peak / (1 + t / timescale)**power``; with ``staircase``, ``floor(t / timescale)``.
 
     Args:
-        start: value at step 0.
-        steps: a length, or a number of steps that is not whole: after it, with power 1, half is
-            left.
+        peak: value at step 0.
+        timescale: a length or a real number of steps, after which, with power 1, half is left;
+            never rounded.
         power: above 0.
-        staircase: fall once every ``steps`` steps instead of a little at every step.
+        staircase: fall once every ``timescale`` steps instead of a little at every step.
 
     >>> from lehr.schedule import InverseTime
-    >>> [InverseTime(1.0, steps=2)(t) for t in (0, 2, 4, 6)]
+    >>> [InverseTime(1.0, timescale=2)(t) for t in (0, 2, 4, 6)]
     [1.0, 0.5, 0.3333333333333333, 0.25]
     """
 
-    start: float
-    steps: float | str
+    peak: float
+    timescale: float | str
     power: float = 1.0
     staircase: bool = False
+    _timescale: float = field(init=False, compare=False)
+    _boundaries: Boundaries | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        self._check()
         self._derive(power=number("power", self.power, above=0))
 
-    def share(self, u: Any, xp: Any) -> Any:
+    def left(self, u: Any, xp: Any) -> Any:
         return (1.0 + u) ** -self.power
 
+    def after(self, u: Fraction) -> tuple[float, Fraction]:
+        return float(1 + u) ** -self.power, 1 + u
 
-@dataclass(frozen=True)
+    def _code(self) -> Code:
+        if self.peak <= 0.0:
+            return super()._code()
+        more = {"power": (self.power, 1.0), "staircase": (self.staircase, False)}
+        return call("inverse_time", self.peak, self.timescale, **more)
+
+
+@dataclass(frozen=True, repr=False)
 class RAdam(Schedule, kind="radam"):
     """RAdam's rectification as a warm-up: ``peak * r(n)``; endless. Made by `lehr.warmup_radam`.
 
@@ -123,12 +211,12 @@ class RAdam(Schedule, kind="radam"):
 
     peak: float
     beta2: float
-    _longest: float = field(init=False, repr=False, compare=False)
-    _rate: float = field(init=False, repr=False, compare=False)
-    _first: int = field(init=False, repr=False, compare=False)
-    _begin: float = field(init=False, repr=False, compare=False)
-    _grown: float = field(init=False, repr=False, compare=False)
-    _slope: float = field(init=False, repr=False, compare=False)
+    _longest: float = field(init=False, compare=False)
+    _rate: float = field(init=False, compare=False)
+    _first: int = field(init=False, compare=False)
+    _begin: float = field(init=False, compare=False)
+    _grown: float = field(init=False, compare=False)
+    _slope: float = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         peak, beta2 = number("peak", self.peak), number("beta2", self.beta2, above=0.6, below=1)
@@ -180,10 +268,11 @@ class RAdam(Schedule, kind="radam"):
         share = beyond * ((beyond + 2.0) / (beyond + 4.0)) / whole
         return self.peak * xp.sqrt(xp.where(share < 1.0, share, 1.0))
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        if run.stretch != 1:
-            fail("schedule", "one whose time can be scaled", self, "beta2 fixes its time")
-        return self, math.inf
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        return self
+
+    def _code(self) -> Code:
+        return call("warmup_radam", self.peak, beta2=(self.beta2, 0.999))
 
 
 def _rho(n: int, beta2: Fraction) -> Fraction:

@@ -7,7 +7,8 @@ import operator
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-MOST = 2**53
+MOST = 2**53  # the largest exact float
+LAST = 2**31 - 1  # the last step that an int32 counts
 
 
 def fail(
@@ -66,8 +67,10 @@ def whole(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int:
         fail(field, rule, value, error=TypeError)
     if value < at_least:
         fail(field, rule, value)
+    if unit == "steps" and int(value) > LAST:
+        fail(field, "below 2**31 steps, which frameworks count in int32", value)
     if int(value) > MOST:
-        fail(field, f"at most 2**53{f' {unit}' if unit else ''}, the largest exact float", value)
+        fail(field, "at most 2**53, the largest exact float", value)
     return int(value)
 
 

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lehr.schedule.errors import fail, whole
-from lehr.schedule.length import LAST
+from lehr.schedule import scalar
+from lehr.schedule.errors import LAST, fail, whole
 
 if TYPE_CHECKING:
     from lehr.schedule.base import Schedule
 
 _MOST_EVALUATED = 100_000
-_MOST_CYCLES = 1000
 _JUMP = 0.1  # of the largest value
 _HALF_CYCLE = (2, 8)  # epochs: Smith, arXiv 1506.01186, section 3.2
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -80,33 +79,41 @@ def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
     )
 
 
-def lint(schedule: Schedule, steps: int, steps_per_epoch: int | None = None) -> list[Finding]:
-    """Return what looks wrong with a schedule in whole steps for a run of ``steps`` steps."""
+def lint(
+    schedule: Schedule, original: Schedule, steps: int, steps_per_epoch: float | None = None
+) -> list[Finding]:
+    """Return what looks wrong with a resolved schedule in a run of ``steps`` steps.
+
+    ``original`` is the schedule before it was resolved, whose lengths are shown.
+    """
     return [
         *_length_findings(schedule, steps, steps_per_epoch),
+        *_vanished_findings(schedule, original),
+        *_unreached_findings(schedule, steps),
         *_value_findings(schedule, steps),
         *_joint_findings(schedule),
+        *_cut_findings(schedule, steps),
         *(_cycle_findings(schedule, steps_per_epoch) if steps_per_epoch else ()),
     ]
 
 
 def _length_findings(
-    schedule: Schedule, steps: int, steps_per_epoch: int | None
+    schedule: Schedule, steps: int, steps_per_epoch: float | None
 ) -> Iterator[Finding]:
     length = schedule.length
     if not isinstance(length, int) or length == steps or length >= LAST:  # as far as steps count
         return
-    if steps_per_epoch and steps_per_epoch > 1 and length * steps_per_epoch == steps:
+    if steps_per_epoch and steps_per_epoch > 1 and round(length * steps_per_epoch) == steps:
         yield Finding(
             "stepped per epoch",
             f"its {length} steps are as many as the run has epochs, but a step is an update; "
-            f"write the lengths as '... epochs' or use .every({steps_per_epoch})",
+            "write the lengths as '... epochs' or use .every('1 epoch')",
         )
     elif length < steps:
         yield Finding(
             "too short",
             f"it ends at step {length}, and the last {steps - length} of the {steps} updates are "
-            f"made at {schedule(length):g}; leave the last length out, or use .stretch({steps})",
+            f"made at {schedule(length):g}; leave the last length out",
         )
     elif (rise := _warmup_length(schedule)) is not None and rise >= steps:
         yield Finding(
@@ -117,9 +124,58 @@ def _length_findings(
         yield Finding(
             "too long",
             f"it takes {length} steps and the run has {steps}: it stops at {schedule(steps):g} and "
-            f"never reaches {schedule(length):g}; leave the last length out, or use "
-            f".stretch({steps})",
+            f"never reaches {schedule(length):g}; leave the last length out",
         )
+
+
+def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Finding]:
+    """Find parts of a chain whose length was rounded to no step."""
+    from lehr.schedule.combine import Chain
+
+    if not isinstance(schedule, Chain) or not isinstance(original, Chain):
+        return
+    if len(schedule.parts) != len(original.parts):
+        return
+    for i, (part, was) in enumerate(zip(schedule.parts, original.parts, strict=True), 1):
+        if part.length == 0 and was.length != 0:
+            yield Finding(
+                "part without a step",
+                f"part {i}, {was!r}, is shorter than half a step of this run and is left out; "
+                "give it a longer length or remove it",
+            )
+
+
+def _unreached_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
+    """Find boundaries of values that lie at or behind the end of the run."""
+    from lehr.schedule.shapes import Piecewise
+
+    for part, first in _on_its_clock(schedule, 0):
+        if isinstance(part, Piecewise) and part.curve == "constant":
+            late = [first + b for b in part.boundaries if first + b >= steps]  # type: ignore[operator]
+            if late:
+                yield Finding(
+                    "never reached",
+                    f"the values from step {late[0]} on are never used, as the run has {steps} "
+                    "steps; move the milestones or lengthen the run",
+                )
+
+
+def _cut_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
+    """Find a last cycle that the end of the run cuts off."""
+    from lehr.schedule.combine import Repeat
+
+    for part, first in _on_its_clock(schedule, 0):
+        if isinstance(part, Repeat) and part.times is None and first < steps:
+            boundaries = part._boundaries
+            begun = boundaries.last_before(steps - first, scalar)  # type: ignore[union-attr]
+            done = steps - first - boundaries.at(begun)  # type: ignore[union-attr]
+            whole_cycle = boundaries.at(begun + 1) - boundaries.at(begun)  # type: ignore[union-attr]
+            if done:
+                yield Finding(
+                    "cycle cut off",
+                    f"the run ends after {done} of the {whole_cycle} steps of its last cycle; "
+                    "give the cycles a share of the run, such as '20%'",
+                )
 
 
 def _value_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
@@ -132,7 +188,7 @@ def _value_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
 
 def _joint_findings(schedule: Schedule) -> Iterator[Finding]:
     """Find jumps between parts, but for restarts: up again after a fall is meant."""
-    for chain, first in _chains(schedule, 0):
+    for chain, first in _chains(schedule):
         top = max(abs(value) for part in chain for value in _ends(part))
         for before, after in itertools.pairwise(chain):
             first += before.length if isinstance(before.length, int) else 0
@@ -146,13 +202,13 @@ def _joint_findings(schedule: Schedule) -> Iterator[Finding]:
                 )
 
 
-def _cycle_findings(schedule: Schedule, steps_per_epoch: int) -> Iterator[Finding]:
+def _cycle_findings(schedule: Schedule, steps_per_epoch: float) -> Iterator[Finding]:
     from lehr.schedule.combine import Repeat
 
     for part in _tree(schedule):
         if not isinstance(part, Repeat):
             continue
-        for chain, _ in _chains(part.part, 0):
+        for chain, _ in _chains(part.part):
             rise = chain[0]
             start, end = _ends(rise)
             half = rise.length / steps_per_epoch  # type: ignore[operator]
@@ -198,43 +254,12 @@ def _looked_at(schedule: Schedule, steps: int) -> list[int]:
     if steps <= _MOST_EVALUATED:
         return list(range(steps))
     spread = {i * (steps - 1) // (_MOST_EVALUATED - 1) for i in range(_MOST_EVALUATED)}
-    return sorted(spread | {t for t in _joints(schedule, steps) if 0 <= t < steps})
+    return sorted(spread | {t for t in schedule._joints(steps) if 0 <= t < steps})
 
 
 def joints(schedule: Schedule, most: int) -> list[int]:
     """Return the first steps at which a part of a tree begins, and the end."""
-    end = {schedule.length} if isinstance(schedule.length, int) else set()
-    return sorted(t for t in _joints(schedule, 2**31) | end if t >= 0)[:most]
-
-
-def _joints(schedule: Schedule, steps: int) -> set[int]:
-    """Return the steps at which a part of a tree begins."""
-    from lehr.schedule.clock import Every, Reverse, Shift
-    from lehr.schedule.combine import Chain, Repeat
-    from lehr.schedule.shapes import Piecewise, Table
-
-    found, first = {0}, 0
-    if isinstance(schedule, Piecewise):
-        return found.union(schedule.boundaries)  # type: ignore[arg-type]
-    if isinstance(schedule, Table):
-        return set(range(min(steps, len(schedule.values))))
-    for part in (*getattr(schedule, "parts", ()), *filter(None, [getattr(schedule, "part", None)])):
-        found |= {first + t for t in _joints(part, steps)}
-        if isinstance(schedule, Chain) and isinstance(part.length, int):
-            first += part.length
-    if isinstance(schedule, Shift):
-        return {t + schedule.steps for t in found}
-    if isinstance(schedule, Every):
-        # resolved, so whole steps
-        return {-(-t * schedule.steps // schedule.ticks) for t in found}  # type: ignore[operator]
-    if isinstance(schedule, Reverse):
-        # only what ends is reversed
-        return {schedule.length - t for t in found}  # type: ignore[operator, misc]
-    if isinstance(schedule, Repeat):
-        length: int = schedule.part.length  # type: ignore[assignment]
-        cycles = range(min(steps // length + 1, _MOST_CYCLES))
-        return {cycle * length + t for cycle in cycles for t in found}
-    return found
+    return sorted({t for t in schedule._joints(LAST) if t >= 0})[:most]
 
 
 def _ends(part: Schedule) -> tuple[float, float]:
@@ -242,7 +267,7 @@ def _ends(part: Schedule) -> tuple[float, float]:
 
 
 def _warmup_length(schedule: Schedule) -> int | None:
-    for chain, first in _chains(schedule, 0):
+    for chain, first in _chains(schedule):
         start, end = _ends(chain[0])
         if first == 0 and start < end and isinstance(chain[0].length, int):
             return chain[0].length
@@ -251,19 +276,27 @@ def _warmup_length(schedule: Schedule) -> int | None:
 
 def _tree(schedule: Schedule) -> Iterator[Schedule]:
     yield schedule
-    for part in (*getattr(schedule, "parts", ()), *filter(None, [getattr(schedule, "part", None)])):
+    for part in schedule._parts():
         yield from _tree(part)
 
 
-def _chains(schedule: Schedule, first: int) -> Iterator[tuple[tuple[Schedule, ...], int]]:
-    """Return the chains of a tree that run on its own clock, with their first steps."""
+def _on_its_clock(schedule: Schedule, first: int) -> Iterator[tuple[Schedule, int]]:
+    """Return the schedules of a tree that run on its own clock, with their first steps."""
+    from lehr.schedule.clock import Take
     from lehr.schedule.combine import Chain, Pointwise
 
-    if isinstance(schedule, Chain):
-        yield schedule.parts, first
-        for part in schedule.parts:
-            yield from _chains(part, first)
-            first += part.length if isinstance(part.length, int) else 0
-    elif isinstance(schedule, Pointwise):
-        for part in schedule.parts:
-            yield from _chains(part, first)
+    yield schedule, first
+    if isinstance(schedule, Chain | Pointwise | Take):
+        for part in schedule._parts():
+            yield from _on_its_clock(part, first)
+            if isinstance(schedule, Chain) and isinstance(part.length, int):
+                first += part.length
+
+
+def _chains(schedule: Schedule) -> Iterator[tuple[tuple[Schedule, ...], int]]:
+    """Return the chains of a tree that run on its own clock, with their first steps."""
+    from lehr.schedule.combine import Chain
+
+    for part, first in _on_its_clock(schedule, 0):
+        if isinstance(part, Chain):
+            yield part.parts, first

@@ -1,151 +1,169 @@
-"""Lengths: whole steps, ``"3 epochs"``, ``"5%"`` of the run, or None: the rest of the run.
+"""Lengths: ``500``, ``"3 epochs"``, ``"5%"``, ``"2T tokens"``, ``"until 90%"``, or None.
 
-A schedule's ``length`` is a number of whole steps, `ENDLESS`, `REST` (it takes what is left of
-the run) or `UNKNOWN` (known once the run is).
+None is the rest of the run. A schedule's ``length`` is an integer number of steps, `ENDLESS`,
+`REST` (it takes the rest of the run) or `UNKNOWN` (known once the run is).
 """
 
 import math
+import numbers
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
-from lehr.schedule.errors import fail, number, whole
+from lehr.schedule.errors import LAST, fail, number, whole
 
-Length = int | str | None
+Length = int | float | str | None
 Extent = int | float | str | None
 
 ENDLESS = math.inf
-LAST = 2**31 - 1  # the last step that an int32 can count
 REST = "the rest of the run"
 UNKNOWN = None
 
 _RULE = (
-    "a whole number of steps >= 1, or a length such as '3 epochs', '5%', '1e9 tokens', "
-    "'2000 samples'"
+    "a length: an integer number of steps, '3 epochs', '5%', '2000 samples', '1e9 tokens' (also "
+    "with K, M, B, T) or 'until 90%'"
 )
 _TEXT = re.compile(
-    r"\s*(\d{1,18}(?:\.\d{1,20})?(?:e[+-]?\d{1,2})?)\s*(%|steps?|epochs?|samples?|tokens?)\s*"
+    r"\s*(?P<until>until\s+)?(?P<amount>-?(?:\d[\d_]{0,30}(?:\.\d{0,20})?|\.\d{1,20})"
+    r"(?:[eE][+-]?\d{1,2})?)(?:/(?P<parts>\d{1,30}))?\s*(?P<scale>[KMBT]?)\s*"
+    r"(?P<unit>%|steps?|epochs?|samples?|tokens?)\s*"
 )
-_UNIT_SIZE = {
-    "epochs": "steps_per_epoch",
-    "samples": "samples_per_step",
-    "tokens": "tokens_per_step",
-}
+_SCALES = {"T": 10**12, "B": 10**9, "M": 10**6, "K": 10**3, "": 1}
+_SMALLEST, _LARGEST = Fraction(1, 10**18), 10**18
 
 
-def parse(field: str, text: str) -> tuple[Fraction, str]:
-    """Return the amount and the unit of a spelled length, or raise."""
+@dataclass(frozen=True)
+class Amount:
+    """A parsed length: ``amount`` of a unit, or the point of the run where so much is done."""
+
+    amount: Fraction
+    unit: str
+    until: bool = False
+
+    def __str__(self) -> str:
+        """Return its canonical text, which parses to an equal amount."""
+        scale = ""
+        amount = self.amount
+        if self.unit in ("samples", "tokens") and amount.denominator == 1:
+            scale = next(s for s, size in _SCALES.items() if not s or amount >= size)
+            if len(_decimal(amount / _SCALES[scale])) > 8:  # shorter without
+                scale = ""
+        shown = _decimal(amount / _SCALES[scale])
+        if self.unit == "%":
+            text = f"{shown}%"
+        else:
+            text = f"{shown}{scale} {self.unit[:-1] if amount == 1 else self.unit}"
+        return f"until {text}" if self.until else text
+
+
+def _decimal(amount: Fraction) -> str:
+    """Return an exact decimal, or ``p/q`` where there is no short one."""
+    if amount.denominator == 1:
+        return str(amount.numerator)
+    shown = repr(float(amount))
+    return shown if Fraction(shown) == amount else f"{amount.numerator}/{amount.denominator}"
+
+
+@lru_cache(1024)
+def _parse(text: str) -> Amount | None:
     match = _TEXT.fullmatch(text)
     if match is None:
-        fail(field, _RULE, text)
-    amount = Fraction(match[1])
-    if not Fraction(1, 10**18) <= amount < 10**18:  # beyond, `spell` could not be read back
-        fail(field, _RULE, text)
-    unit = match[2]
-    return amount, unit if unit == "%" or unit.endswith("s") else unit + "s"
+        return None
+    parts = int(match["parts"] or 1)
+    if not parts:
+        return None
+    amount = Fraction(match["amount"].replace("_", "")) / parts * _SCALES[match["scale"]]
+    if amount and not _SMALLEST <= abs(amount) < _LARGEST:
+        return None
+    unit = match["unit"]
+    unit = unit if unit == "%" or unit.endswith("s") else unit + "s"
+    return Amount(amount, unit, until=match["until"] is not None)
 
 
-def spell(amount: Fraction, unit: str) -> Length:
-    """Return the one spelling of an amount in a unit."""
-    if unit == "steps" and amount.denominator == 1:
-        return int(amount)
-    if amount.denominator != 1:
-        amount = Fraction(repr(float(amount)))  # the decimal that is shown, so it reads back equal
-    shown = str(int(amount)) if amount.denominator == 1 else repr(float(amount))
-    if unit == "%":
-        return f"{shown}%"
-    return f"{shown} {unit[:-1] if amount == 1 else unit}"
+def parse(field: str, length: Any) -> Amount:
+    """Return the amount of a length other than None, or raise."""
+    if not isinstance(length, str):
+        return Amount(Fraction(length) if isinstance(length, int) else typed(length), "steps")
+    amount = _parse(length)
+    if amount is None:
+        fail(field, _RULE, length)
+    return amount
 
 
-def check_length(field: str, value: Any) -> Length:
-    """Return a length in its one spelling (``"1 epoch"``, ``"5%"``, 300), or raise."""
+def check_length(field: str, value: Any, *, signed: bool = False, missing: str = "") -> Length:
+    """Return a length in its canonical form (``"1 epoch"``, ``"5%"``, 300), or raise.
+
+    Args:
+        field: name in errors.
+        value: what the user gave.
+        signed: whether negative lengths are allowed.
+        missing: what to give instead of None; "" allows None, the rest of the run.
+    """
     if value is None:
+        if missing:
+            fail(field, missing, None)
         return None
     if isinstance(value, str):
-        amount, unit = parse(field, value)
-        if unit == "steps" and amount.denominator != 1:
-            fail(field, _RULE, value)
-        value = spell(amount, unit)
-    return value if isinstance(value, str) else whole(field, value, unit="steps")
+        amount = parse(field, value)
+        if amount.amount < 0 and (not signed or amount.until):
+            fail(field, "a length of at least 0", value)
+        if amount.unit != "steps" or amount.until or amount.amount.denominator != 1:
+            return str(amount)
+        value = int(amount.amount)
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral | bool):
+        if not float(value).is_integer():
+            fix = f"round it, or write '{value} steps' where parts add up to the run"
+            fail(field, _RULE, value, fix if math.isfinite(value) else "")
+        value = int(float(value))
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        fail(field, _RULE, value, error=TypeError)
+    return whole(field, value, at_least=-LAST if signed else 0, unit="steps")
 
 
-def check_time_constant(field: str, value: Any) -> float | str:
-    """Return a length that need not be whole steps, or raise: decays are measured by it."""
+def check_interval(field: str, value: Any) -> int | float | str:
+    """Return a positive real length (a time constant, a period), or raise."""
     if value is None:
-        fail(field, "a length", None)
-    if isinstance(value, float):
-        return number(field, value, above=0)
-    return check_length(field, value)  # type: ignore[return-value]
+        fail(field, "a length such as 1000, 2.5 or '30 epochs'", None)
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral | bool):
+        return real(typed(number(field, value, above=0)))
+    length = check_length(field, value)
+    amount = parse(field, length)
+    if amount.until or amount.amount == 0:
+        fail(field, "a length above 0", value)
+    return real(amount.amount) if amount.unit == "steps" else str(amount)
 
 
-def scale_length(field: str, length: Length, factor: Fraction) -> Length:
+def real(steps: Fraction) -> int | float | str:
+    """Return real steps in their canonical form: an int, a float, or ``"10/3 steps"``."""
+    if steps.denominator == 1:
+        return int(steps)
+    return float(steps) if typed(float(steps)) == steps else str(Amount(steps, "steps"))
+
+
+def in_steps(length: Length) -> bool:
+    """Return whether a length is a known, perhaps fractional, number of steps."""
+    if length is None or not isinstance(length, str):
+        return length is not None
+    amount = parse("length", length)
+    return amount.unit == "steps" and not amount.until
+
+
+def scale_length(length: Length, factor: Fraction) -> Length:
     """Return ``factor`` times a length; None, the rest of the run, becomes a share of the run."""
     if length is None:
-        return spell(100 * factor, "%")
-    amount, unit = (Fraction(length), "steps") if isinstance(length, int) else parse(field, length)
-    if unit == "steps":
-        return max(1, nearest(amount * factor))
-    return spell(amount * factor, unit)
+        return str(Amount(100 * factor, "%"))
+    amount = parse("length", length)
+    scaled = Amount(amount.amount * factor, amount.unit)
+    return real(scaled.amount) if amount.unit == "steps" else str(scaled)
 
 
 def typed(value: float) -> Fraction:
     """Return the number that was typed: 0.1 is a tenth, not the double next to it."""
-    return Fraction(repr(value))
+    return Fraction(repr(float(value)))
 
 
 def nearest(steps: Fraction) -> int:
-    """Round to the nearest whole step, halves up."""
+    """Round to the nearest integer, halves up."""
     return math.floor(steps + Fraction(1, 2))
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run must tell before lengths can be whole steps."""
-
-    steps: int | None = None
-    steps_per_epoch: int | None = None
-    samples_per_step: int | None = None
-    tokens_per_step: int | None = None
-    stretch: Fraction = Fraction(1)
-    """Factor on lengths that are known in steps."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", *_UNIT_SIZE.values()):
-            if getattr(self, name) is not None:
-                whole(name, getattr(self, name))
-
-    def exact(self, field: str, length: Length | float, first: Fraction) -> Fraction:
-        """Return how many steps, not yet rounded, a part that begins at ``first`` takes."""
-        if isinstance(length, int | float):
-            return Fraction(length) * self.stretch
-        if length is None:
-            return self._known("steps", REST) - first
-        amount, unit = parse(field, length)
-        if unit == "%":
-            return amount / 100 * self._known("steps", length)
-        size = self._known(_UNIT_SIZE[unit], length)
-        return amount * size if unit == "epochs" else amount / size
-
-    def place(self, field: str, length: Length, first: Fraction) -> tuple[int, Fraction]:
-        """Return a part's whole steps and its exact end.
-
-        Ends are rounded, not lengths, so that the parts of a run add up to it exactly.
-        """
-        end = first + self.exact(field, length, first)
-        steps = nearest(end) - nearest(first)
-        if steps < 1:
-            what = REST if length is None else length
-            fail(
-                field,
-                f"at least one step of this run of {self.steps} steps from step {nearest(first)}",
-                what,
-                "shorten the parts before it or lengthen the run",
-            )
-        return steps, end
-
-    def _known(self, name: str, length: str) -> int:
-        value: int | None = getattr(self, name)
-        if value is None:
-            fail(name, f"given to resolve the length {length!r}", None, f"pass {name}=")
-        return value

@@ -1,216 +1,404 @@
-"""The elementary shapes: constant, ramp along a curve, piecewise constant."""
+"""The elementary shapes: constant, curves between two values, piecewise, table, function."""
 
 from __future__ import annotations
 
 import bisect
 import itertools
 import math
-from collections.abc import Callable
+from abc import abstractmethod
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
-from lehr.schedule.curves import CURVES, LEFT, Curve, bend, find_curve, share
-from lehr.schedule.errors import fail, number
-from lehr.schedule.length import ENDLESS, LAST, REST, UNKNOWN, Length, Run, check_length, nearest
+from lehr.schedule.code import Code, call
+from lehr.schedule.curves import Curve, bend, find_curve, fraction
+from lehr.schedule.errors import LAST, fail, number, whole
+from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
+from lehr.schedule.run import Run, SizeRamp
+
+_MOST_PIECES = 1000  # of a curve along a batch-size ramp
+_MOST_VALUES = 10_000  # steps of such a curve that may be written down one by one
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Constant(Schedule, kind="constant"):
-    """The same value at every step; endless."""
+    """The same value at every step; endless. None: the final value of the part before."""
 
-    value: float
+    value: float | None
 
     def __post_init__(self) -> None:
-        self._derive(value=number("value", self.value), length=ENDLESS, resolved=True)
+        value = None if self.value is None else number("value", self.value)
+        self._derive(value=value, length=ENDLESS, resolved=value is not None)
 
     def at(self, t: Any, xp: Any) -> Any:
-        return xp.where(t >= 0, self.value, self.value)
+        return self.value if xp is scalar else xp.where(t >= 0, self.value, self.value)
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        return self, math.inf
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        if self.value is None:
+            fail("value", "given unless a part of a chain goes before", None)
+        return self
+
+    def _continued(self, value: float) -> Schedule:
+        return Constant(value) if self.value is None else self
+
+    def _code(self) -> Code:
+        return call("constant", self.value)
 
 
-@dataclass(frozen=True)
-class Ramp(Schedule, kind="ramp"):
+class Segment(Schedule):
+    """A curve from ``start`` to ``end`` in ``steps`` steps; then ``end`` holds."""
+
+    LENGTHS = ("steps",)
+
+    start: float | None
+    end: float
+    steps: Length
+    from_zero: bool
+
+    def _check(self, lowest: float | None = None) -> None:
+        if not isinstance(self.from_zero, bool):
+            fail("from_zero", "True or False", self.from_zero, error=TypeError)
+        start = None if self.start is None else number("start", self.start, above=lowest)
+        steps = check_length("steps", self.steps)
+        known = isinstance(steps, int)
+        self._derive(
+            start=start,
+            end=number("end", self.end, above=lowest),
+            steps=steps,
+            length=steps if known else REST if steps is None else UNKNOWN,
+            resolved=known and start is not None,
+        )
+
+    @abstractmethod
+    def value(self, u: Any, v: Any, steps: Any, xp: Any) -> Any:
+        """Return the value at ``u`` (fraction elapsed) and ``v`` (remaining) of real steps."""
+
+    def at(self, t: Any, xp: Any) -> Any:
+        steps: Any = self.steps
+        if not steps:
+            return self.end if xp is scalar else xp.where(t >= 0, self.end, self.end)
+        if not self.from_zero:
+            t = t + 1
+        if xp is scalar:
+            if t >= steps:
+                return self.end
+            return self.value(t / steps, (steps - t) / steps, steps, xp)
+        gone = xp.where(t < steps, t, steps)
+        u, v = fraction(gone, steps, xp), fraction(steps - gone, steps, xp)
+        return self.value(u, v, steps, xp)
+
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        steps = run.place("steps", self.steps, first, last)
+        ramp = run.ramp_of(self.steps)
+        if ramp is not None and steps > 1:
+            return self._along(ramp, nearest(first), steps)
+        if nearest(first) + steps > LAST and self.from_zero:  # as far as steps are counted
+            shape = replace(self, steps=None)  # type: ignore[type-var]
+            return Window(shape, LAST - nearest(first), 0.0, float(steps))
+        return replace(self, steps=steps)  # type: ignore[type-var]
+
+    def _along(self, sizes: SizeRamp, first: int, steps: int) -> Schedule:
+        """Return the curve over the samples or tokens done, where their number per step changes.
+
+        Each stretch of constant size is a `Window` with a real offset and span; stretches of
+        single steps are tables.
+        """
+        begun, ended = sizes.done(Fraction(first)), sizes.done(Fraction(first + steps))
+        shape = replace(self, steps=None, from_zero=True)  # type: ignore[type-var]
+        pieces: list[Schedule] = []
+        values: list[float] = []
+        for start, end, size in sizes.pieces(first, first + steps):
+            offset = (sizes.done(Fraction(start)) - begun) / size + (not self.from_zero)
+            span, length = (ended - begun) / size, end - start
+            if offset < span:
+                piece: Schedule = Window(shape, length, float(offset), float(span))
+            else:
+                piece = Constant(self.end).take(length)
+            if length == 1:
+                values.append(piece(0))
+                continue
+            pieces += [Table(tuple(values)), piece] if values else [piece]
+            values = []
+        pieces += [Table(tuple(values))] if values else []
+        written_down = sum(len(p.values) for p in pieces if isinstance(p, Table))
+        if len(pieces) > _MOST_PIECES or written_down > _MOST_VALUES:
+            fail(
+                "batch-size ramp",
+                f"one that changes at most {_MOST_PIECES} times during a curve in its unit",
+                max(len(pieces), written_down),
+                "let it change less often: .every(n)",
+            )
+        # the final value holds after the last step
+        return combine.Chain((*pieces, replace(self, steps=0)))  # type: ignore[type-var]
+
+    def _continued(self, value: float) -> Schedule:
+        return replace(self, start=value) if self.start is None else self  # type: ignore[type-var]
+
+
+@dataclass(frozen=True, repr=False)
+class Ramp(Segment, kind="ramp"):
     """From ``start`` to ``end`` in ``steps`` steps along a curve; then ``end`` holds.
 
-    ``(1 - w) * start + w * end`` with ``w = 1 - (1 - curve(t / steps))**power``: ``start`` at
-    step 0, ``end`` at step ``steps``, the first step of the next part. The curve "exponential"
-    goes the way between the logarithms instead, so the ratio of neighbours is constant.
+    ``left * start + (1 - left) * end`` with ``left = curve(u)**power`` and
+    ``u = (t / steps)**time_power``: ``start`` at step 0, ``end`` at step ``steps``, the first step
+    of the next part.
 
     Args:
-        start: value at step 0.
+        start: value at step 0; None: the final value of the part before.
         end: value at step ``steps`` and after.
-        steps: a length: whole steps, "3 epochs", "5%", or None, the rest of the run.
-        curve: name of a unit curve.
-        power: exponent of what is left, above 0; always 1 with "exponential" and "tanh".
-        offset: steps, whole or not, that are gone already at step 0.
-        span: whole length, real: the share gone at step t is ``(t + offset) / span``, at most 1.
-            It is ``steps`` if left out; where it is larger, the ramp is cut off after ``steps``.
+        steps: a length; None takes the rest of the run.
+        curve: name of a curve: "linear", "cosine", ...
+        power: exponent of what is left, above 0.
+        time_power: exponent of the fraction of the time, above 0.
+        from_zero: False: update n has the value of step n + 1, so that the first one moves.
 
     >>> from lehr.schedule import Ramp
-    >>> [Ramp(1.0, 0.0, steps=4)(t) for t in range(6)]
+    >>> [Ramp(1.0, 0.0, 4)(t) for t in range(6)]
     [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
-    >>> Ramp(0.1, 0.0, steps=4, curve="cosine", power=2.0)(2)
-    0.025
-    >>> [Ramp(1.0, 0.0, steps=3, offset=0.5, span=2.5)(t) for t in range(4)]
-    [0.8, 0.4, 0.0, 0.0]
+    >>> [Ramp(0.0, 1.0, 4, from_zero=False)(t) for t in range(6)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]
     """
 
-    start: float
+    start: float | None
     end: float
     steps: Length = None
     curve: str = "linear"
     power: float = 1.0
-    offset: float = 0.0
-    span: float | None = None
-    _curve: Curve = field(init=False, repr=False, compare=False)
-    _bend: float = field(init=False, repr=False, compare=False)
-    _log_ratio: float | None = field(init=False, repr=False, compare=False)
-    _simple: bool = field(init=False, repr=False, compare=False)
-    _span: float = field(init=False, repr=False, compare=False)
-    _rest: tuple[int, float] = field(init=False, repr=False, compare=False)
+    time_power: float = 1.0
+    from_zero: bool = True
+    _curve: Curve = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        name, bent = find_curve(self.curve)
-        geometric = name == "exponential"
-        lowest = 0.0 if geometric else None
-        start = number("start", self.start, above=lowest)
-        end = number("end", self.end, above=lowest)
-        steps = check_length("steps", self.steps)
-        known = isinstance(steps, int)
-        power = number("power", self.power, above=0)
-        if power != 1.0 and name not in LEFT:
-            fail("power", f"1 with the curve {name!r}", self.power)
-        offset = number("offset", self.offset, at_least=0) + 0.0
-        span = self.span
-        if span is not None:
-            if not isinstance(steps, int):
-                fail("steps", "whole steps where there is a span", steps)
-            span = number("span", span, above=offset)
-        elif offset:
-            fail("span", "given with an offset", None)
+        self._check()
         self._derive(
-            start=start,
-            end=end,
+            power=number("power", self.power, above=0),
+            time_power=number("time_power", self.time_power, above=0),
+            _curve=find_curve(self.curve),
+        )
+
+    def value(self, u: Any, v: Any, steps: Any, xp: Any) -> Any:
+        if self.time_power != 1.0:
+            u, v = bend(u, v, self.time_power, xp)
+        formula, start, end = self._curve.left, self.start, self.end
+        left = formula(u, v, xp, steps) if self._curve.scaled else formula(u, v, xp)
+        if self.power != 1.0:
+            left = left**self.power
+        if end == 0.0:
+            return left * start
+        # what is gone has its own formula where 1 - left would cancel
+        own = self._curve.symmetric and self.power == 1.0
+        gone = formula(v, u, xp) if own else 1.0 - left
+        return gone * end if start == 0.0 else left * start + gone * end
+
+    def _code(self) -> Code:
+        start, end, curve = self.start, self.end, self.curve
+        bent = self.power != 1.0 or self.time_power != 1.0
+        plain = not bent and curve == "linear" and self.from_zero
+        powers = {"power": (self.power, 1.0), "time_power": (self.time_power, 1.0)}
+        more = {"curve": (curve, "linear"), **powers, "from_zero": (self.from_zero, True)}
+        if start is None:
+            return call("Ramp", start, end, self.steps, **more)
+        if plain and (start != 0.0 or end <= 0.0 or self.steps is None):
+            return call("linear", start, end, self.steps)
+        if self.from_zero and start > 0.0 and 0.0 <= end <= start:
+            floor = {"floor": (end, 0.0)}
+            if curve in ("linear", "cosine"):
+                name = "cosine" if curve == "cosine" else "polynomial"
+                return call(name, start, self.steps, **floor, **powers)
+            if curve in ("rex", "tanh") and not bent:
+                return call(curve, start, self.steps, **floor)
+        if end > 0.0 and 0.0 <= start <= end and self.steps is not None:
+            return call("warmup", end, self.steps, start=(start, 0.0), **more)
+        return call("Ramp", start, end, self.steps, **more)
+
+
+@dataclass(frozen=True, repr=False)
+class Geometric(Segment, kind="geometric"):
+    """From ``start`` to ``end`` at a constant ratio per step; then ``end`` holds.
+
+    ``start * (end / start)**(t / steps)``; both ends above 0.
+
+    Args:
+        start: value at step 0; None: the final value of the part before.
+        end: value at step ``steps`` and after.
+        steps: a length; None takes the rest of the run.
+        from_zero: False: update n has the value of step n + 1.
+
+    >>> from lehr.schedule import Geometric
+    >>> [round(Geometric(1.0, 0.01, 4)(t), 6) for t in range(6)]
+    [1.0, 0.316228, 0.1, 0.031623, 0.01, 0.01]
+    """
+
+    start: float | None
+    end: float
+    steps: Length = None
+    from_zero: bool = True
+    _log_ratio: float = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        self._check(lowest=0.0)
+        # anchored at the larger end, so that float32 stays within 4e-7 of it
+        start = self.end if self.start is None else self.start
+        self._derive(_log_ratio=-abs(math.log(start) - math.log(self.end)))
+
+    def value(self, u: Any, v: Any, steps: Any, xp: Any) -> Any:
+        start: Any = self.start
+        rising = self.end >= start
+        value = max(start, self.end) * xp.exp((v if rising else u) * self._log_ratio)
+        return xp.where(v <= 0.0, self.end, xp.where(u <= 0.0, start, value))
+
+    def _code(self) -> Code:
+        start, end = self.start, self.end
+        if start is not None and start <= end and self.steps is not None:
+            more = {"curve": ("geometric", "linear"), "from_zero": (self.from_zero, True)}
+            return call("warmup", end, self.steps, start=(start, 0.0), **more)
+        return call("Geometric", start, end, self.steps, from_zero=(self.from_zero, True))
+
+
+def segment(
+    start: float | None,
+    end: float,
+    steps: Length,
+    curve: str,
+    power: float = 1.0,
+    time_power: float = 1.0,
+    from_zero: bool = True,
+) -> Segment:
+    """Return the class of a curve: `Geometric` for "geometric", else `Ramp`."""
+    if curve != "geometric":
+        return Ramp(start, end, steps, curve, power, time_power, from_zero)
+    for name, value in (("power", power), ("time_power", time_power)):
+        if value != 1.0:
+            fail(name, "1 with the curve 'geometric'", value)
+    return Geometric(start, end, steps, from_zero)
+
+
+@dataclass(frozen=True, repr=False)
+class Window(Schedule, kind="window"):
+    """A stretch of a curve whose own length and beginning are real numbers of steps.
+
+    At step ``t`` the elapsed fraction of the curve is ``(t + offset) / span``, at most 1.
+
+    Args:
+        shape: a `Ramp` or `Geometric` without steps.
+        steps: integer steps of the stretch.
+        offset: real steps of the curve that are elapsed at step 0.
+        span: real steps of the whole curve.
+
+    >>> import lehr
+    >>> [lehr.schedule.Window(lehr.linear(1.0, 0.0), 3, 0.5, 2.5)(t) for t in range(4)]
+    [0.8, 0.4, 0.0, 0.0]
+    """
+
+    shape: Segment
+    steps: int
+    offset: float
+    span: float
+    _rest: tuple[int, float] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        shape = self.shape
+        if not isinstance(shape, Segment) or shape.steps is not None or not shape.from_zero:
+            fail("shape", "a Ramp or Geometric without steps", shape)
+        steps = whole("steps", self.steps, at_least=0, unit="steps")
+        offset = number("offset", self.offset, at_least=0) + 0.0
+        span = number("span", self.span, above=offset)
+        rest = span - offset
+        whole_rest = min(math.floor(rest), LAST)
+        self._derive(
             steps=steps,
-            power=power,
             offset=offset,
             span=span,
-            length=steps if known else REST if steps is None else UNKNOWN,
-            resolved=known,
-            _curve=CURVES[name],
-            _bend=bent,
-            # anchored at the larger end, so that float32 stays within 4e-7 of it
-            _log_ratio=-abs(math.log(start) - math.log(end)) if geometric else None,
-            _simple=power >= 1.0 and not geometric and bent == 1.0,
-            _span=span or (steps if not isinstance(steps, int) or steps <= LAST else float(steps)),
-            # steps left at step 0, the whole ones apart, so that graphs subtract integers
-            _rest=_split(span - offset if span is not None else steps if known else 0),
+            length=steps,
+            resolved=shape.start is not None,
+            # apart, so that graphs subtract integers
+            _rest=(whole_rest, float(rest - whole_rest)),
         )
 
     def at(self, t: Any, xp: Any) -> Any:
-        steps: Any = self.steps
-        if steps > LAST and scalar.narrow(t):
-            gone = t  # never at the end
-        else:
-            gone = (t if t < steps else steps) if xp is scalar else xp.where(t < steps, t, steps)
-        if self.span is None:
-            if xp is scalar:
-                u = gone / steps
-            else:  # TensorFlow divides no integers by floats
-                u = share(gone if steps <= LAST else gone / 1, self._span, xp)
-        else:
-            reached = gone / 1 + self.offset  # nor adds them
-            u = share(xp.where(reached < self.span, reached, self.span), self.span, xp)
-        if not self._simple:
-            return self._precise(u, gone, xp)
-        w = self._curve(u, xp)
-        if self.power != 1.0:
-            w = 1.0 - (1.0 - w) ** self.power
-        return (1.0 - w) * self.start + w * self.end
+        span = self.span
+        gone = xp.where(t < self.steps, t, self.steps)
+        reached = gone / 1 + self.offset  # TensorFlow adds no float to integers
+        u = fraction(xp.where(reached < span, reached, span), span, xp)
+        remaining = (self._rest[0] - gone) / 1 + self._rest[1]
+        v = fraction(xp.where(remaining > 0.0, remaining, 0.0), span, xp)
+        return self.shape.value(u, v, span, xp)
 
-    def _precise(self, u: Any, gone: Any, xp: Any) -> Any:
-        """Return the value from the share gone and the share left, each to full precision."""
-        late = self.power >= 1.0 and self._log_ratio is None
-        if late and (xp is scalar or xp.__name__ == "numpy"):  # where doubles are precise enough
-            w = self._curve(u**self._bend, xp)
-            remains = (1.0 - w) ** self.power
-            return remains * self.start + (1.0 - remains) * self.end
-        whole_steps, fraction = self._rest
-        left = whole_steps - gone
-        if self.span is not None or fraction:
-            left = left / 1 + fraction
-            left = xp.where(left > 0, left, 0.0)
-        v = share(left, self._span, xp)
-        if self._bend != 1.0:
-            u, v = bend(u, v, self._bend, xp)
-        if self._log_ratio is None:
-            if late:  # the share gone is the precise one
-                remains = (1.0 - self._curve(u, xp)) ** self.power
-            else:
-                remains = LEFT[find_curve(self.curve)[0]](u, v, xp) ** self.power
-            return remains * self.start + (1.0 - remains) * self.end
-        value = max(self.start, self.end) * xp.exp(
-            (v if self.end >= self.start else u) * self._log_ratio
-        )
-        return xp.where(u >= 1.0, self.end, xp.where(u <= 0.0, self.start, value))
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        if not self.resolved:
+            fail("shape", "a curve with a start", self.shape)
+        return self
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        steps, end = run.place("steps", self.steps, first)
-        if self.span is None or run.stretch == 1:
-            return replace(self, steps=steps), end
-        offset = max(0.0, float(Fraction(self.offset) * run.stretch + nearest(first) - first))
-        span = float(Fraction(self.span) * run.stretch)
-        return replace(self, steps=steps, offset=offset, span=max(span, offset + 2.0**-20)), end
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        return start - self.steps if backward else start + self.steps
+
+    def _continued(self, value: float) -> Schedule:
+        shape: Any = self.shape._continued(value)
+        return replace(self, shape=shape)
 
 
-def _split(rest: Any) -> tuple[int, float]:
-    """Return whole steps, few enough for graphs, and what is beyond them."""
-    whole_steps = min(math.floor(rest), LAST)
-    return whole_steps, float(rest - whole_steps)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Piecewise(Schedule, kind="piecewise"):
-    """Constant between boundaries: ``values[i]`` from step ``boundaries[i - 1]`` on; endless.
+    """Values that change at boundaries: at once (endless), or along a curve between knots.
 
     Args:
         boundaries: increasing lengths from step 0; a new value begins exactly at its boundary.
-        values: one value more than there are boundaries.
+        values: with the curve "constant" one more than there are boundaries, the first before
+            the first boundary; else one for each boundary.
+        curve: "constant", or the curve from knot to knot: "linear", "cosine", "geometric" ...
 
     >>> from lehr.schedule import Piecewise
     >>> [Piecewise((2, 4), (1.0, 0.1, 0.01))(t) for t in range(6)]
     [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    >>> [Piecewise((0, 4, 8), (0.0, 1.0, 0.0), "linear")(t) for t in (0, 2, 4, 6, 9)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
     """
+
+    LENGTHS = ("boundaries",)
 
     boundaries: tuple[Length, ...]
     values: tuple[float, ...]
+    curve: str = "constant"
+    _chain: Schedule | None = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("boundaries", "values"):
             if not isinstance(getattr(self, name), list | tuple):
                 fail(name, "a list", getattr(self, name), error=TypeError)
-        boundaries = tuple(check_length("boundaries", length) for length in self.boundaries)
+        missing = "lengths from step 0"
+        boundaries = tuple(check_length("boundaries", b, missing=missing) for b in self.boundaries)
         values = tuple(number("values", value) for value in self.values)
-        if None in boundaries:
-            fail("boundaries", "lengths from step 0", boundaries)
-        if len(values) != len(boundaries) + 1:
-            fail("values", f"one more than the {len(boundaries)} boundaries", values)
-        known = [length for length in boundaries if isinstance(length, int)]
-        if any(a >= b for a, b in itertools.pairwise(known)):
+        known: list[Any] = [length for length in boundaries if isinstance(length, int)]
+        resolved = len(known) == len(boundaries)
+        if any(a > b for a, b in itertools.pairwise(known)):
             fail("boundaries", "increasing", boundaries)
+        constant = self.curve == "constant"
+        if constant and len(values) != len(boundaries) + 1:
+            fail("values", f"one more than the {len(boundaries)} boundaries", values)
+        if not constant and (len(boundaries) != len(values) or len(values) < 2):
+            fail("values", f"one for each of at least 2 boundaries {boundaries}", values)
         self._derive(
             boundaries=boundaries,
             values=values,
-            length=ENDLESS,
-            resolved=len(known) == len(boundaries),
+            resolved=resolved,
+            length=ENDLESS if constant else known[-1] if resolved else UNKNOWN,
+            _chain=None,
         )
+        if not constant:
+            steps = [b - a for a, b in itertools.pairwise(known)] if resolved else []
+            steps += [0] * (len(values) - 1 - len(steps))
+            ends = zip(itertools.pairwise(values), steps, strict=True)
+            parts: list[Schedule] = [segment(a, b, n, self.curve) for (a, b), n in ends]
+            if resolved:
+                held = Constant(values[0]).take(known[0])
+                self._derive(_chain=combine.Chain((held, *parts)))
 
     def at(self, t: Any, xp: Any) -> Any:
+        if self._chain is not None:
+            return self._chain.at(t, xp)
         if xp is scalar:
             return self.values[bisect.bisect_right(self.boundaries, t)]
         value = xp.where(t >= 0, self.values[0], self.values[0])
@@ -218,12 +406,22 @@ class Piecewise(Schedule, kind="piecewise"):
             value = xp.where(t >= boundary, later, value)
         return value
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        whole_steps = tuple(run.place("boundaries", b, first)[0] for b in self.boundaries)
-        return Piecewise(whole_steps, self.values), math.inf
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        at = tuple(run.place("boundaries", b, first, last) for b in self.boundaries)
+        return replace(self, boundaries=at)
+
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        return run.move("boundaries", self.boundaries[-1], start, backward=backward)
+
+    def _joints(self, last: int) -> Iterable[int]:
+        return (0, *self.boundaries)  # type: ignore[arg-type]
+
+    def _code(self) -> Code:
+        values = [list(self.boundaries), list(self.values)]
+        return call("piecewise", *values, curve=(self.curve, "constant"))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table(Schedule, kind="table"):
     """The value of each step, written down; after the last it holds.
 
@@ -245,16 +443,23 @@ class Table(Schedule, kind="table"):
         last = len(self.values) - 1
         return scalar.pick(self.values, xp.where(t < last, t, last), xp)
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        steps, end = run.place("values", len(self.values), first)
-        kept = tuple(self.values[i * len(self.values) // steps] for i in range(steps))
-        return Table(kept), end
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        return self
+
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        return start - len(self.values) if backward else start + len(self.values)
+
+    def _joints(self, last: int) -> Iterable[int]:
+        return range(min(last, len(self.values)) + 1)
+
+    def _code(self) -> Code:
+        return call("table", list(self.values))
 
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Function(Schedule, kind="function"):
     """A user's own function of the step; endless. Made by `lehr.from_function`.
 
@@ -291,10 +496,13 @@ class Function(Schedule, kind="function"):
         if self.name is None:
             fail("name", "given to write a function down", None, "from_function(f, name=...)")
 
-    def _resolve(self, run: Run, first: Fraction) -> tuple[Schedule, Fraction | float]:
-        if run.stretch != 1:
-            fail("schedule", "one whose time can be scaled", self, "scale it inside the function")
-        return self, math.inf
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        return self
+
+    def _code(self) -> Code:
+        if self.name is not None:
+            return call("Function", self.name)
+        return call("from_function", self.f)
 
 
 def _written_alike(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
@@ -305,3 +513,7 @@ def _written_alike(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
 
     files = [getattr(getattr(f, "__code__", None), "co_filename", f) for f in (a, b)]
     return same("__qualname__") and (same("__module__") or bool(files[0] == files[1]))
+
+
+# needed by the methods above, made of the classes above
+from lehr.schedule import combine  # noqa: E402

@@ -75,7 +75,7 @@ def _check_peak(policy: Policy) -> None:
         resolved = policy.resolve(_CHECKED_STEPS, steps_per_epoch=_CHECKED_STEPS // 10)
     except ValueError:  # a policy for runs of another length
         return
-    highest = max(resolved.values(step)["lr"] for step in range(_CHECKED_STEPS))
+    highest = max(resolved.written(step)["lr"] for step in range(_CHECKED_STEPS))
     if not 0.5 <= highest <= 1 + 1e-3:
         way_out = "the study multiplies it by the peaks it tries; one_cycle(1.0), for instance"
         fail("largest rate of a tuned policy", "1", highest, way_out)

@@ -234,7 +234,7 @@ def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:
     if a.control != b.control:
         return 0
     shared = min(a_steps, b_steps)
-    return next((t for t in range(shared) if a.values(t) != b.values(t)), shared)
+    return next((t for t in range(shared) if a.written(t) != b.written(t)), shared)
 
 
 def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Job) -> None:
@@ -249,7 +249,7 @@ def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Jo
         if getattr(policy.control, "restore_best", False):
             fail("restore_best", "False in a study", True, "a trial keeps the weights it has")
     if job["peak"] is not None:
-        highest = max(policy.values(step)["lr"] for step in range(steps))
+        highest = max(policy.written(step)["lr"] for step in range(steps))
         if highest > job["peak"] * (1 + 1e-3):
             way_out = "write a tuned policy at peak 1, for instance one_cycle(1.0)"
             fail("largest rate", f"at most the peak chosen, {job['peak']:g}", highest, way_out)

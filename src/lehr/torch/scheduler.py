@@ -204,7 +204,7 @@ class Scheduler(PrivateNames, LRScheduler):
 
     def _values(self) -> dict[str, Any]:
         factor = 1.0 if self.control is None else self.control.factor
-        return self.policy.values(max(self.last_epoch, 0), factor)
+        return self.policy.written(max(self.last_epoch, 0), factor)
 
     def _check(self) -> None:
         check_values(self.optimizers, self.policy.targets, self.later)

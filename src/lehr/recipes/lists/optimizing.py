@@ -11,7 +11,7 @@ from lehr.recipes.recipe import Rate, Recipe
 from lehr.schedule.presets.basic import exponential, inverse_time, piecewise
 
 ONE_CYCLE = one_cycle(
-    0.05, start=0.005, final=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
+    0.05, start=0.005, end=5e-6, rise=0.45, tail=0.1, curve="linear", momentum=None
 )
 _OPTIMIZERS = [
     fashion(
@@ -88,21 +88,21 @@ _SCHEDULES = [
     _schedule(
         "power",
         "power: 0.01 / (1 + step / 10,000)",
-        inverse_time(0.01, steps=10_000),
+        inverse_time(0.01, 10_000),
         published=published(10, "117", loss=0.2104, val_loss=0.3225, val_accuracy=0.8924),
         notes=(_DECAY_IGNORED,),
     ),
     _schedule(
         "exponential-epoch",
         "exponential by epoch: 0.01 * 0.1**(epoch / 20), Nadam",
-        exponential(0.01, 0.1, steps=20).every("1 epoch"),
+        exponential(0.01, 0.1, every=20).every("1 epoch"),
         _NADAM,
         published=published(11, "124", loss=0.1308, val_loss=0.5699, val_accuracy=0.8928),
     ),
     _schedule(
         "exponential-epoch-lr",
         "exponential from the rate before: lr * 0.1**(1 / 20) at the start of each epoch, Nadam",
-        exponential(0.01 * 0.1 ** (1 / 20), 0.1, steps=20).every("1 epoch"),
+        exponential(0.01 * 0.1 ** (1 / 20), 0.1, every=20).every("1 epoch"),
         _NADAM,
         notes=(
             "written from the rate before, the first epoch is multiplied too: one epoch ahead of "
@@ -112,7 +112,7 @@ _SCHEDULES = [
     _schedule(
         "exponential-step",
         "exponential by step: 0.1**(1 / s) in each update, Nadam",
-        exponential(0.01, 0.1, steps=_STEPS_IN_20_EPOCHS),
+        exponential(0.01, 0.1, every=_STEPS_IN_20_EPOCHS),
         _NADAM,
         published=published(12, "129", loss=0.1447, val_loss=0.5833, val_accuracy=0.8880),
         notes=(
@@ -148,7 +148,7 @@ _SCHEDULES = [
     _schedule(
         "in-graph-exponential",
         "exponential inside the graph, as keras.optimizers.schedules.ExponentialDecay",
-        exponential(0.01, 0.1, steps=_STEPS_IN_20_EPOCHS),
+        exponential(0.01, 0.1, every=_STEPS_IN_20_EPOCHS),
         published=published(15, "142", loss=0.2224, val_loss=0.3164, val_accuracy=0.8904),
     ),
     _schedule(

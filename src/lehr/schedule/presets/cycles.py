@@ -2,125 +2,142 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from lehr.schedule.base import Schedule
+from lehr.schedule.base import Schedule, as_schedule
+from lehr.schedule.clock import Every
 from lehr.schedule.combine import Chain
 from lehr.schedule.decays import Exponential
-from lehr.schedule.errors import fail, number, one_of, ordered
-from lehr.schedule.length import (
-    LAST,
-    Length,
-    check_length,
-    check_time_constant,
-    scale_length,
-    typed,
-)
-from lehr.schedule.shapes import Function, Ramp
+from lehr.schedule.errors import LAST, fail, number, one_of, ordered
+from lehr.schedule.length import Amount, check_interval, parse, real
+from lehr.schedule.shapes import Function, Ramp, Window
 
 Knot = tuple[Fraction, float]
+_CHECKED_CYCLES = 100
 
 
-def triangular(low: float, high: float, half_cycle: Length) -> Schedule:
-    """Return ``low`` to ``high`` in a half cycle and back in the next, for ever.
+def triangular(floor: float, peak: float, half_cycle: float | str) -> Schedule:
+    """Return ``floor`` to ``peak`` in a half cycle and back in the next, for ever.
 
     Source: Smith, arXiv 1506.01186.
 
     >>> [triangular(0.0, 1.0, half_cycle=2)(t) for t in range(7)]
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 1.0]
     """
-    low, high = _bounds(low, high)
-    return _triangle(low, high, half_cycle).repeat()
+    return cyclical(floor, peak, check_interval("half_cycle", half_cycle))
 
 
-def triangular2(low: float, high: float, half_cycle: Length) -> Schedule:
-    """Return `triangular` whose height above ``low`` halves after each cycle.
+def triangular2(floor: float, peak: float, half_cycle: float | str) -> Schedule:
+    """Return `triangular` whose height above ``floor`` halves after each cycle.
 
     >>> [triangular2(0.0, 1.0, half_cycle=2)(t) for t in range(9)]
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25, 0.0]
     """
-    low, high = _bounds(low, high)
-    cycle = scale_length("half_cycle", check_length("half_cycle", half_cycle), Fraction(2))
-    wave = _triangle(0.0, high - low, half_cycle).repeat()
-    return wave * Exponential(1.0, 0.5, cycle, staircase=True) + low  # type: ignore[arg-type]
+    scale = Exponential(1.0, 0.5, 1)
+    return cyclical(floor, peak, check_interval("half_cycle", half_cycle), scale=scale)
 
 
-def exp_range(low: float, high: float, half_cycle: Length, rate: float) -> Schedule:
-    """Return `triangular` whose height above ``low`` is multiplied by ``rate**t``.
+def exp_range(floor: float, peak: float, half_cycle: float | str, factor: float) -> Schedule:
+    """Return `triangular` whose height above ``floor`` is multiplied by ``factor**t``.
 
     Args:
-        low: lower bound, at least 0.
-        high: upper bound at step 0.
+        floor: lower bound, at least 0.
+        peak: upper bound at step 0.
         half_cycle: a length.
-        rate: factor per step, above 0 and at most 1.
+        factor: factor per step, above 0 and at most 1.
 
-    >>> [round(exp_range(0.0, 1.0, half_cycle=1, rate=0.5)(t), 4) for t in range(4)]
+    >>> [round(exp_range(0.0, 1.0, half_cycle=1, factor=0.5)(t), 4) for t in range(4)]
     [0.0, 0.5, 0.0, 0.125]
     """
-    low, high = _bounds(low, high)
-    return _triangle(0.0, high - low, half_cycle).repeat() * Exponential(1.0, rate, 1) + low
+    scale = Exponential(1.0, factor, 1)
+    half = check_interval("half_cycle", half_cycle)
+    return cyclical(floor, peak, half, scale=scale, per="step")
 
 
 def cyclical(
-    low: float,
-    high: float,
+    floor: float,
+    peak: float,
     up: float | str,
     down: float | str | None = None,
+    *,
     scale: Callable[[Any], Any] | Schedule | None = None,
     per: str = "cycle",
 ) -> Schedule:
-    """Return ``low + (high - low) * wave * scale``, the wave 0 to 1 in ``up``, back in ``down``.
+    """Return ``floor + (peak - floor) * wave * scale``; the wave: 0 to 1 in ``up``, then back.
 
     Source: Smith, arXiv 1506.01186. `triangular2` is ``scale=exponential(1.0, 0.5, 1)``.
 
     Args:
-        low: lower bound, at least 0.
-        high: upper bound where the scale is 1.
-        up: length of the rise: a length, or a number of steps that is not whole. Cycles of 2.5 + 2
-            steps begin at steps 0, 4.5, 9 ... exactly.
+        floor: lower bound, at least 0.
+        peak: upper bound where the scale is 1.
+        up: length of the rise: a length, or a real number of steps. Cycles of 2.5 + 2 steps begin
+            at steps 0, 4.5, 9 ... exactly.
         down: length of the fall; as long as ``up`` if left out.
-        scale: a schedule, or a function, of the number of the cycle (from 0) or of the step.
+        scale: a function of the cycle's number, which starts from 1 as in Smith's paper, or, per
+            step, of the step; or a schedule of ticks (or steps) from 0. At most 1: values are
+            never clipped.
         per: what the scale is a function of, "cycle" or "step".
+
+    Raises:
+        ValueError: if the scale is not between 0 and 1 for one of the first 100 cycles.
 
     >>> [cyclical(0.0, 1.0, up=1, down=4)(t) for t in range(7)]
     [0.0, 1.0, 0.75, 0.5, 0.25, 0.0, 1.0]
-    >>> s = cyclical(0.0, 1.0, up=1, scale=lambda cycle: 1 / (1 + cycle))
+    >>> s = cyclical(0.0, 1.0, up=1, scale=lambda cycle: 1 / cycle)
     >>> [s(t) for t in range(6)]
     [0.0, 1.0, 0.0, 0.5, 0.0, 0.3333333333333333]
     """
-    low, high = _bounds(low, high)
+    floor, peak = number("floor", floor, at_least=0), number("peak", peak, above=0)
+    ordered("floor", floor, "peak", peak)
     one_of("per", per, ("cycle", "step"))
-    rise = check_time_constant("up", up)
-    fall = rise if down is None else check_time_constant("down", down)
-    base, height = (low, high) if scale is None else (0.0, high - low)
-    ticks = 1
-    if isinstance(rise, str) or isinstance(fall, str):
-        wave: Schedule = Ramp(base, height, rise).then(Ramp(height, base, fall))  # type: ignore[arg-type]
+    rise = check_interval("up", up)
+    fall = rise if down is None else check_interval("down", down)
+    low, height = (floor, peak) if scale is None else (0.0, peak - floor)
+    if isinstance(rise, int | str) and isinstance(fall, int | str):
+        wave: Schedule = Ramp(low, height, rise).then(Ramp(height, low, fall))
     else:
-        wave, ticks = _real_triangle(base, height, typed(rise), typed(fall))
+        wave = _real_triangle(low, height, parse("up", rise), parse("down", fall))
     if scale is None:
         return wave.repeat()
-    factor = scale if isinstance(scale, Schedule) else Function(None, scale)
+    factor = scale if isinstance(scale, Schedule) else as_schedule("scale", Function(None, scale))
     if per == "cycle":
-        cycle: Length = wave.length  # type: ignore[assignment]
-        if cycle is None:
-            if rise != fall:
-                fail("down", "as long as up, or both whole steps, with a scale per cycle", down)
-            cycle = scale_length("up", rise, Fraction(2))  # type: ignore[arg-type]
-        factor = factor.every(cycle, ticks)
-    return wave.repeat() * factor + low
+        if not isinstance(scale, Schedule):
+            factor = factor.shift(-1)
+        factor = _per_cycle(factor, parse("up", rise), parse("down", fall))
+    return wave.repeat() * factor + floor
 
 
-def _real_triangle(low: float, high: float, up: Fraction, down: Fraction) -> tuple[Schedule, int]:
-    """Return as many cycles as take whole steps together, and how many they are."""
-    cycles = together("up and down", up + down)
+def _per_cycle(factor: Schedule, up: Amount, down: Amount) -> Schedule:
+    """Return a schedule of cycles on the clock of steps."""
+    if factor.resolved:
+        for k in range(_CHECKED_CYCLES):
+            fix = "a function of the cycle is called with 1 for the first one"
+            number(f"scale of cycle {k + 1}", factor(k), at_least=0, at_most=1, way_out=fix)
+    if up.unit != down.unit:
+        fail("down", f"in {up.unit}, as up is, with a scale per cycle", str(down))
+    period = replace(up, amount=up.amount + down.amount)
+    if up.unit != "steps":
+        return factor.every(str(period))
+    # a cycle of real steps begins at the first step at or after its exact beginning
+    return Every(factor, real(period.amount), real(1 - Fraction(1, period.amount.denominator)))
+
+
+def _real_triangle(low: float, high: float, up: Amount, down: Amount) -> Schedule:
+    """Return as many cycles as take whole steps together."""
+    for name, length in (("up", up), ("down", down)):
+        if length.unit != "steps":
+            fail(name, "in steps, as the other length is", str(length))
+    period = up.amount + down.amount
+    cycles = together("up and down", period)
     knots: list[Knot] = []
     for i in range(cycles):
-        start = i * (up + down)
-        knots += [(start, low), (start + up, high)]
-    return Chain(tuple(through([*knots, (cycles * (up + down), low)]))), cycles
+        start = i * period
+        knots += [(start, low), (start + up.amount, high)]
+    parts = through([*knots, (cycles * period, low)])
+    return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
 
 
 def together(field: str, cycle: Fraction) -> int:
@@ -144,18 +161,5 @@ def through(knots: Sequence[Knot], curve: str = "linear") -> list[Schedule]:
         else:
             if last == math.ceil(end):
                 span = min(span, offset + steps)
-            parts.append(Ramp(value, next_value, steps, curve, offset=offset, span=span))
+            parts.append(Window(Ramp(value, next_value, None, curve), steps, offset, span))
     return parts
-
-
-def _bounds(low: float, high: float) -> tuple[float, float]:
-    low, high = number("low", low, at_least=0), number("high", high, above=0)
-    ordered("low", low, "high", high)
-    return low, high
-
-
-def _triangle(low: float, high: float, half_cycle: Length) -> Schedule:
-    if half_cycle is None:
-        fail("half_cycle", "a length such as 500 or '1 epoch'", None)
-    check_length("half_cycle", half_cycle)
-    return Ramp(low, high, half_cycle).then(Ramp(high, low, half_cycle))

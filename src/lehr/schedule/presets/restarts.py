@@ -1,24 +1,26 @@
-"""Functions that return restarts: falls that begin again at the top."""
+"""Functions that return restarts: falls that begin again at the peak."""
 
 from fractions import Fraction
 from itertools import pairwise
 
 from lehr.schedule.base import Schedule
+from lehr.schedule.clock import Every
 from lehr.schedule.combine import Chain
 from lehr.schedule.decays import Exponential
-from lehr.schedule.errors import fail, number, ordered, whole
+from lehr.schedule.errors import LAST, fail, number, whole
 from lehr.schedule.length import (
-    LAST,
+    Amount,
     Length,
+    check_interval,
     check_length,
-    check_time_constant,
     parse,
+    real,
     scale_length,
-    spell,
     typed,
 )
+from lehr.schedule.presets.basic import Floor, check_floor
 from lehr.schedule.presets.cycles import through, together
-from lehr.schedule.shapes import Ramp
+from lehr.schedule.shapes import Ramp, Window
 
 MOST_PARTS = 200
 _LONGEST = {"%": 100, "epochs": LAST, "samples": 10**15, "tokens": 10**15}  # runs
@@ -27,23 +29,29 @@ _LONGEST = {"%": 100, "epochs": LAST, "samples": 10**15, "tokens": 10**15}  # ru
 def cosine_restarts(
     peak: float,
     period: float | str,
+    *,
     growth: float = 1.0,
-    decay: float = 1.0,
-    floor: float = 0.0,
+    factor: float = 1.0,
+    floor: Floor = 0.0,
     cycles: int | None = None,
-    warmup: int | str = 0,
+    warmup: Length = 0,
 ) -> Schedule:
     """Return cosines from the peak to the floor, cycle ``i`` being ``period * growth**i`` long.
 
-    Source: Loshchilov and Hutter, arXiv 1608.03983. Cycles begin where integers (or, with a real
-    period or growth, fractions) say; the first whole step from there on belongs to the new cycle.
+    A cycle includes its warm-up, and the factor scales the height above the floor. Cycles of
+    "20%" or "1 epoch" begin at the nearest steps to multiples of it; cycles of a real number of
+    steps at the first step at or after them.
+
+    Source: Loshchilov and Hutter, arXiv 1608.03983. In katsura-jp's and espnet's scheduler the
+    growth leaves the warm-up out and the factor scales the peak; fairseq's shrinks the floor too.
+    For equal cycles theirs is ``cosine_restarts(1.0, period, warmup=w) * step_decay(...)``.
 
     Args:
         peak: value at the first restart, above 0.
-        period: length of the first cycle: a length, or a number of steps that is not whole.
+        period: length of the first cycle: a length, or a real number of steps.
         growth: factor on the length from cycle to cycle, above 0.
-        decay: factor on the height above the floor from cycle to cycle, above 0 and at most 1.
-        floor: value at the end of each cycle, from 0 to ``peak``.
+        factor: factor on the height above the floor from cycle to cycle, above 0 and at most 1.
+        floor: value at the end of each cycle, from 0 to ``peak``; "10%" is of the peak.
         cycles: how many; then the floor holds. None: for ever, or as far as a graph can count.
         warmup: a linear rise from the floor at the beginning of each cycle: steps, or a length in
             the unit of the period. It is shorter than the first cycle; a later one that it would
@@ -55,36 +63,40 @@ def cosine_restarts(
     >>> s = cosine_restarts(1.0, period=2, growth=2)
     >>> [round(s(t), 4) for t in range(7)]
     [1.0, 0.5, 1.0, 0.8536, 0.5, 0.1464, 1.0]
+    >>> cosine_restarts(0.1, "20%")
+    cosine(0.1, '20%').repeat()
     """
     peak = number("peak", peak, above=0)
-    floor = number("floor", floor, at_least=0)
-    ordered("floor", floor, "peak", peak)
+    floor = check_floor(floor, peak)
     growth = number("growth", growth, above=0)
-    decay = number("decay", decay, above=0, at_most=1)
-    first = check_time_constant("period", period)
+    factor = number("factor", factor, above=0, at_most=1)
+    first = check_interval("period", period)
     times = None if cycles is None else whole("cycles", cycles)
-    if isinstance(first, str):
-        rise = None if warmup == 0 else check_length("warmup", warmup)
+    amount = parse("period", first)
+    rise = check_length("warmup", warmup, missing="a length, or 0 for none")
+    if amount.unit != "steps":
         if growth != 1.0:
-            return _growing_lengths(peak, first, typed(growth), decay, floor, times, rise)
+            return _growing_lengths(peak, amount, typed(growth), factor, floor, times, rise)
     else:
-        rise = whole("warmup", warmup, at_least=0)
-        if rise >= first:
-            fail("warmup", f"below the period ({first:g})", warmup)
-        if growth != 1.0 or (isinstance(first, float) and times):
-            exact = typed(first), typed(growth)
-            return _growing_cycles(peak, *exact, decay, floor, times, rise)
-    top, bottom = (peak, floor) if decay == 1.0 else (peak - floor, 0.0)
-    wave, ticks = _restart(top, bottom, first, rise)
-    if decay == 1.0:
+        steps = whole("warmup", rise, at_least=0)
+        if steps >= amount.amount:
+            fail("warmup", f"below the period ({float(amount.amount):g})", warmup)
+        if growth != 1.0 or (not isinstance(first, int) and times):
+            exact = amount.amount, typed(growth)
+            return _growing_cycles(peak, *exact, factor, floor, times, steps)
+    top, bottom = (peak, floor) if factor == 1.0 else (peak - floor, 0.0)
+    wave = _restart(top, bottom, amount, rise)
+    if factor == 1.0:
         return wave.repeat(times)
-    cycle: Length = first if isinstance(first, str) else wave.length  # type: ignore[assignment]
-    fading = wave.repeat(times) * Exponential(1.0, decay, 1).every(cycle, ticks) + floor
-    return fading if times is None else fading.take(scale_length("period", cycle, Fraction(times)))
+    heights = Exponential(1.0, factor, 1)
+    # a cycle of real steps begins at the first step at or after its exact beginning
+    late = real(1 - Fraction(1, amount.amount.denominator)) if amount.unit == "steps" else 0.5
+    fading = wave.repeat(times) * Every(heights, first, late) + floor
+    return fading if times is None else fading.take(scale_length(first, Fraction(times)))
 
 
 def polynomial_cycles(
-    peak: float, period: int, cycles: int, floor: float = 0.0, power: float = 1.0
+    peak: float, period: Length, cycles: int, *, floor: Floor = 0.0, power: float = 1.0
 ) -> Schedule:
     """Return a polynomial fall whose horizon moves one period on whenever it is reached.
 
@@ -96,32 +108,48 @@ def polynomial_cycles(
     [1.0, 0.75, 0.5, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0]
     """
     peak = number("peak", peak, above=0)
-    ordered("floor", number("floor", floor, at_least=0), "peak", peak)
-    period, cycles = whole("period", period), whole("cycles", cycles)
+    floor = check_floor(floor, peak)
+    length = check_length("period", period, missing="a length such as 1000 or '30 epochs'")
+    cycles = whole("cycles", cycles)
     if cycles > MOST_PARTS:
         fail("cycles", f"at most {MOST_PARTS}", cycles)
-    ends = range(period, (cycles + 1) * period, period)
-    parts = [Ramp(peak, floor, period, "linear", power, offset=e - period, span=e) for e in ends]
-    return Chain(tuple(parts))
+    if not isinstance(length, int):
+        ends = [scale_length(length, Fraction(i)) for i in range(1, cycles + 1)]
+        falls = [Ramp(peak, floor, end, "linear", power) for end in ends]
+        # each is cut where its cycle begins
+        parts = [f.shift(_minus(e)).take(length) for f, e in zip(falls[1:], ends, strict=False)]
+        return Chain((falls[0], *parts)) if parts else falls[0]
+    whole("period", length)
+    shape = Ramp(peak, floor, None, "linear", power)
+    first = Ramp(peak, floor, length, "linear", power)
+    windows = [Window(shape, length, i * length, (i + 1) * length) for i in range(1, cycles)]
+    return Chain((first, *windows)) if windows else first
 
 
-def _restart(top: float, bottom: float, period: float | str, rise: Length) -> tuple[Schedule, int]:
-    """Return equal cycles that take whole steps together, and how many they are."""
-    if isinstance(period, str):
-        return _spelled_cycle(top, bottom, period, rise), 1
-    exact = typed(period)
-    cycles = together("period", exact)
+def _minus(length: Length) -> str:
+    return f"-{length}"
+
+
+def _restart(top: float, bottom: float, period: Amount, rise: Length) -> Schedule:
+    """Return one cycle, or, of real steps, as many as take whole steps together."""
+    if period.unit != "steps":
+        return _spelled_cycle(top, bottom, period, rise)
+    exact = period.amount
     parts: list[Schedule] = []
-    for i in range(cycles):
+    for i in range(together("period", exact)):
         parts += _warm_cycle(i * exact, (i + 1) * exact, top, bottom, rise)  # type: ignore[arg-type]
-    return parts[0] if len(parts) == 1 else Chain(tuple(parts)), cycles
+    return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
 
-def _spelled_cycle(top: float, bottom: float, period: str, rise: Length) -> Schedule:
+def _spelled_cycle(top: float, bottom: float, period: Amount, rise: Length) -> Schedule:
     """Return one cycle of a length that the run will tell."""
-    if rise is None:
-        return Ramp(top, bottom, period, "cosine")
-    return Ramp(bottom, top, rise).then(Ramp(top, bottom, _left(period, rise), "cosine"))
+    if rise == 0:
+        return Ramp(top, bottom, str(period), "cosine")
+    taken = parse("warmup", rise)
+    if taken.unit != period.unit or taken.until or taken.amount >= period.amount:
+        fail("warmup", f"less than a cycle of {period}, in the same unit", rise)
+    left = str(Amount(period.amount - taken.amount, period.unit))
+    return Ramp(bottom, top, rise).then(Ramp(top, bottom, left, "cosine"))
 
 
 def _warm_cycle(
@@ -138,7 +166,7 @@ def _growing_cycles(
     peak: float,
     period: Fraction,
     growth: Fraction,
-    decay: float,
+    factor: float,
     floor: float,
     times: int | None,
     rise: int,
@@ -146,38 +174,29 @@ def _growing_cycles(
     starts = _starts(period, growth, times)
     parts: list[Schedule] = []
     for i, (start, end) in enumerate(pairwise(starts)):
-        top = peak if i == 0 else floor + (peak - floor) * decay**i
+        top = peak if i == 0 else floor + (peak - floor) * factor**i
         parts += _warm_cycle(start, end, top, floor, rise)
-    return Chain(tuple(parts))
+    return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
 
 
 def _growing_lengths(
     peak: float,
-    period: str,
+    period: Amount,
     growth: Fraction,
-    decay: float,
+    factor: float,
     floor: float,
     times: int | None,
     rise: Length,
 ) -> Schedule:
-    amount, unit = parse("period", period)
-    starts = _starts(amount, growth, times, _LONGEST[unit])
+    starts = _starts(period.amount, growth, times, _LONGEST[period.unit])
     parts: list[Schedule] = []
     for i, (start, end) in enumerate(pairwise(starts)):
-        top = peak if i == 0 else floor + (peak - floor) * decay**i
-        if i and isinstance(rise, str) and parse("warmup", rise)[0] >= end - start:
-            rise = None  # as for cycles in steps: a warm-up that would fill a cycle is left out
-        parts.append(_spelled_cycle(top, floor, str(spell(end - start, unit)), rise))
-    return Chain(tuple(parts))
-
-
-def _left(period: str, rise: Length) -> Length:
-    """Return what a warm-up leaves of a cycle, in the same unit."""
-    amount, unit = parse("period", period)
-    taken, other = parse("warmup", str(rise)) if isinstance(rise, str) else (amount, "steps")
-    if unit != other or taken >= amount:
-        fail("warmup", f"less than a cycle of {period}, in the same unit", rise)
-    return spell(amount - taken, unit)
+        top = peak if i == 0 else floor + (peak - floor) * factor**i
+        if i and rise and parse("warmup", rise).amount >= end - start:
+            rise = 0  # as for cycles in steps: a warm-up that would fill a cycle is left out
+        length = Amount(typed(float(end - start)), period.unit)  # exact ones grow without bound
+        parts.append(_spelled_cycle(top, floor, length, rise))
+    return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
 
 
 def _starts(

@@ -6,10 +6,10 @@ from lehr.schedule.base import Schedule
 from lehr.schedule.decays import Exponential, RAdam
 from lehr.schedule.errors import number, one_of
 from lehr.schedule.length import typed
-from lehr.schedule.shapes import Ramp
+from lehr.schedule.shapes import Ramp, Window
 
 
-def warmup_untuned(peak: float, beta2: float = 0.999, curve: str = "linear") -> Schedule:
+def warmup_untuned(peak: float, *, beta2: float = 0.999, curve: str = "linear") -> Schedule:
     """Return Adam's warm-up that needs no tuning, linear or exponential.
 
     Linear: ``peak * min(1, (t + 1) * (1 - beta2) / 2)``, which reaches the peak in
@@ -37,12 +37,13 @@ def warmup_untuned(peak: float, beta2: float = 0.999, curve: str = "linear") -> 
     beta2 = number("beta2", beta2, at_least=0, below=1)
     updates = 1 / (1 - typed(beta2))  # 1000 for 0.999, not 999.999...
     if one_of("curve", curve, ("linear", "exponential")) == "linear":
-        return Ramp(0.0, peak, math.ceil(2 * updates) - 1, offset=1.0, span=float(2 * updates))
+        steps, span = math.ceil(2 * updates) - 1, 2 * updates
+        return Window(Ramp(0.0, peak), steps, 1.0, float(span))
     missing = peak * math.exp(-1 / updates)
     return peak + Exponential(-missing, math.exp(-1), float(updates))
 
 
-def warmup_radam(peak: float, beta2: float = 0.999) -> RAdam:
+def warmup_radam(peak: float, *, beta2: float = 0.999) -> RAdam:
     """Return the warm-up that RAdam gives Adam: ``peak * r(n)``, the factor on update n.
 
     ``r(n) = sqrt((rho - 4) (rho - 2) longest / ((longest - 4) (longest - 2) rho))`` with

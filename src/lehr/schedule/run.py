@@ -1,0 +1,236 @@
+"""One run: what turns lengths into steps, and the running sums of a batch-size ramp."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+from lehr.schedule.errors import LAST, fail, number
+from lehr.schedule.length import (
+    REST,
+    Amount,
+    Length,
+    check_length,
+    in_steps,
+    nearest,
+    parse,
+    typed,
+)
+
+if TYPE_CHECKING:
+    from lehr.schedule.base import Schedule
+
+_SIZE_OF = {
+    "%": "steps",
+    "epochs": "steps_per_epoch",
+    "samples": "samples_per_step",
+    "tokens": "tokens_per_step",
+}
+RUN_SIZES = ("steps_per_epoch", "samples_per_step", "tokens_per_step")
+_LONGEST_RAMP = 5_000_000  # steps of a batch-size ramp, each of which is evaluated
+
+
+@dataclass(frozen=True)
+class SizeRamp:
+    """Samples or tokens per step that change during the run, and their running sum.
+
+    Args:
+        firsts: first step of each stretch of constant size.
+        sizes: the size there.
+        sums: what was done before that step.
+    """
+
+    firsts: tuple[int, ...]
+    sizes: tuple[Fraction, ...]
+    sums: tuple[Fraction, ...]
+
+    def done(self, steps: Fraction) -> Fraction:
+        """Return the running sum at a real number of steps, linear within a step."""
+        i = max(0, bisect.bisect_right(self.firsts, steps) - 1)
+        return self.sums[i] + self.sizes[i] * (steps - self.firsts[i])
+
+    def steps(self, done: Fraction) -> Fraction:
+        """Return the real number of steps at which the running sum is ``done``."""
+        i = max(0, bisect.bisect_right(self.sums, done) - 1)
+        return self.firsts[i] + (done - self.sums[i]) / self.sizes[i]
+
+    def pieces(self, first: int, last: int) -> list[tuple[int, int, Fraction]]:
+        """Return the stretches of constant size between two steps: first, last, size."""
+        starts = [first, *(f for f in self.firsts if first < f < last)]
+        ends = [*starts[1:], last]
+        at = [self.sizes[bisect.bisect_right(self.firsts, start) - 1] for start in starts]
+        return list(zip(starts, ends, at, strict=True))
+
+
+Size = Fraction | SizeRamp | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """Sizes of a run: its steps, and what one step or one epoch holds."""
+
+    steps: Fraction | None = None
+    steps_per_epoch: Fraction | None = None
+    samples_per_step: Size = None
+    tokens_per_step: Size = None
+    in_ticks: bool = False
+    """Whether steps are the ticks of a slower clock (`Every`)."""
+
+    def move(
+        self, field: str, length: Length, start: Fraction, *, backward: bool = False
+    ) -> Fraction:
+        """Return the exact position one length after (or before) another position, in steps."""
+        amount = parse(field, length)
+        if amount.until and (backward or self.in_ticks):
+            what = "after the part that takes the rest" if backward else "inside .every(...)"
+            fail(field, f"a length without 'until' {what}", length)
+        size = self._size(length, amount)
+        if isinstance(size, SizeRamp):
+            if amount.until:
+                return size.steps(amount.amount)
+            done = size.done(start) + (-amount.amount if backward else amount.amount)
+            return size.steps(done)
+        distance = self._distance(amount, size)
+        if amount.until:
+            return distance
+        return start - distance if backward else start + distance
+
+    def distance(self, field: str, length: Length) -> Fraction:
+        """Return a length in real steps, where it does not depend on the position."""
+        amount = parse(field, length)
+        if amount.until:
+            fail(field, "a length without 'until' in what is repeated", length)
+        size = self._size(length, amount)
+        if isinstance(size, SizeRamp):
+            rule = f"given in steps or epochs under a ramp of {_SIZE_OF[amount.unit]}"
+            fail(field, rule, length)
+        return self._distance(amount, size)
+
+    def ramp_of(self, length: Length) -> SizeRamp | None:
+        """Return the ramp that a length in samples or tokens follows, or None."""
+        if length is None or in_steps(length):
+            return None
+        size = getattr(self, _SIZE_OF.get(parse("length", length).unit, ""), None)
+        return size if isinstance(size, SizeRamp) else None
+
+    def place(self, field: str, length: Length, first: Fraction, last: Fraction | None) -> int:
+        """Return the whole steps of a part that begins at ``first``.
+
+        Both ends are rounded, not the length, so that the parts of a run add up to it.
+        """
+        end = self.end(last) if length is None else self.move(field, length, first)
+        steps = nearest(end) - nearest(first)
+        if steps < 0:
+            fix = "shorten the parts before it or lengthen the run"
+            what = REST if length is None else length
+            fail(field, f"a length that ends after step {nearest(first)}", what, fix)
+        return steps
+
+    def end(self, last: Fraction | None) -> Fraction:
+        """Return the end of the room of a part that takes the rest, or raise."""
+        if last is None:
+            fail("steps", f"given to resolve {REST}", None, "pass steps=")
+        return last
+
+    def ticks(self, interval: Fraction) -> Run:
+        """Return the same run counted in ticks, each of which takes an interval in steps."""
+
+        def scaled(size: Size, factor: Fraction) -> Fraction | None:
+            # under a ramp, a length in this unit is refused
+            return size * factor if isinstance(size, Fraction) else None
+
+        return replace(
+            self,
+            steps=scaled(self.steps, 1 / interval),
+            steps_per_epoch=scaled(self.steps_per_epoch, 1 / interval),
+            samples_per_step=scaled(self.samples_per_step, interval),
+            tokens_per_step=scaled(self.tokens_per_step, interval),
+            in_ticks=True,
+        )
+
+    def _size(self, length: Length, amount: Amount) -> Size:
+        if amount.unit == "steps":
+            return Fraction(1)
+        name = _SIZE_OF[amount.unit]
+        size: Size = getattr(self, name)
+        if size is None:
+            fail(name, f"given to resolve the length {length!r}", None, f"pass {name}=")
+        return size
+
+    @staticmethod
+    def _distance(amount: Amount, size: Any) -> Fraction:
+        if amount.unit == "%":
+            return amount.amount / 100 * size  # type: ignore[no-any-return]
+        in_size = amount.unit in ("samples", "tokens")
+        return amount.amount / size if in_size else amount.amount * size  # type: ignore[no-any-return]
+
+
+def make_run(
+    steps: Length = None,
+    steps_per_epoch: float | None = None,
+    samples_per_step: float | Schedule | None = None,
+    tokens_per_step: float | Schedule | None = None,
+) -> Run:
+    """Return the sizes of a run, checked; see `Schedule.resolve`."""
+    length = check_length("steps", steps)
+    per_epoch = _positive("steps_per_epoch", steps_per_epoch)
+    known = Run(Fraction(length) if isinstance(length, int) else None, per_epoch)
+    run = replace(
+        known,
+        samples_per_step=_size("samples_per_step", samples_per_step, known),
+        tokens_per_step=_size("tokens_per_step", tokens_per_step, known),
+    )
+    if length is None or isinstance(length, int):
+        if length == 0:
+            fail("steps", "at least 1 step", steps)
+        return run
+    if isinstance(length, str) and (length.endswith("%") or parse("steps", length).until):
+        fail("steps", "the length of the run in steps, epochs, samples or tokens", steps)
+    whole = nearest(run.move("steps", length, Fraction(0)))
+    if not 1 <= whole <= LAST:
+        fail("steps", f"from 1 to 2**31 - 1 steps, not {whole}", steps)
+    return replace(run, steps=Fraction(whole))
+
+
+def _positive(name: str, value: Any) -> Fraction | None:
+    if value is None:
+        return None
+    if isinstance(value, int):
+        return Fraction(int(number(name, value, above=0)))
+    return typed(number(name, value, above=0))
+
+
+def _size(name: str, value: Any, run: Run) -> Size:
+    from lehr.schedule.base import Schedule
+    from lehr.schedule.shapes import Constant
+
+    if not isinstance(value, Schedule):
+        return _positive(name, value)
+    if not value.resolved:
+        last = run.steps
+        value = value._resolve(run, Fraction(0), last)
+    if isinstance(value, Constant):
+        return _positive(name, value.value)
+    end = value.length if isinstance(value.length, int) else max(value._joints(LAST), default=0)
+    if end > _LONGEST_RAMP:
+        fail(name, f"a schedule that is constant after {_LONGEST_RAMP} steps", value)
+    firsts: list[int] = []
+    sizes: list[float] = []
+    for step in range(end + 1):
+        size = value(step)
+        if not sizes or size != sizes[-1]:
+            firsts.append(step)
+            sizes.append(size)
+    if value(end) != value(end + 1) or value(end) != value(2 * end + 1000):
+        fail(name, "a schedule with an end", value, "give it one with .take(steps)")
+    exact = [
+        Fraction(number(f"{name} at step {f}", s, above=0))
+        for f, s in zip(firsts, sizes, strict=True)
+    ]
+    lengths = [b - a for a, b in itertools.pairwise(firsts)]
+    done = (size * n for size, n in zip(exact, lengths, strict=False))
+    sums = tuple(itertools.accumulate(done, initial=Fraction(0)))
+    return exact[0] if len(exact) == 1 else SizeRamp(tuple(firsts), tuple(exact), sums)
