@@ -179,8 +179,8 @@ def test_methods(text, expected):
         ),
         ("Policy({0: 0.1, 1: warmup(0.1, 10)})", Policy({0: 0.1, 1: WARMUP})),
         (
-            "Policy(lr=0.1, extra={'beta2': 0.99}, values={ema_decay: 0.999})",
-            Policy(0.1, extra={"beta2": 0.99}, values={"ema_decay": 0.999}),
+            "Policy(lr=0.1, values={ema_decay: 0.999, 'clip_norm': 1})",
+            Policy(0.1, values={"ema_decay": 0.999, "clip_norm": 1}),
         ),
         (
             "Policy(0.1, control=Plateau(patience=3, mode='max'))",
@@ -231,7 +231,7 @@ def test_strings_are_written_as_in_python(group):
         ("cosine(0.1) $ 5", r"got '\$ 5'"),
         ("cosine(0.1) @ 5", "got '@ 5'"),
         ("cosine(0.1, lambda: 0)", r"must have ',' or '\)' .*, got ':'"),
-        ("(0.1 then 0.2", r"must have ',' or '\)' .*, got the end"),
+        ("(0.1", r"must have ',' or '\)' .*, got the end"),
     ],
 )
 def test_syntax_errors_name_the_position_and_what_is_expected(text, message):

@@ -196,7 +196,7 @@ def test_a_missing_framework_names_the_line_that_installs_it(missing: str, name:
         ("0.1", lehr.Policy(lr=0.1)),
         ("constant(0.1)", lehr.Policy(lr=0.1)),
         ("cosine(0.1, steps=100)", lehr.Policy(lr=lehr.cosine(0.1, 100))),
-        ("cosine(0.1, none, 0.01)", lehr.Policy(lr=lehr.cosine(0.1, None, 0.01))),
+        ("cosine(0.1, none, floor=0.01)", lehr.Policy(lr=lehr.cosine(0.1, floor=0.01))),
         (
             "warmup(0.1, 3 epochs) then cosine(0.1)",
             lehr.Policy(lr=lehr.warmup(0.1, "3 epochs").then(lehr.cosine(0.1))),
@@ -208,7 +208,7 @@ def test_a_missing_framework_names_the_line_that_installs_it(missing: str, name:
         ),
         (
             "cosine-restarts(0.1, 10, growth=1.5)",
-            lehr.Policy(lr=lehr.cosine_restarts(0.1, 10, 1.5)),
+            lehr.Policy(lr=lehr.cosine_restarts(0.1, 10, growth=1.5)),
         ),
         ("one-cycle(0.1, curve=linear)", lehr.one_cycle(0.1, curve="linear")),
         ("one-cycle(0.1, momentum=none)", lehr.one_cycle(0.1, momentum=None)),
