@@ -235,7 +235,7 @@ def test_every_preset_has_a_short_form() -> None:
         ("cosine", "policy must be JSON, a file, a number or a call, .* write for instance"),
         ("cosine(0.1", "text must have ',' or .* at character 11"),
         ("missing.json", "policy must be a file that can be read"),
-        ('{"lehr": 1, "kind": "plateau"}', "policy must be a policy or a schedule"),
+        ('{"lehr": 2, "kind": "plateau"}', "policy must be a policy or a schedule"),
     ],
 )
 def test_bad_short_forms_are_refused(text: str, message: str) -> None:
