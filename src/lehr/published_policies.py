@@ -14,7 +14,7 @@ from typing import Any, overload
 from lehr.policy import Policy, as_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import one_of
-from lehr.schedule.length import Length
+from lehr.schedule.length import Length, check_length
 from lehr.schedule.presets.basic import (
     constant,
     cosine,
@@ -134,7 +134,8 @@ def _entry(
     omitted: str = "",
     **sizes: Any,
 ) -> PublishedPolicy:
-    return PublishedPolicy(name, as_policy(policy), run, batch, optimizer, source, omitted, **sizes)
+    known = as_policy(policy), check_length("run", run)
+    return PublishedPolicy(name, *known, batch, optimizer, source, omitted, **sizes)
 
 
 _EARLIER = "the original's warm-up reaches the peak one update earlier"
@@ -257,7 +258,7 @@ def _language() -> Iterator[PublishedPolicy]:
         f"{fairseq}/wav2vec/config/pretraining/wav2vec2_base_librispeech.yaml")
     yield _entry(
         "t5-baseline", constant(0.01, 10_000).then(inverse_time(0.01, 10_000, power=0.5)),
-        2**19, "128 sequences of 512 tokens", "Adafactor",
+        2**19, "128 x 512 tokens", "Adafactor",
         "Raffel et al., arXiv 1910.10683, section 3.1.2; the length is from notes of the paper",
         "fine-tuning, at a constant rate of 0.001")
     adamw = "AdamW, betas 0.9 0.95, weight decay 0.1"
@@ -315,11 +316,11 @@ def _large_language() -> Iterator[PublishedPolicy]:
         fall = cosine(peak, "until 5T tokens", floor="10%")
         yield _entry(
             name, warmup(peak, "8388608000 tokens").then(fall),
-            run, f"{batch} sequences of 4096 tokens", adamw, f"{olmo}/{file}",
+            run, f"{batch} x 4096 tokens", adamw, f"{olmo}/{file}",
             f"{_FROM_ONE}; the run ends before the cosine", tokens_per_step=batch * 4096)
     yield _entry(
         "olmo-2-7b-stage2", linear(6.1499e-5, 0.0),
-        "50B tokens", "1024 sequences of 4096 tokens", adamw,
+        "50B tokens", "1024 x 4096 tokens", adamw,
         f"{olmo}/official-1124/OLMo2-7B-stage2-seed42.yaml",
         f"{_FROM_ONE}; stage 1 ends 0.24% below this start", tokens_per_step=1024 * 4096)
     for name, peak, steps, batch, decay, source in (
@@ -330,13 +331,13 @@ def _large_language() -> Iterator[PublishedPolicy]:
         yield _entry(
             name,
             warmup(peak, "1%").maximum(peak / (steps // 100)).then(cosine(peak, floor="10%")),
-            steps, f"{batch} sequences of 2048 tokens",
+            steps, f"{batch} x 2048 tokens",
             f"Adam, betas 0.9 0.95, weight decay {decay}", f"EleutherAI/{source}")
     for size, peak, batch in (("7b", 4.2e-4, 2304), ("67b", 3.2e-4, 4608)):
         falls = piecewise(["1.6T tokens", "1.8T tokens"], [peak, 0.316 * peak, 0.1 * peak])
         yield _entry(
             f"deepseek-llm-{size}", warmup(1.0, 2000) * falls,
-            "2T tokens", f"{batch} sequences of 4096 tokens", "AdamW",
+            "2T tokens", f"{batch} x 4096 tokens", "AdamW",
             "deepseek-ai/DeepSeek-LLM 6712a86, README.md",
             "betas and weight decay", tokens_per_step=batch * 4096)
     v2 = "deepseek-ai/DeepSeek-V2 ec98ee3, the paper in PDF"
@@ -344,18 +345,18 @@ def _large_language() -> Iterator[PublishedPolicy]:
     yield _entry(
         "deepseek-v2",
         warmup(1.0, 2000) * multi_step(2.4e-4, 0.316, ["4.86T tokens", "7.29T tokens"]),
-        "8.1T tokens", "2304 sequences of 4096 tokens, growing to 9216 over 225B tokens", adamw,
+        "8.1T tokens", "2304 x 4096 tokens, growing to 9216 over 225B tokens", adamw,
         f"{v2}, section 3.1.2", f"{grows}; the falls are at about 60% and 90% of the tokens",
         tokens_per_step=_growing(2304, 9216, 225e9))
     yield _entry(
         "deepseek-v2-lite", warmup(1.0, 2000) * multi_step(4.2e-4, 0.316, ["80%", "90%"]),
-        "5.7T tokens", "4608 sequences of 4096 tokens", adamw, f"{v2}, appendix B",
+        "5.7T tokens", "4608 x 4096 tokens", adamw, f"{v2}, appendix B",
         tokens_per_step=4608 * 4096)
     v3 = warmup(2.2e-4, 2000).then(constant(2.2e-4, "until 10T tokens"))
     v3 = v3.then(cosine(2.2e-4, "4.3T tokens", floor="10%"))
     yield _entry(
         "deepseek-v3", v3.then(constant(2.2e-5, "333B tokens")).then(constant(7.3e-6)),
-        "14.8T tokens", "3072 sequences of 4096 tokens, growing to 15360 over 469B tokens", adamw,
+        "14.8T tokens", "3072 x 4096 tokens, growing to 15360 over 469B tokens", adamw,
         "DeepSeek-AI, arXiv 2412.19437, section 4.2", grows,
         tokens_per_step=_growing(3072, 15_360, 469e9))
 
