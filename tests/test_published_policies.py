@@ -201,6 +201,7 @@ def test_an_entry_is_complete_and_can_be_written(name: str) -> None:
         assert lehr.loads(policy.dumps()) == policy
         names = vars(lehr.schedule) | vars(presets) | {"Policy": lehr.Policy}
         assert eval(repr(policy), names) == policy
+        assert lehr.parse(repr(policy)) == policy
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:

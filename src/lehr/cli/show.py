@@ -18,7 +18,7 @@ from lehr.schedule.run import make_run
 
 PolicyText = Annotated[
     str | None,
-    typer.Argument(help="JSON, a file, a number or a form such as 'one-cycle(peak=0.05)'."),
+    typer.Argument(help="JSON, a file, a number or a call such as 'one-cycle(peak=0.05)'."),
 ]
 Published = Annotated[
     bool,

@@ -80,13 +80,13 @@ class Segment(Schedule):
         steps: Any = self.steps
         if not steps:
             return self.end if xp is scalar else xp.where(t >= 0, self.end, self.end)
-        if not self.from_zero:
-            t = t + 1
+        ahead = 0 if self.from_zero else 1
         if xp is scalar:
+            t += ahead
             if t >= steps:
                 return self.end
             return self.value(t / steps, (steps - t) / steps, steps, xp)
-        gone = xp.where(t < steps, t, steps)
+        gone = xp.where(t < steps - ahead, t + ahead, steps)
         u, v = fraction(gone, steps, xp), fraction(steps - gone, steps, xp)
         return self.value(u, v, steps, xp)
 
@@ -108,31 +108,16 @@ class Segment(Schedule):
         """
         begun, ended = sizes.done(Fraction(first)), sizes.done(Fraction(first + steps))
         shape = replace(self, steps=None, from_zero=True)  # type: ignore[type-var]
-        pieces: list[Schedule] = []
-        values: list[float] = []
+        pieces: list[tuple[Schedule, int]] = []
         for start, end, size in sizes.pieces(first, first + steps):
             offset = (sizes.done(Fraction(start)) - begun) / size + (not self.from_zero)
             span, length = (ended - begun) / size, end - start
+            piece: Schedule = Constant(self.end).take(length)
             if offset < span:
-                piece: Schedule = Window(shape, length, float(offset), float(span))
-            else:
-                piece = Constant(self.end).take(length)
-            if length == 1:
-                values.append(piece(0))
-                continue
-            pieces += [Table(tuple(values)), piece] if values else [piece]
-            values = []
-        pieces += [Table(tuple(values))] if values else []
-        written_down = sum(len(p.values) for p in pieces if isinstance(p, Table))
-        if len(pieces) > _MOST_PIECES or written_down > _MOST_VALUES:
-            fail(
-                "batch-size ramp",
-                f"one that changes at most {_MOST_PIECES} times during a curve in its unit",
-                max(len(pieces), written_down),
-                "let it change less often: .every(n)",
-            )
+                piece = Window(shape, length, float(offset), float(span))
+            pieces.append((piece, length))
         # the final value holds after the last step
-        return combine.Chain((*pieces, replace(self, steps=0)))  # type: ignore[type-var]
+        return combine.Chain((*join_pieces(pieces), replace(self, steps=0)))  # type: ignore[type-var]
 
     def _continued(self, value: float) -> Schedule:
         return replace(self, start=value) if self.start is None else self  # type: ignore[type-var]
@@ -184,13 +169,15 @@ class Ramp(Segment, kind="ramp"):
             u, v = bend(u, v, self.time_power, xp)
         formula, start, end = self._curve.left, self.start, self.end
         left = formula(u, v, xp, steps) if self._curve.scaled else formula(u, v, xp)
+        symmetric = self._curve.symmetric
         if self.power != 1.0:
+            # float32 rounds what is left less where it is near 1, and powers enlarge that
+            left = xp.where(u < v, 1.0 - formula(v, u, xp), left) if symmetric else left
             left = left**self.power
+            symmetric = False
         if end == 0.0:
             return left * start
-        # what is gone has its own formula where 1 - left would cancel
-        own = self._curve.symmetric and self.power == 1.0
-        gone = formula(v, u, xp) if own else 1.0 - left
+        gone = formula(v, u, xp) if symmetric else 1.0 - left  # 1 - left may cancel
         return gone * end if start == 0.0 else left * start + gone * end
 
     def _code(self) -> Code:
@@ -408,7 +395,19 @@ class Piecewise(Schedule, kind="piecewise"):
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         at = tuple(run.place("boundaries", b, first, last) for b in self.boundaries)
-        return replace(self, boundaries=at)
+        whole_steps = replace(self, boundaries=at)
+        ramps = [run.ramp_of(b) for b in self.boundaries[1:]]
+        if self.curve == "constant" or not any(ramps):
+            return whole_steps
+        parts: list[Schedule] = [Constant(self.values[0]).take(at[0])]
+        ends = zip(itertools.pairwise(self.values), itertools.pairwise(at), ramps, strict=True)
+        for (value, next_value), (start, end), ramp in ends:
+            part = segment(value, next_value, end - start, self.curve)
+            if ramp is not None and end - start > 1:
+                parts.append(part._along(ramp, nearest(first) + start, end - start))
+            else:
+                parts.append(part)
+        return combine.Chain(tuple(parts))
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         return run.move("boundaries", self.boundaries[-1], start, backward=backward)
@@ -454,6 +453,20 @@ class Table(Schedule, kind="table"):
 
     def _code(self) -> Code:
         return call("table", list(self.values))
+
+
+def join_pieces(pieces: Iterable[tuple[Schedule, int]]) -> list[Schedule]:
+    """Return the pieces of a curve along a batch-size ramp; those of single steps as tables."""
+    parts: list[Schedule] = []
+    for single, group in itertools.groupby(pieces, key=lambda piece: piece[1] == 1):
+        found = [piece for piece, _ in group]
+        parts += [Table(tuple(piece(0) for piece in found))] if single else found
+    tabled = sum(len(part.values) for part in parts if isinstance(part, Table))
+    if len(parts) > _MOST_PIECES or tabled > _MOST_VALUES:
+        rule = f"one that changes at most {_MOST_PIECES} times during a curve in its unit"
+        fix = "let it change less often: .every(n)"
+        fail("batch-size ramp", rule, max(len(parts), tabled), fix)
+    return parts
 
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {}
