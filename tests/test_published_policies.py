@@ -262,7 +262,7 @@ def test_show_draws_a_published_policy(tmp_path: Path) -> None:
 def test_show_refuses_what_is_not_published(tmp_path: Path) -> None:
     assert "did you mean bert-base" in show("--published", "bert", cwd=tmp_path, code=2)
     needs = show("--published", "clip-vit-open-clip", cwd=tmp_path, code=2)
-    assert "steps_per_epoch must be given" in needs
+    assert "must be given to resolve the length '32 epochs'" in needs
     per_epoch = ("--steps-per-epoch", "1000.5")
     assert "32016 steps" in show("--published", "clip-vit-open-clip", *per_epoch, cwd=tmp_path)
     assert "Missing argument" in show(cwd=tmp_path, code=2)

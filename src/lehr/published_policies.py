@@ -244,8 +244,7 @@ def _language() -> Iterator[PublishedPolicy]:
     yield _entry(
         "bert-base", warmup(1e-4, 10_000).then(linear(1e-4, 0.0, 1_000_000).shift(-10_000)),
         1_000_000, "256", "Adam, betas 0.9 0.999, weight decay 0.01",
-        "Devlin et al., arXiv 1810.04805, appendix A.2; google-research/bert eedf571, "
-        "optimization.py")
+        "arXiv 1810.04805, appendix A.2; google-research/bert eedf571, optimization.py")
     fairseq = "facebookresearch/fairseq 3d262bb, examples"
     yield _entry(
         "roberta-base-fairseq", warmup(5e-4, 10_000).then(linear(5e-4, 0.0)),
@@ -259,7 +258,7 @@ def _language() -> Iterator[PublishedPolicy]:
     yield _entry(
         "t5-baseline", constant(0.01, 10_000).then(inverse_time(0.01, 10_000, power=0.5)),
         2**19, "128 x 512 tokens", "Adafactor",
-        "Raffel et al., arXiv 1910.10683, section 3.1.2; the length is from notes of the paper",
+        "arXiv 1910.10683, section 3.1.2; the length is from notes of the paper",
         "fine-tuning, at a constant rate of 0.001")
     adamw = "AdamW, betas 0.9 0.95, weight decay 0.1"
     yield _entry(
@@ -278,17 +277,18 @@ def _large_language() -> Iterator[PublishedPolicy]:
     yield _entry(
         "gpt-3-175b", warmup(6e-5, "375M tokens").then(fall).then(constant(6e-6)),
         "300B tokens", "3.2M tokens", "Adam, betas 0.9 0.95, weight decay 0.1",
-        "Brown et al., arXiv 2005.14165, table 2.1 and appendix B",
+        "arXiv 2005.14165, table 2.1 and appendix B",
         "the batch size grows from 32k tokens over the first 4 to 12 billion; over how many for "
-        "this size is not given", tokens_per_step=3.2e6)
+        "this size is not given; the fall is taken as 260B tokens after the warm-up",
+        tokens_per_step=3.2e6)
     rate = constant(1e-2, 10_000).then(inverse_time(1e-2, 10_000, power=0.5))
     yield _entry(
         "palm-540b", Policy(lr=rate, weight_decay=rate**2),
         255_000, "512, 1024 from step 50000, 2048 from step 115000",
         "Adafactor, momentum 0.9, second moment 1 - k**-0.8, weight decay lr**2",
-        "Chowdhery et al., arXiv 2204.02311, section 5")
-    llama = "Touvron et al., arXiv 2302.13971, section 2.3 and table 2"
-    llama2 = "Touvron et al., arXiv 2307.09288, section 2.2"
+        "arXiv 2204.02311, section 5")
+    llama = "arXiv 2302.13971, section 2.3 and table 2"
+    llama2 = "arXiv 2307.09288, section 2.2"
     for name, peak, run, optimizer, source in (
         ("llama-7b", 3e-4, "1T tokens", adamw, llama),
         ("llama-33b", 1.5e-4, "1.4T tokens", adamw, llama),
@@ -305,7 +305,7 @@ def _large_language() -> Iterator[PublishedPolicy]:
     yield _entry(
         "llama-3-405b", warmup(8e-5, 8000).then(cosine(8e-5, 1_200_000, floor="1%")),
         1_208_000, "4M tokens, 8M after 252M tokens, 16M after 2.87T tokens", "AdamW",
-        "Grattafiori et al., arXiv 2407.21783, section 3.4.1",
+        "arXiv 2407.21783, section 3.4.1",
         "the final fall to 0; betas and weight decay; whether the 1,200,000 steps contain the "
         "warm-up is not said")
     olmo = "allenai/OLMo 59a53e3, configs"
@@ -357,7 +357,7 @@ def _large_language() -> Iterator[PublishedPolicy]:
     yield _entry(
         "deepseek-v3", v3.then(constant(2.2e-5, "333B tokens")).then(constant(7.3e-6)),
         "14.8T tokens", "3072 x 4096 tokens, growing to 15360 over 469B tokens", adamw,
-        "DeepSeek-AI, arXiv 2412.19437, section 4.2", grows,
+        "arXiv 2412.19437, section 4.2", grows,
         tokens_per_step=_growing(3072, 15_360, 469e9))
 
 
@@ -366,8 +366,7 @@ def _multimodal() -> Iterator[PublishedPolicy]:
         "clip-vit-open-clip", warmup(5e-4, 10_000, from_zero=False).then(cosine(5e-4)),
         "32 epochs", "64 for each GPU", "AdamW, betas 0.9 0.98, eps 1e-6, weight decay 0.2",
         "mlfoundations/open_clip 89fb801, src/open_clip_train/params.py and scheduler.py",
-        "the updates in an epoch, which follow from the data set; these are the defaults of the "
-        "code, not the paper's")
+        "the updates in an epoch, which follow from the data set; these are the code's defaults")
     yield _entry(
         "stable-diffusion-v1-1", warmup(1e-4, 10_000, start=1e-10).then(constant(1e-4)),
         431_000, "2048", "AdamW, PyTorch's betas and weight decay",
