@@ -92,9 +92,9 @@ class Segment(Schedule):
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         steps = run.place("steps", self.steps, first, last)
-        ramp = run.ramp_of(self.steps)
-        if ramp is not None and steps > 1:
-            return self._along(ramp, nearest(first), steps)
+        ramp, begin = run.ramp_of(self.steps), nearest(first)
+        if ramp is not None and len(ramp.pieces(begin, begin + steps)) > 1:
+            return self._along(ramp, begin, steps)
         if nearest(first) + steps > LAST and self.from_zero:  # as far as steps are counted
             shape = replace(self, steps=None)  # type: ignore[type-var]
             return Window(shape, LAST - nearest(first), 0.0, float(steps))
