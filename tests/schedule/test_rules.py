@@ -601,3 +601,23 @@ def test_a_share_within_a_part_counts_from_the_part():
     r = Ramp(0.0, 1.0, 5).then(Repeat(Ramp(1.0, 0.0, "0.5 epochs"), 3)).resolve(steps_per_epoch=9)
     assert [t for t in range(25) if r(t) == 1.0] == [5, 10, 14]  # 5, 9.5 and 14
     assert (r.length, r(19)) == (19, 0.0)  # 18.5
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_a_curve_of_two_lines_does_all_that_a_built_in_one_does(power):
+    jax = pytest.importorskip("jax")
+
+    @lehr.schedule.curve("test: square")
+    def square(u, v, xp):
+        return v * v
+
+    s = Ramp(1.0, 0.25, 1000, "test: square", power)
+    steps = np.arange(0, 1010)
+    left = np.clip(1 - steps / 1000, 0, 1) ** (2 * power)
+    agree(s(steps), 0.25 + 0.75 * left, 1e-14)
+    agree(plain(s, steps), 0.25 + 0.75 * left, 1e-14)
+    agree(jax.jit(s)(steps.astype(np.int32)), 0.25 + 0.75 * left, FLOAT32)
+    assert s.reverse()(0) == 0.25
+    agree(s.reverse()(steps), 0.25 + 0.75 * np.clip(steps / 1000, 0, 1) ** (2 * power), 1e-14)
+    assert lehr.parse(repr(s)) == lehr.loads(s.dumps()) == s
+    assert lehr.wsd(1.0, 0, 10, steps=20, curve="test: square")(15) == 0.25

@@ -122,14 +122,18 @@ def _rex(u: Any, v: Any, xp: Any) -> Any:
 _HEIGHT = math.tanh(7.0) + math.tanh(3.0)
 
 
-@curve("tanh", gone=lambda u, v, xp: (math.tanh(7.0) + xp.tanh(10.0 * u - 7.0)) / _HEIGHT)
+def _tanh_gone(u: Any, v: Any, xp: Any) -> Any:
+    return (math.tanh(7.0) + xp.tanh(10.0 * u - 7.0)) / _HEIGHT
+
+
+@curve("tanh", gone=_tanh_gone)
 def _tanh(u: Any, v: Any, xp: Any) -> Any:
     """``tanh`` from -7 to 3, scaled to end at 1 and 0. Source: Hsueh, arXiv 1806.01593."""
-    if double(xp):
-        left = (math.tanh(3.0) - xp.tanh(3.0 - 10.0 * v)) / _HEIGHT
-    else:  # the same without cancellation
+    left = (math.tanh(3.0) - xp.tanh(3.0 - 10.0 * v)) / _HEIGHT
+    if not double(xp):  # the last part without cancellation
         scale = 2.0 / (1.0 + math.exp(-6.0)) / _HEIGHT
-        left = -scale * xp.expm1(-20.0 * v) / (xp.exp(6.0 - 20.0 * v) + 1.0)
+        late = -scale * xp.expm1(-20.0 * v) / (xp.exp(6.0 - 20.0 * v) + 1.0)
+        left = xp.where(u < 0.5, 1.0 - _tanh_gone(u, v, xp), xp.where(v < 0.2, late, left))
     return xp.where(u > 0.0, left, 1.0)
 
 
