@@ -80,13 +80,13 @@ class Segment(Schedule):
         steps: Any = self.steps
         if not steps:
             return self.end if xp is scalar else xp.where(t >= 0, self.end, self.end)
-        if not self.from_zero:
-            t = t + 1
+        early = 0 if self.from_zero else 1
         if xp is scalar:
+            t += early
             if t >= steps:
                 return self.end
             return self.value(t / steps, (steps - t) / steps, steps, xp)
-        gone = xp.where(t < steps, t, steps)
+        gone = xp.where(t < steps, t + early, steps)  # the last step of an int32 has no next one
         u, v = fraction(gone, steps, xp), fraction(steps - gone, steps, xp)
         return self.value(u, v, steps, xp)
 
