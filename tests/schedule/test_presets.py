@@ -57,6 +57,53 @@ def test_cyclical_is_the_family_of_smith():
     ]
 
 
+def test_a_scale_is_called_with_cycles_from_1_or_steps_from_0():
+    called = []
+
+    def scale(n):
+        called.append(n)
+        return 0.5
+
+    s = lehr.cyclical(0.0, 1.0, 2, scale=scale)
+    assert called == [*range(1, 101)]  # checked at construction
+    called.clear()
+    assert [s(t) for t in (0, 3, 4, 9)] == [0.0, 0.25, 0.0, 0.25]
+    assert called == [1, 1, 2, 3]
+    s = lehr.cyclical(0.0, 1.0, 2, scale=scale, per="step")
+    called.clear()
+    s(0), s(7)
+    assert called == [0, 7]
+    # a schedule is given ticks from 0
+    s = lehr.cyclical(0.0, 1.0, 1, scale=lehr.table([1.0, 0.25, 0.75]))
+    assert [s(t) for t in (1, 3, 5, 7)] == [1.0, 0.25, 0.75, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("scale", "cycle", "value"),
+    [
+        (lambda cycle: 2.0 / cycle, 1, r"2\.0"),
+        (lambda cycle: 0.5 * 1.5**cycle, 2, r"1\.125"),
+        (lambda cycle: 1 - cycle / 64, 65, r"-0\.015625"),
+        (lambda cycle: 1.5 if cycle == 100 else 1.0, 100, r"1\.5"),
+        (lehr.table([1.0, 0.5, 3.0]), 3, r"3\.0"),
+        (lehr.linear(1.0, -1.0, 64), 34, r"-0\.03125"),
+    ],
+)
+def test_a_scale_outside_0_to_1_is_refused_at_construction(scale, cycle, value):
+    match = (
+        rf"^scale of cycle {cycle} must be a number at least 0 and at most 1, got {value}; "
+        "a function of the cycle is called with 1 for the first one$"
+    )
+    for up in (2, 2.5, "1 epoch"):
+        with pytest.raises(ValueError, match=match):
+            lehr.cyclical(0.0, 1.0, up, scale=scale)
+
+
+def test_a_scale_is_not_clipped_after_the_cycles_that_are_checked():
+    s = lehr.cyclical(0.0, 1.0, 1, scale=lambda cycle: cycle / 100)
+    assert [s(2 * cycle - 1) for cycle in (1, 100, 250)] == [0.01, 1.0, 2.5]
+
+
 # Formulas of the papers and of peers that are not installed (SCHEDULES.md 2).
 
 
