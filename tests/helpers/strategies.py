@@ -3,6 +3,7 @@
 A new schedule class joins `MAKERS`; a test holds that none is missing.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -16,19 +17,22 @@ from lehr.schedule import (
     Every,
     Exponential,
     Function,
+    Geometric,
     InverseTime,
     Max,
     Min,
     Piecewise,
+    Power,
     Product,
+    Quotient,
     RAdam,
     Ramp,
     Repeat,
-    Reverse,
     Shift,
     Sum,
     Table,
     Take,
+    Window,
 )
 from lehr.schedule.curves import CURVES
 
@@ -44,57 +48,76 @@ spelled_lengths = st.one_of(
     st.integers(1, 3).map("{} epochs".format),
     st.sampled_from(["0.5 epochs", "0.25 epochs", "0.333 epochs", "1.7 epochs", "1 epoch"]),
     st.integers(1, 9).map("{}%".format),
-    st.sampled_from(["0.5%", "2.25%", "33.3%", "1e3 tokens", "5e4 tokens", "2000 samples"]),
+    st.sampled_from(["0.5%", "2.25%", "33.3%", "1e3 tokens", "5e4 tokens", "2K samples"]),
     st.integers(1, 90).map("{} steps".format),
 )
 any_lengths = st.one_of(whole_steps, spelled_lengths)
 
 
-POWERLESS = ("exponential", "tanh")
-curves = st.one_of(
-    st.sampled_from(sorted(CURVES)),
-    st.builds("{}^{}".format, st.sampled_from(sorted(CURVES)), st.sampled_from([0.5, 1.5, 4.0])),
-)
+curves = st.sampled_from(sorted(CURVES))
+time_powers = st.sampled_from([0.5, 1.0, 1.0, 1.5, 4.0])
 real_steps = st.one_of(st.sampled_from([0.5, 2.5, 99.99]), st.floats(0.1, 1e4))
+intervals = st.sampled_from([1, 2, 3, 7, 1.5, 2.5, 3.75, "10/3 steps", "22/7 steps"])
+
+
+def _or_none(lengths):
+    """Draw a length, at times 0: the part stays in the definition and has no effect."""
+    return st.one_of(lengths, lengths, lengths, st.just(0))
 
 
 @st.composite
 def _ramps(draw, lengths, depth, ends):
-    curve, steps = draw(curves), draw(lengths)
-    geometric = curve.startswith("exponential")
-    ends_of_it = above_zero if geometric else values
-    power = 1.0 if curve.startswith(POWERLESS) else draw(powers)
-    phase = {}
-    if isinstance(steps, int) and draw(st.booleans()):
-        offset = draw(st.sampled_from([0.0, 0.25, 1.0, 3.7]))
-        phase = {"offset": offset, "span": offset + steps - draw(st.floats(-2.0, 0.9))}
-    return Ramp(draw(ends_of_it), draw(ends_of_it), steps, curve, power, **phase)
+    return Ramp(
+        draw(values),
+        draw(values),
+        draw(_or_none(lengths)),
+        draw(curves),
+        draw(powers),
+        draw(time_powers),
+        draw(st.booleans()),
+    )
+
+
+@st.composite
+def _geometrics(draw, lengths, depth, ends):
+    ends_of_it = draw(above_zero), draw(above_zero)
+    return Geometric(*ends_of_it, draw(_or_none(lengths)), draw(st.booleans()))
+
+
+@st.composite
+def _windows(draw, lengths, depth, ends):
+    shape = Ramp(draw(values), draw(values), None, draw(curves), draw(powers), draw(time_powers))
+    if draw(st.booleans()):
+        shape = Geometric(draw(above_zero), draw(above_zero))
+    steps, offset = draw(whole_steps), draw(st.sampled_from([0.0, 0.25, 1.0, 3.7]))
+    return Window(shape, steps, offset, offset + steps - draw(st.floats(-2.0, 0.9)))
 
 
 @st.composite
 def _piecewise(draw, lengths, depth, ends):
-    at = sorted(draw(st.sets(st.integers(1, 90), max_size=4)))
+    at = sorted(draw(st.sets(st.integers(0, 90), min_size=2, max_size=4)))
     if lengths is not whole_steps and draw(st.booleans()):
         at = [f"{share}%" for share in at]
-    return Piecewise(tuple(at), tuple(draw(values) for _ in range(len(at) + 1)))
+    if not ends and draw(st.booleans()):
+        return Piecewise(tuple(at), tuple(draw(values) for _ in range(len(at) + 1)))
+    curve = draw(st.sampled_from(["geometric", *sorted(CURVES)]))
+    return Piecewise(tuple(at), tuple(draw(above_zero) for _ in at), curve)
 
 
 @st.composite
 def _exponentials(draw, lengths, depth, ends):
-    rate = draw(st.one_of(st.just(1.0), st.floats(1e-3, 1.0)))
-    return Exponential(draw(values), rate, **draw(_time_constants(lengths)))
+    factor = draw(st.one_of(st.just(1.0), st.floats(1e-3, 1.0)))
+    return Exponential(draw(values), factor, draw(_time_constants(lengths)), draw(st.booleans()))
 
 
 @st.composite
 def _inverse_times(draw, lengths, depth, ends):
-    return InverseTime(draw(values), power=draw(powers), **draw(_time_constants(lengths)))
+    timescale = draw(_time_constants(lengths))
+    return InverseTime(draw(values), timescale, draw(powers), draw(st.booleans()))
 
 
 def _time_constants(lengths):
-    return st.one_of(
-        st.fixed_dictionaries({"steps": lengths, "staircase": st.booleans()}),
-        st.fixed_dictionaries({"steps": real_steps}),
-    )
+    return st.one_of(lengths, real_steps, intervals)
 
 
 def sawtooth(step):
@@ -115,25 +138,25 @@ def _functions(draw, lengths, depth, ends):
 def _every(draw, lengths, depth, ends):
     part = draw(schedules(whole_steps, depth, ends))
     if lengths is whole_steps or draw(st.booleans()):
-        return Every(part, draw(st.integers(1, 7)), draw(st.sampled_from([1, 1, 2, 3])))
-    return Every(part, draw(st.sampled_from(["1 epoch", "0.25 epochs", "1%"])))
+        return Every(part, draw(intervals))
+    return Every(part, draw(st.sampled_from(["1 epoch", "0.25 epochs", "1%", "1.111 epochs"])))
 
 
 @st.composite
 def _reverse(draw, lengths, depth, ends):
-    return Reverse(draw(schedules(lengths, depth, ends=True)))
+    return draw(schedules(lengths, depth, ends=True)).reverse()
 
 
 @st.composite
 def _chains(draw, lengths, depth, ends):
-    before = draw(st.lists(schedules(lengths, depth, ends=True), max_size=3))
+    before = draw(st.lists(schedules(lengths, depth, ends=True), min_size=1, max_size=3))
     return Chain((*before, draw(schedules(lengths, depth, ends))))
 
 
 @st.composite
 def _repeats(draw, lengths, depth, ends):
     times = st.integers(1, 4)
-    part = draw(schedules(lengths, depth, ends=True))
+    part = draw(schedules(lengths, depth, ends=True).filter(lambda s: s.resolve(**RUN).length > 1))
     return Repeat(part, draw(times if ends else st.one_of(st.none(), times)))
 
 
@@ -145,7 +168,7 @@ def _takes(draw, lengths, depth, ends):
 @st.composite
 def _shifts(draw, lengths, depth, ends):
     part = draw(schedules(lengths, depth, ends))
-    earliest = 1 - part.length if isinstance(part.length, int) else 0
+    earliest = -part.length if isinstance(part.length, int) else 0
     return Shift(part, draw(st.integers(max(earliest, -50), 50)))
 
 
@@ -155,14 +178,32 @@ def _pointwise(cls: type[Schedule]) -> Callable[..., st.SearchStrategy[Schedule]
         first = draw(schedules(lengths, depth, ends))
         # a constant beside a part that ends leaves its length alone; anything else must end too
         other = st.one_of(values.map(Constant), schedules(lengths, depth, ends))
-        return cls(tuple(draw(st.permutations([first, *draw(st.lists(other, max_size=2))]))))
+        return cls(tuple(draw(st.permutations([first, *draw(st.lists(other, min_size=1, max_size=2))]))))
 
     return make
+
+
+@st.composite
+def _quotients(draw, lengths, depth, ends):
+    part = draw(schedules(lengths, depth, ends))
+    if draw(st.booleans()):
+        return Quotient((part, draw(above_zero)))
+    return Quotient((draw(above_zero), Sum((1.0, part))))
+
+
+@st.composite
+def _powers(draw, lengths, depth, ends):
+    part = draw(schedules(lengths, depth, ends))
+    if draw(st.booleans()):
+        return Power((part, draw(st.sampled_from([1.0, 1.5, 2.0]))))
+    return Power((draw(st.sampled_from([0.5, 0.9])), part))
 
 
 MAKERS: dict[str, Callable[..., st.SearchStrategy[Schedule]]] = {
     "constant": lambda lengths, depth, ends: values.map(Constant),
     "ramp": _ramps,
+    "geometric": _geometrics,
+    "window": _windows,
     "piecewise": _piecewise,
     "exponential": _exponentials,
     "inverse_time": _inverse_times,
@@ -179,9 +220,11 @@ MAKERS: dict[str, Callable[..., st.SearchStrategy[Schedule]]] = {
     "sum": _pointwise(Sum),
     "min": _pointwise(Min),
     "max": _pointwise(Max),
+    "quotient": _quotients,
+    "power": _powers,
 }
-_ENDLESS = ("constant", "piecewise", "exponential", "inverse_time", "function", "radam")
-_LEAVES = (*_ENDLESS, "ramp", "table")
+_ENDLESS = ("constant", "exponential", "inverse_time", "function", "radam")
+_LEAVES = (*_ENDLESS, "ramp", "geometric", "window", "piecewise", "table")
 
 
 def schedules(lengths=whole_steps, depth=3, ends=False) -> st.SearchStrategy[Schedule]:
@@ -209,50 +252,41 @@ def parts_of(schedule: Schedule) -> tuple[Schedule, ...]:
 
 
 def size(schedule: Schedule) -> float:
-    """Return a bound on the absolute value: the largest that its parts can make together."""
+    """Return a bound on the absolute value, and on how much a part's error is enlarged."""
     parts = [size(part) for part in parts_of(schedule)]
     match schedule:
         case Constant(value):
             return abs(value)
-        case Ramp(start, end):
+        case Ramp(start, end) | Geometric(start, end) | Window(Ramp(start, end)):
             return max(abs(start), abs(end))
+        case Window(shape):
+            return max(shape.start, shape.end)
         case Piecewise(_, numbers) | Table(numbers):
             return max(map(abs, numbers))
-        case Exponential(start) | InverseTime(start) | RAdam(start):
-            return abs(start)
+        case Exponential(peak) | InverseTime(peak) | RAdam(peak):
+            return abs(peak)
         case Function():
             return 1.0
         case Product():
             return math.prod(parts)
         case Sum():
             return sum(parts)
+        case Quotient((_, Constant(divisor))):
+            return parts[0] / divisor
+        case Quotient():
+            return parts[0] * (1.0 + parts[1])  # of a divisor from 1 on
+        case Power((_, Constant(exponent))):
+            return max(1.0, exponent) * parts[0] ** exponent
+        case Power((Constant(base), _)):
+            return max(1.0, -math.log(base) * parts[1])
     return max(parts)
 
 
 def boundaries(schedule: Schedule) -> set[int]:
     """Return the steps, on its own clock, near which something happens."""
-    own = {schedule.length} if isinstance(schedule.length, int) else set()
-    match schedule:
-        case Piecewise(at, _):
-            own |= set(at)
-        case Exponential(_, _, steps) | InverseTime(_, steps):
-            own |= {int(steps), int(2 * steps)}
-        case Every(part, steps, ticks):
-            return own | {steps} | {-(-b * steps // ticks) for b in boundaries(part)}
-        case Reverse(part):
-            return own | {part.length - b for b in boundaries(part) if b <= part.length}
-        case Chain(parts):
-            first = 0
-            for part in parts:
-                own |= {first + b for b in boundaries(part)}
-                first += part.length if isinstance(part.length, int) else 0
-            return own
-        case Shift(part, steps):
-            return own | {steps} | {b + steps for b in boundaries(part) if b + steps >= 0}
-        case Repeat(part):
-            inner = boundaries(part)
-            return own | inner | {b + part.length for b in inner}
-    return own.union(*(boundaries(part) for part in parts_of(schedule)))
+    return {*itertools.islice(schedule._joints(2**31 - 1), 200)} | {
+        schedule.length if isinstance(schedule.length, int) else 0
+    }
 
 
 def probe(schedule: Schedule, last: int = 2**31 - 1) -> np.ndarray:
@@ -298,5 +332,6 @@ policies = st.builds(
     ),
     weight_decay=st.one_of(st.none(), targets),
     control=st.one_of(st.none(), controllers),
+    values=st.one_of(st.none(), st.dictionaries(st.sampled_from(["ema_decay"]), values)),
     others=st.one_of(st.none(), st.dictionaries(st.sampled_from(["eps", "dampening"]), targets)),
 )

@@ -120,5 +120,6 @@ def _tanh(u: Any, v: Any, xp: Any) -> Any:
 @curve("log", scaled=True)
 def _log(u: Any, v: Any, xp: Any, steps: Any) -> Any:
     """``1 - log(t + 1) / log(steps)``, 0 from the last step on. Source: DeepSpeed's WarmupLR."""
-    left = 1.0 - xp.log1p(u * steps) / math.log(max(steps, 2.0))
-    return xp.where((v > 0.0) & (left > 0.0), left, 0.0)
+    # log(steps / (t + 1)), without cancellation
+    left = xp.log1p((v * steps - 1.0) / (u * steps + 1.0)) / math.log(max(steps, 2.0))
+    return xp.where(u > 0.0, xp.where((v > 0.0) & (left > 0.0), left, 0.0), 1.0)
