@@ -13,7 +13,7 @@ from typing import Any
 
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
-from lehr.schedule.code import Code, call
+from lehr.schedule.code import PRIMARY, Code, call
 from lehr.schedule.curves import Curve, bend, find_curve, fraction
 from lehr.schedule.errors import LAST, fail, number, whole
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
@@ -45,7 +45,7 @@ class Constant(Schedule, kind="constant"):
         return Constant(value) if self.value is None else self
 
     def _code(self) -> Code:
-        return call("constant", self.value)
+        return f"constant({self.value!r})", PRIMARY
 
 
 class Segment(Schedule):
