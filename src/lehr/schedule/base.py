@@ -102,6 +102,8 @@ class Schedule(Definition, ABC):
         changes: dict[str, Any] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
+            if not field.init:
+                continue
             if field.name in self.LENGTHS:
                 if isinstance(value, tuple):
                     changes[field.name] = tuple(_exact_steps(run, field.name, v) for v in value)
