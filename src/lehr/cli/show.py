@@ -16,7 +16,7 @@ from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, whole
 
 PolicyText = Annotated[
-    str, typer.Argument(help="JSON, a file, a number or a form such as 'one-cycle(peak=0.05)'.")
+    str, typer.Argument(help="JSON, a file, a number or a call such as 'one-cycle(peak=0.05)'.")
 ]
 
 
