@@ -6,10 +6,12 @@ from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
+from lehr.schedule.errors import LAST
 from lehr.schedule.length import nearest
 
 HALF = Fraction(1, 2)
 _LARGEST = 2**28  # numerator that a graph handles in int32
+_FINEST = 2**16  # denominator that int64 handles
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Boundaries:
 
     def last_before(self, t: Any, xp: Any) -> Any:
         """Return how many boundaries after step 0 are passed at ``t``."""
+        if self.interval > LAST and scalar.narrow(t):
+            return 0 * t
         step, parts, phase = self._integers(t, xp)
         return mul_div(t, parts, step, parts - 1 - phase, xp)[0]
 
@@ -45,10 +49,13 @@ class Boundaries:
 
     def _integers(self, t: Any, xp: Any) -> tuple[int, int, int]:
         interval, phase = self.interval, self.phase
-        if xp is not scalar and interval.numerator * phase.denominator > _LARGEST:
-            # int32 cannot hold it: the nearest interval that it can
+        parts = math.lcm(interval.denominator, phase.denominator)
+        finest = 1 if scalar.narrow(t) else _FINEST
+        large = interval.numerator * phase.denominator > _LARGEST and parts > 2 * finest
+        if xp is not scalar and large:
+            # the array's integers cannot hold it: the nearest interval that they can
             late = phase == 1 - Fraction(1, interval.denominator)
-            most = max(1, int(_LARGEST // (interval + 1) // 2))
+            most = max(finest, int(_LARGEST // (interval + 1) // 2))
             interval = interval.limit_denominator(most)
             phase = 1 - Fraction(1, interval.denominator) if late else HALF
         parts = math.lcm(interval.denominator, phase.denominator)
