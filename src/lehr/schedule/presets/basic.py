@@ -7,7 +7,7 @@ from typing import Any
 from lehr.schedule.base import Schedule
 from lehr.schedule.decays import Exponential, InverseTime
 from lehr.schedule.errors import fail, number, ordered
-from lehr.schedule.length import Length, check_length, parse, typed
+from lehr.schedule.length import Length, check_interval, check_length, parse, typed
 from lehr.schedule.shapes import Constant, Function, Piecewise, Ramp, Segment, Table, segment
 
 Floor = float | str
@@ -152,7 +152,8 @@ def exponential(
     >>> [round(exponential(1.0, 0.1, every=100)(t), 4) for t in (0, 50, 100, 200)]
     [1.0, 0.3162, 0.1, 0.01]
     """
-    return Exponential(number("peak", peak, above=0), factor, every, staircase)
+    timescale = check_interval("every", every, counted=False)
+    return Exponential(number("peak", peak, above=0), factor, timescale, staircase)
 
 
 def inverse_time(
@@ -184,7 +185,9 @@ def multi_step(peak: float, factor: float, milestones: Sequence[Length]) -> Piec
     peak, factor = number("peak", peak, above=0), number("factor", factor, above=0)
     if not isinstance(milestones, list | tuple):
         fail("milestones", "a list", milestones, error=TypeError)
-    return Piecewise(tuple(milestones), tuple(peak * factor**i for i in range(len(milestones) + 1)))
+    missing = "lengths from step 0"
+    at = tuple(check_length("milestones", length, missing=missing) for length in milestones)
+    return Piecewise(at, tuple(peak * factor**i for i in range(len(at) + 1)))
 
 
 def piecewise(
