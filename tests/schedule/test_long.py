@@ -1,6 +1,7 @@
 """The longest lengths that an int32 counts, and curves that go on beyond, in graphs of int32."""
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -48,6 +49,9 @@ CASES |= {
     "take": Exponential(1.0, 0.5, 10**9).take(LAST),
     "milestones": Piecewise((10**9, LAST - 1, LAST), (1.0, 0.5, 0.25, 0.125)),
     "ticks": lehr.linear(1.0, 0.0, 1000).every(2**21),
+    "a time constant beyond": Exponential(1.0, 0.5, 1e10),
+    "a time constant in tokens": lehr.inverse_time(1.0, "10T tokens").resolve(tokens_per_step=512),
+    "stairs beyond": lehr.step_decay(1.0, 0.5, 1e10),
     "real ticks": lehr.linear(1.0, 0.0, 1000).every(2.1e6 + 1 / 3),
 }
 each_case = pytest.mark.parametrize("name", CASES)
@@ -105,6 +109,64 @@ def test_a_curve_longer_than_steps_are_counted_keeps_its_shape():
     near([s(0), s(750_000_000), s(1_500_000_000)], [1.0, 0.75, 0.5], 1e-15)
     s = lehr.warmup(1.0, 1000).then(lehr.linear(1.0, 0.0, "6e9 tokens")).resolve(tokens_per_step=2)
     near([s(500), s(1000), s(750_001_000)], [0.5, 1.0, 0.75], 1e-15)
+
+
+@pytest.mark.parametrize("staircase", [False, True])
+def test_a_time_constant_may_be_longer_than_every_run(staircase):
+    s = lehr.exponential(1.0, 0.5, "10T tokens", staircase=staircase)
+    s = s.resolve(1000, tokens_per_step=1000)
+    assert s == lehr.exponential(1.0, 0.5, 1e10, staircase=staircase)
+    assert s == lehr.exponential(1.0, 0.5, 10**10, staircase=staircase)
+    assert s == lehr.loads(s.dumps()) == lehr.parse(repr(s))
+    assert s(2**30) == (1.0 if staircase else pytest.approx(0.5 ** (2**30 / 1e10), rel=1e-15))
+
+
+@pytest.mark.parametrize(
+    "interval", [10**9 + 0.5, 123_456.789, 71_582_788.3, "1e5/3 steps", "1234567891/987 steps", 7.3]
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n: lehr.step_decay(1.0, 0.999, n),
+        lambda n: lehr.from_function(lambda k: k).every(n),
+        lambda n: lehr.linear(1.0, 0.0, n).repeat() if isinstance(n, str) else lehr.constant(1.0),
+    ],
+    ids=["stairs", "ticks", "cycles"],
+)
+def test_real_intervals_are_exact_in_arrays_of_int64(make, interval):
+    s, exact = (
+        make(interval),
+        Fraction(str(interval).removesuffix(" steps").replace("1e5", "100000")),
+    )
+    last = int(LAST / exact)
+    boundaries = [int(k * exact) for k in sorted({1, 2, 3, last // 3, last // 2, last - 1, last})]
+    steps = np.array(
+        sorted({t + d for t in boundaries for d in range(-1, 3) if 0 <= t + d <= LAST})
+    )
+    wanted = [s(int(t)) for t in steps]
+    assert s(steps).tolist() == pytest.approx(wanted, rel=1e-15, abs=0)
+    torch = pytest.importorskip("torch")
+    near(s(torch.from_numpy(steps)), wanted, FLOAT32)
+
+
+INTERVALS = {
+    "every": lambda n: lehr.linear(1.0, 0.0, 5).every(n),
+    "half_cycle": lambda n: lehr.triangular(0.0, 1.0, n),
+    "up": lambda n: lehr.cyclical(0.0, 1.0, n),
+    "down": lambda n: lehr.cyclical(0.0, 1.0, 5, n),
+    "period": lambda n: lehr.cosine_restarts(1.0, n),
+}
+
+
+@pytest.mark.parametrize("name", INTERVALS)
+@pytest.mark.parametrize("n", [2**31, 2.0**31, 1e10, 2**31 + 0.5, "2147483648 steps", 10**300])
+def test_intervals_of_more_steps_than_int32_counts_are_refused(name, n):
+    field = "steps" if name == "every" else name
+    with pytest.raises(
+        ValueError, match=rf"^{field} must be below 2\*\*31 steps, .* int32, got '?\d"
+    ):
+        INTERVALS[name](n)
+    INTERVALS[name](LAST)
 
 
 LENGTHS = {
