@@ -92,6 +92,14 @@ def parse(field: str, length: Any) -> Amount:
     return amount
 
 
+def check_share(field: str, value: str) -> Fraction:
+    """Return a share of the peak, ``"10%"``, as a fraction, or raise."""
+    amount = _parse(value)
+    if amount is None or amount.unit != "%" or amount.until or not 0 <= amount.amount <= 100:
+        fail(field, "a number, or a share of the peak from '0%' to '100%'", value)
+    return amount.amount / 100
+
+
 def check_length(field: str, value: Any, *, signed: bool = False, missing: str = "") -> Length:
     """Return a length in its canonical form (``"1 epoch"``, ``"5%"``, 300), or raise.
 

@@ -1,13 +1,12 @@
 """Functions that return one shape: warm-ups and decays that people know by name."""
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Any
 
 from lehr.schedule.base import Schedule
 from lehr.schedule.decays import Exponential, InverseTime
 from lehr.schedule.errors import fail, number, ordered
-from lehr.schedule.length import Length, check_interval, check_length, parse, typed
+from lehr.schedule.length import Length, check_interval, check_length, check_share, typed
 from lehr.schedule.shapes import Constant, Function, Piecewise, Ramp, Segment, Table, segment
 
 Floor = float | str
@@ -232,10 +231,7 @@ def from_function(f: Callable[[Any], Any], *, name: str | None = None) -> Functi
 def check_floor(floor: Floor, peak: float) -> float:
     """Return a floor from 0 to the peak, or raise."""
     if isinstance(floor, str):
-        share = parse("floor", floor)
-        if share.unit != "%" or share.until or not 0 <= share.amount <= 100:
-            fail("floor", "a number, or a share of the peak from '0%' to '100%'", floor)
-        return float(typed(peak) * share.amount / Fraction(100))
+        return float(typed(peak) * check_share("floor", floor))
     if number("floor", floor, at_least=0) > peak:
         fix = f"to rise, use warmup({floor!r}, steps, start={peak!r}, curve='cosine')"
         fail("floor", f"at most peak ({peak:g})", floor, fix)
