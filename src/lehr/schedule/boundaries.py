@@ -28,11 +28,13 @@ class Boundaries:
     interval: Fraction
     phase: Fraction = HALF
     _integers: tuple[tuple[int, int, int], ...] = field(init=False, compare=False, repr=False)
+    _beyond: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # computed once, as torch.compile does not trace fractions
         integers = tuple(map(self._in_parts, _LARGEST, _FINEST))
         object.__setattr__(self, "_integers", integers)
+        object.__setattr__(self, "_beyond", self.interval > LAST)
 
     def at(self, k: int) -> int:
         """Return the step of boundary ``k``."""
@@ -40,7 +42,7 @@ class Boundaries:
 
     def last_before(self, t: Any, xp: Any) -> Any:
         """Return how many boundaries after step 0 are passed at ``t``."""
-        if self.interval > LAST and scalar.narrow(t):
+        if self._beyond and scalar.narrow(t):
             return 0 * t
         interval, parts, phase = self._integers[integers_of(t, xp)]
         return mul_div(t, parts, interval, parts - 1 - phase, xp)[0]
