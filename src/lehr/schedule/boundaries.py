@@ -6,11 +6,13 @@ from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
+from lehr.schedule.errors import LAST
 from lehr.schedule.length import nearest
 
 HALF = Fraction(1, 2)
 # intervals in parts of a step that integers can hold: Python's, of 64 bits, of 32 bits
 _LARGEST = (math.inf, 2**31, 2**28)
+_FINEST = (1, 2**17, 1)  # parts of a step that they can hold with any interval
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Boundaries:
     interval: Fraction
     phase: Fraction = HALF
     _integers: tuple[tuple[int, int, int], ...] = field(init=False, compare=False, repr=False)
+    _beyond: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # computed once, as torch.compile does not trace fractions
-        integers = tuple(self._in_parts(largest) for largest in _LARGEST)
+        integers = tuple(map(self._in_parts, _LARGEST, _FINEST))
         object.__setattr__(self, "_integers", integers)
+        object.__setattr__(self, "_beyond", self.interval > LAST)
 
     def at(self, k: int) -> int:
         """Return the step of boundary ``k``."""
@@ -38,6 +42,8 @@ class Boundaries:
 
     def last_before(self, t: Any, xp: Any) -> Any:
         """Return how many boundaries after step 0 are passed at ``t``."""
+        if self._beyond and scalar.narrow(t):
+            return 0 * t
         interval, parts, phase = self._integers[integers_of(t, xp)]
         return mul_div(t, parts, interval, parts - 1 - phase, xp)[0]
 
@@ -50,13 +56,15 @@ class Boundaries:
         """Return the first number of parts that is a fraction of a step, for all integers."""
         return tuple(math.ceil(fraction * parts) for _, parts, _ in self._integers)
 
-    def _in_parts(self, largest: float) -> tuple[int, int, int]:
+    def _in_parts(self, largest: float, finest: int) -> tuple[int, int, int]:
         """Return the interval in parts of a step, their number in a step, and the phase."""
         interval, phase = self.interval, self.phase
         parts = math.lcm(interval.denominator, phase.denominator)
-        if interval * parts > largest:  # the nearest interval that such integers can hold
-            interval = interval.limit_denominator(int(largest / (interval + 1)))
-            parts = interval.denominator * int(largest / (interval + 1) / interval.denominator)
+        if interval * parts > largest and parts > finest:
+            # the nearest interval that such integers can hold
+            most = max(finest, int(largest / (interval + 1)))
+            interval = interval.limit_denominator(most)
+            parts = interval.denominator * (most // interval.denominator)
         return int(interval * parts), parts, math.floor(phase * parts)
 
 

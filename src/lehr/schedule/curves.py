@@ -62,7 +62,7 @@ def curve(
 
 def find_curve(name: Any) -> Curve:
     """Return a curve by its name, or raise."""
-    return CURVES[one_of("curve", name, CURVES)]
+    return CURVES[one_of("curve", name, CURVES, "use Geometric" if name == "geometric" else "")]
 
 
 def double(xp: Any) -> bool:

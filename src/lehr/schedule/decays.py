@@ -33,7 +33,7 @@ class Decay(Schedule):
     _timescale: float
 
     def _check(self) -> None:
-        timescale = check_interval("timescale", self.timescale)
+        timescale = check_interval("timescale", self.timescale, counted=False)
         if not isinstance(self.staircase, bool):
             fail("staircase", "True or False", self.staircase, error=TypeError)
         known, steps = in_steps(timescale), parse("timescale", timescale).amount

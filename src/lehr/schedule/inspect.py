@@ -91,7 +91,7 @@ def lint(
         *_vanished_findings(schedule, original),
         *_unreached_findings(schedule, steps),
         *_value_findings(schedule, steps),
-        *_joint_findings(schedule),
+        *_joint_findings(schedule, steps),
         *_cut_findings(schedule, steps),
         *(_cycle_findings(schedule, steps_per_epoch) if steps_per_epoch else ()),
     ]
@@ -186,15 +186,16 @@ def _value_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
         yield Finding("always zero", "nothing would be learned; give it a peak above 0")
 
 
-def _joint_findings(schedule: Schedule) -> Iterator[Finding]:
+def _joint_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
     """Find jumps between parts, but for restarts: up again after a fall is meant."""
-    for chain, first in _chains(schedule):
+    for parts, first in _chains(schedule):
+        chain = [part for part in parts[:-1] if part.length != 0] + [parts[-1]]
         top = max(abs(value) for part in chain for value in _ends(part))
         for before, after in itertools.pairwise(chain):
             first += before.length if isinstance(before.length, int) else 0
             (start, end), begin = _ends(before), _ends(after)[0]
             restart = end < start and begin > end
-            if abs(begin - end) > _JUMP * top and not restart:
+            if first < steps and abs(begin - end) > _JUMP * top and not restart:
                 yield Finding(
                     "jump at a joint",
                     f"at step {first} it jumps from {end:g} to {begin:g}; let the part after begin "

@@ -13,9 +13,9 @@ from typing import Any
 
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
-from lehr.schedule.code import Code, call
-from lehr.schedule.curves import Curve, bend, double, find_curve, fraction
-from lehr.schedule.errors import LAST, fail, number, whole
+from lehr.schedule.code import PRIMARY, Code, call
+from lehr.schedule.curves import CURVES, Curve, bend, double, find_curve, fraction
+from lehr.schedule.errors import LAST, fail, number, one_of, whole
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
 from lehr.schedule.run import Run, SizeRamp
 
@@ -45,7 +45,7 @@ class Constant(Schedule, kind="constant"):
         return Constant(value) if self.value is None else self
 
     def _code(self) -> Code:
-        return call("constant", self.value)
+        return f"constant({self.value!r})", PRIMARY
 
 
 class Segment(Schedule):
@@ -273,7 +273,7 @@ def segment(
     from_zero: bool = True,
 ) -> Segment:
     """Return the class of a curve: `Geometric` for "geometric", else `Ramp`."""
-    if curve != "geometric":
+    if one_of("curve", curve, (*CURVES, "geometric")) != "geometric":
         return Ramp(start, end, steps, curve, power, time_power, from_zero)
     for name, value in (("power", power), ("time_power", time_power)):
         if value != 1.0:
@@ -386,7 +386,7 @@ class Piecewise(Schedule, kind="piecewise"):
         resolved = len(known) == len(boundaries)
         if any(a > b for a, b in itertools.pairwise(known)):
             fail("boundaries", "increasing", boundaries)
-        constant = self.curve == "constant"
+        constant = one_of("curve", self.curve, ("constant", *CURVES, "geometric")) == "constant"
         if constant and len(values) != len(boundaries) + 1:
             fail("values", f"one more than the {len(boundaries)} boundaries", values)
         if not constant and (len(boundaries) != len(values) or len(values) < 2):

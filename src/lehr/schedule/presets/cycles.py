@@ -121,6 +121,9 @@ def _per_cycle(factor: Schedule, up: Amount, down: Amount) -> Schedule:
     period = replace(up, amount=up.amount + down.amount)
     if up.unit != "steps":
         return factor.every(str(period))
+    if period.amount < 1:
+        rule = "at least 1 step together with a scale per cycle"
+        fail("up and down", rule, float(period.amount))
     # a cycle of real steps begins at the first step at or after its exact beginning
     return Every(factor, real(period.amount), real(1 - Fraction(1, period.amount.denominator)))
 
