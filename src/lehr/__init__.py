@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lehr.controllers import Plateau as Plateau
     from lehr.finder import Sweep as Sweep
     from lehr.finder import range_test as range_test
+    from lehr.parser import parse as parse
     from lehr.policy import Policy as Policy
     from lehr.policy import loads as loads
     from lehr.policy import one_cycle as one_cycle
@@ -33,6 +34,7 @@ _SUBPACKAGES = ("figures", "finder", "jax", "keras", "schedule", "study", "testi
 _NAMES = {
     "lehr.controllers": ("Greedy", "Plateau"),
     "lehr.finder": ("Sweep", "range_test"),
+    "lehr.parser": ("parse",),
     "lehr.policy": ("Policy", "loads", "one_cycle"),
     "lehr.schedule": ("Schedule",),
     "lehr.study": ("Arm", "Study"),

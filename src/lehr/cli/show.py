@@ -20,7 +20,7 @@ from lehr.schedule.errors import fail
 from lehr.schedule.run import RUN_SIZES
 
 PolicyText = Annotated[
-    str, typer.Argument(help="JSON, a file, a number or a form such as 'one-cycle(peak=0.05)'.")
+    str, typer.Argument(help="JSON, a file, a number or a call such as 'one-cycle(peak=0.05)'.")
 ]
 _SIZE_HELP = "{} in an update: a number or a schedule such as 'linear(32e3, 3.2e6, 5000)'."
 

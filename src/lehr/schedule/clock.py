@@ -107,6 +107,8 @@ class Shift(Schedule, kind="shift"):
     def at(self, t: Any, xp: Any) -> Any:
         steps: Any = self.steps
         if steps <= 0:
+            if scalar.narrow(t):  # without overflow
+                return self.part.at(xp.where(t < LAST + steps, t - steps, LAST), xp)
             return self.part.at(t - steps, xp)
         return self.part.at(xp.where(t < steps, 0, t - steps), xp)
 

@@ -94,7 +94,8 @@ def _cosine(u: Any, v: Any, xp: Any) -> Any:
 @curve("sine")
 def _sine(u: Any, v: Any, xp: Any) -> Any:
     """``1 - sin(pi u / 2)``, the second half of a cosine."""
-    return xp.where(u > 0.0, 2.0 * xp.sin(0.25 * math.pi * v) ** 2, 1.0)
+    early, late = 1.0 - xp.sin(0.5 * math.pi * u), 2.0 * xp.sin(0.25 * math.pi * v) ** 2
+    return xp.where(u < 0.5, early, late)
 
 
 @curve("1-sqrt")
@@ -105,21 +106,24 @@ def _one_minus_sqrt(u: Any, v: Any, xp: Any) -> Any:
 @curve("rex")
 def _rex(u: Any, v: Any, xp: Any) -> Any:
     """``(1 - u) / (1 - u / 2)``. Source: Chen et al., arXiv 2107.04197."""
-    return 2.0 * v / (1.0 + v)
+    return xp.where(u < 0.5, 1.0 - u / (1.0 + v), 2.0 * v / (1.0 + v))
 
 
 @curve("tanh")
 def _tanh(u: Any, v: Any, xp: Any) -> Any:
     """``tanh`` from -7 to 3, scaled to end at 1 and 0. Source: Hsueh, arXiv 1806.01593."""
-    # tanh(3) - tanh(3 - 10 v), without cancellation
-    height = xp.tanh(10.0 * v) * (1.0 - math.tanh(3.0) * xp.tanh(3.0 - 10.0 * v))
-    left = height / (math.tanh(7.0) + math.tanh(3.0))
-    return xp.where((u > 0.0) & (left < 1.0), left, 1.0)
+    # tanh(a) - tanh(b) = 2 (e^2a - e^2b) / ((e^2a + 1) (e^2b + 1)), from both ends
+    scale = 2.0 / (math.tanh(7.0) + math.tanh(3.0))
+    gone = xp.expm1(20.0 * u) * math.exp(-14.0) / (xp.exp(20.0 * u - 14.0) + 1.0)
+    left = -xp.expm1(-20.0 * v) / (1.0 + math.exp(-6.0)) / (xp.exp(6.0 - 20.0 * v) + 1.0)
+    early = 1.0 - scale / (1.0 + math.exp(-14.0)) * gone
+    return xp.where(u < 0.5, early, scale * left)
 
 
 @curve("log", scaled=True)
 def _log(u: Any, v: Any, xp: Any, steps: Any) -> Any:
     """``1 - log(t + 1) / log(steps)``, 0 from the last step on. Source: DeepSpeed's WarmupLR."""
-    # log(steps / (t + 1)), without cancellation
-    left = xp.log1p((v * steps - 1.0) / (u * steps + 1.0)) / math.log(max(steps, 2.0))
-    return xp.where(u > 0.0, xp.where((v > 0.0) & (left > 0.0), left, 0.0), 1.0)
+    # log(steps / (t + 1)) without cancellation; what float32 leaves of one step is none
+    more = v * steps - 1.0
+    left = xp.log1p(xp.where(more > 1e-6, more, 0.0) / (u * steps + 1.0))
+    return xp.where(u > 0.0, left / math.log(max(steps, 2.0)), 1.0)

@@ -37,6 +37,8 @@ class Decay(Schedule):
         if not isinstance(self.staircase, bool):
             fail("staircase", "True or False", self.staircase, error=TypeError)
         known, steps = in_steps(timescale), parse("timescale", timescale).amount
+        if self.staircase and known and steps < 1:
+            fail("timescale", "at least 1 step for a staircase", self.timescale)
         # a stair begins at the first step at or after a multiple: at floor(t / timescale)
         stairs = self.staircase and known
         late = 1 - Fraction(1, steps.denominator)

@@ -80,13 +80,13 @@ class Segment(Schedule):
         steps: Any = self.steps
         if not steps:
             return self.end if xp is scalar else xp.where(t >= 0, self.end, self.end)
-        if not self.from_zero:
-            t = t + 1
+        ahead = 0 if self.from_zero else 1
         if xp is scalar:
+            t += ahead
             if t >= steps:
                 return self.end
             return self.value(t / steps, (steps - t) / steps, steps, xp)
-        gone = xp.where(t < steps, t, steps)
+        gone = xp.where(t < steps - ahead, t + ahead, steps)
         u, v = fraction(gone, steps, xp), fraction(steps - gone, steps, xp)
         return self.value(u, v, steps, xp)
 
@@ -184,13 +184,15 @@ class Ramp(Segment, kind="ramp"):
             u, v = bend(u, v, self.time_power, xp)
         formula, start, end = self._curve.left, self.start, self.end
         left = formula(u, v, xp, steps) if self._curve.scaled else formula(u, v, xp)
+        symmetric = self._curve.symmetric
         if self.power != 1.0:
+            # float32 rounds what is left less where it is near 1, and powers enlarge that
+            left = xp.where(u < v, 1.0 - formula(v, u, xp), left) if symmetric else left
             left = left**self.power
+            symmetric = False
         if end == 0.0:
             return left * start
-        # what is gone has its own formula where 1 - left would cancel
-        own = self._curve.symmetric and self.power == 1.0
-        gone = formula(v, u, xp) if own else 1.0 - left
+        gone = formula(v, u, xp) if symmetric else 1.0 - left  # 1 - left may cancel
         return gone * end if start == 0.0 else left * start + gone * end
 
     def _code(self) -> Code:
