@@ -181,7 +181,9 @@ def _pointwise(cls: type[Schedule]) -> Callable[..., st.SearchStrategy[Schedule]
         first = draw(schedules(lengths, depth, ends))
         # a constant beside a part that ends leaves its length alone; anything else must end too
         other = st.one_of(values.map(Constant), schedules(lengths, depth, ends))
-        return cls(tuple(draw(st.permutations([first, *draw(st.lists(other, min_size=1, max_size=2))]))))
+        return cls(
+            tuple(draw(st.permutations([first, *draw(st.lists(other, min_size=1, max_size=2))])))
+        )
 
     return make
 

@@ -63,7 +63,8 @@ class Schedule(Definition, ABC):
 
     def _resolved(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         """Return the schedule in integer steps, as it is if it was so before."""
-        return self if self.resolved else self._resolve(run, first, last)
+        same = self.resolved and first.denominator == 1
+        return self if same else self._resolve(run, first, last)
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         """Return the exact position where a part of known length ends (or begins)."""
@@ -110,7 +111,7 @@ class Schedule(Definition, ABC):
             elif isinstance(value, Schedule):
                 changes[field.name] = value._exact(run)
             elif field.name == "parts":
-                changes[field.name] = tuple(part._exact(run) for part in value)
+                changes[field.name] = tuple(part._exact(run) for part in self._parts())
         return dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
 
     def __call__(self, step: Any) -> Any:

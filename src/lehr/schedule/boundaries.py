@@ -9,7 +9,7 @@ from lehr.schedule import scalar
 from lehr.schedule.length import nearest
 
 HALF = Fraction(1, 2)
-_LARGEST = 2**28  # numerator that a graph handles in int32
+_LARGEST_32, _LARGEST_64 = 2**28, 2**31  # intervals in parts of a step that integers can hold
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,15 @@ class Boundaries:
         return self._integers(t, xp)[1]
 
     def _integers(self, t: Any, xp: Any) -> tuple[int, int, int]:
+        """Return the interval in parts of a step, their number in a step, and the phase."""
         interval, phase = self.interval, self.phase
-        if xp is not scalar and interval.numerator * phase.denominator > _LARGEST:
-            # int32 cannot hold it: the nearest interval that it can
-            late = phase == 1 - Fraction(1, interval.denominator)
-            most = max(1, int(_LARGEST // (interval + 1) // 2))
-            interval = interval.limit_denominator(most)
-            phase = 1 - Fraction(1, interval.denominator) if late else HALF
         parts = math.lcm(interval.denominator, phase.denominator)
-        return int(interval * parts), parts, int(phase * parts)
+        largest = _LARGEST_32 if scalar.narrow(t) else _LARGEST_64
+        if xp is not scalar and interval * parts > largest:
+            # the nearest interval that such integers can hold
+            interval = interval.limit_denominator(int(largest / (interval + 1)))
+            parts = interval.denominator * int(largest / (interval + 1) / interval.denominator)
+        return int(interval * parts), parts, math.floor(phase * parts)
 
 
 def phase_of(first: Fraction) -> Fraction:

@@ -112,12 +112,13 @@ def _rex(u: Any, v: Any, xp: Any) -> Any:
 @curve("tanh")
 def _tanh(u: Any, v: Any, xp: Any) -> Any:
     """``tanh`` from -7 to 3, scaled to end at 1 and 0. Source: Hsueh, arXiv 1806.01593."""
-    # tanh(a) - tanh(b) = 2 (e^2a - e^2b) / ((e^2a + 1) (e^2b + 1)), from both ends
-    scale = 2.0 / (math.tanh(7.0) + math.tanh(3.0))
-    gone = xp.expm1(20.0 * u) * math.exp(-14.0) / (xp.exp(20.0 * u - 14.0) + 1.0)
-    left = -xp.expm1(-20.0 * v) / (1.0 + math.exp(-6.0)) / (xp.exp(6.0 - 20.0 * v) + 1.0)
-    early = 1.0 - scale / (1.0 + math.exp(-14.0)) * gone
-    return xp.where(u < 0.5, early, scale * left)
+    height = math.tanh(7.0) + math.tanh(3.0)
+    early = 1.0 - (math.tanh(7.0) + xp.tanh(10.0 * u - 7.0)) / height
+    late = (math.tanh(3.0) - xp.tanh(3.0 - 10.0 * v)) / height
+    # the same without cancellation
+    last = -2.0 * xp.expm1(-20.0 * v) / (1.0 + math.exp(-6.0)) / (xp.exp(6.0 - 20.0 * v) + 1.0)
+    left = xp.where(v < 0.2, last / height, xp.where(u < 0.5, early, late))
+    return xp.where(u > 0.0, left, 1.0)
 
 
 @curve("log", scaled=True)

@@ -15,7 +15,7 @@ from lehr.schedule.combine import Chain
 from lehr.schedule.errors import fail, number
 from lehr.schedule.length import ENDLESS, check_interval, in_steps, nearest, parse, real, typed
 from lehr.schedule.run import Run, SizeRamp
-from lehr.schedule.shapes import Piecewise
+from lehr.schedule.shapes import Piecewise, join_pieces
 
 _MOST_STAIRS = 1000  # of a staircase along a batch-size ramp
 _MOST_JOINTS = 1000
@@ -79,16 +79,16 @@ class Decay(Schedule):
 
     def _along(self, sizes: SizeRamp, amount: Fraction, first: int) -> Schedule:
         """Return the decay over the samples or tokens done, along a batch-size ramp."""
-        begun = sizes.done(Fraction(first))
-        parts: list[Schedule] = []
-        for start, end, size in sizes.pieces(first, max(first, sizes.firsts[-1]) + 1):
+        begun, final = sizes.done(Fraction(first)), max(first, sizes.firsts[-1])
+        pieces: list[tuple[Schedule, int]] = []
+        for start, end, size in sizes.pieces(first, final + 1):
             left, factor = self.after((sizes.done(Fraction(start)) - begun) / amount)
             timescale = real(amount * factor / size)
             piece = replace(self, peak=self.peak * left, timescale=timescale)  # type: ignore[type-var]
-            parts.append(piece if start >= sizes.firsts[-1] else piece.take(end - start))
-        if len(parts) > _MOST_STAIRS:
-            fail("batch-size ramp", f"one of at most {_MOST_STAIRS} sizes", len(parts), _RARELY)
-        return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
+            pieces.append((piece.take(end - start), end - start))
+        # the last one is endless
+        parts = (*join_pieces(pieces[:-1]), piece)
+        return Chain(parts) if len(parts) > 1 else piece
 
     def _stairs_along(
         self, sizes: SizeRamp, amount: Fraction, first: Fraction, last: Fraction
@@ -114,9 +114,6 @@ class Decay(Schedule):
             lambda t: t <= last, map(self._boundaries.at, range(_MOST_JOINTS))
         )
         return tuple(stairs)
-
-
-_RARELY = "let it change less often: .every(n)"
 
 
 @dataclass(frozen=True, repr=False)

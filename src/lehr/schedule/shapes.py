@@ -108,31 +108,16 @@ class Segment(Schedule):
         """
         begun, ended = sizes.done(Fraction(first)), sizes.done(Fraction(first + steps))
         shape = replace(self, steps=None, from_zero=True)  # type: ignore[type-var]
-        pieces: list[Schedule] = []
-        values: list[float] = []
+        pieces: list[tuple[Schedule, int]] = []
         for start, end, size in sizes.pieces(first, first + steps):
             offset = (sizes.done(Fraction(start)) - begun) / size + (not self.from_zero)
             span, length = (ended - begun) / size, end - start
+            piece: Schedule = Constant(self.end).take(length)
             if offset < span:
-                piece: Schedule = Window(shape, length, float(offset), float(span))
-            else:
-                piece = Constant(self.end).take(length)
-            if length == 1:
-                values.append(piece(0))
-                continue
-            pieces += [Table(tuple(values)), piece] if values else [piece]
-            values = []
-        pieces += [Table(tuple(values))] if values else []
-        written_down = sum(len(p.values) for p in pieces if isinstance(p, Table))
-        if len(pieces) > _MOST_PIECES or written_down > _MOST_VALUES:
-            fail(
-                "batch-size ramp",
-                f"one that changes at most {_MOST_PIECES} times during a curve in its unit",
-                max(len(pieces), written_down),
-                "let it change less often: .every(n)",
-            )
+                piece = Window(shape, length, float(offset), float(span))
+            pieces.append((piece, length))
         # the final value holds after the last step
-        return combine.Chain((*pieces, replace(self, steps=0)))  # type: ignore[type-var]
+        return combine.Chain((*join_pieces(pieces), replace(self, steps=0)))  # type: ignore[type-var]
 
     def _continued(self, value: float) -> Schedule:
         return replace(self, start=value) if self.start is None else self  # type: ignore[type-var]
@@ -410,7 +395,19 @@ class Piecewise(Schedule, kind="piecewise"):
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         at = tuple(run.place("boundaries", b, first, last) for b in self.boundaries)
-        return replace(self, boundaries=at)
+        whole_steps = replace(self, boundaries=at)
+        ramps = [run.ramp_of(b) for b in self.boundaries[1:]]
+        if self.curve == "constant" or not any(ramps):
+            return whole_steps
+        parts: list[Schedule] = [Constant(self.values[0]).take(at[0])]
+        ends = zip(itertools.pairwise(self.values), itertools.pairwise(at), ramps, strict=True)
+        for (value, next_value), (start, end), ramp in ends:
+            part = segment(value, next_value, end - start, self.curve)
+            if ramp is not None and end - start > 1:
+                parts.append(part._along(ramp, nearest(first) + start, end - start))
+            else:
+                parts.append(part)
+        return combine.Chain(tuple(parts))
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         return run.move("boundaries", self.boundaries[-1], start, backward=backward)
@@ -456,6 +453,20 @@ class Table(Schedule, kind="table"):
 
     def _code(self) -> Code:
         return call("table", list(self.values))
+
+
+def join_pieces(pieces: Iterable[tuple[Schedule, int]]) -> list[Schedule]:
+    """Return the pieces of a curve along a batch-size ramp; those of single steps as tables."""
+    parts: list[Schedule] = []
+    for single, group in itertools.groupby(pieces, key=lambda piece: piece[1] == 1):
+        found = [piece for piece, _ in group]
+        parts += [Table(tuple(piece(0) for piece in found))] if single else found
+    tabled = sum(len(part.values) for part in parts if isinstance(part, Table))
+    if len(parts) > _MOST_PIECES or tabled > _MOST_VALUES:
+        rule = f"one that changes at most {_MOST_PIECES} times during a curve in its unit"
+        fix = "let it change less often: .every(n)"
+        fail("batch-size ramp", rule, max(len(parts), tabled), fix)
+    return parts
 
 
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {}
