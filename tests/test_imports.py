@@ -25,6 +25,7 @@ PACKAGES: dict[str, set[str]] = {
     "controllers": {"schedule"},
     "policy": {"schedule", "controllers"},
     "parser": {"policy"},
+    "published_policies": {"policy"},
     "learner": {"policy"},
     "testing": {"learner"},
     "diagnosis": {"schedule", "learner"},
@@ -37,7 +38,7 @@ PACKAGES: dict[str, set[str]] = {
     "figures": {"study"},
     "report": {"figures"},
     "recipes": {"figures", "keras", "torch"},
-    "cli": {"report", "recipes"},
+    "cli": {"report", "recipes", "published_policies"},
 }
 # Third-party packages by importer; the others import the standard library only.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from lehr.policy import Policy as Policy
     from lehr.policy import loads as loads
     from lehr.policy import one_cycle as one_cycle
+    from lehr.published_policies import PublishedPolicy as PublishedPolicy
+    from lehr.published_policies import published as published
     from lehr.schedule import Schedule as Schedule
     from lehr.schedule.presets import *  # noqa: F403
     from lehr.study import Arm as Arm
@@ -36,6 +38,7 @@ _NAMES = {
     "lehr.finder": ("Sweep", "range_test"),
     "lehr.parser": ("parse",),
     "lehr.policy": ("Policy", "loads", "one_cycle"),
+    "lehr.published_policies": ("PublishedPolicy", "published"),
     "lehr.schedule": ("Schedule",),
     "lehr.study": ("Arm", "Study"),
 }

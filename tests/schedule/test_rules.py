@@ -310,6 +310,47 @@ def test_no_nan_arises_anywhere_in_a_graph(s):
             assert math.isfinite(jax.numpy.asarray(s(jax.numpy.int32(t))))
 
 
+# The text is the code.
+
+NAMES = {name: getattr(lehr, name) for name in lehr.__all__} | {
+    name: getattr(lehr.schedule, name) for name in dir(lehr.schedule) if name[0].isupper()
+}
+
+
+@settings(max_examples=400)
+@given(schedules(any_lengths))
+def test_the_text_of_a_schedule_is_the_code_that_makes_it(s):
+    for tree in (s, s.resolve(**RUN)):
+        assert eval(repr(tree), dict(NAMES)) == tree
+        assert lehr.parse(repr(tree)) == tree
+        assert lehr.loads(tree.dumps()) == tree
+
+
+@pytest.mark.parametrize(
+    ("s", "text"),
+    [
+        (
+            lehr.warmup(0.1, 500).then(lehr.cosine(0.1, 9500)),
+            "warmup(0.1, 500).then(cosine(0.1, 9500))",
+        ),
+        (1 - lehr.inverse_time(1.0, 1, power=0.8), "1.0 - inverse_time(1.0, 1, power=0.8)"),
+        (-(lehr.cosine(1.0) * 2), "-(cosine(1.0) * 2.0)"),
+        ((lehr.cosine(1.0) + 1) / 2 ** lehr.rex(1.0), "(cosine(1.0) + 1.0) / 2.0 ** rex(1.0)"),
+        ((-lehr.cosine(1.0)) ** 2, "(-cosine(1.0)) ** 2.0"),
+        (lehr.constant(1.0) * lehr.constant(-1.0), "constant(1.0) * -1.0"),
+        (lehr.cosine(1.0).minimum(0.5), "cosine(1.0).minimum(0.5)"),
+        (
+            lehr.cosine(0.3, "5T tokens").take("3.9T tokens").then_to(0.0, "50B tokens"),
+            "cosine(0.3, '5T tokens').take('3.9T tokens').then_to(0.0, '50B tokens')",
+        ),
+        (lehr.linear(1.0, 0.1, "5%").with_end(), "linear(1.0, 0.1, '5%').with_end()"),
+    ],
+)
+def test_the_text_is_as_a_person_types_it(s, text):
+    assert repr(s) == text
+    assert eval(text, dict(NAMES)) == s
+
+
 # The algebra's laws.
 
 

@@ -12,6 +12,7 @@ import rich
 import typer
 from rich.table import Table
 
+import lehr
 from lehr.cli.common import AsJson, Out, check_drawable
 from lehr.parser import parse_policy
 from lehr.policy import Policy, flat
@@ -20,13 +21,21 @@ from lehr.schedule.errors import fail
 from lehr.schedule.run import RUN_SIZES
 
 PolicyText = Annotated[
-    str, typer.Argument(help="JSON, a file, a number or a call such as 'one-cycle(peak=0.05)'.")
+    str | None,
+    typer.Argument(help="JSON, a file, a number or a call such as 'one-cycle(peak=0.05)'."),
+]
+Published = Annotated[
+    bool,
+    typer.Option(
+        "--published", help="POLICY is the name of a published one; without a name, list them."
+    ),
 ]
 _SIZE_HELP = "{} in an update: a number or a schedule such as 'linear(32e3, 3.2e6, 5000)'."
 
 
 def show(
-    policy: PolicyText,
+    policy: PolicyText = None,
+    published: Published = False,
     steps: Annotated[
         str | None, typer.Option(help="Length of the run: updates, '90 epochs' or '2T tokens'.")
     ] = None,
@@ -37,19 +46,27 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a policy: its shape and values over a run, and what looks wrong with it."""
-    parsed = parse_policy(policy)
+    if published and policy is None:
+        _list_published(as_json)
+        return
+    if policy is None:
+        raise ValueError("Missing argument 'POLICY'; lehr show --published lists published ones")
+    entry = lehr.published(policy) if published else None
+    parsed = parse_policy(policy) if entry is None else entry.policy
     check_drawable(out)
-    run: dict[str, Any] = {
+    given = {
+        "steps": _number(steps),
         "steps_per_epoch": steps_per_epoch,
         "samples_per_step": _size("--samples-per-step", samples_per_step),
         "tokens_per_step": _size("--tokens-per-step", tokens_per_step),
     }
+    run: dict[str, Any] = {name: size for name, size in given.items() if size is not None}
+    if entry is not None:
+        run = entry.sizes | run  # options replace its sizes
     with _names_as_options():
-        length = _number(steps)
-        summary = parsed.summary(length, **run)
-        length = summary.steps if length is None else length
-        findings = parsed.lint(length, **run)
-        resolved = parsed.resolve(length, **run)
+        summary = parsed.summary(**run)
+        run = {"steps": summary.steps} | run
+        findings, resolved = parsed.lint(**run), parsed.resolve(**run)
     if out is not None:
         from lehr.figures import save
 
@@ -62,8 +79,12 @@ def show(
         for finding in findings:
             found[finding.where].append({"name": finding.name, "advice": finding.advice})
         shown = {"definition": resolved.to_dict(), "steps": at, "values": values, "findings": found}
+        if entry is not None:
+            shown["published"] = _facts(entry)
         print(json.dumps(shown))
         return
+    if entry is not None:
+        print(f"{_description(entry)}\n")
     print(f"{summary}\n\n{resolved.draw(summary.steps)}\n")
     table = Table("step", *values)
     for t, *row in zip(at, *values.values(), strict=True):
@@ -108,3 +129,25 @@ def _names_as_options() -> Iterator[None]:
         message = re.sub(rf"^{name}(?= must be)|\b{name}(?= must be given)", option, message)
         message = message.replace(f"pass {name}=", f"pass {option}")
     raise ValueError(message)
+
+
+def _list_published(as_json: bool) -> None:
+    entries = [lehr.published(name) for name in lehr.published()]
+    if as_json:
+        print(json.dumps({entry.name: _facts(entry) for entry in entries}))
+        return
+    table = Table("name", "run", "batch")
+    for entry in entries:
+        table.add_row(entry.name, _facts(entry)["run"], entry.batch)
+    rich.print(table)
+
+
+def _facts(entry: lehr.PublishedPolicy) -> dict[str, str]:
+    run = f"{entry.run} steps" if isinstance(entry.run, int) else str(entry.run)
+    names = ("batch", "optimizer", "source", "omitted")
+    return {"run": run} | {name: getattr(entry, name) for name in names}
+
+
+def _description(entry: lehr.PublishedPolicy) -> str:
+    lines = [f"{name}: {value}" for name, value in _facts(entry).items() if value]
+    return "\n".join([entry.name, *lines])

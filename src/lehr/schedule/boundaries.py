@@ -1,7 +1,7 @@
 """Repeated boundaries at the nearest steps to multiples of a real interval, in exact integers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +9,8 @@ from lehr.schedule import scalar
 from lehr.schedule.length import nearest
 
 HALF = Fraction(1, 2)
-_LARGEST_32, _LARGEST_64 = 2**28, 2**31  # intervals in parts of a step that integers can hold
+# intervals in parts of a step that integers can hold: Python's, of 64 bits, of 32 bits
+_LARGEST = (math.inf, 2**31, 2**28)
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ class Boundaries:
 
     interval: Fraction
     phase: Fraction = HALF
+    _integers: tuple[tuple[int, int, int], ...] = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # computed once, as torch.compile does not trace fractions
+        integers = tuple(self._in_parts(largest) for largest in _LARGEST)
+        object.__setattr__(self, "_integers", integers)
 
     def at(self, k: int) -> int:
         """Return the step of boundary ``k``."""
@@ -31,28 +38,31 @@ class Boundaries:
 
     def last_before(self, t: Any, xp: Any) -> Any:
         """Return how many boundaries after step 0 are passed at ``t``."""
-        step, parts, phase = self._integers(t, xp)
-        return mul_div(t, parts, step, parts - 1 - phase, xp)[0]
+        interval, parts, phase = self._integers[integers_of(t, xp)]
+        return mul_div(t, parts, interval, parts - 1 - phase, xp)[0]
 
     def position(self, k: Any, xp: Any) -> tuple[Any, Any]:
-        """Return the step of boundary ``k``, and its remaining fraction in parts of `parts`."""
-        step, parts, phase = self._integers(k, xp)
-        return mul_div(k, step, parts, phase, xp)
+        """Return the step of boundary ``k``, and the fraction above it in parts of a step."""
+        interval, parts, phase = self._integers[integers_of(k, xp)]
+        return mul_div(k, interval, parts, phase, xp)
 
-    def parts(self, t: Any, xp: Any) -> int:
-        """Return the denominator of the fractions of `position`."""
-        return self._integers(t, xp)[1]
+    def in_parts(self, fraction: Fraction) -> tuple[int, ...]:
+        """Return the first number of parts that is a fraction of a step, for all integers."""
+        return tuple(math.ceil(fraction * parts) for _, parts, _ in self._integers)
 
-    def _integers(self, t: Any, xp: Any) -> tuple[int, int, int]:
+    def _in_parts(self, largest: float) -> tuple[int, int, int]:
         """Return the interval in parts of a step, their number in a step, and the phase."""
         interval, phase = self.interval, self.phase
         parts = math.lcm(interval.denominator, phase.denominator)
-        largest = _LARGEST_32 if scalar.narrow(t) else _LARGEST_64
-        if xp is not scalar and interval * parts > largest:
-            # the nearest interval that such integers can hold
+        if interval * parts > largest:  # the nearest interval that such integers can hold
             interval = interval.limit_denominator(int(largest / (interval + 1)))
             parts = interval.denominator * int(largest / (interval + 1) / interval.denominator)
         return int(interval * parts), parts, math.floor(phase * parts)
+
+
+def integers_of(t: Any, xp: Any) -> int:
+    """Return which integers count ``t``: Python's, 64 bits, or 32 bits; an index."""
+    return 0 if xp is scalar else 2 if scalar.narrow(t) else 1
 
 
 def phase_of(first: Fraction) -> Fraction:

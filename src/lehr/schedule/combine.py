@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule, as_schedule
-from lehr.schedule.boundaries import HALF, Boundaries, phase_of
+from lehr.schedule.boundaries import HALF, Boundaries, integers_of, phase_of
 from lehr.schedule.clock import Take, make_boundaries
 from lehr.schedule.code import (
     NEGATIVE,
@@ -235,7 +235,7 @@ class Repeat(Schedule, kind="repeat"):
     times: int | None = None
     phase: float | str = 0.5
     _boundaries: Boundaries | None = field(init=False, compare=False)
-    _cycles: tuple[tuple[Fraction, Schedule], ...] = field(init=False, compare=False)
+    _cycles: tuple[tuple[tuple[int, ...], Schedule], ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         part = as_schedule("part", self.part)
@@ -282,10 +282,10 @@ class Repeat(Schedule, kind="repeat"):
         if self.times is not None:
             k = xp.where(k < self.times, k, self.times - 1)
         first, rest = boundaries.position(k, xp)
-        local, parts = t - first, boundaries.parts(t, xp)
+        local, which = t - first, integers_of(t, xp)
         value = self._cycles[0][1].at(local, xp)
-        for fraction, cycle in self._cycles[1:]:
-            value = xp.where(rest < math.ceil(fraction * parts), value, cycle.at(local, xp))
+        for least, cycle in self._cycles[1:]:
+            value = xp.where(rest < least[which], value, cycle.at(local, xp))
         return value
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
@@ -346,7 +346,9 @@ def _exact_period(part: Schedule) -> Fraction | None:
     return part._move(_NO_RUN, Fraction(0)) if known else None
 
 
-def _variants(part: Schedule, boundaries: Boundaries) -> tuple[tuple[Fraction, Schedule], ...]:
+def _variants(
+    part: Schedule, boundaries: Boundaries
+) -> tuple[tuple[tuple[int, ...], Schedule], ...]:
     """Return the different cycles, each with the smallest fraction at which it is the one.
 
     A cycle's inner boundaries depend on the fraction between its exact and its rounded beginning,
@@ -361,7 +363,7 @@ def _variants(part: Schedule, boundaries: Boundaries) -> tuple[tuple[Fraction, S
         if first == last:
             return
         if high - low == 1:
-            yield Fraction(high, parts), last
+            yield boundaries.in_parts(Fraction(high, parts)), last
             return
         middle = (low + high) // 2
         inside = cycle(middle)
@@ -369,7 +371,7 @@ def _variants(part: Schedule, boundaries: Boundaries) -> tuple[tuple[Fraction, S
         yield from between(middle, inside, high, last)
 
     first, last = cycle(0), cycle(parts - 1)
-    return ((Fraction(0), first), *between(0, first, parts - 1, last))
+    return (((0, 0, 0), first), *between(0, first, parts - 1, last))
 
 
 def _lengths(part: Schedule) -> Iterable[Any]:

@@ -253,12 +253,13 @@ class RAdam(Schedule, kind="radam"):
         """
         y = t / 1 * self._rate
         y = xp.where(y < 40.0, y, 40.0)  # then nothing is missing
-        small = xp.where(y < 0.35, y, 0.35)
-        series = 1.0
-        for k in range(13, 2, -1):
-            series = 1.0 + series * small / k
         power = xp.expm1(y)
-        curved = xp.where(y < 0.35, 0.5 * small * small * series, power - y)
+        if xp.__name__ == "numpy":
+            curved = xp.asarray(power - y)
+            few = y < 0.35
+            curved[few] = _curved(y[few])
+        else:
+            curved = xp.where(y < 0.35, _curved(xp.where(y < 0.35, y, 0.35)), power - y)
         since = (self._first * curved + self._slope * y) / (
             self._grown / (self._grown + 1.0) + power
         )
@@ -272,6 +273,14 @@ class RAdam(Schedule, kind="radam"):
 
     def _code(self) -> Code:
         return call("warmup_radam", self.peak, beta2=(self.beta2, 0.999))
+
+
+def _curved(y: Any) -> Any:
+    """Return ``expm1(y) - y`` by its series, for y at most 0.35."""
+    series = 1.0
+    for k in range(13, 2, -1):
+        series = 1.0 + series * y / k
+    return 0.5 * y * y * series
 
 
 def _rho(n: int, beta2: Fraction) -> Fraction:

@@ -14,7 +14,7 @@ from typing import Any
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
 from lehr.schedule.code import Code, call
-from lehr.schedule.curves import Curve, bend, find_curve, fraction
+from lehr.schedule.curves import Curve, bend, double, find_curve, fraction
 from lehr.schedule.errors import LAST, fail, number, whole
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
 from lehr.schedule.run import Run, SizeRamp
@@ -86,15 +86,24 @@ class Segment(Schedule):
             if t >= steps:
                 return self.end
             return self.value(t / steps, (steps - t) / steps, steps, xp)
-        gone = xp.where(t < steps - ahead, t + ahead, steps)
-        u, v = fraction(gone, steps, xp), fraction(steps - gone, steps, xp)
+        if xp.__name__ == "numpy":
+            gone = xp.minimum(t + ahead if ahead else t, steps)
+        else:
+            gone = xp.where(t < steps - ahead, t + ahead, steps)
+        needs_u, needs_v = self._needs(xp)
+        u = fraction(gone, steps, xp) if needs_u else None
+        v = fraction(steps - gone, steps, xp) if needs_v else None
         return self.value(u, v, steps, xp)
+
+    def _needs(self, xp: Any) -> tuple[bool, bool]:
+        """Return which of the two fractions `value` uses."""
+        return True, True
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         steps = run.place("steps", self.steps, first, last)
-        ramp = run.ramp_of(self.steps)
-        if ramp is not None and steps > 1:
-            return self._along(ramp, nearest(first), steps)
+        ramp, begin = run.ramp_of(self.steps), nearest(first)
+        if ramp is not None and len(ramp.pieces(begin, begin + steps)) > 1:
+            return self._along(ramp, begin, steps)
         if nearest(first) + steps > LAST and self.from_zero:  # as far as steps are counted
             shape = replace(self, steps=None)  # type: ignore[type-var]
             return Window(shape, LAST - nearest(first), 0.0, float(steps))
@@ -166,19 +175,28 @@ class Ramp(Segment, kind="ramp"):
 
     def value(self, u: Any, v: Any, steps: Any, xp: Any) -> Any:
         if self.time_power != 1.0:
-            u, v = bend(u, v, self.time_power, xp)
-        formula, start, end = self._curve.left, self.start, self.end
-        left = formula(u, v, xp, steps) if self._curve.scaled else formula(u, v, xp)
-        symmetric = self._curve.symmetric
+            u, v = bend(u, v, self.time_power, xp, precise=self.power < 1.0)
+        start, end, curve = self.start, self.end, self._curve
+        arguments = (u, v, xp, steps) if curve.scaled else (u, v, xp)
         if self.power != 1.0:
-            # float32 rounds what is left less where it is near 1, and powers enlarge that
-            left = xp.where(u < v, 1.0 - formula(v, u, xp), left) if symmetric else left
+            left = curve.left(*arguments)
+            if curve.gone is not None and not double(xp):
+                # float32 rounds what is left less where it is near 1, and powers enlarge that
+                left = xp.where(u < v, 1.0 - curve.gone(*arguments), left)
             left = left**self.power
-            symmetric = False
+            return left * start if end == 0.0 else left * start + (1.0 - left) * end
+        if curve.gone is not None and start == 0.0:
+            return curve.gone(*arguments) * end
+        left = curve.left(*arguments)
         if end == 0.0:
             return left * start
-        gone = formula(v, u, xp) if symmetric else 1.0 - left  # 1 - left may cancel
-        return gone * end if start == 0.0 else left * start + gone * end
+        own = curve.gone is not None and not double(xp)  # 1 - left may cancel in float32
+        return left * start + (curve.gone(*arguments) if own else 1.0 - left) * end  # type: ignore[misc]
+
+    def _needs(self, xp: Any) -> tuple[bool, bool]:
+        rising = self.start == 0.0 and self._curve.gone is not None
+        plain = self.power == self.time_power == 1.0 and (double(xp) or self.end == 0.0)
+        return not plain or rising or self._curve.uses_u, True
 
     def _code(self) -> Code:
         start, end, curve = self.start, self.end, self.curve
@@ -306,11 +324,17 @@ class Window(Schedule, kind="window"):
         )
 
     def at(self, t: Any, xp: Any) -> Any:
-        span = self.span
+        span, (whole_rest, rest) = self.span, self._rest
+        if xp.__name__ == "numpy":
+            gone = xp.minimum(t, self.steps)
+            v = xp.maximum(whole_rest + rest - gone, 0.0) / span
+            uses_u = self.shape._needs(xp)[0]
+            u = xp.minimum(gone + self.offset, span) / span if uses_u else None
+            return self.shape.value(u, v, span, xp)
         gone = xp.where(t < self.steps, t, self.steps)
         reached = gone / 1 + self.offset  # TensorFlow adds no float to integers
         u = fraction(xp.where(reached < span, reached, span), span, xp)
-        remaining = (self._rest[0] - gone) / 1 + self._rest[1]
+        remaining = (whole_rest - gone) / 1 + rest
         v = fraction(xp.where(remaining > 0.0, remaining, 0.0), span, xp)
         return self.shape.value(u, v, span, xp)
 
