@@ -4,7 +4,7 @@ import keras
 import keras_models as models
 import numpy as np
 import pytest
-from keras_models import BLOCKS, BACKEND, inner, number
+from keras_models import BACKEND, BLOCKS, inner, number
 
 import lehr
 import lehr.keras
