@@ -97,6 +97,10 @@ def test_a_missing_size_is_named_with_the_schedule_and_can_be_passed():
         with pytest.raises(ValueError, match=match):
             getattr(policy, name)(100)
         assert getattr(policy, name)(100, tokens_per_step=1e7) is not None
+    schedule = lehr.cosine(0.1, "1e9 tokens")
+    with pytest.raises(ValueError, match=r"tokens_per_step must .*; pass tokens_per_step="):
+        schedule.lint(100)
+    assert schedule.lint(100, tokens_per_step=1e7) == []
     samples = Policy(
         lehr.cosine(0.1, "500 samples"), values={"x": lehr.linear(0.0, 1.0, "1 epoch")}
     )
