@@ -48,6 +48,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "diagnosis": {"numpy", "matplotlib"},
     "finder": {"numpy", "matplotlib"},
     "schedule": {"matplotlib"},
+    "policy": {"matplotlib"},
     "torch": {"numpy", *TORCH},
     "keras": {"numpy", *KERAS},
     "jax": {"numpy", *JAX},
@@ -68,6 +69,7 @@ LAZY_ONLY = {"schedule", "controllers", "policy", "parser", "learner", "diagnosi
 # too, for annotations; with no function, nothing else is.
 EXCEPTIONS: dict[tuple[str, str], set[str]] = {
     ("schedule/base.py", "lehr.figures"): {"Schedule.plot"},
+    ("policy.py", "lehr.figures"): {"Policy.plot"},
     ("finder/sweep.py", "lehr.figures"): {"Sweep.plot"},
     ("diagnosis.py", "lehr.figures"): {"Diagnosis.plot"},
     ("study/results.py", "lehr.report"): {"Results.report", "Results.figures"},

@@ -86,9 +86,12 @@ def test_compare_prints_verdict_table_and_report(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["show", "cosin(0.1)"], "did you mean cosine"),
-        (["show", "cosine(0.1)"], "--steps must be given for this policy"),
+        (["show", "cosine(0.1)"], "--steps must be given to resolve the rest of the run"),
         (["show", "cosine(0.1, floor=0.2)", "--steps", "5"], "floor must be at most peak (0.1)"),
-        (["show", "cosine(0.1)", "--steps", "-5"], "steps must be a whole number >= 1, got -5"),
+        (
+            ["show", "cosine(0.1)", "--steps", "-5"],
+            "--steps must be a whole number of steps >= 0, got -5",
+        ),
         (["show", "cosine(nan)", "--steps", "5"], "peak must be a finite number, got 'nan'"),
         (["show", '{"lehr": 1'], "must be valid JSON"),
         (["show", "0.1"], "--steps must be given for a policy without an end"),

@@ -102,7 +102,7 @@ class Schedule(Definition, ABC):
         """Return the tree with every length in real steps, not rounded."""
         changes: dict[str, Any] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name) if field.init else None
+            value: Any = getattr(self, field.name) if field.init else None
             if field.name in self.LENGTHS:
                 if isinstance(value, tuple):
                     changes[field.name] = tuple(_exact_steps(run, field.name, v) for v in value)

@@ -53,10 +53,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that looks wrong, and what to do about it."""
+    """Something that looks wrong, and what to do about it.
+
+    ``where`` is the name of the schedule in a policy, "lr" or "lr/head"; "" otherwise.
+    """
 
     name: str
     advice: str
+    where: str = ""
 
 
 def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
