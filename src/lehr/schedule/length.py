@@ -135,7 +135,8 @@ def check_interval(field: str, value: Any, *, counted: bool = True) -> int | flo
     if value is None:
         fail(field, "a length such as 1000, 2.5 or '30 epochs'", None)
     if type(value) is not bool and isinstance(value, numbers.Real):
-        amount = Amount(typed(number(field, value, above=0)), "steps")
+        above = None if isinstance(value, numbers.Integral) else 0
+        amount = Amount(typed(number(field, value, above=above)), "steps")
     else:
         amount = parse(field, value if isinstance(value, str) else check_length(field, value))
     if amount.until or amount.amount <= 0:
