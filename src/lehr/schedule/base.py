@@ -202,7 +202,7 @@ class Schedule(Definition, ABC):
         >>> s.resolve(1000)
         warmup(0.1, 100).then(constant(0.1, 700)).then(linear(0.1, 0.0, 200))
         """
-        return self._with(combine.Chain, "other", other)
+        return self._with(chain.Chain, "other", other)
 
     def then_to(self, end: float, steps: Length = None, *, curve: str = "linear") -> Schedule:
         """Return this schedule, then a curve from its final value to ``end``.
@@ -227,9 +227,9 @@ class Schedule(Definition, ABC):
         """
         return self.then(clock.Take(shapes.Constant(None), 1))
 
-    def repeat(self, times: int | None = None) -> combine.Repeat:
+    def repeat(self, times: int | None = None) -> repeat.Repeat:
         """Return this schedule over and over, or ``times`` times, then its final value."""
-        return combine.Repeat(self, times)
+        return repeat.Repeat(self, times)
 
     def take(self, steps: Length) -> clock.Take:
         """Return the first ``steps`` steps of this schedule, whose value there then holds."""
@@ -411,4 +411,4 @@ def _exact_steps(run: Run, field: str, length: Length) -> Length:
 
 # made from the class above, needed by its methods
 from lehr.schedule import shapes  # noqa: E402, I001
-from lehr.schedule import clock, combine, inspect  # noqa: E402
+from lehr.schedule import chain, clock, combine, inspect, repeat  # noqa: E402

@@ -10,12 +10,12 @@ from typing import Any, Self
 
 from lehr.schedule.base import Schedule
 from lehr.schedule.boundaries import Boundaries
+from lehr.schedule.chain import Chain
 from lehr.schedule.code import Code, call
-from lehr.schedule.combine import Chain
 from lehr.schedule.errors import fail, number
 from lehr.schedule.length import ENDLESS, check_interval, in_steps, nearest, parse, real, typed
+from lehr.schedule.piecewise import Piecewise, join_pieces
 from lehr.schedule.run import Run, SizeRamp
-from lehr.schedule.shapes import Piecewise, join_pieces
 
 _MOST_STAIRS = 1000  # of a staircase along a batch-size ramp
 _MOST_JOINTS = 1000

@@ -134,7 +134,7 @@ def _length_findings(
 
 def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Finding]:
     """Find parts of a chain whose length was rounded to no step."""
-    from lehr.schedule.combine import Chain
+    from lehr.schedule.chain import Chain
 
     if not isinstance(schedule, Chain) or not isinstance(original, Chain):
         return
@@ -151,7 +151,7 @@ def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Findi
 
 def _unreached_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
     """Find boundaries of values that lie at or behind the end of the run."""
-    from lehr.schedule.shapes import Piecewise
+    from lehr.schedule.piecewise import Piecewise
 
     for part, first in _on_its_clock(schedule, 0):
         if isinstance(part, Piecewise) and part.curve == "constant":
@@ -166,7 +166,7 @@ def _unreached_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
 
 def _cut_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
     """Find a last cycle that the end of the run cuts off."""
-    from lehr.schedule.combine import Repeat
+    from lehr.schedule.repeat import Repeat
 
     for part, first in _on_its_clock(schedule, 0):
         if isinstance(part, Repeat) and part.times is None and first < steps:
@@ -208,7 +208,7 @@ def _joint_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
 
 
 def _cycle_findings(schedule: Schedule, steps_per_epoch: float) -> Iterator[Finding]:
-    from lehr.schedule.combine import Repeat
+    from lehr.schedule.repeat import Repeat
 
     for part in _tree(schedule):
         if not isinstance(part, Repeat):
@@ -287,8 +287,9 @@ def _tree(schedule: Schedule) -> Iterator[Schedule]:
 
 def _on_its_clock(schedule: Schedule, first: int) -> Iterator[tuple[Schedule, int]]:
     """Return the schedules of a tree that run on its own clock, with their first steps."""
+    from lehr.schedule.chain import Chain
     from lehr.schedule.clock import Take
-    from lehr.schedule.combine import Chain, Pointwise
+    from lehr.schedule.combine import Pointwise
 
     yield schedule, first
     if isinstance(schedule, Chain | Pointwise | Take):
@@ -300,7 +301,7 @@ def _on_its_clock(schedule: Schedule, first: int) -> Iterator[tuple[Schedule, in
 
 def _chains(schedule: Schedule) -> Iterator[tuple[tuple[Schedule, ...], int]]:
     """Return the chains of a tree that run on its own clock, with their first steps."""
-    from lehr.schedule.combine import Chain
+    from lehr.schedule.chain import Chain
 
     for part, first in _on_its_clock(schedule, 0):
         if isinstance(part, Chain):

@@ -7,7 +7,8 @@ from lehr.schedule.base import Schedule
 from lehr.schedule.decays import Exponential, InverseTime
 from lehr.schedule.errors import fail, number, ordered
 from lehr.schedule.length import Length, check_interval, check_length, check_share, typed
-from lehr.schedule.shapes import Constant, Function, Piecewise, Ramp, Segment, Table, segment
+from lehr.schedule.piecewise import Function, Piecewise, Table
+from lehr.schedule.shapes import Constant, Ramp, Segment, segment
 
 Floor = float | str
 """A lower bound: a number, or a share of the peak such as "10%"."""

@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from lehr.schedule.base import Schedule, as_schedule
+from lehr.schedule.chain import Chain
 from lehr.schedule.clock import Every
-from lehr.schedule.combine import Chain
 from lehr.schedule.decays import Exponential
 from lehr.schedule.errors import LAST, fail, number, one_of, ordered
 from lehr.schedule.length import Amount, check_interval, parse, real
-from lehr.schedule.shapes import Function, Ramp, Window
+from lehr.schedule.piecewise import Function
+from lehr.schedule.shapes import Ramp, Window
 
 Knot = tuple[Fraction, float]
 _CHECKED_CYCLES = 100
