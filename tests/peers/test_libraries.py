@@ -34,7 +34,10 @@ def test_optax(seed):
     up = lehr.warmup(peak, warmup)
     for s, peer in (
         (lehr.linear(peak, floor, n), o.linear_schedule(peak, floor, n)),
-        (lehr.polynomial(peak, n, floor=floor, power=power), o.polynomial_schedule(peak, floor, power, n)),
+        (
+            lehr.polynomial(peak, n, floor=floor, power=power),
+            o.polynomial_schedule(peak, floor, power, n),
+        ),
         (
             lehr.cosine(peak, n, floor=floor, power=power),
             o.cosine_decay_schedule(peak, n, floor / peak, power),
