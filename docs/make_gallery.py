@@ -28,8 +28,7 @@ EXAMPLES = {
     "constant": ["constant(0.1)"],
     "cosine": [
         "cosine(0.1)",
-        "cosine(0.1, floor=0.02)",
-        "cosine(0.1, power=2)",
+        'cosine(0.1, floor="20%", power=2)',
         "cosine(0.1, time_power=2)",
     ],
     "cosine_restarts": [
