@@ -88,9 +88,9 @@ def test_compare_prints_verdict_table_and_report(tmp_path: Path) -> None:
         (["show", "cosin(0.1)"], "did you mean cosine"),
         (["show", "cosine(0.1)"], "--steps must be given for this policy"),
         (["show", "cosine(0.1, floor=0.2)", "--steps", "5"], "floor must be at most peak (0.1)"),
-        (["show", "cosine(0.1)", "--steps", "-5"], "steps must be a whole number >= 1, got -5"),
+        (["show", "cosine(0.1)", "--steps", "-5"], "steps must be a whole number of steps >= 0, got -5"),
         (["show", "cosine(nan)", "--steps", "5"], "peak must be a number above 0, got nan"),
-        (["show", '{"lehr": 1'], "must be valid JSON"),
+        (["show", '{"lehr": 2'], "must be valid JSON"),
         (["show", "0.1"], "--steps must be given for a policy without an end"),
         (["show", "0.1", "--steps", "5", "--out", "x.gif"], "ending in .svg, .png or .pdf"),
         (["show", "import os"], "policy must be JSON, a file, a number or a short form"),
@@ -196,7 +196,7 @@ def test_a_missing_framework_names_the_line_that_installs_it(missing: str, name:
         ("0.1", lehr.Policy(lr=0.1)),
         ("constant(0.1)", lehr.Policy(lr=0.1)),
         ("cosine(0.1, steps=100)", lehr.Policy(lr=lehr.cosine(0.1, 100))),
-        ("cosine(0.1, none, 0.01)", lehr.Policy(lr=lehr.cosine(0.1, None, 0.01))),
+        ("cosine(0.1, none, floor=0.01)", lehr.Policy(lr=lehr.cosine(0.1, floor=0.01))),
         (
             "warmup(0.1, 3 epochs) then cosine(0.1)",
             lehr.Policy(lr=lehr.warmup(0.1, "3 epochs").then(lehr.cosine(0.1))),
@@ -208,7 +208,7 @@ def test_a_missing_framework_names_the_line_that_installs_it(missing: str, name:
         ),
         (
             "cosine-restarts(0.1, 10, growth=1.5)",
-            lehr.Policy(lr=lehr.cosine_restarts(0.1, 10, 1.5)),
+            lehr.Policy(lr=lehr.cosine_restarts(0.1, 10, growth=1.5)),
         ),
         ("one-cycle(0.1, curve=linear)", lehr.one_cycle(0.1, curve="linear")),
         ("one-cycle(0.1, momentum=none)", lehr.one_cycle(0.1, momentum=None)),
@@ -235,7 +235,7 @@ def test_every_preset_has_a_short_form() -> None:
         ("__import__('os')", "policy must be"),
         ("cosine(0.1", "policy must be JSON, a file, a number or a short form"),
         ("missing.json", "policy must be a file that can be read"),
-        ('{"lehr": 1, "kind": "plateau"}', "policy must be a policy or a schedule"),
+        ('{"lehr": 2, "kind": "plateau"}', "policy must be a policy or a schedule"),
     ],
 )
 def test_bad_short_forms_are_refused(text: str, message: str) -> None:

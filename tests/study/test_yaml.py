@@ -15,11 +15,11 @@ options: {spread: 0.2}
 arms:
   fixed: {preset: constant, value: tune}
   one-cycle: {preset: one-cycle, peak: tune}
-  triangle: {preset: triangular2, low: 0.1, high: tune, half_cycle: 1 epoch}
-  flat: {preset: flat-cosine, peak: tune, flat: 80%, tune: constant}
+  triangle: {preset: triangular2, floor: 0.1, peak: tune, half_cycle: 1 epoch}
+  flat: {preset: flat-cosine, peak: tune, hold: 80%, tune: constant}
   short: warmup(0.1, 5%) then cosine(0.1)
   number: 0.01
-  json: {policy: {lehr: 1, kind: policy, lr: {kind: constant, value: 1.0}}, tune: constant}
+  json: {policy: {lehr: 2, kind: policy, lr: {kind: constant, value: 1.0}}, tune: constant}
   other: {policy: one-cycle(1.0), tune: one-cycle, optimizer: adam}
 epochs: [2, 4]
 seeds: 6

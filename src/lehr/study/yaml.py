@@ -67,9 +67,9 @@ def load_study(path: str | os.PathLike[str]) -> Study:
 
     An arm is a short form (``one-cycle(0.05)``), a number, or a mapping: ``policy`` (short form,
     number or a policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`; or ``preset`` with its
-    arguments by name, where ``peak: tune`` (or ``high``, ``value``) means that the study chooses
-    the peak, and other rates are relative to it (``low: 0.1`` is a tenth of the peak). Task modules
-    are also looked up in the file's folder.
+    arguments by name, where ``peak: tune`` (or ``start``, ``value``) means that the study chooses
+    the peak, and other rates are relative to it (``floor: 0.1`` is a tenth of the peak). Task
+    modules are also looked up in the file's folder.
 
     Raises:
         ValueError: if the file is invalid; gives each error's line, field and allowed values.
