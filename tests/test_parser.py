@@ -1,6 +1,5 @@
 """The text form: what it means, what it refuses, and that ``repr`` is of this form."""
 
-
 import pytest
 from hypothesis import given
 from strategies import any_lengths, policies, schedules
