@@ -25,6 +25,7 @@ PACKAGES: dict[str, set[str]] = {
     "controllers": {"schedule"},
     "policy": {"schedule", "controllers"},
     "parser": {"policy"},
+    "published_policies": {"policy"},
     "learner": {"policy"},
     "testing": {"learner"},
     "diagnosis": {"schedule", "learner"},
@@ -37,7 +38,7 @@ PACKAGES: dict[str, set[str]] = {
     "figures": {"study"},
     "report": {"figures"},
     "recipes": {"figures", "keras", "torch"},
-    "cli": {"report", "recipes"},
+    "cli": {"report", "recipes", "published_policies"},
 }
 # Third-party packages by importer; the others import the standard library only.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}
@@ -47,6 +48,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "diagnosis": {"numpy", "matplotlib"},
     "finder": {"numpy", "matplotlib"},
     "schedule": {"matplotlib"},
+    "policy": {"matplotlib"},
     "torch": {"numpy", *TORCH},
     "keras": {"numpy", *KERAS},
     "jax": {"numpy", *JAX},
@@ -67,6 +69,7 @@ LAZY_ONLY = {"schedule", "controllers", "policy", "parser", "learner", "diagnosi
 # too, for annotations; with no function, nothing else is.
 EXCEPTIONS: dict[tuple[str, str], set[str]] = {
     ("schedule/base.py", "lehr.figures"): {"Schedule.plot"},
+    ("policy.py", "lehr.figures"): {"Policy.plot"},
     ("finder/sweep.py", "lehr.figures"): {"Sweep.plot"},
     ("diagnosis.py", "lehr.figures"): {"Diagnosis.plot"},
     ("study/results.py", "lehr.report"): {"Results.report", "Results.figures"},

@@ -23,8 +23,15 @@ lehr.Policy(lr=groups, weight_decay=0.1)
 lehr.Policy(s, 0.9, others={"beta2": 0.99, "eps": {"a": s, "b": 1.0}})
 optimizer = torch.optim.SGD(torch.nn.Linear(1, 1).parameters(), lr=0.1)
 lehr.torch.Scheduler(optimizer, lehr.Policy(lr={"a": s, "b": 0.1}), steps=10).step()
+lehr.torch.Scheduler(optimizer, s, "2T tokens", tokens_per_step=s).values()["lr"]
 lehr.jax.drive(optax.sgd, s, steps=10)
+lehr.jax.drive(optax.sgd, s, "90 epochs", steps_per_epoch=312.785).values(None)["lr"]
 lehr.keras.attach(object(), s, steps=10)
+lehr.keras.attach(object(), s, samples_per_step=256, tokens_per_step=s)
+lehr.keras.schedule(s, "2T tokens", tokens_per_step=2**22)
+looped = lehr.Policy(s, values={"ema_decay": s, "clip_norm": 1.0})
+looped.resolve("2T tokens", tokens_per_step=s).summary().schedules["lr"].peak_step
+looped.lint(10, samples_per_step=4)[0].where.upper()
 lehr.testing.conformance("module:function", steps=3)
 """
 REJECTED = {
@@ -38,6 +45,8 @@ REJECTED = {
     "lehr.Policy(lr={'a': '0.1'})": "Dict entry 0",
     "lehr.Policy(lr={1.5: 0.1})": "Value of type variable",
     "lehr.Policy(lr='0.1')": 'Argument "lr" to "Policy"',
+    "lehr.Policy(s, values={'k': '1'})": 'Dict entry 0 has incompatible type "str": "str"',
+    "lehr.torch.Scheduler(optimizer, s, tokens_per_step='1')": 'Argument "tokens_per_step" to',
 }
 
 

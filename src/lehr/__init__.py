@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from lehr.controllers import Plateau as Plateau
     from lehr.finder import Sweep as Sweep
     from lehr.finder import range_test as range_test
+    from lehr.parser import parse as parse
     from lehr.policy import Policy as Policy
     from lehr.policy import loads as loads
     from lehr.policy import one_cycle as one_cycle
+    from lehr.published_policies import PublishedPolicy as PublishedPolicy
+    from lehr.published_policies import published as published
     from lehr.schedule import Schedule as Schedule
     from lehr.schedule.presets import *  # noqa: F403
     from lehr.study import Arm as Arm
@@ -33,7 +36,9 @@ _SUBPACKAGES = ("figures", "finder", "jax", "keras", "schedule", "study", "testi
 _NAMES = {
     "lehr.controllers": ("Greedy", "Plateau"),
     "lehr.finder": ("Sweep", "range_test"),
+    "lehr.parser": ("parse",),
     "lehr.policy": ("Policy", "loads", "one_cycle"),
+    "lehr.published_policies": ("PublishedPolicy", "published"),
     "lehr.schedule": ("Schedule",),
     "lehr.study": ("Arm", "Study"),
 }

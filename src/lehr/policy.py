@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.controllers import Controller
-from lehr.schedule import Constant, Schedule
+from lehr.schedule import Constant, Schedule, inspect
 from lehr.schedule.base import as_schedule
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
 from lehr.schedule.errors import fail, number, ordered
-from lehr.schedule.inspect import joints as looked_at
-from lehr.schedule.length import Length, check_length, nearest, scale_length, typed
-from lehr.schedule.run import make_run
+from lehr.schedule.length import (
+    ENDLESS,
+    REST,
+    UNKNOWN,
+    Extent,
+    Length,
+    check_length,
+    nearest,
+    scale_length,
+    typed,
+)
+from lehr.schedule.run import Run, make_run
 from lehr.schedule.shapes import segment
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Target = Schedule | dict[str, Schedule]
 _G = TypeVar("_G", bound=str | int)  # a parameter group's name or index, one type for each argument
@@ -26,6 +38,25 @@ _K = TypeVar("_K", bound=str | int)
 Given = Schedule | float | Mapping[_G, Schedule | float]
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
 _JOINTS = 1000  # steps at which values are checked, at most
+_OF_RATES = {"too short", "always zero"}  # findings that say nothing about other schedules
+_OF_HYPERPARAMETERS = {"negative", "jump at a joint"}  # nor these about values of the loop
+
+
+@dataclass(frozen=True)
+class PolicySummary:
+    """What each schedule of a policy does over a number of steps; print it.
+
+    Attributes:
+        steps: the steps that were looked at.
+        schedules: the summary of each schedule: "lr", "lr/head" for a parameter group.
+    """
+
+    steps: int
+    schedules: dict[str, inspect.Summary]
+
+    def __str__(self) -> str:
+        """Return one line for each schedule."""
+        return "\n".join(f"{name}: {_line(s)}" for name, s in self.schedules.items())
 
 
 @dataclass(frozen=True, eq=True)
@@ -98,10 +129,111 @@ class Policy(Definition, kind="policy"):
         """Whether every length is whole steps."""
         return all(s.resolved for target in self._all().values() for s in _schedules(target))
 
-    def resolve(self, steps: Length = None, **run: Any) -> Policy:
-        """Return the policy in whole steps of one run; see `Schedule.resolve`."""
-        make_run(steps, **run)  # wrong sizes are refused, needed or not
-        return self if self.resolved else self._map(lambda s: s.resolve(steps, **run))
+    @property
+    def length(self) -> Extent:
+        """Length of the longest schedule that is not constant, as `Schedule.length`.
+
+        >>> import lehr
+        >>> lehr.Policy(lr=lehr.cosine(0.1, 100), momentum=0.9).length
+        100
+        """
+        schedules = flat(self._all()).values()
+        lengths = {s.length for s in schedules if not isinstance(s, Constant)}
+        for unknown in (ENDLESS, UNKNOWN, REST):
+            if unknown in lengths:
+                return unknown
+        return max((n for n in lengths if isinstance(n, int)), default=ENDLESS)
+
+    def resolve(
+        self,
+        steps: Length = None,
+        *,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
+    ) -> Policy:
+        """Return the policy in integer steps of one run; see `Schedule.resolve`.
+
+        >>> import lehr
+        >>> p = lehr.Policy(lr=lehr.warmup(0.1, "4M tokens"), values={"ema_decay": 0.99})
+        >>> p.resolve(tokens_per_step=2e6).lr
+        warmup(0.1, 2)
+        """
+        return self._in(make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step))
+
+    def summary(self, steps: Length = None, **run: Any) -> PolicySummary:
+        """Return what each schedule does in a run; print it.
+
+        Args:
+            steps: steps that are looked at, or the length of the run; None: the policy's length.
+            **run: ``steps_per_epoch``, ``samples_per_step``, ``tokens_per_step`` as in `resolve`.
+
+        >>> import lehr
+        >>> print(lehr.Policy(lr=lehr.linear(0.1, 0.0), momentum=0.9).summary("2 epochs",
+        ...     steps_per_epoch=50))
+        lr: 100 steps: 0.1 at the start, peak 0.1 at step 0, lowest 0.001, 0.001 at the last step,
+        0 after it
+        momentum: 0.9 at every step
+        """
+        policy, length = self._in_run(steps, run)
+        schedules = flat(policy._all()).items()
+        return PolicySummary(length, {n: inspect.summarise(s, length) for n, s in schedules})
+
+    def lint(
+        self,
+        steps: Length,
+        *,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
+    ) -> list[inspect.Finding]:
+        """Return what looks wrong in a run, each with its schedule and what to do about it.
+
+        >>> import lehr
+        >>> found = lehr.Policy(lr=lehr.cosine(0.1, 2000), momentum=0.9).lint(1000)
+        >>> [(finding.where, finding.name) for finding in found]
+        [('lr', 'too long')]
+        """
+        run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+        length, resolved = int(run.end(run.steps)), self._in(run)
+        found: list[inspect.Finding] = []
+        for name, target in self._all().items():
+            schedules, originals = flat({name: resolved._all()[name]}), flat({name: target})
+            silent = set() if name == "lr" else _OF_RATES
+            silent = silent | _OF_HYPERPARAMETERS if name in (self.values or {}) else silent
+            for where, schedule in schedules.items():
+                some = inspect.lint(schedule, originals[where], length, steps_per_epoch)
+                found += [replace(f, where=where) for f in some if f.name not in silent]
+        return found
+
+    def draw(self, steps: Length = None, **run: Any) -> str:
+        """Return a drawing of what moves for the terminal; arguments as of `summary`."""
+        policy, length = self._in_run(steps, run)
+        schedules = flat(policy._all())
+        moving = {n: s for n, s in schedules.items() if not isinstance(s, Constant)} or schedules
+        drawn = {name: inspect.text_drawing(s, length) for name, s in moving.items()}
+        return "\n\n".join(f"{name}\n{drawing}" for name, drawing in drawn.items())
+
+    def plot(self, steps: Length = None, **run: Any) -> Figure:
+        """Return a figure with a panel for each name; arguments as of `summary`."""
+        from lehr import figures
+
+        return figures.draw_policy(*self._in_run(steps, run))
+
+    def _in(self, run: Run) -> Policy:
+        """Return the policy in integer steps of a run."""
+        if self.resolved:
+            return self
+        return self._map(lambda s: s._resolved(run, Fraction(0), run.steps))
+
+    def _in_run(self, steps: Length, sizes: dict[str, Any]) -> tuple[Policy, int]:
+        """Return the policy in integer steps, and how many of them to look at."""
+        run = make_run(steps, **sizes)
+        policy = self._in(run)
+        length = policy.length if run.steps is None else int(run.steps)
+        if not isinstance(length, int):
+            fail("steps", "given for a policy without an end", None, "pass steps=")
+        return policy, length
 
     def _all(self) -> dict[str, Target]:
         """Return every schedule by name: those of the optimizer and those of the loop."""
@@ -204,11 +336,11 @@ class Policy(Definition, kind="policy"):
         decayed = {n: decay(s) for n, s in lr.items()} if isinstance(lr, dict) else decay(lr)
         return self._with(self._all() | {"lr": decayed})
 
-    def __call__(self, step: int, factor: float = 1.0) -> dict[str, Any]:
+    def __call__(self, step: Any, factor: Any = 1.0) -> dict[str, Any]:
         """Return each value at a step, by name; ``factor``, a controller's, is on lr."""
         return self.written(step, factor) | self.read(step)
 
-    def written(self, step: int, factor: float = 1.0) -> dict[str, Any]:
+    def written(self, step: Any, factor: Any = 1.0) -> dict[str, Any]:
         """Return the values of the optimizer's hyperparameters at a step."""
         values: dict[str, Any] = {}
         for name, target in self.targets.items():
@@ -219,9 +351,24 @@ class Policy(Definition, kind="policy"):
                 values[name] = target(step) * scale
         return values
 
-    def read(self, step: int) -> dict[str, float]:
+    def read(self, step: Any) -> dict[str, Any]:
         """Return the values that the training loop reads at a step."""
         return {name: s(step) for name, s in (self.values or {}).items()}
+
+
+def flat(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values or schedules by one name each: "lr", or "lr/head" for a parameter group.
+
+    >>> flat({"lr": {"head": 0.1, "body": 0.2}, "momentum": 0.9})
+    {'lr/head': 0.1, 'lr/body': 0.2, 'momentum': 0.9}
+    """
+    found: dict[str, Any] = {}
+    for name, value in named.items():
+        if isinstance(value, dict):
+            found |= {f"{name}/{group}": part for group, part in value.items()}
+        else:
+            found[name] = value
+    return found
 
 
 def as_policy(value: Any) -> Policy:
@@ -233,18 +380,23 @@ def as_policy(value: Any) -> Policy:
     return Policy(lr=as_schedule("policy", value))
 
 
-def resolved_policy(value: Any, steps: Length = None, **run: Any) -> Policy:
+def resolved_policy(
+    value: Any,
+    steps: Length = None,
+    steps_per_epoch: float | None = None,
+    samples_per_step: float | Schedule | None = None,
+    tokens_per_step: float | Schedule | None = None,
+) -> Policy:
     """Return a policy in whole steps, or raise the error that drivers give."""
     policy = as_policy(value)
-    if policy.resolved:
-        return policy
-    if steps is None and all(size is None for size in run.values()):
+    run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+    if not policy.resolved and run == Run():
         targets = policy._all()
         names = [n for n, t in targets.items() if not all(s.resolved for s in _schedules(t))]
         way_out = "pass steps= (updates in the run) or call .resolve(steps=...)"
         rule = "in whole steps before it drives an optimizer"
         fail("policy", rule, targets[names[0]], way_out)
-    return policy.resolve(steps, **run)
+    return policy._in(run)
 
 
 def one_cycle(
@@ -323,6 +475,12 @@ def _phases(steps: Length, rise: Fraction, tail: Fraction) -> tuple[Length, Leng
     return rising, falling, None if steps is None else scale_length(steps, tail)
 
 
+def _line(summary: inspect.Summary) -> str:
+    if summary.lowest == summary.peak == summary.after:
+        return f"{summary.peak:g} at every step"
+    return str(summary)
+
+
 def _schedules(target: Target) -> list[Schedule]:
     return list(target.values()) if isinstance(target, dict) else [target]
 
@@ -364,7 +522,7 @@ def _checked(field: str, name: str, value: Any) -> Schedule:
     schedule = as_schedule(field, value)
     if schedule.resolved:
         below = 1.0 if name == "momentum" or name.startswith(("beta", "b1", "b2")) else None
-        for step in looked_at(schedule, _JOINTS):
+        for step in inspect.joints(schedule, _JOINTS):
             where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
             way_out = "a teacher's momentum goes in values={'ema_decay': ...}" if below else ""
             number(where, schedule(step), at_least=0, below=below, way_out=way_out)

@@ -20,7 +20,7 @@ def _own_saw(step):
 
 
 def _by_cycle(cycle):
-    return 1 / cycle
+    return 1 / (1 + cycle)
 
 
 _BOOK = {"start": 0.01, "end": 1e-5, "rise": 0.45, "tail": 0.1, "curve": "linear"}
@@ -45,7 +45,9 @@ CASES: dict[str, Schedule] = {
     "cyclical: per step": lehr.cyclical(
         0.01, 0.1, up=2.5, scale=lehr.inverse_time(1.0, 9), per="step"
     ),
-    "cyclical: own scale": lehr.cyclical(0.01, 0.1, up=6, scale=_by_cycle),
+    "cyclical: own scale": lehr.cyclical(
+        0.01, 0.1, up=6, scale=lehr.from_function(_by_cycle, name="case: by cycle")
+    ),
     "exp_range": lehr.exp_range(0.01, 0.1, 6, 0.97),
     "exponential": lehr.exponential(0.1, 0.1, every=33.3),
     "exponential: staircase": lehr.exponential(0.1, 0.5, every=10, staircase=True),

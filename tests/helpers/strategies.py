@@ -107,17 +107,20 @@ def _piecewise(draw, lengths, depth, ends):
 @st.composite
 def _exponentials(draw, lengths, depth, ends):
     factor = draw(st.one_of(st.just(1.0), st.floats(1e-3, 1.0)))
-    return Exponential(draw(values), factor, draw(_time_constants(lengths)), draw(st.booleans()))
+    return Exponential(draw(values), factor, *draw(_time_constants(lengths)))
 
 
 @st.composite
 def _inverse_times(draw, lengths, depth, ends):
-    timescale = draw(_time_constants(lengths))
-    return InverseTime(draw(values), timescale, draw(powers), draw(st.booleans()))
+    timescale, staircase = draw(_time_constants(lengths))
+    return InverseTime(draw(values), timescale, draw(powers), staircase)
 
 
 def _time_constants(lengths):
-    return st.one_of(lengths, real_steps, intervals)
+    return st.one_of(
+        st.tuples(st.one_of(lengths, intervals), st.booleans()),
+        st.tuples(real_steps, st.just(False)),
+    )
 
 
 def sawtooth(step):
@@ -178,7 +181,9 @@ def _pointwise(cls: type[Schedule]) -> Callable[..., st.SearchStrategy[Schedule]
         first = draw(schedules(lengths, depth, ends))
         # a constant beside a part that ends leaves its length alone; anything else must end too
         other = st.one_of(values.map(Constant), schedules(lengths, depth, ends))
-        return cls(tuple(draw(st.permutations([first, *draw(st.lists(other, min_size=1, max_size=2))]))))
+        return cls(
+            tuple(draw(st.permutations([first, *draw(st.lists(other, min_size=1, max_size=2))])))
+        )
 
     return make
 

@@ -10,30 +10,40 @@ from preset_cases import CASES, length, plain, public_presets, steps
 from programs import run_python
 
 import lehr
-from lehr.schedule import Exponential, InverseTime, Piecewise, Ramp
+from lehr.schedule import Exponential, Geometric, InverseTime, Piecewise, Ramp
 
 ULP = 2.0**-52
 FLOAT32 = 4e-7
 TREES = {
     "warmup and cosine": lehr.warmup(0.1, 40).then(lehr.cosine(0.1, 300, floor=1e-3)),
-    "roots": lehr.cosine(1.0, 999, exponent=0.3).then(Ramp(0.0, 1.0, 77, "sqrt", 0.5)),
+    "roots": lehr.cosine(1.0, 999, power=0.3).then(Ramp(0.0, 1.0, 77, "1-sqrt", 0.5)),
     "triangular2": lehr.triangular2(0.01, 0.1, 50),
     "exp_range": lehr.exp_range(0.01, 0.1, 50, 0.999),
-    "restarts": lehr.cosine_restarts(0.1, 10, 1.5, decay=0.8, floor=1e-3, warmup=3),
-    "cyclical": lehr.cyclical(0.01, 0.1, 2.5, 4.25, Exponential(1.0, 0.5, 1)),
+    "restarts": lehr.cosine_restarts(0.1, 10, growth=1.5, factor=0.8, floor=1e-3, warmup=3),
+    "cyclical": lehr.cyclical(0.01, 0.1, 2.5, 4.25, scale=Exponential(1.0, 0.5, 1)),
     "bent curves": lehr.tanh(0.1, 50)
-    .then(lehr.k_decay(0.1, 300, k=1.5))
-    .then(Ramp(0.1, 1e-4, 99, "exponential^2"))
+    .then(lehr.cosine(0.1, 300, time_power=1.5))
+    .then(Geometric(0.1, 1e-4, 99))
+    .then(lehr.warmup(0.1, 40, curve="log"))
+    .then(Ramp(0.1, 1e-4, 99, "sine", time_power=2.0))
     .then(lehr.rex(0.1, 70)),
-    "wsd": lehr.wsd(0.1, 20, 100, 400, stable=InverseTime(0.1, 33.3, 0.7)),
-    "table, reversed": lehr.table([0.1, 0.3, 0.2]).every(5, 2).reverse(),
+    "wsd": lehr.warmup(0.1, 20)
+    .then(InverseTime(0.1, 33.3, 0.7))
+    .then_to(0.0, 100, curve="1-sqrt")
+    .resolve(400),
+    "table, reversed": lehr.table([0.1, 0.3, 0.2]).every(2.5).reverse(),
     "everything": (
         (Piecewise((10, 20), (1.0, 0.5, 0.25)) * Exponential(1.0, 0.5, 30))
         .take(60)
-        .then(Ramp(0.2, 1e-4, 1000, "exponential").shift(5).repeat(2))
+        .then(Geometric(0.2, 1e-4, 1000).shift(5).repeat(2))
         .clip(1e-3, 0.8)
         + 0.01
     ),
+    "operators": 1 - lehr.inverse_time(1.0, 1, power=0.8) ** 2 / (1 + lehr.cosine(0.5, 30)),
+    "cycles of a fraction": lehr.cosine_restarts(0.1, "20%", warmup="3%").resolve(1003),
+    "tokens under a ramp": lehr.warmup(0.1, "3M tokens")
+    .then(lehr.cosine(0.1, "20M tokens"))
+    .resolve(tokens_per_step=lehr.linear(20_000, 100_000, 5).every(50)),
 }
 each_case = pytest.mark.parametrize("name", CASES)
 each_tree = pytest.mark.parametrize("name", CASES | TREES)

@@ -1,5 +1,7 @@
 """Looking before training: summaries, lint, drawings."""
 
+from typing import Any
+
 import pytest
 
 import lehr
@@ -8,7 +10,7 @@ RUN = 1000
 EPOCH = 100
 
 
-def names(schedule: lehr.Schedule, **run: int) -> list[str]:
+def names(schedule: lehr.Schedule, **run: Any) -> list[str]:
     return [finding.name for finding in schedule.lint(**{"steps": RUN} | run)]
 
 
@@ -21,7 +23,7 @@ GOOD = {
     "restarts": lehr.cosine_restarts(0.1, 100, growth=2.0, cycles=3).take(RUN),
     "growing restarts": lehr.cosine_restarts(0.1, 100, growth=2.0),
     "equal restarts": lehr.cosine_restarts(0.1, 100),
-    "triangular": lehr.triangular(0.01, 0.1, "4 epochs"),
+    "triangular": lehr.triangular(0.01, 0.1, "2.5 epochs"),
     "step decay": lehr.step_decay(0.1, 0.1, "3 epochs"),
     "multi-step": lehr.multi_step(0.1, 0.1, [500, 750]),
     "exponential": lehr.exponential(0.1, 0.9, "1 epoch"),
@@ -45,6 +47,9 @@ BAD = {
     "stepped per epoch": lehr.cosine(0.1, steps=10),
     "negative": lehr.cosine(0.1) + (-0.05),
     "always zero": lehr.constant(0.0),
+    "never reached": lehr.multi_step(0.1, 0.1, ["3 epochs", "12 epochs"]),
+    "part without a step": lehr.warmup(0.1, "0.04%").then(lehr.cosine(0.1)),
+    "cycle cut off": lehr.cosine_restarts(0.1, 300),
 }
 
 
@@ -62,8 +67,64 @@ def test_advice_names_the_numbers() -> None:
     assert "at step 100 it jumps from 0.1 to 0.05" in found.advice
 
 
+def test_advice_on_lengths_names_the_steps() -> None:
+    late = lehr.piecewise(["50%", 1000, 1500], [0.1, 0.05, 0.02, 0.01])
+    (found,) = late.lint(RUN)
+    assert found.advice.startswith("the values from step 1000 on are never used, as the run has")
+    (found,) = lehr.constant(0.1, 400).then(lehr.multi_step(0.1, 0.1, [599, 600])).lint(RUN)
+    assert found.advice.startswith("the values from step 1000 on are never used")
+    (found,) = lehr.warmup(0.1, "1 token").then(lehr.cosine(0.1)).lint(RUN, tokens_per_step=512)
+    assert found.advice.startswith("part 1, warmup(0.1, '1 token'), is shorter than half a step")
+    (found,) = lehr.constant(0.1, 100).then(lehr.cosine(0.1, 350).repeat()).lint(RUN)
+    assert found.advice.startswith("the run ends after 200 of the 350 steps of its last cycle")
+    (found,) = lehr.cosine_restarts(0.1, "300 steps").lint("10 epochs", steps_per_epoch=100)
+    assert found.advice.startswith("the run ends after 100 of the 300 steps of its last cycle")
+
+
+def test_parts_of_length_0_are_not_reported_as_vanished() -> None:
+    assert names(lehr.warmup(0.1, 0).then(lehr.cosine(0.1))) == []
+    assert names(lehr.wsd(0.1, 0, "20%")) == []
+    assert names(lehr.warmup(0.1, "5%").then(lehr.cosine(0.1)), steps=5) == ["part without a step"]
+
+
+def test_a_cycle_that_ends_with_the_run_is_whole() -> None:
+    for steps in (1000, 1001, 1002, 1003, 1004):
+        assert names(lehr.cosine_restarts(0.1, "20%"), steps=steps) == []
+    assert names(lehr.cosine_restarts(0.1, "2 epochs"), steps_per_epoch=100.5) == ["cycle cut off"]
+    assert names(lehr.cosine_restarts(0.1, "2 epochs"), steps_per_epoch=100) == []
+
+
+def test_lint_takes_a_run_in_any_unit() -> None:
+    s = lehr.warmup(0.1, "1e6 tokens").then(lehr.cosine(0.1))
+    assert names(s, tokens_per_step=1000) == ["part without a step"]
+    with pytest.raises(ValueError, match=r"steps must be at least 1024, as .*, got 1000"):
+        names(lehr.warmup(0.1, "1048576 tokens").then(lehr.cosine(0.1)), tokens_per_step=1024)
+    assert names(s, steps="1B tokens", tokens_per_step=10_000) == []
+    assert names(lehr.cosine(0.1, "64K samples"), samples_per_step=64) == []
+    assert names(lehr.cosine(0.1, "64K samples"), samples_per_step=32) == ["too long"]
+    with pytest.raises(
+        ValueError, match="steps must be given to resolve the rest of the run, got No"
+    ):
+        lehr.cosine(0.1, 10).lint(None)
+
+
 def test_a_half_cycle_is_not_judged_without_epochs() -> None:
-    assert names(lehr.triangular(0.01, 0.1, 3)) == []
+    assert names(lehr.triangular(0.01, 0.1, 5)) == []
+    assert names(lehr.triangular(0.01, 0.1, 5), steps_per_epoch=EPOCH) == ["half cycle"]
+
+
+def test_only_jumps_that_an_update_sees_are_found() -> None:
+    line, zero = lehr.linear(0.1, 0.0, 400), lehr.constant(0.0)
+    assert names(line.then(lehr.constant(0.9, 0)).then(zero)) == []
+    assert names(line.then(lehr.constant(0.9, 1)).then(zero)) == ["jump at a joint"]
+    rest = lehr.linear(0.0, 0.1, 400).then(lehr.linear(0.5, 0.05, 0)).then(lehr.constant(0.095))
+    assert names(rest) == []
+    assert names(lehr.linear(0.0, 0.1, 400).then(lehr.linear(0.5, 0.04, 0))) == [
+        *("too short", "jump at a joint")
+    ]
+    late = lehr.linear(0.0, 0.1, RUN).then(lehr.constant(0.5))
+    assert names(late) == []
+    assert names(late, steps=RUN + 1) == ["jump at a joint"]
 
 
 def test_summary_by_hand() -> None:
@@ -87,6 +148,23 @@ def test_summary_of_an_endless_schedule_needs_steps() -> None:
 def test_unresolved_schedules_are_looked_at_in_their_run() -> None:
     with pytest.raises(ValueError, match="steps_per_epoch must be given"):
         lehr.linear(0.1, 0.0, "10 epochs").lint(RUN)
+    s = lehr.warmup(0.1, "25%").then(lehr.linear(0.1, 0.0))
+    with pytest.raises(ValueError, match="steps must be given to resolve the length '25%', got No"):
+        s.summary()
+    in_epochs = s.summary("2 epochs", steps_per_epoch=50)
+    assert in_epochs == s.summary(100) == s.resolve(100).summary()
+    assert (in_epochs.peak, in_epochs.peak_step, in_epochs.after) == (0.1, 25, 0.0)
+    assert s.draw("2 epochs", steps_per_epoch=50) == s.resolve(100).draw()
+    assert s.summary("1e6 tokens", tokens_per_step=10**4) == in_epochs
+    assert s.summary("6.4K samples", samples_per_step=64) == in_epochs
+
+
+def test_a_constant_part_has_its_peak_at_its_first_step() -> None:
+    """Interpolated, 47 of 1,000 of its values would be off by an ulp, some above it."""
+    s = lehr.warmup(0.1, 100).then(lehr.constant(0.1, 1000)).then(lehr.cosine(0.1, 400))
+    assert (s.summary().peak, s.summary().peak_step) == (0.1, 100)
+    plan = lehr.wsd(0.3, 100, 2000).summary(10_000)
+    assert (plan.peak, plan.peak_step) == (0.3, 100)
 
 
 def test_text_drawing_shows_the_shape() -> None:
@@ -111,6 +189,9 @@ def test_several_schedules_in_one_figure() -> None:
     figure = cosine.plot(linear=lehr.linear(0.1, 0.0, steps=100))
     (axes,) = figure.axes
     assert [line.get_label() for line in axes.lines] == ["schedule", "linear"]
+    in_a_run = lehr.cosine(0.1).plot("1 epoch", linear=lehr.linear(0.1, 0.0), steps_per_epoch=100)
+    drawn = [line.get_ydata().tolist() for line in in_a_run.axes[0].lines]
+    assert drawn == [line.get_ydata().tolist() for line in axes.lines]
     assert list(axes.lines[0].get_ydata()) == [cosine(t) for t in axes.lines[0].get_xdata()]
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from strategies import RUN, any_lengths, controllers, policies, probe, schedules
 
 import lehr
-from lehr.schedule import Chain, Ramp
+from lehr.schedule import Chain, Constant, Geometric, Ramp, Window
 
 
 @given(schedules(any_lengths))
@@ -56,7 +56,7 @@ def test_every_float_survives(value):
 def test_the_format_is_plain_json_with_a_version():
     s = lehr.warmup(0.1, "5%").then(lehr.cosine(0.1))
     assert json.loads(s.dumps()) == {
-        "lehr": 1,
+        "lehr": 2,
         "kind": "chain",
         "parts": [
             {"kind": "ramp", "start": 0.0, "end": 0.1, "steps": "5%"},
@@ -66,8 +66,114 @@ def test_the_format_is_plain_json_with_a_version():
 
 
 def test_fields_with_defaults_may_be_left_out():
-    text = '{"lehr": 1, "kind": "ramp", "start": 1, "end": 0}'
+    text = '{"lehr": 2, "kind": "ramp", "start": 1, "end": 0}'
     assert lehr.loads(text) == Ramp(1.0, 0.0, None, "linear", 1.0)
+    text = '{"lehr": 2, "kind": "geometric", "start": 1, "end": 0.5, "steps": 3}'
+    assert lehr.loads(text) == Geometric(1.0, 0.5, 3)
+    text = '{"lehr": 2, "kind": "every", "part": {"kind": "constant", "value": 1}, "steps": 2.5}'
+    assert lehr.loads(text) == lehr.constant(1.0).every(2.5)
+
+
+@pytest.mark.parametrize(
+    ("s", "data"),
+    [
+        (
+            lehr.cosine(0.1, floor="10%", power=2.0),
+            {"kind": "ramp", "start": 0.1, "end": 0.01, "curve": "cosine", "power": 2.0},
+        ),
+        (
+            lehr.warmup(0.1, "1.5K steps", start=0.01, curve="geometric", from_zero=False),
+            {"kind": "geometric", "start": 0.01, "end": 0.1, "steps": 1500, "from_zero": False},
+        ),
+        (
+            Window(lehr.linear(1.0, 0.0), 3, 0.5, 2.5),
+            {
+                "kind": "window",
+                "shape": {"kind": "ramp", "start": 1.0, "end": 0.0},
+                "steps": 3,
+                "offset": 0.5,
+                "span": 2.5,
+            },
+        ),
+        (
+            lehr.exponential(0.1, 0.5, "10/3 steps"),
+            {"kind": "exponential", "peak": 0.1, "factor": 0.5, "timescale": "10/3 steps"},
+        ),
+        (
+            lehr.constant(0.1, "until 10T tokens"),
+            {
+                "kind": "take",
+                "part": {"kind": "constant", "value": 0.1},
+                "steps": "until 10T tokens",
+            },
+        ),
+        (
+            1 - lehr.constant(0.1) / 2,
+            {
+                "kind": "sum",
+                "parts": [
+                    {"kind": "constant", "value": 1.0},
+                    {
+                        "kind": "product",
+                        "parts": [
+                            {"kind": "constant", "value": -1.0},
+                            {
+                                "kind": "quotient",
+                                "parts": [
+                                    {"kind": "constant", "value": 0.1},
+                                    {"kind": "constant", "value": 2.0},
+                                ],
+                            },
+                        ],
+                    },
+                ],
+            },
+        ),
+        (
+            lehr.cosine(0.1, "20%").then_to(0.2),
+            {
+                "kind": "chain",
+                "parts": [
+                    {"kind": "ramp", "start": 0.1, "end": 0.0, "steps": "20%", "curve": "cosine"},
+                    {"kind": "ramp", "start": None, "end": 0.2},
+                ],
+            },
+        ),
+    ],
+    ids=repr,
+)
+def test_each_kind_has_its_fields(s, data):
+    assert json.loads(s.dumps()) == {"lehr": 2, **data}
+    assert lehr.loads(s.dumps()) == s
+
+
+def test_an_open_start_is_null():
+    s = lehr.cosine(0.1, "20%").with_end().then_to(0.5, "5%")
+    assert s.to_dict()["parts"][1] == {
+        "kind": "take",
+        "part": {"kind": "constant", "value": None},
+        "steps": 1,
+    }
+    assert lehr.loads(s.dumps()) == s
+    assert repr(lehr.loads(s.dumps())) == repr(s)
+    assert lehr.loads(s.dumps()).resolve(100) == s.resolve(100)
+    s = lehr.cosine(0.1, "20%").then(Constant(None))
+    assert repr(s) == "cosine(0.1, '20%').then(constant(None))"
+    assert lehr.loads(s.dumps()) == s
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"lehr": 1, "kind": "ramp", "start": 0.1, "end": 0.0, "curve": "cosine"}',
+        '{"lehr": 1, "kind": "exponential", "start": 0.1, "rate": 0.5, "steps": 10}',
+        '{"lehr": 1, "kind": "policy", "lr": {"kind": "constant", "value": 0.1}}',
+        '{"lehr": 1, "kind": "plateau", "factor": 0.5}',
+    ],
+)
+def test_the_first_version_is_refused(text):
+    with pytest.raises(ValueError, match=r"^lehr must be the format version 2, got 1$"):
+        lehr.loads(text)
 
 
 def test_a_users_function_is_written_by_its_name():
@@ -79,7 +185,7 @@ def test_a_users_function_is_written_by_its_name():
     assert lehr.loads(s.dumps()) == s
     with pytest.raises(ValueError, match=r"^name must be given .*from_function\(f, name=...\)$"):
         (lehr.from_function(wave) * 0.5).dumps()
-    unknown = '{"lehr": 1, "kind": "function", "name": "nobody"}'
+    unknown = '{"lehr": 2, "kind": "function", "name": "nobody"}'
     with pytest.raises(ValueError, match="name must be that of a registered function, got 'nob"):
         lehr.loads(unknown)
 
@@ -89,14 +195,16 @@ def test_what_only_looks_like_a_kind_is_a_group():
     assert lehr.loads(p.dumps()) == p
 
 
-CONSTANT = '{"lehr": 1, "kind": "constant", "value": %s}'
-RAMP = '{"lehr": 1, "kind": "ramp", "start": 1, "end": 0, "steps": %s}'
-PART = '{"lehr": 1, "kind": "chain", "parts": [{"kind": "constant", "value": %s}]}'
+CONSTANT = '{"lehr": 2, "kind": "constant", "value": %s}'
+RAMP = '{"lehr": 2, "kind": "ramp", "start": 1, "end": 0, "steps": %s}'
+RAMP_END = '{"lehr": 2, "kind": "ramp", "start": 1, "end": %s}'
+WINDOW = '{"lehr": 2, "kind": "window", "shape": %s, "steps": 1, "offset": 0, "span": 1}'
+PART = '{"lehr": 2, "kind": "chain", "parts": [{"kind": "constant", "value": %s}]}'
 
 VALUE_ERRORS = cases(r"""
 ''
     definition must be valid JSON
-'{"lehr": 1, "kind": '
+'{"lehr": 2, "kind": '
     definition must be valid JSON
 CONSTANT % 1 + '1'
     definition must be valid JSON: Extra data
@@ -107,28 +215,30 @@ CONSTANT % 1 + '1'
 'null'
     definition must be a JSON object, got None
 '{"kind": "constant", "value": 1}'
-    lehr must be the format version 1, got None
-'{"lehr": 2, "kind": "constant", "value": 1}'
-    lehr must be the format version 1, got 2
+    lehr must be the format version 2, got None
+'{"lehr": 1, "kind": "constant", "value": 1}'
+    lehr must be the format version 2, got 1
+'{"lehr": 3, "kind": "constant", "value": 1}'
+    lehr must be the format version 2, got 3
 '{"lehr": true, "kind": "constant", "value": 1}'
-    lehr must be the format version 1, got True
-'{"lehr": 1}'
+    lehr must be the format version 2, got True
+'{"lehr": 2}'
     kind must be one of .*constant, .*, got None
-'{"lehr": 1, "kind": 7}'
+'{"lehr": 2, "kind": 7}'
     kind must be one of .*, got 7
-'{"lehr": 1, "kind": "rmap"}'
+'{"lehr": 2, "kind": "rmap"}'
     kind must be one of .*, got 'rmap'; did you mean .*ramp.*\?
-'{"lehr": 1, "kind": "chain", "parts": [{"kind": "cosin"}]}'
+'{"lehr": 2, "kind": "chain", "parts": [{"kind": "cosin"}]}'
     ^in chain parts part 1: kind must be one of .*, got 'cosin'
-'{"lehr": 1, "kind": "constant", "valu": 1}'
+'{"lehr": 2, "kind": "constant", "valu": 1}'
     field of constant must be one of value, got 'valu'; did you mean value\?
-'{"lehr": 1, "kind": "constant", "value": 1, "length": 3}'
+'{"lehr": 2, "kind": "constant", "value": 1, "length": 3}'
     field of constant must be one of value, got 'length'
-'{"lehr": 1, "kind": "ramp", "start": 1}'
+'{"lehr": 2, "kind": "ramp", "start": 1}'
     ramp.end must be given, got None
-'{"lehr": 1, "kind": "sum"}'
+'{"lehr": 2, "kind": "sum"}'
     sum.parts must be given, got None
-'{"lehr": 1, "kind": "constant", "value": 1, "value": 2}'
+'{"lehr": 2, "kind": "constant", "value": 1, "value": 2}'
     key must be given once in each JSON object, got 'value'
 CONSTANT % 'NaN'
     number must be finite, got 'NaN'
@@ -141,15 +251,33 @@ CONSTANT % ('9' * 350)
 CONSTANT % ('9' * 5000)
     number must be at most 400 digits long
 RAMP % 10 ** 30
-    in ramp: steps must be at most 2\*\*53 steps, the largest exact float, got 10{30}
+    in ramp: steps must be below 2\*\*31 steps, which frameworks count in int32, got 10{30}
+RAMP % 2**31
+    in ramp: steps must be below 2\*\*31 steps, which frameworks count in int32, got 2147483648
 CONSTANT % '{"a": 1}'
     kind must be one of .*, got None
-RAMP % 0
-    steps must be a whole number of steps >= 1, got 0
+RAMP % -1
+    in ramp: steps must be a whole number of steps >= 0, got -1
+RAMP % 1.5
+    in ramp: steps must be a length: an integer number of steps, .*, got 1\.5; round it
 RAMP % '"3 weeks"'
-    steps must be a whole .*, got '3 weeks'
-'{"lehr": 1, "kind": "chain", "parts": [1, 2]}'
-    in chain: part 1 of a chain must be a schedule that ends, got Constant
+    in ramp: steps must be a length: .*, got '3 weeks'
+'{"lehr": 2, "kind": "chain", "parts": [1, 2]}'
+    in chain: parts must be with at most one that takes the rest of the run, got 'part 1 \(never
+'{"lehr": 2, "kind": "chain", "parts": [1]}'
+    in chain: parts must be a list of at least 2 schedules, got
+'{"lehr": 2, "kind": "sum", "parts": []}'
+    in sum: parts must be a list of at least 2 schedules, got
+'{"lehr": 2, "kind": "quotient", "parts": [1, 2, 3]}'
+    in quotient: parts must be two schedules, got
+'{"lehr": 2, "kind": "ramp", "start": 1, "end": 0, "offset": 0.5}'
+    field of ramp must be one of start, end, steps, curve, power, time_power, from_zero, got 'offset
+'{"lehr": 2, "kind": "exponential", "start": 1, "rate": 0.5, "steps": 3}'
+    field of exponential must be one of peak, factor, timescale, staircase, got
+WINDOW % '{"kind": "constant", "value": 1}'
+    in window: shape must be a Ramp or Geometric without steps, got constant
+WINDOW % '{"kind": "ramp", "start": 1, "end": 0, "steps": 1}'
+    in window: shape must be a Ramp or Geometric without steps, got linear
 b'\xff\xfe{'
     codec can't decode|must be valid JSON
 """)
@@ -158,24 +286,26 @@ CONSTANT % '"0.1"'
     in constant: value must be a finite number, got '0.1'
 CONSTANT % 'true'
     in constant: value must be a finite number, got True
-CONSTANT % 'null'
-    value must be a finite number, got None
 CONSTANT % '[1]'
     value must be a finite number, got
-PART % 'null'
-    ^in chain parts part 1 constant: value must be
-RAMP % 1.5
-    steps must be a whole number of steps >= 1, got 1.5
-'{"lehr": 1, "kind": "chain", "parts": 3}'
+PART % '"x"'
+    ^in chain parts part 1 constant: value must be a finite number, got 'x'
+RAMP_END % 'null'
+    in ramp: end must be a finite number, got None
+RAMP % 'true'
+    steps must be a length: an integer number of steps, .*, got True
+RAMP % '[5]'
+    steps must be a length: an integer number of steps, .*, got
+'{"lehr": 2, "kind": "chain", "parts": 3}'
     in chain: parts must be a list of schedules, got 3
-'{"lehr": 1, "kind": "sum", "parts": [{"kind": "policy", "lr": 1}]}'
+'{"lehr": 2, "kind": "sum", "parts": [{"kind": "policy", "lr": 1}]}'
     in sum: part 1 must be a schedule or a number, got Policy
-'{"lehr": 1, "kind": "policy", "lr": 1, "control": {"kind": "constant", "value": 1}}'
+'{"lehr": 2, "kind": "policy", "lr": 1, "control": {"kind": "constant", "value": 1}}'
     in policy: control must be a controller
 None
     text must be a JSON string, got None
-{'lehr': 1}
-    text must be a JSON string, got {'lehr': 1}
+{'lehr': 2}
+    text must be a JSON string, got {'lehr': 2}
 """)
 
 
@@ -186,7 +316,7 @@ def test_anything_else_is_refused(code):
         lehr.loads(eval(code))
 
 
-NESTED = '{"lehr": 1, "kind": "shift", "steps": 0, "part": '
+NESTED = '{"lehr": 2, "kind": "shift", "steps": 0, "part": '
 
 
 @pytest.mark.parametrize(
@@ -211,8 +341,8 @@ MEGABYTES = 10_000_000
     ("text", "error", "message"),
     [
         (" " * MEGABYTES, ValueError, "definition must be valid JSON"),
-        ('{"lehr": 1, "kind": "%s"}' % ("x" * MEGABYTES), ValueError, "kind must be one of"),
-        ('{"lehr": 1, "%s": 1}' % ("x" * MEGABYTES), ValueError, "kind must be one of"),
+        ('{"lehr": 2, "kind": "%s"}' % ("x" * MEGABYTES), ValueError, "kind must be one of"),
+        ('{"lehr": 2, "%s": 1}' % ("x" * MEGABYTES), ValueError, "kind must be one of"),
         (CONSTANT % ("1" * MEGABYTES), ValueError, "number must be at most 400 digits long"),
         (CONSTANT % ('"' + "x" * MEGABYTES + '"'), TypeError, "value must be a finite number"),
         (CONSTANT % ("[" + "1," * (MEGABYTES // 2) + "1]"), TypeError, "value must be a finite"),
@@ -243,8 +373,8 @@ def test_plain_data_is_what_the_text_holds():
     ("data", "message"),
     [
         ("text", "definition must be a JSON object, got 'text'"),
-        ({"kind": "constant", "value": 1.0}, "lehr must be the format version 1, got None"),
-        ({"lehr": 1, "kind": "constant", "value": float("nan")}, "value must be a finite number"),
+        ({"kind": "constant", "value": 1.0}, "lehr must be the format version 2, got None"),
+        ({"lehr": 2, "kind": "constant", "value": float("nan")}, "value must be a finite number"),
         (lehr.constant(0.1).to_dict(), "kind must be that of a Policy, got 'constant'"),
     ],
 )

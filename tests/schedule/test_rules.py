@@ -2,7 +2,6 @@
 
 import itertools
 import math
-import re
 from fractions import Fraction
 
 import numpy as np
@@ -11,7 +10,6 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from strategies import (
     MAKERS,
-    POWERLESS,
     RUN,
     any_lengths,
     boundaries,
@@ -30,8 +28,8 @@ from lehr import Schedule
 from lehr.schedule import (
     Chain,
     Constant,
-    Every,
     Exponential,
+    Geometric,
     Piecewise,
     Ramp,
     Repeat,
@@ -130,6 +128,7 @@ def test_torch_float32(s):
 def test_phases_beyond_2_to_the_24_are_exact_in_float32(s, k):
     jax = pytest.importorskip("jax")
     torch = pytest.importorskip("torch")
+    assume(s.length > 0)
     late = 2**24 + k + np.arange(50)
     for tree in (s.repeat(), Constant(0.5).take(2**24 + k).then(s)):
         wanted = plain(tree, late)
@@ -173,33 +172,30 @@ def test_a_step_that_float32_cannot_tell_from_its_neighbour_is_told(s):
 # 3. Parts are half-open, and the final value holds.
 
 
-ALL_CURVES = [*sorted(CURVES), "cosine^1.5", "linear^0.3", "exponential^2", "tanh^4"]
+TIME_POWERS = st.sampled_from([0.3, 1.0, 1.5, 4.0])
+ALL_CURVES = st.sampled_from(sorted(CURVES))
 
 
-@given(values, values, st.integers(1, 10**6), st.sampled_from(ALL_CURVES), powers)
-def test_ends_of_a_ramp_are_exact(start, end, steps, curve, power):
-    power = 1.0 if curve.startswith(POWERLESS) else power
-    assume(not curve.startswith("exponential") or (start > 0 and end > 0))
-    s = Ramp(start, end, steps, curve, power)
+@given(values, values, st.integers(1, 10**6), ALL_CURVES, powers, TIME_POWERS)
+def test_ends_of_a_ramp_are_exact(start, end, steps, curve, power, time_power):
+    s = Ramp(start, end, steps, curve, power, time_power)
     after = [0, steps, steps + 1, 2 * steps, 10**15]
     assert [s(t) for t in after] == [start, *[end] * 4]
     assert s(np.array(after)).tolist() == [start, *[end] * 4]
 
 
 @settings(max_examples=40)
-@given(values, values, st.integers(1, 10**7), st.sampled_from(ALL_CURVES), powers)
-@example(1.0, 0.0, 1000, "linear", 1.0)  # XLA's 1000 * (1 / 1000) is above 1
-@example(1.0, 0.0, 1000, "linear", 0.5)
-@example(0.0, 1.0, 1000, "linear", 1.0)
-@example(1.0, 0.0, 70_000_001, "linear", 1.0)
+@given(values, values, st.integers(1, 10**7), ALL_CURVES, powers, TIME_POWERS)
+@example(1.0, 0.0, 1000, "linear", 1.0, 1.0)  # XLA's 1000 * (1 / 1000) is above 1
+@example(1.0, 0.0, 1000, "linear", 0.5, 1.0)
+@example(0.0, 1.0, 1000, "linear", 1.0, 1.0)
+@example(1.0, 0.0, 70_000_001, "linear", 1.0, 1.0)
 def test_a_graph_reaches_the_end_of_a_ramp_and_never_leaves_its_range(
-    start, end, steps, curve, power
+    start, end, steps, curve, power, time_power
 ):
     jax = pytest.importorskip("jax")
-    power = 1.0 if curve.startswith(POWERLESS) else power
-    assume(not curve.startswith("exponential") or (start > 0 and end > 0))
     near_end = np.arange(max(0, steps - 20), steps + 20)
-    s = Ramp(start, end, steps, curve, power)
+    s = Ramp(start, end, steps, curve, power, time_power)
     got = np.asarray(jax.jit(s)(np.r_[0, near_end].astype(np.int32)))
     assert (got[-20:] == np.float32(end)).all()
     low, high = np.float32(min(start, end)), np.float32(max(start, end))
@@ -211,7 +207,6 @@ def test_a_graph_reaches_the_end_of_a_ramp_and_never_leaves_its_range(
 @given(schedules(ends=True))
 def test_what_ends_has_a_length_after_which_its_value_holds(s):
     assert isinstance(s.length, int)
-    assert s.length >= 1
     final = s(s.length)
     assert {s(s.length + k) for k in (1, 2, 3, 17, 10**4, 10**9)} == {final}
 
@@ -227,37 +222,24 @@ def test_nothing_goes_negative_and_nothing_grows_beyond_its_parts(s):
 # 4. Interpolation keeps to its ends' range.
 
 
-@given(
-    values,
-    values,
-    st.integers(1, 500),
-    st.sampled_from(["linear", "cosine", "sqrt", "rex", "tanh"]),
-    powers,
-)
+@given(values, values, st.integers(1, 500), ALL_CURVES, powers)
 def test_range_of_a_ramp_is_kept_to_one_ulp(start, end, steps, curve, power):
-    power = 1.0 if curve in POWERLESS else power
     s = Ramp(start, end, steps, curve, power)
     low, high = min(start, end), max(start, end)
     for t in range(steps + 2):
         assert np.nextafter(low, -1) <= s(t) <= np.nextafter(high, math.inf)
 
 
-@given(
-    values,
-    st.integers(1, 500),
-    st.sampled_from(["linear", "cosine", "sqrt", "rex", "tanh"]),
-    st.data(),
-)
-def test_a_ramp_between_equal_values_stays_within_one_ulp(value, steps, curve, data):
-    s = lehr.constant(value, steps)
-    t = data.draw(st.integers(0, 600))
-    assert abs(s(t) - value) <= math.ulp(value)
+@given(values, st.integers(1, 500), ALL_CURVES, st.integers(0, 600))
+def test_a_ramp_between_equal_values_stays_within_one_ulp(value, steps, curve, t):
+    assert abs(Ramp(value, value, steps, curve)(t) - value) <= math.ulp(value)
+    assert lehr.constant(value, steps)(t) == value
 
 
 @given(st.floats(1e-150, 1e150), st.floats(1e-150, 1e150), st.integers(1, 400), st.integers(0, 399))
 def test_an_exponential_ramp_keeps_the_ratio_of_neighbours(start, end, steps, t):
     assume(t < steps)
-    s = Ramp(start, end, steps, "exponential")
+    s = Geometric(start, end, steps)
     ratio = (math.log(end) - math.log(start)) / steps
     assert math.log(s(t + 1)) - math.log(s(t)) == pytest.approx(ratio, rel=1e-9, abs=1e-12)
 
@@ -271,7 +253,7 @@ def test_an_exponential_ramp_keeps_the_ratio_of_neighbours(start, end, steps, t)
 )
 def test_exponential_ramps_in_float32(ends, steps):
     jax = pytest.importorskip("jax")
-    s = Ramp(*ends, steps, "exponential")
+    s = Geometric(*ends, steps)
     at = np.unique(np.r_[steps * np.arange(400) // 400, max(0, steps - 300) : steps + 3])
     agree(jax.jit(s)(at.astype(np.int32)), plain(s, at), FLOAT32 * max(ends))
 
@@ -279,23 +261,28 @@ def test_exponential_ramps_in_float32(ends, steps):
 @pytest.mark.parametrize("steps", [7, 1000, 100_000])
 @pytest.mark.parametrize("power", [0.1, 0.25, 0.5, 0.9, 1.0, 2.0, 5.0])
 @pytest.mark.parametrize(
-    "curve", ["linear", "cosine", "sqrt", "rex", "linear^6", "cosine^1.5", "rex^0.3"]
+    ("curve", "time_power"),
+    [*((curve, 1.0) for curve in CURVES), ("linear", 6.0), ("cosine", 1.5), ("rex", 0.3)],
 )
-def test_powers_of_curves_in_float32(curve, power, steps):
+def test_powers_of_curves_in_float32(curve, time_power, power, steps):
+    power = min(power, 2.0) if curve == "tanh" else power  # the power enlarges tanh's own error
     jax = pytest.importorskip("jax")
     at = np.unique(np.r_[steps * np.arange(400) // 400, max(0, steps - 300) : steps + 3])
     for ends in ((1.0, 0.0), (0.0, 1.0)):
-        s = Ramp(*ends, steps, curve, power)
+        s = Ramp(*ends, steps, curve, power, time_power)
         agree(jax.jit(s)(at.astype(np.int32)), plain(s, at), FLOAT32)
 
 
 @pytest.mark.parametrize("steps", [7, 1000, 100_000])
-@pytest.mark.parametrize("curve", ["tanh", "tanh^0.5", "tanh^4", "linear^20", "linear^0.01"])
-def test_curves_of_powers_of_the_time_in_float32(curve, steps):
+@pytest.mark.parametrize(
+    ("curve", "time_power"),
+    [("tanh", 1.0), ("tanh", 0.5), ("tanh", 4.0), ("linear", 20.0), ("linear", 0.01)],
+)
+def test_curves_of_powers_of_the_time_in_float32(curve, time_power, steps):
     jax = pytest.importorskip("jax")
     at = np.unique(np.r_[steps * np.arange(400) // 400, max(0, steps - 300) : steps + 3])
     for ends in ((1.0, 0.0), (0.0, 1.0)):
-        s = Ramp(*ends, steps, curve)
+        s = Ramp(*ends, steps, curve, time_power=time_power)
         agree(jax.jit(s)(at.astype(np.int32)), plain(s, at), FLOAT32)
 
 
@@ -321,6 +308,47 @@ def test_no_nan_arises_anywhere_in_a_graph(s):
     with jax.debug_nans(True), jax.debug_infs(True):
         for t in probe(s)[:5].tolist() + probe(s)[-5:].tolist():
             assert math.isfinite(jax.numpy.asarray(s(jax.numpy.int32(t))))
+
+
+# The text is the code.
+
+NAMES = {name: getattr(lehr, name) for name in lehr.__all__} | {
+    name: getattr(lehr.schedule, name) for name in dir(lehr.schedule) if name[0].isupper()
+}
+
+
+@settings(max_examples=400)
+@given(schedules(any_lengths))
+def test_the_text_of_a_schedule_is_the_code_that_makes_it(s):
+    for tree in (s, s.resolve(**RUN)):
+        assert eval(repr(tree), dict(NAMES)) == tree
+        assert lehr.parse(repr(tree)) == tree
+        assert lehr.loads(tree.dumps()) == tree
+
+
+@pytest.mark.parametrize(
+    ("s", "text"),
+    [
+        (
+            lehr.warmup(0.1, 500).then(lehr.cosine(0.1, 9500)),
+            "warmup(0.1, 500).then(cosine(0.1, 9500))",
+        ),
+        (1 - lehr.inverse_time(1.0, 1, power=0.8), "1.0 - inverse_time(1.0, 1, power=0.8)"),
+        (-(lehr.cosine(1.0) * 2), "-(cosine(1.0) * 2.0)"),
+        ((lehr.cosine(1.0) + 1) / 2 ** lehr.rex(1.0), "(cosine(1.0) + 1.0) / 2.0 ** rex(1.0)"),
+        ((-lehr.cosine(1.0)) ** 2, "(-cosine(1.0)) ** 2.0"),
+        (lehr.constant(1.0) * lehr.constant(-1.0), "constant(1.0) * -1.0"),
+        (lehr.cosine(1.0).minimum(0.5), "cosine(1.0).minimum(0.5)"),
+        (
+            lehr.cosine(0.3, "5T tokens").take("3.9T tokens").then_to(0.0, "50B tokens"),
+            "cosine(0.3, '5T tokens').take('3.9T tokens').then_to(0.0, '50B tokens')",
+        ),
+        (lehr.linear(1.0, 0.1, "5%").with_end(), "linear(1.0, 0.1, '5%').with_end()"),
+    ],
+)
+def test_the_text_is_as_a_person_types_it(s, text):
+    assert repr(s) == text
+    assert eval(text, dict(NAMES)) == s
 
 
 # The algebra's laws.
@@ -379,13 +407,14 @@ def test_pointwise_is_as_long_as_its_longest_part(parts, constant):
 @given(schedules(depth=2, ends=True), st.integers(1, 5), steps_in)
 def test_repeat_is_periodic_and_then_holds_its_last_value(s, times, t):
     period = s.length
+    assume(period > 0)
     assert s.repeat()(t) == s(t % period)
     assert s.repeat()(t + 3 * period) == s.repeat()(t)
     counted = s.repeat(times)
     assert counted.length == times * period
     assert counted(t) == (s(t % period) if t < times * period else s(period))
     assert s.repeat(1)(t) == s(t)
-    assert counted(t) == Chain((s,) * times)(t)
+    assert counted(t) == Chain((s, *(s,) * (times - 1), Constant(s(period))))(t)
 
 
 @given(schedules(depth=2), st.integers(0, 200), st.integers(0, 200), steps_in)
@@ -412,57 +441,18 @@ def test_take_holds_the_value_at_its_end(s, j, k, t):
 def test_reverse_runs_backwards_and_twice_is_itself(s, t):
     assert s.reverse()(t) == s(max(s.length - t, 0))
     assert s.reverse().length == s.length
-    assert s.reverse().reverse() == s or s.kind == "reverse"  # Reverse(Reverse(s)) gives s
-    assert Reverse(Reverse(s))(t) == s(t)
+    assert s.reverse().reverse() == s
+    with pytest.raises(ValueError, match="another schedule than a reversed one"):
+        Reverse(Reverse(s if s.kind != "reverse" else s.part))
 
 
-@given(schedules(depth=2), st.integers(1, 9), st.integers(1, 9), st.integers(1, 5), steps_in)
-def test_every_divides_the_clock(s, j, k, ticks, t):
+@given(schedules(depth=2), st.integers(1, 9), st.integers(1, 9), steps_in)
+def test_every_divides_the_clock(s, j, k, t):
     assert s.every(1)(t) == s(t)
     assert s.every(k)(t) == s(t // k)
     assert s.every(j).every(k)(t) == s.every(j * k)(t)
-    assert Every(s, k, ticks)(t) == s(t * ticks // k)
     if isinstance(s.length, int):
         assert s.every(k).length == s.length * k
-        length = Every(s, k, ticks).length
-        assert (length - 1) * ticks // k < s.length <= length * ticks // k
-
-
-NOT_STRETCHED = r"at least one step|increasing|above -|2\*\*31|2\*\*53"
-
-
-@given(schedules(depth=2, ends=True), st.integers(1, 4), st.integers(0, 300))
-def test_stretched_by_a_whole_factor_every_value_stands_where_it_should(s, factor, t):
-    assume("function" not in kinds_in(s))
-    stretched = s.stretch(factor * s.length)
-    assert stretched.length == factor * s.length
-    # not to the bit: u = (k t) / (k n) is rounded otherwise
-    assert stretched(factor * t) == pytest.approx(s(t), rel=1e-11, abs=1e-12 * size(s))
-    assert lehr.loads(stretched.dumps()) == stretched
-
-
-@given(schedules(depth=2, ends=True), st.integers(1, 5000))
-def test_stretched_to_any_length_it_is_exactly_that_long(s, steps):
-    assume("function" not in kinds_in(s))
-    try:
-        stretched = s.stretch(steps)
-    except ValueError as error:
-        assume(not re.search(NOT_STRETCHED, str(error)))  # a part has no step left
-        raise
-    assert stretched.length == steps
-    assert np.isfinite(stretched(probe(stretched))).all()
-    assert stretched(probe(stretched)).min() >= 0
-
-
-@given(st.lists(st.integers(1, 500), min_size=2, max_size=6), st.integers(1, 10**5), st.data())
-def test_stretched_the_joints_keep_their_values(lengths, steps, data):
-    at = list(itertools.accumulate(lengths, initial=0))
-    numbers = data.draw(st.lists(values, min_size=len(at), max_size=len(at)))
-    s = lehr.piecewise(at, numbers, "cosine")
-    moved = [math.floor(Fraction(a * steps, at[-1]) + Fraction(1, 2)) for a in at]
-    assume(all(b > a for a, b in itertools.pairwise(moved)))
-    assert [s.stretch(steps)(t) for t in moved] == numbers
-    assert s.stretch(at[-1]) == s
 
 
 @given(schedules(depth=2), values, values, steps_in)
@@ -474,7 +464,7 @@ def test_clip_bounds(s, a, b, t):
     assert s.clip() == s
 
 
-@given(st.lists(whole_steps, max_size=4, unique=True), st.data())
+@given(st.lists(whole_steps, min_size=1, max_size=4, unique=True), st.data())
 def test_piecewise_is_a_chain_of_constants(at, data):
     at = sorted(at)
     numbers = data.draw(st.lists(values, min_size=len(at) + 1, max_size=len(at) + 1))
@@ -574,9 +564,9 @@ def test_fractions_of_epochs_end_where_whole_epochs_do(thirds, steps_per_epoch):
         ("5%", "5%", 500),
         ("12.50%", "12.5%", 1250),
         ("0.01%", "0.01%", 1),
-        ("1e3 tokens", "1000 tokens", 2),
-        ("5.12e5 tokens", "512000 tokens", 1000),
-        ("2000 samples", "2000 samples", 63),  # 62.5
+        ("1e3 tokens", "1K tokens", 2),
+        ("5.12e5 tokens", "512K tokens", 1000),
+        ("2000 samples", "2K samples", 63),  # 62.5
         (None, None, 10_000),
     ],
 )
@@ -601,12 +591,33 @@ def test_the_spelling_of_a_length_reads_back_the_same(amount, exponent, unit):
 
 def test_a_time_constant_is_the_same_wherever_the_decay_begins():
     decay = Exponential(1.0, 0.5, "0.25 epochs")
-    late = Ramp(0.0, 1.0, "0.25 epochs").then(decay).resolve(steps_per_epoch=10)  # 2.5 steps
-    assert late.parts[1] == decay.resolve(steps_per_epoch=10) == Exponential(1.0, 0.5, 3)
+    late = Ramp(0.0, 1.0, "0.25 epochs").then(decay).resolve(steps_per_epoch=10)
+    assert late.parts[1] == decay.resolve(steps_per_epoch=10) == Exponential(1.0, 0.5, 2.5)
 
 
 def test_a_share_within_a_part_counts_from_the_part():
     s = Ramp(0.0, 1.0, 100).then(Piecewise(("10%", "50%"), (1.0, 0.5, 0.1))).resolve(1000)
     assert [s(t) for t in (199, 200, 599, 600)] == [1.0, 0.5, 0.5, 0.1]
     r = Ramp(0.0, 1.0, 5).then(Repeat(Ramp(1.0, 0.0, "0.5 epochs"), 3)).resolve(steps_per_epoch=9)
-    assert r == Ramp(0.0, 1.0, 5).then(Repeat(Ramp(1.0, 0.0, 5), 3))
+    assert [t for t in range(25) if r(t) == 1.0] == [5, 10, 14]  # 5, 9.5 and 14
+    assert (r.length, r(19)) == (19, 0.0)  # 18.5
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
+def test_a_curve_of_two_lines_does_all_that_a_built_in_one_does(power):
+    jax = pytest.importorskip("jax")
+
+    @lehr.schedule.curve("test: square")
+    def square(u, v, xp):
+        return v * v
+
+    s = Ramp(1.0, 0.25, 1000, "test: square", power)
+    steps = np.arange(0, 1010)
+    left = np.clip(1 - steps / 1000, 0, 1) ** (2 * power)
+    agree(s(steps), 0.25 + 0.75 * left, 1e-14)
+    agree(plain(s, steps), 0.25 + 0.75 * left, 1e-14)
+    agree(jax.jit(s)(steps.astype(np.int32)), 0.25 + 0.75 * left, FLOAT32)
+    assert s.reverse()(0) == 0.25
+    agree(s.reverse()(steps), 0.25 + 0.75 * np.clip(steps / 1000, 0, 1) ** (2 * power), 1e-14)
+    assert lehr.parse(repr(s)) == lehr.loads(s.dumps()) == s
+    assert lehr.wsd(1.0, 0, 10, steps=20, curve="test: square")(15) == 0.25

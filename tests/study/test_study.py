@@ -542,6 +542,22 @@ def test_bad_arms_are_refused() -> None:
         Arm("cosine")
     with pytest.raises(ValueError, match="without parameter groups"):
         Arm(lehr.Policy(lr={"head": 1.0}), tune="constant")
+    in_tokens = lehr.Policy(0.1, values={"k": lehr.linear(0.0, 1.0, "1B tokens")})
+    message = r"policy must be in steps, epochs or shares of the run in a study.* call .resolve\("
+    with pytest.raises(ValueError, match=message):
+        Arm(in_tokens)
+    assert Arm(in_tokens.resolve(tokens_per_step=1e6)).policy.length == 1000
+
+
+def test_a_study_leaves_values_of_the_loop_out(tmp_path: Path) -> None:
+    looped = lehr.Policy(0.05, values={"ema_decay": lehr.linear(0.9, 1.0)})
+    study = Study(
+        "toys:toy", {"a": looped, "b": lehr.Policy(0.05)}, epochs=1, seeds=2, storage=tmp_path
+    )
+    trials = study.run(workers=1).trials
+    for seed in range(2):
+        assert list(trials["a", 1, seed].trace.rates) == ["lr"]
+        assert trials["a", 1, seed].trace == trials["b", 1, seed].trace
 
 
 def test_no_suggestion_stops_the_study_with_the_reason(results: Results) -> None:

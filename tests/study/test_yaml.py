@@ -113,7 +113,7 @@ def test_a_written_file_reads_as_the_same_study(tmp_path: Path) -> None:
         (
             "task: toys:toy\narms:\n  a: cosin(0.1)\n  b: {preset: one-cyle, peak: tune}\n",
             [
-                r"yaml:3: arms\.a: policy must be one of .*did you mean cosine",
+                r"yaml:3: arms\.a: function must be one of .*did you mean cosine",
                 r"yaml:4: arms\.b: preset must be one of .*did you mean one-cycle",
             ],
         ),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Annotated
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any
 
 import rich
 import typer
@@ -12,68 +15,139 @@ from rich.table import Table
 import lehr
 from lehr.cli.common import AsJson, Out, check_drawable
 from lehr.parser import parse_policy
+from lehr.policy import Policy, flat
 from lehr.schedule.base import Schedule
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail
+from lehr.schedule.run import RUN_SIZES
 
 PolicyText = Annotated[
-    str, typer.Argument(help="JSON, a file, a number or a form such as 'one-cycle(peak=0.05)'.")
+    str | None,
+    typer.Argument(help="JSON, a file, a number or a call such as 'one-cycle(peak=0.05)'."),
 ]
+Published = Annotated[
+    bool,
+    typer.Option(
+        "--published", help="POLICY is the name of a published one; without a name, list them."
+    ),
+]
+_SIZE_HELP = "{} in an update: a number or a schedule such as 'linear(32e3, 3.2e6, 5000)'."
 
 
 def show(
-    policy: PolicyText,
-    steps: Annotated[int | None, typer.Option(help="Updates in the run.")] = None,
-    steps_per_epoch: Annotated[int | None, typer.Option(help="Updates in an epoch.")] = None,
+    policy: PolicyText = None,
+    published: Published = False,
+    steps: Annotated[
+        str | None, typer.Option(help="Length of the run: updates, '90 epochs' or '2T tokens'.")
+    ] = None,
+    steps_per_epoch: Annotated[float | None, typer.Option(help="Updates in an epoch.")] = None,
+    samples_per_step: Annotated[str | None, typer.Option(help=_SIZE_HELP.format("Samples"))] = None,
+    tokens_per_step: Annotated[str | None, typer.Option(help=_SIZE_HELP.format("Tokens"))] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
     """Show a policy: its shape and values over a run, and what looks wrong with it."""
-    parsed = parse_policy(policy)
-    if not parsed.resolved:
-        if steps is None and steps_per_epoch is None:
-            fail("--steps", "given for this policy", None, "say how long the run is: --steps 10000")
-        parsed = parsed.resolve(steps, steps_per_epoch=steps_per_epoch)
+    if published and policy is None:
+        _list_published(as_json)
+        return
+    if policy is None:
+        raise ValueError("Missing argument 'POLICY'; lehr show --published lists published ones")
+    entry = lehr.published(policy) if published else None
+    parsed = parse_policy(policy) if entry is None else entry.policy
     check_drawable(out)
-    schedules = _named_schedules(parsed)
-    length = whole("--steps", steps) if steps is not None else _length(schedules)
+    given = {
+        "steps": _number(steps),
+        "steps_per_epoch": steps_per_epoch,
+        "samples_per_step": _size("--samples-per-step", samples_per_step),
+        "tokens_per_step": _size("--tokens-per-step", tokens_per_step),
+    }
+    run: dict[str, Any] = {name: size for name, size in given.items() if size is not None}
+    if entry is not None:
+        run = entry.sizes | run  # options replace its sizes
+    with _names_as_options():
+        summary = parsed.summary(**run)
+        run = {"steps": summary.steps} | run
+        findings, resolved = parsed.lint(**run), parsed.resolve(**run)
     if out is not None:
-        from lehr.figures import draw_policy, save
+        from lehr.figures import save
 
-        save(draw_policy(parsed, length), out)
-    at = sorted({round(i * length / 10) for i in range(11)})
+        save(resolved.plot(summary.steps), out)
+    at = sorted({round(i * summary.steps / 10) for i in range(11)})
+    schedules: dict[str, Schedule] = flat(resolved.targets | (resolved.values or {}))
     values = {name: [s(t) for t in at] for name, s in schedules.items()}
-    findings = {n: s.lint(length, steps_per_epoch=steps_per_epoch) for n, s in schedules.items()}
     if as_json:
-        definition = parsed.to_dict()
-        found = {name: [vars(finding) for finding in some] for name, some in findings.items()}
-        shown = {"definition": definition, "steps": at, "values": values, "findings": found}
+        found: dict[str, list[dict[str, str]]] = {name: [] for name in schedules}
+        for finding in findings:
+            found[finding.where].append({"name": finding.name, "advice": finding.advice})
+        shown = {"definition": resolved.to_dict(), "steps": at, "values": values, "findings": found}
+        if entry is not None:
+            shown["published"] = _facts(entry)
         print(json.dumps(shown))
         return
-    for name, schedule in schedules.items():
-        print(f"{name}: {schedule.summary(length)}\n{schedule.draw(length)}\n")
+    if entry is not None:
+        print(f"{_description(entry)}\n")
+    print(f"{summary}\n\n{resolved.draw(summary.steps)}\n")
     table = Table("step", *values)
     for t, *row in zip(at, *values.values(), strict=True):
         table.add_row(str(t), *(f"{value:.6g}" for value in row))
     rich.print(table)
-    for name, some in findings.items():
-        for finding in some:
-            print(f"{name}: {finding.name}: {finding.advice}")
+    for finding in findings:
+        print(f"{finding.where}: {finding.name}: {finding.advice}")
     if out is not None:
         print(f"drawn to {out}")
 
 
-def _named_schedules(policy: lehr.Policy) -> dict[str, Schedule]:
-    named: dict[str, Schedule] = {}
-    for name, target in policy.targets.items():
-        if isinstance(target, dict):
-            named |= {f"{name} of {group}": schedule for group, schedule in target.items()}
-        else:
-            named[name] = target
-    return named
+def _size(option: str, text: str | None) -> float | Schedule | None:
+    """Return the number or schedule that was typed for samples or tokens in a step."""
+    number = _number(text)
+    if not isinstance(number, str):
+        return number
+    parsed = parse_policy(number)
+    if not isinstance(parsed.lr, Schedule) or parsed != Policy(lr=parsed.lr):
+        fail(option, "a number or a schedule", text)
+    return parsed.lr
 
 
-def _length(schedules: dict[str, Schedule]) -> int:
-    lengths = [s.length for s in schedules.values() if isinstance(s.length, int)]
-    if not lengths:
-        fail("--steps", "given for a policy without an end", None, "for instance --steps 10000")
-    return max(lengths)
+def _number(text: str | None) -> int | float | str | None:
+    """Return the number that was typed, or the text if it is none."""
+    for kind in (int, float):
+        with contextlib.suppress(TypeError, ValueError):
+            return kind(text)  # type: ignore[arg-type]
+    return text
+
+
+@contextlib.contextmanager
+def _names_as_options() -> Iterator[None]:
+    """Spell the sizes of the run in errors as options: ``--tokens-per-step``."""
+    try:
+        yield
+    except ValueError as error:
+        message = str(error)
+    else:
+        return
+    for name in ("steps", *RUN_SIZES):
+        option = f"--{name.replace('_', '-')}"
+        message = re.sub(rf"^{name}(?= must be)|\b{name}(?= must be given)", option, message)
+        message = message.replace(f"pass {name}=", f"pass {option}")
+    raise ValueError(message)
+
+
+def _list_published(as_json: bool) -> None:
+    entries = [lehr.published(name) for name in lehr.published()]
+    if as_json:
+        print(json.dumps({entry.name: _facts(entry) for entry in entries}))
+        return
+    table = Table("name", "run", "batch")
+    for entry in entries:
+        table.add_row(entry.name, _facts(entry)["run"], entry.batch)
+    rich.print(table)
+
+
+def _facts(entry: lehr.PublishedPolicy) -> dict[str, str]:
+    run = f"{entry.run} steps" if isinstance(entry.run, int) else str(entry.run)
+    names = ("batch", "optimizer", "source", "omitted")
+    return {"run": run} | {name: getattr(entry, name) for name in names}
+
+
+def _description(entry: lehr.PublishedPolicy) -> str:
+    lines = [f"{name}: {value}" for name, value in _facts(entry).items() if value]
+    return "\n".join([entry.name, *lines])

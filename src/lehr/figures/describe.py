@@ -23,10 +23,10 @@ def draw_schedules(schedules: dict[str, Schedule], steps: int | None = None) -> 
 
 
 def draw_policy(policy: Policy, steps: int | None = None) -> Figure:
-    """Return a figure of a policy: one panel for each hyperparameter that it moves."""
+    """Return a figure of a policy: one panel for each hyperparameter or value of the loop."""
     panels = {
         name: target if isinstance(target, dict) else {"": target}
-        for name, target in policy.targets.items()
+        for name, target in (policy.targets | (policy.values or {})).items()
     }
     steps = _span([s for panel in panels.values() for s in panel.values()], steps)
     with mpl.rc_context(STYLE):

@@ -6,6 +6,7 @@ try:
 except ImportError as error:
     raise ImportError("lehr.jax needs JAX and optax: pip install 'lehr[jax]'") from error
 
+from lehr.jax.driver import Driver as Driver
 from lehr.jax.driver import drive as drive
 from lehr.jax.finder import range_test as range_test
 from lehr.jax.learner import Learner as Learner

@@ -13,6 +13,7 @@ from lehr.learner.driver_state import read_state, saved_state
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail
+from lehr.schedule.length import Length
 
 jax.tree_util.register_dataclass(State, [field.name for field in fields(State)], [])
 
@@ -40,7 +41,7 @@ def hyperparams(state: Any) -> dict[str, jax.Array]:
     >>> float(lehr.jax.hyperparams(lehr.jax.drive(optax.sgd, 0.5).init(0.0))["lr"])
     0.5
     """
-    return _part(state).hyperparams
+    return driven_part(state).hyperparams
 
 
 def observe(policy: Policy, state: Any, metric: Any) -> Any:
@@ -72,7 +73,7 @@ def observe(policy: Policy, state: Any, metric: Any) -> Any:
         fail("policy", "one with a controller to observe a metric", policy, way_out)
     if jnp.shape(metric) != ():
         fail("metric", "a scalar", f"shape {jnp.shape(metric)}", "take its mean")
-    control = _judged(policy.control, _part(state).control, metric)
+    control = _judged(policy.control, driven_part(state).control, metric)
     return _replaced(state, control=control)
 
 
@@ -98,7 +99,7 @@ def restored(before: Any, after: Any, params: Any, best: Any) -> tuple[Any, Any]
     >>> float(weight)
     1.0
     """
-    old, new = _part(before).control, _part(after).control
+    old, new = driven_part(before).control, driven_part(after).control
     keep, back = is_best(old, new), reduced(old, new)
     kept = jax.tree.map(lambda p, b: jnp.where(keep, p, b), params, best)
     return jax.tree.map(lambda p, b: jnp.where(back, b, p), params, kept), kept
@@ -112,7 +113,7 @@ def scaled(state: Any, factor: float) -> Any:
     >>> float(tx.update(1.0, lehr.jax.scaled(tx.init(0.0), 0.5))[0])
     -0.05...
     """
-    control = _part(state).control
+    control = driven_part(state).control
     new: Any = jnp.full_like(control.factor, factor)
     return _replaced(state, control=replace(control, factor=new))
 
@@ -121,20 +122,25 @@ def state_dict(
     policy: Policy | Schedule | float,
     state: Any,
     *,
-    steps: int | None = None,
-    steps_per_epoch: int | None = None,
+    steps: Length = None,
+    steps_per_epoch: float | None = None,
+    samples_per_step: float | Schedule | None = None,
+    tokens_per_step: float | Schedule | None = None,
 ) -> dict[str, Any]:
     """Return step, controller state and policy as plain data, for `load_state_dict`.
 
     Args:
         policy: the policy that drives the optimizer.
         state: an optimizer state with one driven part.
-        steps: as given to `drive`.
-        steps_per_epoch: as given to `drive`.
+        steps: as given to `drive`; so are the others.
+        steps_per_epoch: updates in an epoch.
+        samples_per_step: samples in one update, or a schedule.
+        tokens_per_step: tokens in one update, or a schedule.
     """
-    part = _part(state)
+    part = driven_part(state)
     control: State = jax.tree.map(lambda v: v.item(), part.control)
-    whole = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
+    sizes = steps_per_epoch, samples_per_step, tokens_per_step
+    whole = resolved_policy(policy, steps, *sizes)
     return saved_state(int(part.step), control, whole)
 
 
@@ -144,8 +150,10 @@ def load_state_dict(
     saved: dict[str, Any],
     on_change: str = "refuse",
     *,
-    steps: int | None = None,
-    steps_per_epoch: int | None = None,
+    steps: Length = None,
+    steps_per_epoch: float | None = None,
+    samples_per_step: float | Schedule | None = None,
+    tokens_per_step: float | Schedule | None = None,
 ) -> Any:
     """Return an optimizer state that resumes from a saved one.
 
@@ -154,8 +162,10 @@ def load_state_dict(
         state: an optimizer state with one driven part, new or loaded from a checkpoint.
         saved: what `state_dict` returned.
         on_change: "refuse" to load the state of another policy, or "continue" under this one.
-        steps: as given to `drive`.
-        steps_per_epoch: as given to `drive`.
+        steps: as given to `drive`; so are the others.
+        steps_per_epoch: updates in an epoch.
+        samples_per_step: samples in one update, or a schedule.
+        tokens_per_step: tokens in one update, or a schedule.
 
     Raises:
         ValueError: if it is not a driver's state, or its policy differs and is refused.
@@ -171,7 +181,8 @@ def load_state_dict(
     >>> float(tx.update(1.0, state)[0])
     -0.05...
     """
-    whole = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
+    sizes = steps_per_epoch, samples_per_step, tokens_per_step
+    whole = resolved_policy(policy, steps, *sizes)
     step, control = read_state(saved, whole, on_change)
     return _replaced(state, step=jnp.asarray(step, jnp.int32), control=arrays(control or State()))
 
@@ -193,7 +204,7 @@ def _is_driven(part: Any) -> bool:
     return isinstance(part, Driven)
 
 
-def _part(state: Any) -> Driven:
+def driven_part(state: Any) -> Driven:
     """Return the one driven part of an optimizer state, or raise."""
     parts = [p for p in jax.tree.leaves(state, is_leaf=_is_driven) if _is_driven(p)]
     if len(parts) != 1:

@@ -60,6 +60,25 @@ def learning_rate(optimizer: Any) -> Any:
     return _read(optimizer, "_learning_rate", "find what an optimizer takes its rate from")
 
 
+def stale_count(optimizer: Any) -> bool:
+    """Return whether code is traced on JAX while the count of updates is not part of the trace.
+
+    In a traced step of Keras on JAX, variables have their values only in a
+    ``keras.StatelessScope`` that holds them; ``fit`` takes them out of the variables.
+    """
+    if keras.backend.backend() != "jax":
+        return False
+    import jax
+
+    variable = _read(optimizer, "_iterations", "tell the count of updates in a traced step")
+    try:
+        count = variable.value
+    except TypeError:  # there is none, and no initializer to call
+        return True
+    traced = isinstance(keras.ops.add(count, 0), jax.core.Tracer)
+    return traced and not isinstance(count, jax.core.Tracer)
+
+
 def track_variable(optimizer: Any, variable: Any) -> None:
     """Add a variable to ``optimizer.variables``: on JAX only those take part in a traced step."""
     _read(optimizer, "_track_variable", "lend a variable to an optimizer")(variable)

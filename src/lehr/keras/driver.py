@@ -27,6 +27,7 @@ from lehr.learner.driver_state import ON_CHANGE, observing_controller
 from lehr.policy import Policy, loads, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.length import Length
 
 
 def _float32(value: Any) -> Any:
@@ -73,9 +74,7 @@ class Driven(Saved, WritableHyperparameters):
                 stacklevel=2,
             )
         n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
-        values = {name: _float32(s(n)) for name, s in self.policy.targets.items()}  # type: ignore[operator]
-        values["lr"] = values["lr"] * self._factor
-        for name, value in values.items():
+        for name, value in self._scheduled(n).items():
             self.variable_of(name).assign(value)
         if self.record:
             written = [_float32(self.variable_of(name)) for name in self.moves]
@@ -84,6 +83,39 @@ class Driven(Saved, WritableHyperparameters):
             start = ops.stack([place, ops.zeros_like(place)])
             ledger = ops.convert_to_tensor(self.ledger)
             self.ledger.assign(ops.slice_update(ledger, start, row))
+
+    def _scheduled(self, n: Any) -> dict[str, Any]:
+        """Return the hyperparameters of update n as tensors."""
+        values = {name: _float32(s(n)) for name, s in self.policy.targets.items()}  # type: ignore[operator]
+        values["lr"] = values["lr"] * self._factor
+        return values
+
+    def values(self) -> dict[str, Any]:
+        """Return the values in use for the next update: hyperparameters and values of the loop.
+
+        By name, as float32 tensors of the backend. They are computed from the count of updates:
+        between updates in Python, or in the graph of a ``train_step`` of your own before it
+        applies the gradients. There, Keras on JAX keeps variables apart from their values, so call
+        it within ``keras.StatelessScope(zip(self.optimizer.variables, state[2]))``.
+
+        Raises:
+            RuntimeError: in a traced step on JAX outside of such a scope.
+
+        >>> import keras, lehr
+        >>> policy = lehr.Policy(lr=0.1, values={"ema_decay": lehr.linear(0.75, 1.0)})
+        >>> optimizer = attach(keras.optimizers.SGD(), policy, steps=2)
+        >>> {name: round(float(value), 6) for name, value in optimizer.values().items()}
+        {'lr': 0.1, 'ema_decay': 0.75}
+        """
+        if _private.stale_count(self):
+            raise RuntimeError(
+                "values() needs the state of the optimizer in a traced step on JAX; in "
+                "train_step(self, state, data) call it within "
+                "keras.StatelessScope(zip(self.optimizer.variables, state[2]))"
+            )
+        n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
+        read = {name: _float32(s(n)) for name, s in (self.policy.values or {}).items()}
+        return self._scheduled(n) | read
 
     def observe(self, metric: Any, model: keras.Model | None = None) -> None:
         """Give the policy's controller a metric, as `Control` does in ``fit``.
@@ -165,9 +197,11 @@ class Driven(Saved, WritableHyperparameters):
 def attach(
     optimizer: keras.optimizers.Optimizer,
     policy: Policy | Schedule | float,
-    steps: int | None = None,
+    steps: Length = None,
     *,
-    steps_per_epoch: int | None = None,
+    steps_per_epoch: float | None = None,
+    samples_per_step: float | Schedule | None = None,
+    tokens_per_step: float | Schedule | None = None,
     record: int = 0,
     on_change: str = "refuse",
 ) -> keras.optimizers.Optimizer:
@@ -181,8 +215,12 @@ def attach(
     Args:
         optimizer: a Keras optimizer that has not trained yet.
         policy: a policy, a schedule or a number.
-        steps: updates in the run, for percentages and the rest of the run.
-        steps_per_epoch: updates in an epoch, for lengths in epochs.
+        steps: length of the run: updates, "90 epochs" or "2T tokens"; for percentages and the
+            rest of the run.
+        steps_per_epoch: updates in an epoch, a real number; for lengths in epochs.
+        samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
+            samples.
+        tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
         record: number of the last updates whose values ``recorded()`` returns.
         on_change: "refuse" to load the state of another policy, or "continue" under this one.
 
@@ -196,7 +234,8 @@ def attach(
     >>> attach(sgd, lehr.one_cycle(0.1), steps=100).name
     'mine'
     """
-    resolved = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
+    sizes = steps_per_epoch, samples_per_step, tokens_per_step
+    resolved = resolved_policy(policy, steps, *sizes)
     check_fresh(optimizer)
     check_groups(resolved)
     resolved.dumps()  # it is saved with the model: refuses a function without a name

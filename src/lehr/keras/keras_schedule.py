@@ -11,6 +11,7 @@ from lehr.policy import loads, resolved_policy
 from lehr.schedule.base import Schedule as LehrSchedule
 from lehr.schedule.base import as_schedule
 from lehr.schedule.errors import whole
+from lehr.schedule.length import Length
 
 
 @keras.saving.register_keras_serializable("lehr")
@@ -37,9 +38,11 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
 def schedule(
     value: LehrSchedule | float,
-    steps: int | None = None,
+    steps: Length = None,
     *,
-    steps_per_epoch: int | None = None,
+    steps_per_epoch: float | None = None,
+    samples_per_step: float | LehrSchedule | None = None,
+    tokens_per_step: float | LehrSchedule | None = None,
     accumulation: int = 1,
 ) -> Schedule:
     """Return a schedule as the ``LearningRateSchedule`` that every Keras optimizer accepts.
@@ -48,8 +51,12 @@ def schedule(
 
     Args:
         value: a schedule or a number.
-        steps: updates in the run, if a length needs it.
-        steps_per_epoch: updates in an epoch, if a length needs it.
+        steps: length of the run: updates, "90 epochs" or "2T tokens"; for percentages and the
+            rest of the run.
+        steps_per_epoch: updates in an epoch, a real number; for lengths in epochs.
+        samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
+            samples.
+        tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
         accumulation: the optimizer's ``gradient_accumulation_steps``: Keras calls a schedule
             with the count of micro-batches, not of updates.
 
@@ -62,6 +69,7 @@ def schedule(
     0.1
     """
     rate = as_schedule("schedule", value)
-    resolved = resolved_policy(rate, steps, steps_per_epoch=steps_per_epoch).lr
-    assert isinstance(resolved, LehrSchedule)  # a schedule in is a schedule out
-    return Schedule(resolved, accumulation)
+    sizes = steps_per_epoch, samples_per_step, tokens_per_step
+    resolved = resolved_policy(rate, steps, *sizes)
+    assert isinstance(resolved.lr, LehrSchedule)  # a schedule in is a schedule out
+    return Schedule(resolved.lr, accumulation)

@@ -78,9 +78,9 @@ def _refuse(saved: Policy, policy: Policy, step: int, control: State | None) -> 
     old, new = (_flat(p.to_dict(), "policy") for p in (saved, policy))
     path = next(key for key in old | new if old.get(key) != new.get(key))
     factor = 1.0 if control is None else control.factor
-    before = _flat(saved.written(step, factor), "")
+    before = _flat(saved(step, factor), "")
     going_on = _continued(saved, policy, control)
-    after = _flat(policy.written(step, 1.0 if going_on is None else going_on.factor), "")
+    after = _flat(policy(step, 1.0 if going_on is None else going_on.factor), "")
     jumps = [
         f"{key[1:]} at step {step} would jump from {before[key]:g} to {after[key]:g}"
         for key in before.keys() & after.keys()

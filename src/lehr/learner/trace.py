@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lehr.policy import Policy
+from lehr.policy import flat as flat
 
 
 @dataclass
@@ -26,17 +27,6 @@ class Trace:
         self.losses.extend(losses)
         for name, values in rates.items():
             self.rates.setdefault(name, []).extend(values)
-
-
-def flat(values: dict[str, Any]) -> dict[str, float]:
-    """Return values by the names of a trace: "lr", or "lr/head" for a parameter group."""
-    named: dict[str, float] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            named |= {f"{name}/{group}": v for group, v in value.items()}
-        else:
-            named[name] = value
-    return named
 
 
 def scheduled(policy: Policy, first: int, steps: int, factor: float) -> list[dict[str, Any]]:

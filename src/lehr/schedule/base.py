@@ -63,7 +63,8 @@ class Schedule(Definition, ABC):
 
     def _resolved(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         """Return the schedule in integer steps, as it is if it was so before."""
-        return self if self.resolved else self._resolve(run, first, last)
+        same = self.resolved and first.denominator == 1
+        return self if same else self._resolve(run, first, last)
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         """Return the exact position where a part of known length ends (or begins)."""
@@ -101,7 +102,7 @@ class Schedule(Definition, ABC):
         """Return the tree with every length in real steps, not rounded."""
         changes: dict[str, Any] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            value = getattr(self, field.name)
+            value: Any = getattr(self, field.name) if field.init else None
             if field.name in self.LENGTHS:
                 if isinstance(value, tuple):
                     changes[field.name] = tuple(_exact_steps(run, field.name, v) for v in value)
@@ -110,7 +111,7 @@ class Schedule(Definition, ABC):
             elif isinstance(value, Schedule):
                 changes[field.name] = value._exact(run)
             elif field.name == "parts":
-                changes[field.name] = tuple(part._exact(run) for part in value)
+                changes[field.name] = tuple(part._exact(run) for part in self._parts())
         return dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
 
     def __call__(self, step: Any) -> Any:
@@ -201,7 +202,7 @@ class Schedule(Definition, ABC):
         >>> s.resolve(1000)
         warmup(0.1, 100).then(constant(0.1, 700)).then(linear(0.1, 0.0, 200))
         """
-        return self._with(combine.Chain, "other", other)
+        return self._with(chain.Chain, "other", other)
 
     def then_to(self, end: float, steps: Length = None, *, curve: str = "linear") -> Schedule:
         """Return this schedule, then a curve from its final value to ``end``.
@@ -226,9 +227,9 @@ class Schedule(Definition, ABC):
         """
         return self.then(clock.Take(shapes.Constant(None), 1))
 
-    def repeat(self, times: int | None = None) -> combine.Repeat:
+    def repeat(self, times: int | None = None) -> repeat.Repeat:
         """Return this schedule over and over, or ``times`` times, then its final value."""
-        return combine.Repeat(self, times)
+        return repeat.Repeat(self, times)
 
     def take(self, steps: Length) -> clock.Take:
         """Return the first ``steps`` steps of this schedule, whose value there then holds."""
@@ -410,4 +411,4 @@ def _exact_steps(run: Run, field: str, length: Length) -> Length:
 
 # made from the class above, needed by its methods
 from lehr.schedule import shapes  # noqa: E402, I001
-from lehr.schedule import clock, combine, inspect  # noqa: E402
+from lehr.schedule import chain, clock, combine, inspect, repeat  # noqa: E402

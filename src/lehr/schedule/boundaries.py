@@ -1,15 +1,18 @@
 """Repeated boundaries at the nearest steps to multiples of a real interval, in exact integers."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
+from lehr.schedule.errors import LAST
 from lehr.schedule.length import nearest
 
 HALF = Fraction(1, 2)
-_LARGEST = 2**28  # numerator that a graph handles in int32
+# intervals in parts of a step that integers can hold: Python's, of 64 bits, of 32 bits
+_LARGEST = (math.inf, 2**31, 2**28)
+_FINEST = (1, 2**17, 1)  # parts of a step that they can hold with any interval
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,14 @@ class Boundaries:
 
     interval: Fraction
     phase: Fraction = HALF
+    _integers: tuple[tuple[int, int, int], ...] = field(init=False, compare=False, repr=False)
+    _beyond: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # computed once, as torch.compile does not trace fractions
+        integers = tuple(map(self._in_parts, _LARGEST, _FINEST))
+        object.__setattr__(self, "_integers", integers)
+        object.__setattr__(self, "_beyond", self.interval > LAST)
 
     def at(self, k: int) -> int:
         """Return the step of boundary ``k``."""
@@ -31,28 +42,35 @@ class Boundaries:
 
     def last_before(self, t: Any, xp: Any) -> Any:
         """Return how many boundaries after step 0 are passed at ``t``."""
-        step, parts, phase = self._integers(t, xp)
-        return mul_div(t, parts, step, parts - 1 - phase, xp)[0]
+        if self._beyond and scalar.narrow(t):
+            return 0 * t
+        interval, parts, phase = self._integers[integers_of(t, xp)]
+        return mul_div(t, parts, interval, parts - 1 - phase, xp)[0]
 
     def position(self, k: Any, xp: Any) -> tuple[Any, Any]:
-        """Return the step of boundary ``k``, and its remaining fraction in parts of `parts`."""
-        step, parts, phase = self._integers(k, xp)
-        return mul_div(k, step, parts, phase, xp)
+        """Return the step of boundary ``k``, and the fraction above it in parts of a step."""
+        interval, parts, phase = self._integers[integers_of(k, xp)]
+        return mul_div(k, interval, parts, phase, xp)
 
-    def parts(self, t: Any, xp: Any) -> int:
-        """Return the denominator of the fractions of `position`."""
-        return self._integers(t, xp)[1]
+    def in_parts(self, fraction: Fraction) -> tuple[int, ...]:
+        """Return the first number of parts that is a fraction of a step, for all integers."""
+        return tuple(math.ceil(fraction * parts) for _, parts, _ in self._integers)
 
-    def _integers(self, t: Any, xp: Any) -> tuple[int, int, int]:
+    def _in_parts(self, largest: float, finest: int) -> tuple[int, int, int]:
+        """Return the interval in parts of a step, their number in a step, and the phase."""
         interval, phase = self.interval, self.phase
-        if xp is not scalar and interval.numerator * phase.denominator > _LARGEST:
-            # int32 cannot hold it: the nearest interval that it can
-            late = phase == 1 - Fraction(1, interval.denominator)
-            most = max(1, int(_LARGEST // (interval + 1) // 2))
-            interval = interval.limit_denominator(most)
-            phase = 1 - Fraction(1, interval.denominator) if late else HALF
         parts = math.lcm(interval.denominator, phase.denominator)
-        return int(interval * parts), parts, int(phase * parts)
+        if interval * parts > largest and parts > finest:
+            # the nearest interval that such integers can hold
+            most = max(finest, int(largest / (interval + 1)))
+            interval = interval.limit_denominator(most)
+            parts = interval.denominator * (most // interval.denominator)
+        return int(interval * parts), parts, math.floor(phase * parts)
+
+
+def integers_of(t: Any, xp: Any) -> int:
+    """Return which integers count ``t``: Python's, 64 bits, or 32 bits; an index."""
+    return 0 if xp is scalar else 2 if scalar.narrow(t) else 1
 
 
 def phase_of(first: Fraction) -> Fraction:

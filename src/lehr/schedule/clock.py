@@ -107,6 +107,8 @@ class Shift(Schedule, kind="shift"):
     def at(self, t: Any, xp: Any) -> Any:
         steps: Any = self.steps
         if steps <= 0:
+            if scalar.narrow(t):  # without overflow
+                return self.part.at(xp.where(t < LAST + steps, t - steps, LAST), xp)
             return self.part.at(t - steps, xp)
         return self.part.at(xp.where(t < steps, 0, t - steps), xp)
 
@@ -200,8 +202,8 @@ class Every(Schedule, kind="every"):
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         interval = run.distance("steps", self.steps)
-        ticks = self.part._move(run.ticks(interval), Fraction(0)) * interval
-        return start - ticks if backward else start + ticks
+        ticks = nearest(self.part._move(run.ticks(interval), Fraction(0)))
+        return start - ticks * interval if backward else start + ticks * interval
 
     def _joints(self, last: int) -> Iterable[int]:
         boundaries: Any = self._boundaries

@@ -23,20 +23,23 @@ class Curve:
     Args:
         left: ``left(u, v, xp)``: the fraction left, given ``u`` (fraction of the time elapsed),
             ``v = 1 - u`` and the module with ``where sin cos exp expm1 log1p sqrt floor tanh``.
-        symmetric: whether ``1 - left(u, v)`` is ``left(v, u)``.
-        scaled: whether ``left`` takes the length in steps as a fourth argument.
+        gone: what is gone, from the same arguments, for float32 at the start of a long curve,
+            where ``1 - left`` cancels; None uses ``1 - left``.
+        scaled: whether both take the length in steps as a fourth argument.
+        uses_u: whether ``left`` uses u; if not, arrays of u are not computed for it.
     """
 
     left: Formula
-    symmetric: bool = False
+    gone: Formula | None = None
     scaled: bool = False
+    uses_u: bool = True
 
 
 CURVES: dict[str, Curve] = {}
 
 
 def curve(
-    name: str, *, symmetric: bool = False, scaled: bool = False
+    name: str, *, gone: Formula | None = None, scaled: bool = False, uses_u: bool = True
 ) -> Callable[[Formula], Formula]:
     """Register a formula as a curve under a name; see `Curve`.
 
@@ -51,7 +54,7 @@ def curve(
         fail("name", "the curve's name: @curve('square')", name, error=TypeError)
 
     def register(formula: Formula) -> Formula:
-        CURVES[name] = Curve(formula, symmetric, scaled)
+        CURVES[name] = Curve(formula, gone, scaled, uses_u)
         return formula
 
     return register
@@ -59,7 +62,12 @@ def curve(
 
 def find_curve(name: Any) -> Curve:
     """Return a curve by its name, or raise."""
-    return CURVES[one_of("curve", name, CURVES)]
+    return CURVES[one_of("curve", name, CURVES, "use Geometric" if name == "geometric" else "")]
+
+
+def double(xp: Any) -> bool:
+    """Return whether a module computes in float64: plain Python and NumPy."""
+    return xp is scalar or xp.__name__ == "numpy"
 
 
 def fraction(part: Any, whole: Any, xp: Any) -> Any:
@@ -68,58 +76,76 @@ def fraction(part: Any, whole: Any, xp: Any) -> Any:
     XLA multiplies by ``1 / whole``, and 1000 * (1 / 1000) is above 1 in float32.
     """
     u = part / whole
-    if xp is scalar or xp.__name__ == "numpy":
+    if double(xp):
         return u
     return xp.where((part < whole) & (u < 1.0), u, 1.0)
 
 
-def bend(u: Any, v: Any, k: float, xp: Any) -> tuple[Any, Any]:
-    """Return ``u**k`` and ``1 - u**k`` from u and v = 1 - u, both to full precision."""
+def bend(u: Any, v: Any, k: float, xp: Any, *, precise: bool) -> tuple[Any, Any]:
+    """Return ``u**k`` and ``1 - u**k`` from u and v = 1 - u; ``precise`` also near the end."""
+    if double(xp) and not precise:
+        early = u**k
+        return early, 1.0 - early
     late = k * xp.log1p(-xp.where(v < 0.5, v, 0.5))
     early = u**k
     return xp.where(v < 0.5, xp.exp(late), early), xp.where(v < 0.5, -xp.expm1(late), 1.0 - early)
 
 
-@curve("linear", symmetric=True)
+@curve("linear", gone=lambda u, v, xp: u, uses_u=False)
 def _linear(u: Any, v: Any, xp: Any) -> Any:
     return v
 
 
-@curve("cosine", symmetric=True)
+@curve("cosine", gone=lambda u, v, xp: _cosine(v, u, xp), uses_u=False)
 def _cosine(u: Any, v: Any, xp: Any) -> Any:
     """``(1 + cos(pi u)) / 2``."""
     return xp.sin(0.5 * math.pi * v) ** 2
 
 
-@curve("sine")
+@curve("sine", gone=lambda u, v, xp: xp.sin(0.5 * math.pi * u))
 def _sine(u: Any, v: Any, xp: Any) -> Any:
     """``1 - sin(pi u / 2)``, the second half of a cosine."""
     return xp.where(u > 0.0, 2.0 * xp.sin(0.25 * math.pi * v) ** 2, 1.0)
 
 
-@curve("1-sqrt")
+@curve("1-sqrt", gone=lambda u, v, xp: xp.sqrt(u))
 def _one_minus_sqrt(u: Any, v: Any, xp: Any) -> Any:
     return v / (1.0 + xp.sqrt(u))
 
 
-@curve("rex")
+@curve("rex", gone=lambda u, v, xp: u / (1.0 + v), uses_u=False)
 def _rex(u: Any, v: Any, xp: Any) -> Any:
     """``(1 - u) / (1 - u / 2)``. Source: Chen et al., arXiv 2107.04197."""
     return 2.0 * v / (1.0 + v)
 
 
-@curve("tanh")
+_HEIGHT = math.tanh(7.0) + math.tanh(3.0)
+
+
+def _tanh_gone(u: Any, v: Any, xp: Any) -> Any:
+    return (math.tanh(7.0) + xp.tanh(10.0 * u - 7.0)) / _HEIGHT
+
+
+@curve("tanh", gone=_tanh_gone)
 def _tanh(u: Any, v: Any, xp: Any) -> Any:
     """``tanh`` from -7 to 3, scaled to end at 1 and 0. Source: Hsueh, arXiv 1806.01593."""
-    # tanh(3) - tanh(3 - 10 v), without cancellation
-    height = xp.tanh(10.0 * v) * (1.0 - math.tanh(3.0) * xp.tanh(3.0 - 10.0 * v))
-    left = height / (math.tanh(7.0) + math.tanh(3.0))
-    return xp.where((u > 0.0) & (left < 1.0), left, 1.0)
+    left = (math.tanh(3.0) - xp.tanh(3.0 - 10.0 * v)) / _HEIGHT
+    if not double(xp):  # the last part without cancellation
+        scale = 2.0 / (1.0 + math.exp(-6.0)) / _HEIGHT
+        late = -scale * xp.expm1(-20.0 * v) / (xp.exp(6.0 - 20.0 * v) + 1.0)
+        left = xp.where(u < 0.5, 1.0 - _tanh_gone(u, v, xp), xp.where(v < 0.2, late, left))
+    return xp.where(u > 0.0, left, 1.0)
 
 
-@curve("log", scaled=True)
+def _log_gone(u: Any, v: Any, xp: Any, steps: Any) -> Any:
+    gone = xp.log1p(u * steps) / math.log(max(steps, 2.0))
+    return xp.where((v > 0.0) & (gone < 1.0), gone, 1.0)
+
+
+@curve("log", gone=_log_gone, scaled=True)
 def _log(u: Any, v: Any, xp: Any, steps: Any) -> Any:
     """``1 - log(t + 1) / log(steps)``, 0 from the last step on. Source: DeepSpeed's WarmupLR."""
-    # log(steps / (t + 1)), without cancellation
-    left = xp.log1p((v * steps - 1.0) / (u * steps + 1.0)) / math.log(max(steps, 2.0))
-    return xp.where(u > 0.0, xp.where((v > 0.0) & (left > 0.0), left, 0.0), 1.0)
+    # log(steps / (t + 1)) without cancellation; what float32 leaves of one step is none
+    more = v * steps - 1.0
+    left = xp.log1p(xp.where(more > 1e-6, more, 0.0) / (u * steps + 1.0))
+    return xp.where(u > 0.0, left / math.log(max(steps, 2.0)), 1.0)

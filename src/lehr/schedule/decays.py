@@ -10,12 +10,12 @@ from typing import Any, Self
 
 from lehr.schedule.base import Schedule
 from lehr.schedule.boundaries import Boundaries
+from lehr.schedule.chain import Chain
 from lehr.schedule.code import Code, call
-from lehr.schedule.combine import Chain
 from lehr.schedule.errors import fail, number
 from lehr.schedule.length import ENDLESS, check_interval, in_steps, nearest, parse, real, typed
+from lehr.schedule.piecewise import Piecewise, join_pieces
 from lehr.schedule.run import Run, SizeRamp
-from lehr.schedule.shapes import Piecewise
 
 _MOST_STAIRS = 1000  # of a staircase along a batch-size ramp
 _MOST_JOINTS = 1000
@@ -33,10 +33,12 @@ class Decay(Schedule):
     _timescale: float
 
     def _check(self) -> None:
-        timescale = check_interval("timescale", self.timescale)
+        timescale = check_interval("timescale", self.timescale, counted=False)
         if not isinstance(self.staircase, bool):
             fail("staircase", "True or False", self.staircase, error=TypeError)
         known, steps = in_steps(timescale), parse("timescale", timescale).amount
+        if self.staircase and known and steps < 1:
+            fail("timescale", "at least 1 step for a staircase", self.timescale)
         # a stair begins at the first step at or after a multiple: at floor(t / timescale)
         stairs = self.staircase and known
         late = 1 - Fraction(1, steps.denominator)
@@ -77,16 +79,16 @@ class Decay(Schedule):
 
     def _along(self, sizes: SizeRamp, amount: Fraction, first: int) -> Schedule:
         """Return the decay over the samples or tokens done, along a batch-size ramp."""
-        begun = sizes.done(Fraction(first))
-        parts: list[Schedule] = []
-        for start, end, size in sizes.pieces(first, max(first, sizes.firsts[-1]) + 1):
+        begun, final = sizes.done(Fraction(first)), max(first, sizes.firsts[-1])
+        pieces: list[tuple[Schedule, int]] = []
+        for start, end, size in sizes.pieces(first, final + 1):
             left, factor = self.after((sizes.done(Fraction(start)) - begun) / amount)
             timescale = real(amount * factor / size)
             piece = replace(self, peak=self.peak * left, timescale=timescale)  # type: ignore[type-var]
-            parts.append(piece if start >= sizes.firsts[-1] else piece.take(end - start))
-        if len(parts) > _MOST_STAIRS:
-            fail("batch-size ramp", f"one of at most {_MOST_STAIRS} sizes", len(parts), _RARELY)
-        return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
+            pieces.append((piece.take(end - start), end - start))
+        # the last one is endless
+        parts = (*join_pieces(pieces[:-1]), piece)
+        return Chain(parts) if len(parts) > 1 else piece
 
     def _stairs_along(
         self, sizes: SizeRamp, amount: Fraction, first: Fraction, last: Fraction
@@ -112,9 +114,6 @@ class Decay(Schedule):
             lambda t: t <= last, map(self._boundaries.at, range(_MOST_JOINTS))
         )
         return tuple(stairs)
-
-
-_RARELY = "let it change less often: .every(n)"
 
 
 @dataclass(frozen=True, repr=False)
@@ -254,12 +253,13 @@ class RAdam(Schedule, kind="radam"):
         """
         y = t / 1 * self._rate
         y = xp.where(y < 40.0, y, 40.0)  # then nothing is missing
-        small = xp.where(y < 0.35, y, 0.35)
-        series = 1.0
-        for k in range(13, 2, -1):
-            series = 1.0 + series * small / k
         power = xp.expm1(y)
-        curved = xp.where(y < 0.35, 0.5 * small * small * series, power - y)
+        if xp.__name__ == "numpy":
+            curved = xp.asarray(power - y)
+            few = y < 0.35
+            curved[few] = _curved(y[few])
+        else:
+            curved = xp.where(y < 0.35, _curved(xp.where(y < 0.35, y, 0.35)), power - y)
         since = (self._first * curved + self._slope * y) / (
             self._grown / (self._grown + 1.0) + power
         )
@@ -273,6 +273,14 @@ class RAdam(Schedule, kind="radam"):
 
     def _code(self) -> Code:
         return call("warmup_radam", self.peak, beta2=(self.beta2, 0.999))
+
+
+def _curved(y: Any) -> Any:
+    """Return ``expm1(y) - y`` by its series, for y at most 0.35."""
+    series = 1.0
+    for k in range(13, 2, -1):
+        series = 1.0 + series * y / k
+    return 0.5 * y * y * series
 
 
 def _rho(n: int, beta2: Fraction) -> Fraction:

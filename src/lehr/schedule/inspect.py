@@ -53,10 +53,14 @@ class Summary:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that looks wrong, and what to do about it."""
+    """Something that looks wrong, and what to do about it.
+
+    ``where`` is the name of the schedule in a policy, "lr" or "lr/head"; "" otherwise.
+    """
 
     name: str
     advice: str
+    where: str = ""
 
 
 def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
@@ -91,7 +95,7 @@ def lint(
         *_vanished_findings(schedule, original),
         *_unreached_findings(schedule, steps),
         *_value_findings(schedule, steps),
-        *_joint_findings(schedule),
+        *_joint_findings(schedule, steps),
         *_cut_findings(schedule, steps),
         *(_cycle_findings(schedule, steps_per_epoch) if steps_per_epoch else ()),
     ]
@@ -130,7 +134,7 @@ def _length_findings(
 
 def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Finding]:
     """Find parts of a chain whose length was rounded to no step."""
-    from lehr.schedule.combine import Chain
+    from lehr.schedule.chain import Chain
 
     if not isinstance(schedule, Chain) or not isinstance(original, Chain):
         return
@@ -147,7 +151,7 @@ def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Findi
 
 def _unreached_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
     """Find boundaries of values that lie at or behind the end of the run."""
-    from lehr.schedule.shapes import Piecewise
+    from lehr.schedule.piecewise import Piecewise
 
     for part, first in _on_its_clock(schedule, 0):
         if isinstance(part, Piecewise) and part.curve == "constant":
@@ -162,7 +166,7 @@ def _unreached_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
 
 def _cut_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
     """Find a last cycle that the end of the run cuts off."""
-    from lehr.schedule.combine import Repeat
+    from lehr.schedule.repeat import Repeat
 
     for part, first in _on_its_clock(schedule, 0):
         if isinstance(part, Repeat) and part.times is None and first < steps:
@@ -186,15 +190,16 @@ def _value_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
         yield Finding("always zero", "nothing would be learned; give it a peak above 0")
 
 
-def _joint_findings(schedule: Schedule) -> Iterator[Finding]:
+def _joint_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
     """Find jumps between parts, but for restarts: up again after a fall is meant."""
-    for chain, first in _chains(schedule):
+    for parts, first in _chains(schedule):
+        chain = [part for part in parts[:-1] if part.length != 0] + [parts[-1]]
         top = max(abs(value) for part in chain for value in _ends(part))
         for before, after in itertools.pairwise(chain):
             first += before.length if isinstance(before.length, int) else 0
             (start, end), begin = _ends(before), _ends(after)[0]
             restart = end < start and begin > end
-            if abs(begin - end) > _JUMP * top and not restart:
+            if first < steps and abs(begin - end) > _JUMP * top and not restart:
                 yield Finding(
                     "jump at a joint",
                     f"at step {first} it jumps from {end:g} to {begin:g}; let the part after begin "
@@ -203,7 +208,7 @@ def _joint_findings(schedule: Schedule) -> Iterator[Finding]:
 
 
 def _cycle_findings(schedule: Schedule, steps_per_epoch: float) -> Iterator[Finding]:
-    from lehr.schedule.combine import Repeat
+    from lehr.schedule.repeat import Repeat
 
     for part in _tree(schedule):
         if not isinstance(part, Repeat):
@@ -282,8 +287,9 @@ def _tree(schedule: Schedule) -> Iterator[Schedule]:
 
 def _on_its_clock(schedule: Schedule, first: int) -> Iterator[tuple[Schedule, int]]:
     """Return the schedules of a tree that run on its own clock, with their first steps."""
+    from lehr.schedule.chain import Chain
     from lehr.schedule.clock import Take
-    from lehr.schedule.combine import Chain, Pointwise
+    from lehr.schedule.combine import Pointwise
 
     yield schedule, first
     if isinstance(schedule, Chain | Pointwise | Take):
@@ -295,7 +301,7 @@ def _on_its_clock(schedule: Schedule, first: int) -> Iterator[tuple[Schedule, in
 
 def _chains(schedule: Schedule) -> Iterator[tuple[tuple[Schedule, ...], int]]:
     """Return the chains of a tree that run on its own clock, with their first steps."""
-    from lehr.schedule.combine import Chain
+    from lehr.schedule.chain import Chain
 
     for part, first in _on_its_clock(schedule, 0):
         if isinstance(part, Chain):

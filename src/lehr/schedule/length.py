@@ -92,6 +92,14 @@ def parse(field: str, length: Any) -> Amount:
     return amount
 
 
+def check_share(field: str, value: str) -> Fraction:
+    """Return a share of the peak, ``"10%"``, as a fraction, or raise."""
+    amount = _parse(value)
+    if amount is None or amount.unit != "%" or amount.until or not 0 <= amount.amount <= 100:
+        fail(field, "a number, or a share of the peak from '0%' to '100%'", value)
+    return amount.amount / 100
+
+
 def check_length(field: str, value: Any, *, signed: bool = False, missing: str = "") -> Length:
     """Return a length in its canonical form (``"1 epoch"``, ``"5%"``, 300), or raise.
 
@@ -122,22 +130,26 @@ def check_length(field: str, value: Any, *, signed: bool = False, missing: str =
     return whole(field, value, at_least=-LAST if signed else 0, unit="steps")
 
 
-def check_interval(field: str, value: Any) -> int | float | str:
-    """Return a positive real length (a time constant, a period), or raise."""
+def check_interval(field: str, value: Any, *, counted: bool = True) -> int | float | str:
+    """Return a positive real length (a period; a time constant if not counted), or raise."""
     if value is None:
         fail(field, "a length such as 1000, 2.5 or '30 epochs'", None)
-    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral | bool):
-        return real(typed(number(field, value, above=0)))
-    length = check_length(field, value)
-    amount = parse(field, length)
-    if amount.until or amount.amount == 0:
+    if type(value) is not bool and isinstance(value, numbers.Real):
+        amount = Amount(typed(number(field, value, above=0)), "steps")
+    else:
+        amount = parse(field, value if isinstance(value, str) else check_length(field, value))
+    if amount.until or amount.amount <= 0:
         fail(field, "a length above 0", value)
-    return real(amount.amount) if amount.unit == "steps" else str(amount)
+    if amount.unit != "steps":
+        return str(amount)
+    if counted and amount.amount > LAST:
+        fail(field, "below 2**31 steps, which frameworks count in int32", value)
+    return real(amount.amount)
 
 
 def real(steps: Fraction) -> int | float | str:
     """Return real steps in their canonical form: an int, a float, or ``"10/3 steps"``."""
-    if steps.denominator == 1:
+    if steps.denominator == 1 and steps <= LAST:
         return int(steps)
     return float(steps) if typed(float(steps)) == steps else str(Amount(steps, "steps"))
 
@@ -155,8 +167,9 @@ def scale_length(length: Length, factor: Fraction) -> Length:
     if length is None:
         return str(Amount(100 * factor, "%"))
     amount = parse("length", length)
-    scaled = Amount(amount.amount * factor, amount.unit)
-    return real(scaled.amount) if amount.unit == "steps" else str(scaled)
+    if amount.until:
+        fail("length", "one without 'until' where it is divided into parts", length)
+    return str(Amount(amount.amount * factor, amount.unit))
 
 
 def typed(value: float) -> Fraction:

@@ -1,26 +1,20 @@
-"""The elementary shapes: constant, curves between two values, piecewise, table, function."""
+"""The elementary shapes: a constant, and curves between two values."""
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
-from lehr.schedule.code import Code, call
-from lehr.schedule.curves import Curve, bend, find_curve, fraction
-from lehr.schedule.errors import LAST, fail, number, whole
+from lehr.schedule.code import PRIMARY, Code, call
+from lehr.schedule.curves import CURVES, Curve, bend, double, find_curve, fraction
+from lehr.schedule.errors import LAST, fail, number, one_of, whole
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
 from lehr.schedule.run import Run, SizeRamp
-
-_MOST_PIECES = 1000  # of a curve along a batch-size ramp
-_MOST_VALUES = 10_000  # steps of such a curve that may be written down one by one
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,7 +39,7 @@ class Constant(Schedule, kind="constant"):
         return Constant(value) if self.value is None else self
 
     def _code(self) -> Code:
-        return call("constant", self.value)
+        return f"constant({self.value!r})", PRIMARY
 
 
 class Segment(Schedule):
@@ -80,21 +74,30 @@ class Segment(Schedule):
         steps: Any = self.steps
         if not steps:
             return self.end if xp is scalar else xp.where(t >= 0, self.end, self.end)
-        if not self.from_zero:
-            t = t + 1
+        ahead = 0 if self.from_zero else 1
         if xp is scalar:
+            t += ahead
             if t >= steps:
                 return self.end
             return self.value(t / steps, (steps - t) / steps, steps, xp)
-        gone = xp.where(t < steps, t, steps)
-        u, v = fraction(gone, steps, xp), fraction(steps - gone, steps, xp)
+        if xp.__name__ == "numpy":
+            gone = xp.minimum(t + ahead if ahead else t, steps)
+        else:
+            gone = xp.where(t < steps - ahead, t + ahead, steps)
+        needs_u, needs_v = self._needs(xp)
+        u = fraction(gone, steps, xp) if needs_u else None
+        v = fraction(steps - gone, steps, xp) if needs_v else None
         return self.value(u, v, steps, xp)
+
+    def _needs(self, xp: Any) -> tuple[bool, bool]:
+        """Return which of the two fractions `value` uses."""
+        return True, True
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         steps = run.place("steps", self.steps, first, last)
-        ramp = run.ramp_of(self.steps)
-        if ramp is not None and steps > 1:
-            return self._along(ramp, nearest(first), steps)
+        ramp, begin = run.ramp_of(self.steps), nearest(first)
+        if ramp is not None and len(ramp.pieces(begin, begin + steps)) > 1:
+            return self._along(ramp, begin, steps)
         if nearest(first) + steps > LAST and self.from_zero:  # as far as steps are counted
             shape = replace(self, steps=None)  # type: ignore[type-var]
             return Window(shape, LAST - nearest(first), 0.0, float(steps))
@@ -108,31 +111,16 @@ class Segment(Schedule):
         """
         begun, ended = sizes.done(Fraction(first)), sizes.done(Fraction(first + steps))
         shape = replace(self, steps=None, from_zero=True)  # type: ignore[type-var]
-        pieces: list[Schedule] = []
-        values: list[float] = []
+        pieces: list[tuple[Schedule, int]] = []
         for start, end, size in sizes.pieces(first, first + steps):
             offset = (sizes.done(Fraction(start)) - begun) / size + (not self.from_zero)
             span, length = (ended - begun) / size, end - start
+            piece: Schedule = Constant(self.end).take(length)
             if offset < span:
-                piece: Schedule = Window(shape, length, float(offset), float(span))
-            else:
-                piece = Constant(self.end).take(length)
-            if length == 1:
-                values.append(piece(0))
-                continue
-            pieces += [Table(tuple(values)), piece] if values else [piece]
-            values = []
-        pieces += [Table(tuple(values))] if values else []
-        written_down = sum(len(p.values) for p in pieces if isinstance(p, Table))
-        if len(pieces) > _MOST_PIECES or written_down > _MOST_VALUES:
-            fail(
-                "batch-size ramp",
-                f"one that changes at most {_MOST_PIECES} times during a curve in its unit",
-                max(len(pieces), written_down),
-                "let it change less often: .every(n)",
-            )
+                piece = Window(shape, length, float(offset), float(span))
+            pieces.append((piece, length))
         # the final value holds after the last step
-        return combine.Chain((*pieces, replace(self, steps=0)))  # type: ignore[type-var]
+        return chain.Chain((*piecewise.join_pieces(pieces), replace(self, steps=0)))  # type: ignore[type-var]
 
     def _continued(self, value: float) -> Schedule:
         return replace(self, start=value) if self.start is None else self  # type: ignore[type-var]
@@ -181,17 +169,28 @@ class Ramp(Segment, kind="ramp"):
 
     def value(self, u: Any, v: Any, steps: Any, xp: Any) -> Any:
         if self.time_power != 1.0:
-            u, v = bend(u, v, self.time_power, xp)
-        formula, start, end = self._curve.left, self.start, self.end
-        left = formula(u, v, xp, steps) if self._curve.scaled else formula(u, v, xp)
+            u, v = bend(u, v, self.time_power, xp, precise=self.power < 1.0)
+        start, end, curve = self.start, self.end, self._curve
+        arguments = (u, v, xp, steps) if curve.scaled else (u, v, xp)
         if self.power != 1.0:
+            left = curve.left(*arguments)
+            if curve.gone is not None and not double(xp):
+                # float32 rounds what is left less where it is near 1, and powers enlarge that
+                left = xp.where(u < v, 1.0 - curve.gone(*arguments), left)
             left = left**self.power
+            return left * start if end == 0.0 else left * start + (1.0 - left) * end
+        if curve.gone is not None and start == 0.0:
+            return curve.gone(*arguments) * end
+        left = curve.left(*arguments)
         if end == 0.0:
             return left * start
-        # what is gone has its own formula where 1 - left would cancel
-        own = self._curve.symmetric and self.power == 1.0
-        gone = formula(v, u, xp) if own else 1.0 - left
-        return gone * end if start == 0.0 else left * start + gone * end
+        own = curve.gone is not None and not double(xp)  # 1 - left may cancel in float32
+        return left * start + (curve.gone(*arguments) if own else 1.0 - left) * end  # type: ignore[misc]
+
+    def _needs(self, xp: Any) -> tuple[bool, bool]:
+        rising = self.start == 0.0 and self._curve.gone is not None
+        plain = self.power == self.time_power == 1.0 and (double(xp) or self.end == 0.0)
+        return not plain or rising or self._curve.uses_u, True
 
     def _code(self) -> Code:
         start, end, curve = self.start, self.end, self.curve
@@ -268,7 +267,7 @@ def segment(
     from_zero: bool = True,
 ) -> Segment:
     """Return the class of a curve: `Geometric` for "geometric", else `Ramp`."""
-    if curve != "geometric":
+    if one_of("curve", curve, (*CURVES, "geometric")) != "geometric":
         return Ramp(start, end, steps, curve, power, time_power, from_zero)
     for name, value in (("power", power), ("time_power", time_power)):
         if value != 1.0:
@@ -319,11 +318,17 @@ class Window(Schedule, kind="window"):
         )
 
     def at(self, t: Any, xp: Any) -> Any:
-        span = self.span
+        span, (whole_rest, rest) = self.span, self._rest
+        if xp.__name__ == "numpy":
+            gone = xp.minimum(t, self.steps)
+            v = xp.maximum(whole_rest + rest - gone, 0.0) / span
+            uses_u = self.shape._needs(xp)[0]
+            u = xp.minimum(gone + self.offset, span) / span if uses_u else None
+            return self.shape.value(u, v, span, xp)
         gone = xp.where(t < self.steps, t, self.steps)
         reached = gone / 1 + self.offset  # TensorFlow adds no float to integers
         u = fraction(xp.where(reached < span, reached, span), span, xp)
-        remaining = (self._rest[0] - gone) / 1 + self._rest[1]
+        remaining = (whole_rest - gone) / 1 + rest
         v = fraction(xp.where(remaining > 0.0, remaining, 0.0), span, xp)
         return self.shape.value(u, v, span, xp)
 
@@ -340,180 +345,5 @@ class Window(Schedule, kind="window"):
         return replace(self, shape=shape)
 
 
-@dataclass(frozen=True, repr=False)
-class Piecewise(Schedule, kind="piecewise"):
-    """Values that change at boundaries: at once (endless), or along a curve between knots.
-
-    Args:
-        boundaries: increasing lengths from step 0; a new value begins exactly at its boundary.
-        values: with the curve "constant" one more than there are boundaries, the first before
-            the first boundary; else one for each boundary.
-        curve: "constant", or the curve from knot to knot: "linear", "cosine", "geometric" ...
-
-    >>> from lehr.schedule import Piecewise
-    >>> [Piecewise((2, 4), (1.0, 0.1, 0.01))(t) for t in range(6)]
-    [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
-    >>> [Piecewise((0, 4, 8), (0.0, 1.0, 0.0), "linear")(t) for t in (0, 2, 4, 6, 9)]
-    [0.0, 0.5, 1.0, 0.5, 0.0]
-    """
-
-    LENGTHS = ("boundaries",)
-
-    boundaries: tuple[Length, ...]
-    values: tuple[float, ...]
-    curve: str = "constant"
-    _chain: Schedule | None = field(init=False, compare=False)
-
-    def __post_init__(self) -> None:
-        for name in ("boundaries", "values"):
-            if not isinstance(getattr(self, name), list | tuple):
-                fail(name, "a list", getattr(self, name), error=TypeError)
-        missing = "lengths from step 0"
-        boundaries = tuple(check_length("boundaries", b, missing=missing) for b in self.boundaries)
-        values = tuple(number("values", value) for value in self.values)
-        known: list[Any] = [length for length in boundaries if isinstance(length, int)]
-        resolved = len(known) == len(boundaries)
-        if any(a > b for a, b in itertools.pairwise(known)):
-            fail("boundaries", "increasing", boundaries)
-        constant = self.curve == "constant"
-        if constant and len(values) != len(boundaries) + 1:
-            fail("values", f"one more than the {len(boundaries)} boundaries", values)
-        if not constant and (len(boundaries) != len(values) or len(values) < 2):
-            fail("values", f"one for each of at least 2 boundaries {boundaries}", values)
-        self._derive(
-            boundaries=boundaries,
-            values=values,
-            resolved=resolved,
-            length=ENDLESS if constant else known[-1] if resolved else UNKNOWN,
-            _chain=None,
-        )
-        if not constant:
-            steps = [b - a for a, b in itertools.pairwise(known)] if resolved else []
-            steps += [0] * (len(values) - 1 - len(steps))
-            ends = zip(itertools.pairwise(values), steps, strict=True)
-            parts: list[Schedule] = [segment(a, b, n, self.curve) for (a, b), n in ends]
-            if resolved:
-                held = Constant(values[0]).take(known[0])
-                self._derive(_chain=combine.Chain((held, *parts)))
-
-    def at(self, t: Any, xp: Any) -> Any:
-        if self._chain is not None:
-            return self._chain.at(t, xp)
-        if xp is scalar:
-            return self.values[bisect.bisect_right(self.boundaries, t)]
-        value = xp.where(t >= 0, self.values[0], self.values[0])
-        for boundary, later in zip(self.boundaries, self.values[1:], strict=True):
-            value = xp.where(t >= boundary, later, value)
-        return value
-
-    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
-        at = tuple(run.place("boundaries", b, first, last) for b in self.boundaries)
-        return replace(self, boundaries=at)
-
-    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
-        return run.move("boundaries", self.boundaries[-1], start, backward=backward)
-
-    def _joints(self, last: int) -> Iterable[int]:
-        return (0, *self.boundaries)  # type: ignore[arg-type]
-
-    def _code(self) -> Code:
-        values = [list(self.boundaries), list(self.values)]
-        return call("piecewise", *values, curve=(self.curve, "constant"))
-
-
-@dataclass(frozen=True, repr=False)
-class Table(Schedule, kind="table"):
-    """The value of each step, written down; after the last it holds.
-
-    >>> from lehr.schedule import Table
-    >>> [Table((0.3, 0.2, 0.1))(t) for t in range(5)]
-    [0.3, 0.2, 0.1, 0.1, 0.1]
-    """
-
-    values: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        values = self.values
-        if not isinstance(values, list | tuple) or not values:
-            fail("values", "a list of at least one number", values, error=TypeError)
-        numbers = tuple(number("values", value) for value in values)
-        self._derive(values=numbers, length=len(numbers), resolved=True)
-
-    def at(self, t: Any, xp: Any) -> Any:
-        last = len(self.values) - 1
-        return scalar.pick(self.values, xp.where(t < last, t, last), xp)
-
-    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
-        return self
-
-    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
-        return start - len(self.values) if backward else start + len(self.values)
-
-    def _joints(self, last: int) -> Iterable[int]:
-        return range(min(last, len(self.values)) + 1)
-
-    def _code(self) -> Code:
-        return call("table", list(self.values))
-
-
-_FUNCTIONS: dict[str, Callable[[Any], Any]] = {}
-
-
-@dataclass(frozen=True, repr=False)
-class Function(Schedule, kind="function"):
-    """A user's own function of the step; endless. Made by `lehr.from_function`.
-
-    Args:
-        name: what stands for it in JSON.
-        f: the function; left out, the one that was registered under the name.
-    """
-
-    name: str | None = None
-    f: Callable[[Any], Any] | None = field(default=None, metadata={"json": False})
-
-    def __post_init__(self) -> None:
-        f = self.f
-        if self.name is not None:
-            if not isinstance(self.name, str) or not self.name:
-                fail("name", "a text", self.name, error=TypeError)
-            f = f or _FUNCTIONS.get(self.name)
-            if f is None:
-                way_out = "first call from_function(f, name=...) with it"
-                fail("name", "that of a registered function", self.name, way_out)
-            known = _FUNCTIONS.setdefault(self.name, f)
-            if known is not f and not _written_alike(known, f):
-                fail("name", f"one that no other function has, as {known!r}", self.name)
-            _FUNCTIONS[self.name] = f
-        if not callable(f):
-            fail("f", "a function of the step", f, error=TypeError)
-        self._derive(f=f, length=ENDLESS, resolved=True)
-
-    def at(self, t: Any, xp: Any) -> Any:
-        value = self.f(t)  # type: ignore[misc]
-        return float(value) if xp is scalar else value
-
-    def check_writable(self) -> None:
-        if self.name is None:
-            fail("name", "given to write a function down", None, "from_function(f, name=...)")
-
-    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
-        return self
-
-    def _code(self) -> Code:
-        if self.name is not None:
-            return call("Function", self.name)
-        return call("from_function", self.f)
-
-
-def _written_alike(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
-    """Return whether two functions are one text: a cell, or a file, that ran again."""
-
-    def same(name: str) -> bool:
-        return bool(getattr(a, name, a) == getattr(b, name, b))
-
-    files = [getattr(getattr(f, "__code__", None), "co_filename", f) for f in (a, b)]
-    return same("__qualname__") and (same("__module__") or bool(files[0] == files[1]))
-
-
 # needed by the methods above, made of the classes above
-from lehr.schedule import combine  # noqa: E402
+from lehr.schedule import chain, piecewise  # noqa: E402

@@ -27,7 +27,8 @@ class Arm:
 
     Raises:
         ValueError: if ``tune`` is unknown, the tuned policy has parameter groups or is not
-            written at peak 1, or the policy cannot be saved as JSON.
+            written at peak 1, or the policy has lengths in samples or tokens or cannot be saved
+            as JSON.
         TypeError: if the optimizer is not a name.
     """
 
@@ -47,11 +48,12 @@ class Arm:
     def __post_init__(self) -> None:
         policy = as_policy(self.policy)
         object.__setattr__(self, "policy", policy)
+        resolved = _example(policy)
         if self.tune is not None:
             one_of("tune", self.tune, USES)
             if isinstance(policy.lr, dict):
                 fail("policy", "without parameter groups where its peak is tuned", policy.lr)
-            _check_peak(policy)
+            _check_peak(resolved)
         if not isinstance(self.optimizer, str | None):
             fail("optimizer", "a name that the task knows", self.optimizer, error=TypeError)
         if self.optimizer is not None:
@@ -69,11 +71,20 @@ class Arm:
         return {"policy": self.policy.to_dict(), "tune": self.tune, "optimizer": self.optimizer}
 
 
-def _check_peak(policy: Policy) -> None:
-    """Raise if a tuned policy's largest rate is far from 1."""
+def _example(policy: Policy) -> Policy | None:
+    """Return the policy in a run of some length; None if it is for runs of another length."""
     try:
-        resolved = policy.resolve(_CHECKED_STEPS, steps_per_epoch=_CHECKED_STEPS // 10)
-    except ValueError:  # a policy for runs of another length
+        return policy.resolve(_CHECKED_STEPS, steps_per_epoch=_CHECKED_STEPS // 10)
+    except ValueError as error:
+        if "_per_step must be given" not in str(error):
+            return None
+    rule = "in steps, epochs or shares of the run in a study"
+    fail("policy", rule, policy, "call .resolve(steps, tokens_per_step=...) first")
+
+
+def _check_peak(resolved: Policy | None) -> None:
+    """Raise if a tuned policy's largest rate is far from 1."""
+    if resolved is None:
         return
     highest = max(resolved.written(step)["lr"] for step in range(_CHECKED_STEPS))
     if not 0.5 <= highest <= 1 + 1e-3:

@@ -21,7 +21,7 @@ from lehr.study.arm import Arm
 from lehr.study.definition import Study
 
 # the use of a tuned preset; of the others, which fall to zero, "one-cycle"
-_USES = dict.fromkeys(("constant", "inverse-sqrt", "step-decay"), "constant")
+_USES = dict.fromkeys(("constant", "inverse-sqrt", "multi-step", "step-decay"), "constant")
 _USES |= dict.fromkeys(("cyclical", "exp-range", "triangular", "triangular2"), "cyclical")
 
 # fields with the same name in a definition and a study
@@ -65,11 +65,11 @@ class StudyFile(pydantic.BaseModel):
 def load_study(path: str | os.PathLike[str]) -> Study:
     """Return the study of a YAML file.
 
-    An arm is a short form (``one-cycle(0.05)``), a number, or a mapping: ``policy`` (short form,
-    number or a policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`; or ``preset`` with its
-    arguments by name, where ``peak: tune`` (or ``start``, ``value``) means that the study chooses
-    the peak, and other rates are relative to it (``floor: 0.1`` is a tenth of the peak). Task
-    modules are also looked up in the file's folder.
+    An arm is a text (``one-cycle(0.05)``), a number, or a mapping: ``policy`` (text, number or a
+    policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`; or ``preset`` with its arguments by
+    name, where ``peak: tune`` (``value: tune`` of a constant) means that the study chooses the
+    peak, and other rates are relative to it (``floor: 0.1`` is a tenth of the peak). Task modules
+    are also looked up in the file's folder.
 
     Raises:
         ValueError: if the file is invalid; gives each error's line, field and allowed values.

@@ -51,6 +51,17 @@ def write_value(group: Group, name: str, new: Any, relative: bool = False) -> No
         _put(group, name, new)
 
 
+def multiplied(groups: Sequence[Group], name: str, factor: Any) -> dict[str, Any]:
+    """Return the groups' initial values of a hyperparameter times a factor, or one per group."""
+    found = {}
+    for i, group in enumerate(groups):
+        key = group_name(i, group)
+        if _has(group, name) and (not isinstance(factor, dict) or key in factor):
+            own = factor[key] if isinstance(factor, dict) else factor
+            found[key] = own * group[f"initial_{name}"]
+    return found
+
+
 def group_name(i: int, group: Group) -> str:
     """Return the name of a group in policies."""
     return str(group.get("name", i))

@@ -17,6 +17,7 @@ from lehr.learner.driver_state import ON_CHANGE, observing_controller, read_stat
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, one_of, whole
+from lehr.schedule.length import Length
 from lehr.torch._private import PrivateNames, check_names, has_own_hooks, has_torch_scheduler
 from lehr.torch.groups import (
     Group,
@@ -25,6 +26,7 @@ from lehr.torch.groups import (
     check_values,
     group_name,
     keep_bases,
+    multiplied,
     read_value,
     write_values,
 )
@@ -50,8 +52,12 @@ class Scheduler(PrivateNames, LRScheduler):
     Args:
         optimizer: a torch optimizer, or a list of them, such as Muon and AdamW.
         policy: a policy, a schedule or a number.
-        steps: updates in the run, for percentages and the rest of the run.
-        steps_per_epoch: updates in an epoch, for lengths in epochs.
+        steps: length of the run: updates, "90 epochs" or "2T tokens"; for percentages and the
+            rest of the run.
+        steps_per_epoch: updates in an epoch, a real number; for lengths in epochs.
+        samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
+            samples.
+        tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
         relative: multiply each group's initial values by the policy's instead of replacing them.
         later: the policy's groups that are added later, by name; with one optimizer also by index.
         shared: accept an optimizer that another scheduler drives, as in torch's SequentialLR or
@@ -80,9 +86,11 @@ class Scheduler(PrivateNames, LRScheduler):
         self,
         optimizer: Optimizer | Sequence[Optimizer],
         policy: Policy | Schedule | float,
-        steps: int | None = None,
+        steps: Length = None,
         *,
-        steps_per_epoch: int | None = None,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
         relative: bool = False,
         later: Sequence[str | int] = (),
         shared: bool = False,
@@ -102,7 +110,8 @@ class Scheduler(PrivateNames, LRScheduler):
             if not isinstance(flag, bool):
                 fail(name, "True or False", flag, error=TypeError)
         self.optimizer = self.optimizers[0]  # read by trainers
-        self.policy = resolved_policy(policy, steps, steps_per_epoch=steps_per_epoch)
+        sizes = steps_per_epoch, samples_per_step, tokens_per_step
+        self.policy = resolved_policy(policy, steps, *sizes)
         self.policy.dumps()  # a state_dict holds it: what cannot be written is refused now
         self.relative, self.shared = relative, shared
         self.on_change = one_of("on_change", on_change, ON_CHANGE)
@@ -155,6 +164,29 @@ class Scheduler(PrivateNames, LRScheduler):
                 model.load_state_dict(self._best)
         if not any(map(self._others_drive, self.optimizers)):
             self._write()  # else the rate may be that of another part
+
+    def values(self) -> dict[str, Any]:
+        """Return the values in use for the next update: hyperparameters and values of the loop.
+
+        By name, as ``policy(step)`` returns them; the controller's factor is in the rate. With
+        ``relative=True`` each hyperparameter has a dict of its values by parameter group.
+
+        >>> import lehr, torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> policy = lehr.Policy(lr=0.5, values={"ema_decay": lehr.linear(0.9, 1.0)})
+        >>> scheduler = lehr.torch.Scheduler(optimizer, policy, steps=2)
+        >>> scheduler.values()
+        {'lr': 0.5, 'ema_decay': 0.9}
+        >>> optimizer.step()
+        >>> scheduler.step()
+        >>> scheduler.values()
+        {'lr': 0.5, 'ema_decay': 0.95}
+        """
+        values = self._values()
+        if self.relative:
+            groups = self._groups()
+            values = {name: multiplied(groups, name, value) for name, value in values.items()}
+        return values | self.policy.read(max(self.last_epoch, 0))
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return copies of the rates that the next update uses, one per parameter group."""

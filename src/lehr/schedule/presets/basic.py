@@ -1,14 +1,14 @@
 """Functions that return one shape: warm-ups and decays that people know by name."""
 
 from collections.abc import Callable, Sequence
-from fractions import Fraction
 from typing import Any
 
 from lehr.schedule.base import Schedule
 from lehr.schedule.decays import Exponential, InverseTime
 from lehr.schedule.errors import fail, number, ordered
-from lehr.schedule.length import Length, check_length, parse, typed
-from lehr.schedule.shapes import Constant, Function, Piecewise, Ramp, Segment, Table, segment
+from lehr.schedule.length import Length, check_interval, check_length, check_share, typed
+from lehr.schedule.piecewise import Function, Piecewise, Table
+from lehr.schedule.shapes import Constant, Ramp, Segment, segment
 
 Floor = float | str
 """A lower bound: a number, or a share of the peak such as "10%"."""
@@ -152,7 +152,8 @@ def exponential(
     >>> [round(exponential(1.0, 0.1, every=100)(t), 4) for t in (0, 50, 100, 200)]
     [1.0, 0.3162, 0.1, 0.01]
     """
-    return Exponential(number("peak", peak, above=0), factor, every, staircase)
+    timescale = check_interval("every", every, counted=False)
+    return Exponential(number("peak", peak, above=0), factor, timescale, staircase)
 
 
 def inverse_time(
@@ -184,7 +185,9 @@ def multi_step(peak: float, factor: float, milestones: Sequence[Length]) -> Piec
     peak, factor = number("peak", peak, above=0), number("factor", factor, above=0)
     if not isinstance(milestones, list | tuple):
         fail("milestones", "a list", milestones, error=TypeError)
-    return Piecewise(tuple(milestones), tuple(peak * factor**i for i in range(len(milestones) + 1)))
+    missing = "lengths from step 0"
+    at = tuple(check_length("milestones", length, missing=missing) for length in milestones)
+    return Piecewise(at, tuple(peak * factor**i for i in range(len(at) + 1)))
 
 
 def piecewise(
@@ -229,10 +232,7 @@ def from_function(f: Callable[[Any], Any], *, name: str | None = None) -> Functi
 def check_floor(floor: Floor, peak: float) -> float:
     """Return a floor from 0 to the peak, or raise."""
     if isinstance(floor, str):
-        share = parse("floor", floor)
-        if share.unit != "%" or share.until or not 0 <= share.amount <= 100:
-            fail("floor", "a number, or a share of the peak from '0%' to '100%'", floor)
-        return float(typed(peak) * share.amount / Fraction(100))
+        return float(typed(peak) * check_share("floor", floor))
     if number("floor", floor, at_least=0) > peak:
         fix = f"to rise, use warmup({floor!r}, steps, start={peak!r}, curve='cosine')"
         fail("floor", f"at most peak ({peak:g})", floor, fix)

@@ -8,12 +8,13 @@ from itertools import pairwise
 from typing import Any
 
 from lehr.schedule.base import Schedule, as_schedule
+from lehr.schedule.chain import Chain
 from lehr.schedule.clock import Every
-from lehr.schedule.combine import Chain
 from lehr.schedule.decays import Exponential
 from lehr.schedule.errors import LAST, fail, number, one_of, ordered
 from lehr.schedule.length import Amount, check_interval, parse, real
-from lehr.schedule.shapes import Function, Ramp, Window
+from lehr.schedule.piecewise import Function
+from lehr.schedule.shapes import Ramp, Window
 
 Knot = tuple[Fraction, float]
 _CHECKED_CYCLES = 100
@@ -121,6 +122,9 @@ def _per_cycle(factor: Schedule, up: Amount, down: Amount) -> Schedule:
     period = replace(up, amount=up.amount + down.amount)
     if up.unit != "steps":
         return factor.every(str(period))
+    if period.amount < 1:
+        rule = "at least 1 step together with a scale per cycle"
+        fail("up and down", rule, float(period.amount))
     # a cycle of real steps begins at the first step at or after its exact beginning
     return Every(factor, real(period.amount), real(1 - Fraction(1, period.amount.denominator)))
 

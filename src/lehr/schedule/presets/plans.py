@@ -32,13 +32,14 @@ def inverse_sqrt(
     [0.0, 0.5, 1.0, 0.5]
     """
     up = rise(peak, _needed("warmup", warmup), start=start)
-    if timescale is None and (not warmup or parse("warmup", warmup).until):
-        fail("timescale", "given with this warm-up", None)
+    length = parse("warmup", warmup)
+    if timescale is None and (length.until or not length.amount):
+        fail("timescale", f"given with the warm-up {warmup!r}", None)
     constant_of_time: Any = warmup if timescale is None else timescale
     return up.then(InverseTime(peak, constant_of_time, 0.5))
 
 
-def noam(model_size: int, warmup: int, *, scale: float = 1.0) -> Schedule:
+def noam(model_size: int, warmup: float, *, scale: float = 1.0) -> Schedule:
     """Return ``scale / sqrt(model_size) * min(1 / sqrt(s), s / warmup**1.5)``, s = max(t, 1).
 
     Source: Vaswani et al., arXiv 1706.03762.
@@ -46,7 +47,10 @@ def noam(model_size: int, warmup: int, *, scale: float = 1.0) -> Schedule:
     >>> [round(noam(512, warmup=4000)(t), 8) for t in (1, 4000, 16000)]
     [1.7e-07, 0.00069877, 0.00034939]
     """
-    warmup = whole("warmup", warmup)
+    known = check_length("warmup", warmup, missing="a number of steps such as 4000")
+    if not isinstance(known, int):
+        fail("warmup", "an integer number of steps, from which the peak follows", warmup)
+    warmup = whole("warmup", known)
     scale = number("scale", scale, above=0)
     peak = scale / math.sqrt(whole("model_size", model_size)) / math.sqrt(warmup)
     first = constant(peak / warmup, 1)

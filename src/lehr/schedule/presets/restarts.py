@@ -4,8 +4,8 @@ from fractions import Fraction
 from itertools import pairwise
 
 from lehr.schedule.base import Schedule
+from lehr.schedule.chain import Chain
 from lehr.schedule.clock import Every
-from lehr.schedule.combine import Chain
 from lehr.schedule.decays import Exponential
 from lehr.schedule.errors import LAST, fail, number, whole
 from lehr.schedule.length import (

@@ -1,0 +1,227 @@
+"""Values that change at boundaries, a table of values, and a user's own function."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from lehr.schedule import scalar
+from lehr.schedule.base import Schedule
+from lehr.schedule.code import Code, call
+from lehr.schedule.curves import CURVES
+from lehr.schedule.errors import fail, number, one_of
+from lehr.schedule.length import ENDLESS, UNKNOWN, Length, check_length, nearest
+from lehr.schedule.run import Run
+from lehr.schedule.shapes import Constant, segment
+
+_MOST_PIECES = 1000  # of a curve along a batch-size ramp
+_MOST_VALUES = 10_000  # steps of such a curve that may be written down one by one
+
+
+@dataclass(frozen=True, repr=False)
+class Piecewise(Schedule, kind="piecewise"):
+    """Values that change at boundaries: at once (endless), or along a curve between knots.
+
+    Args:
+        boundaries: increasing lengths from step 0; a new value begins exactly at its boundary.
+        values: with the curve "constant" one more than there are boundaries, the first before
+            the first boundary; else one for each boundary.
+        curve: "constant", or the curve from knot to knot: "linear", "cosine", "geometric" ...
+
+    >>> from lehr.schedule import Piecewise
+    >>> [Piecewise((2, 4), (1.0, 0.1, 0.01))(t) for t in range(6)]
+    [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
+    >>> [Piecewise((0, 4, 8), (0.0, 1.0, 0.0), "linear")(t) for t in (0, 2, 4, 6, 9)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+
+    LENGTHS = ("boundaries",)
+
+    boundaries: tuple[Length, ...]
+    values: tuple[float, ...]
+    curve: str = "constant"
+    _chain: Schedule | None = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in ("boundaries", "values"):
+            if not isinstance(getattr(self, name), list | tuple):
+                fail(name, "a list", getattr(self, name), error=TypeError)
+        missing = "lengths from step 0"
+        boundaries = tuple(check_length("boundaries", b, missing=missing) for b in self.boundaries)
+        values = tuple(number("values", value) for value in self.values)
+        known: list[Any] = [length for length in boundaries if isinstance(length, int)]
+        resolved = len(known) == len(boundaries)
+        if any(a > b for a, b in itertools.pairwise(known)):
+            fail("boundaries", "increasing", boundaries)
+        constant = one_of("curve", self.curve, ("constant", *CURVES, "geometric")) == "constant"
+        if constant and len(values) != len(boundaries) + 1:
+            fail("values", f"one more than the {len(boundaries)} boundaries", values)
+        if not constant and (len(boundaries) != len(values) or len(values) < 2):
+            fail("values", f"one for each of at least 2 boundaries {boundaries}", values)
+        self._derive(
+            boundaries=boundaries,
+            values=values,
+            resolved=resolved,
+            length=ENDLESS if constant else known[-1] if resolved else UNKNOWN,
+            _chain=None,
+        )
+        if not constant:
+            steps = [b - a for a, b in itertools.pairwise(known)] if resolved else []
+            steps += [0] * (len(values) - 1 - len(steps))
+            ends = zip(itertools.pairwise(values), steps, strict=True)
+            parts: list[Schedule] = [segment(a, b, n, self.curve) for (a, b), n in ends]
+            if resolved:
+                held = Constant(values[0]).take(known[0])
+                self._derive(_chain=chain.Chain((held, *parts)))
+
+    def at(self, t: Any, xp: Any) -> Any:
+        if self._chain is not None:
+            return self._chain.at(t, xp)
+        if xp is scalar:
+            return self.values[bisect.bisect_right(self.boundaries, t)]
+        value = xp.where(t >= 0, self.values[0], self.values[0])
+        for boundary, later in zip(self.boundaries, self.values[1:], strict=True):
+            value = xp.where(t >= boundary, later, value)
+        return value
+
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        at = tuple(run.place("boundaries", b, first, last) for b in self.boundaries)
+        whole_steps = replace(self, boundaries=at)
+        ramps = [run.ramp_of(b) for b in self.boundaries[1:]]
+        if self.curve == "constant" or not any(ramps):
+            return whole_steps
+        parts: list[Schedule] = [Constant(self.values[0]).take(at[0])]
+        ends = zip(itertools.pairwise(self.values), itertools.pairwise(at), ramps, strict=True)
+        for (value, next_value), (start, end), ramp in ends:
+            part = segment(value, next_value, end - start, self.curve)
+            if ramp is not None and end - start > 1:
+                parts.append(part._along(ramp, nearest(first) + start, end - start))
+            else:
+                parts.append(part)
+        return chain.Chain(tuple(parts))
+
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        return run.move("boundaries", self.boundaries[-1], start, backward=backward)
+
+    def _joints(self, last: int) -> Iterable[int]:
+        return (0, *self.boundaries)  # type: ignore[arg-type]
+
+    def _code(self) -> Code:
+        values = [list(self.boundaries), list(self.values)]
+        return call("piecewise", *values, curve=(self.curve, "constant"))
+
+
+@dataclass(frozen=True, repr=False)
+class Table(Schedule, kind="table"):
+    """The value of each step, written down; after the last it holds.
+
+    >>> from lehr.schedule import Table
+    >>> [Table((0.3, 0.2, 0.1))(t) for t in range(5)]
+    [0.3, 0.2, 0.1, 0.1, 0.1]
+    """
+
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        values = self.values
+        if not isinstance(values, list | tuple) or not values:
+            fail("values", "a list of at least one number", values, error=TypeError)
+        numbers = tuple(number("values", value) for value in values)
+        self._derive(values=numbers, length=len(numbers), resolved=True)
+
+    def at(self, t: Any, xp: Any) -> Any:
+        last = len(self.values) - 1
+        return scalar.pick(self.values, xp.where(t < last, t, last), xp)
+
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        return self
+
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        return start - len(self.values) if backward else start + len(self.values)
+
+    def _joints(self, last: int) -> Iterable[int]:
+        return range(min(last, len(self.values)) + 1)
+
+    def _code(self) -> Code:
+        return call("table", list(self.values))
+
+
+def join_pieces(pieces: Iterable[tuple[Schedule, int]]) -> list[Schedule]:
+    """Return the pieces of a curve along a batch-size ramp; those of single steps as tables."""
+    parts: list[Schedule] = []
+    for single, group in itertools.groupby(pieces, key=lambda piece: piece[1] == 1):
+        found = [piece for piece, _ in group]
+        parts += [Table(tuple(piece(0) for piece in found))] if single else found
+    tabled = sum(len(part.values) for part in parts if isinstance(part, Table))
+    if len(parts) > _MOST_PIECES or tabled > _MOST_VALUES:
+        rule = f"one that changes at most {_MOST_PIECES} times during a curve in its unit"
+        fix = "let it change less often: .every(n)"
+        fail("batch-size ramp", rule, max(len(parts), tabled), fix)
+    return parts
+
+
+_FUNCTIONS: dict[str, Callable[[Any], Any]] = {}
+
+
+@dataclass(frozen=True, repr=False)
+class Function(Schedule, kind="function"):
+    """A user's own function of the step; endless. Made by `lehr.from_function`.
+
+    Args:
+        name: what stands for it in JSON.
+        f: the function; left out, the one that was registered under the name.
+    """
+
+    name: str | None = None
+    f: Callable[[Any], Any] | None = field(default=None, metadata={"json": False})
+
+    def __post_init__(self) -> None:
+        f = self.f
+        if self.name is not None:
+            if not isinstance(self.name, str) or not self.name:
+                fail("name", "a text", self.name, error=TypeError)
+            f = f or _FUNCTIONS.get(self.name)
+            if f is None:
+                way_out = "first call from_function(f, name=...) with it"
+                fail("name", "that of a registered function", self.name, way_out)
+            known = _FUNCTIONS.setdefault(self.name, f)
+            if known is not f and not _written_alike(known, f):
+                fail("name", f"one that no other function has, as {known!r}", self.name)
+            _FUNCTIONS[self.name] = f
+        if not callable(f):
+            fail("f", "a function of the step", f, error=TypeError)
+        self._derive(f=f, length=ENDLESS, resolved=True)
+
+    def at(self, t: Any, xp: Any) -> Any:
+        value = self.f(t)  # type: ignore[misc]
+        return float(value) if xp is scalar else value
+
+    def check_writable(self) -> None:
+        if self.name is None:
+            fail("name", "given to write a function down", None, "from_function(f, name=...)")
+
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        return self
+
+    def _code(self) -> Code:
+        if self.name is not None:
+            return call("Function", self.name)
+        return call("from_function", self.f)
+
+
+def _written_alike(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
+    """Return whether two functions are one text: a cell, or a file, that ran again."""
+
+    def same(name: str) -> bool:
+        return bool(getattr(a, name, a) == getattr(b, name, b))
+
+    files = [getattr(getattr(f, "__code__", None), "co_filename", f) for f in (a, b)]
+    return same("__qualname__") and (same("__module__") or bool(files[0] == files[1]))
+
+
+# needed by the methods above, made of the classes above
+from lehr.schedule import chain  # noqa: E402

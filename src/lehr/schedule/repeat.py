@@ -1,0 +1,192 @@
+"""A schedule over and over, with cycles of an integer or a fractional length."""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from lehr.schedule import scalar
+from lehr.schedule.base import Schedule, as_schedule
+from lehr.schedule.boundaries import HALF, Boundaries, integers_of, phase_of
+from lehr.schedule.chain import Chain
+from lehr.schedule.clock import make_boundaries
+from lehr.schedule.code import (
+    Code,
+    call,
+    method,
+)
+from lehr.schedule.errors import fail, whole
+from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, in_steps, parse, real
+from lehr.schedule.run import Run
+
+_MOST_CYCLES = 1000  # that are looked at, or written down one by one
+
+
+@dataclass(frozen=True, repr=False)
+class Repeat(Schedule, kind="repeat"):
+    """A part over and over; after ``times`` times its final value holds (endless without).
+
+    Cycle ``k`` begins at the step nearest to ``k`` times the part's exact length, so cycles of a
+    fractional length ("20%", "1 epoch") do not drift.
+
+    Args:
+        part: a schedule that ends.
+        times: how often; None for ever.
+        phase: fraction of a step by which the first cycle began before the part's first step,
+            plus 1/2; see `Boundaries`.
+
+    >>> import lehr
+    >>> [lehr.linear(1.0, 0.0, steps=2).repeat()(t) for t in range(5)]
+    [1.0, 0.5, 1.0, 0.5, 1.0]
+    """
+
+    part: Schedule
+    times: int | None = None
+    phase: float | str = 0.5
+    _boundaries: Boundaries | None = field(init=False, compare=False)
+    _cycles: tuple[tuple[tuple[int, ...], Schedule], ...] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        part = as_schedule("part", self.part)
+        if part.length in (ENDLESS, REST):
+            fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
+        if None in _lengths(part):
+            fail("part", "one whose lengths are given, as all cycles are alike", part)
+        times = None if self.times is None else whole("times", self.times)
+        period = part.length if part.resolved else _exact_period(part)
+        boundaries = None
+        if isinstance(period, int | Fraction):
+            if period < 1:
+                fail("part", f"at least 1 step long to be repeated, not {float(period):g}", part)
+            boundaries = make_boundaries(Fraction(period), self.phase)
+        length: Extent = ENDLESS
+        if times is not None:
+            length = boundaries.at(times) if boundaries else UNKNOWN
+        self._derive(
+            part=part,
+            times=times,
+            phase=real(boundaries.phase) if boundaries else 0.5,
+            length=length,
+            resolved=boundaries is not None,
+            _boundaries=boundaries,
+            _cycles=() if part.resolved or not boundaries else _variants(part, boundaries),
+        )
+
+    def at(self, t: Any, xp: Any) -> Any:
+        if self._cycles:
+            return self._at_variant(t, xp)
+        period: Any = self.part.length
+        local = t % period
+        if self.times is not None:
+            local = xp.where(t < self.length, local, period)
+        if xp is not scalar and xp.__name__ == "numpy" and local.size > period:
+            one = self.part.at(xp.arange(period + 1), xp)  # of many cycles one is enough
+            return xp.broadcast_to(one, period + 1)[local]
+        return self.part.at(local, xp)
+
+    def _at_variant(self, t: Any, xp: Any) -> Any:
+        """Return the value where cycles differ by a step: which one follows from the fraction."""
+        boundaries: Any = self._boundaries
+        k = boundaries.last_before(t, xp)
+        if self.times is not None:
+            k = xp.where(k < self.times, k, self.times - 1)
+        first, rest = boundaries.position(k, xp)
+        local, which = t - first, integers_of(t, xp)
+        value = self._cycles[0][1].at(local, xp)
+        for least, cycle in self._cycles[1:]:
+            value = xp.where(rest < least[which], value, cycle.at(local, xp))
+        return value
+
+    def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        try:
+            exact = self.part._exact(run)
+        except ValueError:
+            if not any(map(run.ramp_of, _lengths(self.part))):
+                raise
+            return self._written_out(run, first, last)  # cycles in samples or tokens under a ramp
+        phase = phase_of(first) if self.phase == 0.5 else parse("phase", self.phase).amount
+        result = Repeat(exact, self.times, real(phase))
+        if result._boundaries and result._boundaries.interval.denominator > 1:
+            return result
+        return Repeat(exact._resolved(run, first, None), self.times)  # all cycles are alike
+
+    def _written_out(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        cycles: list[Schedule] = []
+        while self.times is None or len(cycles) < self.times:
+            if len(cycles) == _MOST_CYCLES:
+                fail("times", f"at most {_MOST_CYCLES} under a batch-size ramp", self.times)
+            if self.times is None and first >= run.end(last):
+                break
+            cycles.append(self.part._resolve(run, first, last))
+            first = self.part._move(run, first)
+        return Chain(tuple(cycles)) if len(cycles) > 1 else cycles[0]
+
+    def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
+        for _ in range(self.times or 0):
+            start = self.part._move(run, start, backward=backward)
+        return start
+
+    def _joints(self, last: int) -> Iterable[int]:
+        boundaries: Any = self._boundaries
+        cycles = _MOST_CYCLES if self.times is None else min(self.times, _MOST_CYCLES)
+        for k in range(cycles):
+            first = boundaries.at(k)
+            if first > last:
+                return
+            part = self.part if self.part.resolved else self._cycles[0][1]
+            yield from (first + t for t in part._joints(last - first))
+        yield boundaries.at(cycles)
+
+    def _parts(self) -> tuple[Schedule, ...]:
+        return (self.part,)
+
+    def _code(self) -> Code:
+        if self.phase == 0.5:
+            return method(self.part, "repeat", self.times)
+        return call("Repeat", self.part, self.times, phase=(self.phase, 0.5))
+
+
+_NO_RUN = Run()
+
+
+def _exact_period(part: Schedule) -> Fraction | None:
+    """Return the length of a part in real steps, None where a run must tell it."""
+    known = all(map(in_steps, _lengths(part)))
+    return part._move(_NO_RUN, Fraction(0)) if known else None
+
+
+def _variants(
+    part: Schedule, boundaries: Boundaries
+) -> tuple[tuple[tuple[int, ...], Schedule], ...]:
+    """Return the different cycles, each with the smallest fraction at which it is the one.
+
+    A cycle's inner boundaries depend on the fraction between its exact and its rounded beginning,
+    and each of them moves once, so equal cycles at two fractions are equal between them.
+    """
+    parts = math.lcm(boundaries.interval.denominator, boundaries.phase.denominator)
+
+    def cycle(i: int) -> Schedule:
+        return part._resolve(_NO_RUN, Fraction(i, parts) + HALF, None)
+
+    def between(low: int, first: Schedule, high: int, last: Schedule) -> Iterable[Any]:
+        if first == last:
+            return
+        if high - low == 1:
+            yield boundaries.in_parts(Fraction(high, parts)), last
+            return
+        middle = (low + high) // 2
+        inside = cycle(middle)
+        yield from between(low, first, middle, inside)
+        yield from between(middle, inside, high, last)
+
+    first, last = cycle(0), cycle(parts - 1)
+    return (((0, 0, 0), first), *between(0, first, parts - 1, last))
+
+
+def _lengths(part: Schedule) -> Iterable[Any]:
+    for name in part.LENGTHS:
+        value = getattr(part, name)
+        yield from value if isinstance(value, tuple) else (value,)
+    for inner in part._parts():
+        yield from _lengths(inner)
