@@ -26,33 +26,39 @@ Every preset of lehr, over {STEPS} steps.
 # What is drawn of each preset. A new preset needs a line here.
 EXAMPLES = {
     "constant": ["constant(0.1)"],
-    "cosine": ["cosine(0.1)", "cosine(0.1, floor=0.02)", "cosine(0.1, exponent=2)"],
+    "cosine": [
+        "cosine(0.1)",
+        'cosine(0.1, floor="20%", power=2)',
+        "cosine(0.1, time_power=2)",
+    ],
     "cosine_restarts": [
         "cosine_restarts(0.1, period=14, growth=2)",
-        "cosine_restarts(0.1, period=25, decay=0.6, warmup=5)",
+        "cosine_restarts(0.1, period=25, factor=0.6, warmup=5)",
     ],
     "cyclical": [
         "cyclical(0.01, 0.1, up=5, down=20)",
-        "cyclical(0.01, 0.1, up=10, scale=lambda cycle: 1 / (1 + cycle))",
+        "cyclical(0.01, 0.1, up=10, scale=lambda cycle: 1 / cycle)",
     ],
-    "exp_range": ["exp_range(0.01, 0.1, half_cycle=10, rate=0.98)"],
+    "exp_range": ["exp_range(0.01, 0.1, half_cycle=10, factor=0.98)"],
     "exponential": [
-        "exponential(0.1, rate=0.5, steps=20)",
-        "exponential(0.1, rate=0.5, steps=20, staircase=True)",
+        "exponential(0.1, factor=0.5, every=20)",
+        "exponential(0.1, factor=0.5, every=20, staircase=True)",
     ],
-    "flat_cosine": ['flat_cosine(0.1, flat="70%")'],
+    "flat_cosine": ['flat_cosine(0.1, hold="70%")'],
     "from_function": ["from_function(lambda t: 0.1 - 0.001 * abs(t - 30))"],
     "inverse_sqrt": ["inverse_sqrt(0.1, warmup=10)", "inverse_sqrt(0.1, warmup=10, timescale=40)"],
-    "inverse_time": ["inverse_time(0.1, steps=10)", "inverse_time(0.1, steps=10, power=0.5)"],
-    "k_decay": ["k_decay(0.1, k=0.5)", "k_decay(0.1, k=2)", "k_decay(0.1, k=5)"],
+    "inverse_time": [
+        "inverse_time(0.1, timescale=10)",
+        "inverse_time(0.1, timescale=10, power=0.5)",
+    ],
     "linear": ["linear(0.1, 0.01)"],
-    "multi_step": ["multi_step(0.1, 0.3, at=[30, 60, 80])"],
+    "multi_step": ["multi_step(0.1, 0.3, milestones=[30, 60, 80])"],
     "noam": ["noam(512, warmup=20)"],
     "one_cycle": ["one_cycle(0.1)"],
     "piecewise": [
         "piecewise([30, 60], [0.1, 0.05, 0.02])",
-        'piecewise([0, 30, 60, 100], [0.02, 0.1, 0.03, 0.0], "linear")',
-        'piecewise([0, 30, 60, 100], [0.02, 0.1, 0.03, 0.0], "cosine")',
+        'piecewise([0, 30, 60, 100], [0.02, 0.1, 0.03, 0.0], curve="linear")',
+        'piecewise([0, 30, 60, 100], [0.02, 0.1, 0.03, 0.0], curve="cosine")',
     ],
     "polynomial": ["polynomial(0.1, power=2)", "polynomial(0.1, power=0.5, floor=0.02)"],
     "rex": ["rex(0.1)"],
@@ -63,7 +69,11 @@ EXAMPLES = {
     "tanh": ["tanh(0.1)"],
     "triangular": ["triangular(0.01, 0.1, half_cycle=10)"],
     "triangular2": ["triangular2(0.01, 0.1, half_cycle=10)"],
-    "warmup": ["warmup(0.1, 10).then(cosine(0.1))", 'warmup(0.1, 30, curve="cosine")'],
+    "warmup": [
+        "warmup(0.1, 10).then(cosine(0.1))",
+        'warmup(0.1, 30, curve="cosine")',
+        'warmup(0.1, 30, curve="log")',
+    ],
     "warmup_radam": ["warmup_radam(0.1, beta2=0.9)", "cosine(0.1) * warmup_radam(1.0, beta2=0.95)"],
     "warmup_untuned": [
         "warmup_untuned(0.1, beta2=0.95)",
@@ -72,7 +82,7 @@ EXAMPLES = {
     "wsd": [
         'wsd(0.1, "10%", "20%")',
         'wsd(0.1, "10%", "40%", curve="cosine")',
-        "wsd(0.1, 10, 20, steps=100, stable=inverse_time(0.1, 50))",
+        "warmup(0.1, 10).then(inverse_time(0.1, 50)).then_to(0.0, 20)",
     ],
 }
 

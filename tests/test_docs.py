@@ -1,21 +1,27 @@
 """The documentation is run: its examples, its expressions, its numbers about other libraries."""
 
 import bisect
-import doctest
+import inspect
 import json
 import math
 import random
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import sheet_formulas
+from codebases import wave
 from oracles import FLOAT32, FLOAT64, near, torch_rates
 from programs import run_python
+from sheet_formulas import DEEPSPEED, FAIRSEQ, KATSURA, MAXTEXT, OLMO, PADDLE, cycle_of
 
 import lehr
 from lehr.schedule import presets
+from lehr.schedule.curves import CURVES
 
+pytestmark = pytest.mark.xdist_group("docs")  # one worker, hence one run of Keras
 DOCS = Path(__file__).parent.parent / "docs"
 CONVENTIONS = (DOCS / "conventions.md").read_text(encoding="utf-8")
 NAMES = {name: getattr(lehr, name) for name in [*lehr._MODULE_OF, *presets.__all__]}
@@ -44,14 +50,6 @@ def expression(cell: str) -> str:
 
 def evaluate(code: str, **more: object) -> object:
     return eval(code, {"lehr": lehr, "math": math, **NAMES, **more})
-
-
-@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda page: page.name)
-def test_examples_print_what_they_say(page: Path) -> None:
-    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
-    result = doctest.testfile(str(page), module_relative=False, optionflags=flags)
-    assert result.failed == 0
-    assert result.attempted > 0 or page.name != "conventions.md"
 
 
 # Keras runs in a process of its own, on JAX: which backend this one has is not ours to say.
@@ -125,6 +123,10 @@ def keras() -> dict[str, list]:
 WARMUP = "Warm up for 4 steps, then fall in a line to zero by step 12"
 MILESTONES = "Milestones at 2 and 4, a tenth each"
 COSINE = "A cosine of 10 steps, and after it"
+SHARE = "Warm up for a share of the run"
+RESTARTS = (
+    "Restarts: a first cycle of 20 steps with a warm-up of 5, growth 2, factor 0.5, floor 0.1"
+)
 CYCLE = "One cycle of 20 steps"
 PLATEAU = "A plateau with patience 2, and a metric that stays the same"
 AFTER = (9, 10, 11, 15, 20)
@@ -190,12 +192,19 @@ SEEN = {
             ),
         ),
         "transformers `linear`": formula(6, lambda t: t / 4 if t < 4 else (12 - t) / (12 - 4)),
+        "fairseq, OLMo-core, Paddle, MaxText": formula(
+            6, sheet_formulas.warmed(0.0, 1.0, 4, lambda t: 1 - t / 8)
+        ),
+        "DeepSpeed `WarmupDecayLR`, linear": formula(
+            6, DEEPSPEED["WarmupDecayLR"](None, 12, 0.0, 1.0, 4, warmup_type="linear")
+        ),
+        "DeepSpeed `WarmupDecayLR`": formula(6, DEEPSPEED["WarmupDecayLR"](None, 12, 0.0, 1.0, 4)),
         "torchtitan, nanochat": formula(6, lambda t: (t + 1) / 4 if t < 4 else (12 - t) / 8),
         "nanoGPT": formula(6, lambda t: (t + 1) / (4 + 1) if t < 4 else (12 - t) / 8),
         "PyTorch `SequentialLR` of `LinearLR(0.25)`": from_torch(6, torch_warmup),
     },
     MILESTONES: {
-        "**lehr**": formula(6, lehr.multi_step(1.0, 0.1, at=[2, 4])),
+        "**lehr**": formula(6, lehr.multi_step(1.0, 0.1, [2, 4])),
         "PyTorch `MultiStepLR`": from_torch(6, lambda m, o: m.MultiStepLR(o, [2, 4], 0.1)),
         "optax `piecewise_constant_schedule`": from_optax(
             6, lambda optax: optax.piecewise_constant_schedule(1.0, {2: 0.1, 4: 0.1})
@@ -215,6 +224,10 @@ SEEN = {
         "transformers `cosine`": formula(
             21, lambda t: max(0.0, 0.5 * (1 + math.cos(math.pi * 0.5 * 2 * t / 10)))
         ),
+        "Paddle `CosineAnnealingDecay`": formula(21, PADDLE["CosineAnnealingDecay"](1.0, 10, 0.0)),
+        "OLMo-core `CosWithWarmup`": formula(21, lambda t: cosine(min(t, 10) / 10)),
+        "MaxText `cosine`": formula(21, lambda t: cosine(t / 9) if t < 10 else 0.0),
+        "fairseq `cosine`": formula(21, lambda t: cosine(t % 10 / 10) * 0.1 ** (t // 10)),
         "PyTorch `CosineAnnealingWarmRestarts`": from_torch(
             21, lambda m, o: m.CosineAnnealingWarmRestarts(o, 10)
         ),
@@ -261,7 +274,89 @@ def test_a_row_of_conventions_is_what_the_library_does(title, row, keras) -> Non
 def test_conventions_shows_the_rows_that_are_checked_and_no_others() -> None:
     shown = {title: [row[0] for row in rows] for title, rows in tables(CONVENTIONS).items()}
     wanted = {title: list(rows) for title, rows in SEEN.items()}
-    assert shown == wanted | {PLATEAU: list(REDUCTIONS)}
+    wanted |= {PLATEAU: list(REDUCTIONS), SHARE: list(SHARES), RESTARTS: list(CYCLES)}
+    assert {title: rows for title, rows in shown.items() if title not in REFERENCE} == wanted
+
+
+def up(share: float, steps: int) -> int:
+    arguments = pytest.importorskip("transformers", reason="needs transformers").TrainingArguments
+    return arguments.get_warmup_steps(SimpleNamespace(warmup_steps=share), steps)
+
+
+def ours_in_steps(share: float, steps: int) -> int:
+    return lehr.warmup(1.0, f"{100 * share:g}%").resolve(steps).length
+
+
+SHARES = {
+    "**lehr**": ours_in_steps,
+    "transformers `warmup_ratio`": up,
+    "OLMo-core `warmup_fraction`": lambda share, steps: round(share * steps),
+    "fairseq, NeMo, MaxText": lambda share, steps: int(share * steps),
+}
+
+
+@pytest.mark.parametrize("row", SHARES)
+def test_a_row_of_the_shares_is_what_the_library_does(row) -> None:
+    [(_, _, *cells)] = [cells for cells in tables(CONVENTIONS)[SHARE] if cells[0] == row]
+    assert cells == [str(SHARES[row](*case)) for case in ((0.03, 2181), (0.05, 210))]
+
+
+def keras_restarts(t: int) -> float:
+    i, now, length = cycle_of(20, 2, t)
+    return 0.5**i * wave(1.0, 0.1, now / length)
+
+
+CYCLES = {
+    "**lehr**": lehr.cosine_restarts(1.0, 20, growth=2, factor=0.5, floor=0.1, warmup=5),
+    "katsura-jp, espnet": KATSURA["CosineAnnealingWarmupRestarts"](None, 20, 2, 1.0, 0.1, 5, 0.5),
+    "timm `CosineLRScheduler`": lambda t: 10 * timm_restarts(t),
+    "Keras `CosineDecayRestarts`": keras_restarts,
+    "fairseq `cosine`": lambda t: 10 * FAIRSEQ["cosine"](0, 20, 0.5, 0.01, 2)(t),
+}
+
+
+def timm_restarts(t: int) -> float:
+    make = TIMM["CosineLRScheduler"]
+    return make(None, 20, lr_min=0.01, cycle_mul=2, cycle_decay=0.5, cycle_limit=4)(t)
+
+
+@pytest.mark.parametrize("row", CYCLES)
+def test_a_row_of_the_restarts_is_what_the_library_does(row) -> None:
+    [(_, lengths, *cells)] = [cells for cells in tables(CONVENTIONS)[RESTARTS] if cells[0] == row]
+    f, warm = CYCLES[row], 5 if row in ("**lehr**", "katsura-jp, espnet") else 0
+    starts = [0]
+    for length in map(int, lengths.split(", ")):
+        starts.append(starts[-1] + length)
+        assert f(starts[-1] - 1) < f(starts[-1] + warm) > f(starts[-1] + warm + 1)
+    second = [f(t) for t in range(starts[1], starts[2])]
+    assert_shown(cells[:1], [max(second)])
+    # the last value is a little above the floor, which the next cycle's first would be
+    floor, top, n = float(cells[1]), max(second), len(second) - warm
+    assert second[-1] == pytest.approx(wave(top, floor, (n - 1) / n), abs=1e-6)
+
+
+# The reference tables.
+
+REFERENCE = ("Words", "Lengths")
+
+
+def test_the_words_are_those_of_the_presets() -> None:
+    functions = [getattr(lehr, name) for name in (*presets.__all__, "one_cycle")]
+    used = {name for f in functions for name in inspect.signature(f).parameters}
+    cells = " ".join(row[0] for row in tables(CONVENTIONS)["Words"])
+    assert sorted(re.findall(r"`(\w+)`", cells)) == sorted(used)
+    [curves] = [row[1] for row in tables(CONVENTIONS)["Words"] if row[0] == "`curve`"]
+    ours = [name for name, one in CURVES.items() if one.left.__module__ == "lehr.schedule.curves"]
+    assert re.findall(r"`([^`]+)`", curves)[0].split() == [*ours, "geometric", "constant"]
+
+
+def test_every_way_to_write_a_length_is_accepted() -> None:
+    written = [row[0] for row in tables(CONVENTIONS)["Lengths"][:6]]
+    lengths = [evaluate(code) for cell in written for code in re.findall(r"`([^`]+)`", cell)]
+    assert len(lengths) == 11
+    run = {"steps_per_epoch": 10, "samples_per_step": 100, "tokens_per_step": 1e9}
+    for length in lengths:
+        assert lehr.linear(1.0, 0.0, length).resolve(10**6, **run).length > 0
 
 
 def falls(rates: list[float]) -> str:
@@ -346,8 +441,13 @@ UNTIL = {  # where what the note says begins
     "create_lr_scheduler_with_warmup(a, 0.01, 5)": 104,
     'ParamGroupScheduler([a, b], ["lr (head)", "lr (body)"])': 100,
     "CosineDecay(0.0, 95, warmup_target=0.1, warmup_steps=5)": 12,  # Keras takes 50 ms a value
+    "CosineAnnealingDecay(0.1, 100, 0.001)": 101,
+    "OneCycleLR(0.1, 100, 4e-7)": 100,
 }
-EXCEPT = {"PolynomialDecay(0.1, 50, 0.0, cycle=True)": (50, 100)}
+EXCEPT = {
+    "PolynomialDecay(0.1, 50, 0.0, cycle=True)": (50, 100),
+    "PolynomialDecay(0.1, 50, 0.001, 2.0, True)": (50, 100),
+}
 CALLBACKS = {"LearningRateScheduler(f)", "ReduceLROnPlateau()"}  # Keras's
 LIBRARIES = (
     "PyTorch",
@@ -360,6 +460,12 @@ LIBRARIES = (
     "fastai",
     "transformers",
     "composer",
+    "DeepSpeed",
+    "fairseq",
+    "OLMo-core",
+    "katsura-jp and espnet",
+    "Paddle",
+    "MaxText",
 )
 
 
@@ -390,7 +496,7 @@ def test_the_expression_of_a_row_is_a_schedule_or_a_policy(row) -> None:
         return
     rates = lehr.Policy(value) if isinstance(value, lehr.Schedule) else value
     for t in range(N):
-        for rate in rates.values(t).values():
+        for rate in rates(t).values():
             assert all(r >= 0 for r in (rate.values() if isinstance(rate, dict) else [rate]))
 
 
@@ -725,6 +831,12 @@ FORMULAS = {
     "timm": TIMM,
     "pytorch-warmup": WARMUPS,
     "composer": COMPOSER,
+    "DeepSpeed": DEEPSPEED,
+    "fairseq": FAIRSEQ,
+    "OLMo-core": OLMO,
+    "katsura-jp and espnet": KATSURA,
+    "Paddle": PADDLE,
+    "MaxText": MAXTEXT,
 }
 
 
@@ -747,7 +859,11 @@ def test_a_transcribed_formula_agrees(row) -> None:
 
 def test_pytorch_warmup_cuts_its_lengths_and_ours_does_not() -> None:
     assert (int(1.0 / (1.0 - 0.999)), int(2.0 / (1.0 - 0.999))) == (999, 1999)  # their fault
-    assert lehr.warmup_untuned(1.0, 0.999)(1999) == 1.0 > lehr.warmup_untuned(1.0, 0.999)(1998)
+    assert (
+        lehr.warmup_untuned(1.0, beta2=0.999)(1999)
+        == 1.0
+        > lehr.warmup_untuned(1.0, beta2=0.999)(1998)
+    )
 
 
 # The gallery.

@@ -48,7 +48,7 @@ def check_replay(lines, policy, peak, metrics):
             state = policy.control.update(state, loss)
         for update, lr in numbers(r"update (\d+): lr (\S+)", line):
             assert update == updates
-            expected = policy.values(updates, state.factor)["lr"]
+            expected = policy(updates, state.factor)["lr"]
             assert lr == pytest.approx(expected, rel=0, abs=TOLERANCE * peak), line
             updates += 1
             factors.add(state.factor)

@@ -223,7 +223,7 @@ def test_two_processes_hold_the_same_rate_whatever_each_observes(two):
 
     state, rates = PLATEAU.control.init(), []
     for step, metric in enumerate(METRICS):
-        rates.append(PLATEAU.values(step, state.factor)["lr"])
+        rates.append(PLATEAU(step, state.factor)["lr"])
         state = PLATEAU.control.update(state, sum(metric) / 2)
     assert state.factor == 0.25
     for rank in range(2):

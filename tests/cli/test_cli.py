@@ -93,7 +93,7 @@ def test_compare_prints_verdict_table_and_report(tmp_path: Path) -> None:
             "--steps must be a whole number of steps >= 0, got -5",
         ),
         (["show", "cosine(nan)", "--steps", "5"], "peak must be a finite number, got 'nan'"),
-        (["show", '{"lehr": 1'], "must be valid JSON"),
+        (["show", '{"lehr": 2'], "must be valid JSON"),
         (["show", "0.1"], "--steps must be given for a policy without an end"),
         (["show", "0.1", "--steps", "5", "--out", "x.gif"], "ending in .svg, .png or .pdf"),
         (["show", "import os"], "policy must be JSON, a file, a number or a call"),

@@ -16,7 +16,7 @@ from golden_learners import (
     sweep_of,
     trained,
 )
-from golden_values import digest, exact, measured, text
+from golden_values import digest, measured, rates, text
 from torch.nn.functional import mse_loss
 
 import lehr
@@ -156,7 +156,7 @@ def _driven(policy: Any, groups: bool = False, **how: Any) -> dict[str, Any]:
     ]
     return {
         "losses": measured(loss for loss, _ in straight),
-        "rates": exact(rate for _, rates in straight for rate in rates),
+        "rates": rates(rate for _, used in straight for rate in used),
         "weights": weights[0],
         "resumed alike": (straight, weights[0]) == (parts, weights[1]),
         "step": whole[2].last_epoch,

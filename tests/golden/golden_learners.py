@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from golden_values import digest, exact, measured, text
+from golden_values import digest, exact, measured, rates, text
 
 import lehr
 
@@ -39,8 +39,8 @@ def data(seed: int = 0) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def trace_of(trace: Any) -> dict[str, Any]:
-    rates = {name: exact(values) for name, values in trace.rates.items()}
-    return {"losses": measured(trace.losses), "rates": rates}
+    used = {name: rates(values) for name, values in trace.rates.items()}
+    return {"losses": measured(trace.losses), "rates": used}
 
 
 def state_of(learner: Any, weights: Weights) -> dict[str, Any]:
@@ -114,14 +114,14 @@ def _resumed(learner: Any, make: Callable[[], Any], weights: Weights) -> dict[st
 def _controlled(learner: Any, weights: Weights) -> dict[str, Any]:
     """Show a controller the validation loss after each 6 updates, as a study does."""
     control = CONTROLLED.control
-    state, factors, losses, rates = control.init(), [], [], []
+    state, factors, losses, used = control.init(), [], [], []
     for first in range(0, STEPS, 6):
         factors.append(state.factor)
         trace = learner.train(CONTROLLED, 6, first=first, factor=state.factor)
         losses += trace.losses
-        rates += trace.rates["lr"]
+        used += trace.rates["lr"]
         state = control.update(state, learner.evaluate()["loss"])
-    run = {"losses": measured(losses), "rates": exact(rates), "factors": exact(factors)}
+    run = {"losses": measured(losses), "rates": rates(used), "factors": exact(factors)}
     return run | state_of(learner, weights)
 
 
@@ -141,11 +141,11 @@ def sweep_of(sweep: lehr.Sweep) -> dict[str, Any]:
     suggestions = {}
     for use in ("constant", "one-cycle", "cyclical"):
         found = sweep.suggest(use)
-        rates = (found.lr, found.low, found.high)
-        known = [rate for rate in rates if rate is not None]
+        advised = (found.lr, found.low, found.high)
+        known = [rate for rate in advised if rate is not None]
         suggestions[use] = {"rates": measured(known), "reason": text(found.reason)}
     return {
-        "rates": exact(sweep.rates),
+        "rates": rates(sweep.rates),
         "losses": measured(sweep.losses),
         "spacing": sweep.spacing,
         "steps": sweep.steps,

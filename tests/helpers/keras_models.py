@@ -40,7 +40,7 @@ def fit_one_weight(model, updates, accumulation=1, epochs=1, callbacks=()):
 
 
 def wanted(policy, name, updates):
-    return np.array([policy.values(step)[name] for step in range(updates)])
+    return np.array([policy(step)[name] for step in range(updates)])
 
 
 def moved(rates, momentum=None):

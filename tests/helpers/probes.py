@@ -8,7 +8,7 @@ import lehr
 
 UPDATES = 6
 POLICY = lehr.Policy(lr=lehr.warmup(0.5, 2).then(lehr.linear(0.5, 0.1, 4)))
-RATES = [POLICY.values(t)["lr"] for t in range(UPDATES)]
+RATES = [POLICY(t)["lr"] for t in range(UPDATES)]
 
 
 class Weight(torch.nn.Module):

@@ -170,7 +170,7 @@ def test_groups_have_rates_of_their_own_and_one_clock(groups):
     state = tx.init(weights)
     for step in range(5):
         updates, state = tx.update(jax.tree.map(jnp.ones_like, weights), state)
-        wanted = rates_only.values(step)["lr"]
+        wanted = rates_only(step)["lr"]
         close([-updates["b"], -updates["a"]], [wanted["head"], wanted["body"]])
 
 

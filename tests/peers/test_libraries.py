@@ -34,9 +34,12 @@ def test_optax(seed):
     up = lehr.warmup(peak, warmup)
     for s, peer in (
         (lehr.linear(peak, floor, n), o.linear_schedule(peak, floor, n)),
-        (lehr.polynomial(peak, n, floor, power), o.polynomial_schedule(peak, floor, power, n)),
         (
-            lehr.cosine(peak, n, floor, power),
+            lehr.polynomial(peak, n, floor=floor, power=power),
+            o.polynomial_schedule(peak, floor, power, n),
+        ),
+        (
+            lehr.cosine(peak, n, floor=floor, power=power),
             o.cosine_decay_schedule(peak, n, floor / peak, power),
         ),
         (lehr.exponential(peak, rate, n), o.exponential_decay(peak, n, rate)),
@@ -45,7 +48,7 @@ def test_optax(seed):
             o.exponential_decay(peak, warmup, rate, staircase=True),
         ),
         (
-            up.then(lehr.cosine(peak, n, floor)),
+            up.then(lehr.cosine(peak, n, floor=floor)),
             o.warmup_cosine_decay_schedule(0.0, peak, warmup, warmup + n, floor),
         ),
         (
@@ -57,11 +60,11 @@ def test_optax(seed):
             o.piecewise_constant_schedule(peak, {one: rate, two: rate}),
         ),
         (
-            lehr.piecewise([0, one, two], [peak, peak * rate, peak * rate**2], "cosine"),
+            lehr.piecewise([0, one, two], [peak, peak * rate, peak * rate**2], curve="cosine"),
             o.piecewise_interpolate_schedule("cosine", peak, {one: rate, two: rate}),
         ),
         (
-            lehr.piecewise([0, one, two], [peak, peak * rate, peak * rate**2], "linear"),
+            lehr.piecewise([0, one, two], [peak, peak * rate, peak * rate**2], curve="linear"),
             o.piecewise_interpolate_schedule("linear", peak, {one: rate, two: rate}),
         ),
         (
@@ -85,7 +88,7 @@ def test_optax(seed):
             ),
         ),
         (
-            lehr.one_cycle(peak, 10 * n, rise=round(rise, 1), final=peak / 25 / 1e4).lr,
+            lehr.one_cycle(peak, 10 * n, rise=round(rise, 1), end=peak / 25 / 1e4).lr,
             o.cosine_onecycle_schedule(10 * n, peak, round(rise, 1)),
         ),
     ):
@@ -117,9 +120,9 @@ def keras_runs() -> dict[str, lehr.Schedule]:
         at = sorted(r.sample(range(1, n), 3))
         values = [peak * r.random() for _ in range(4)]
         runs |= {
-            f"CosineDecay({peak}, {n}, alpha={alpha})": lehr.cosine(peak, n, floor),
+            f"CosineDecay({peak}, {n}, alpha={alpha})": lehr.cosine(peak, n, floor=floor),
             f"PolynomialDecay({peak}, {n}, {floor}, {power})": lehr.polynomial(
-                peak, n, floor, power
+                peak, n, floor=floor, power=power
             ),
             f"ExponentialDecay({peak}, {n}, {rate})": lehr.exponential(peak, rate, n),
             f"ExponentialDecay({peak}, {size}, {rate}, True)": lehr.step_decay(peak, rate, size),
@@ -156,4 +159,4 @@ def test_keras():
             pytest.fail(f"{code}: {error}")
     assert wrong > 0  # Keras's fault: it finds the cycle with a logarithm in float32
     for first, growth, at in restarts:
-        assert (lehr.cosine_restarts(1.0, first, growth)(np.array(at)) == 1.0).all()
+        assert (lehr.cosine_restarts(1.0, first, growth=growth)(np.array(at)) == 1.0).all()

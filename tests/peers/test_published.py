@@ -4,12 +4,14 @@ Each takes t, the updates already made, from 0 as we do; what else differs is sa
 """
 
 import random
+from functools import reduce
 
 import numpy as np
 import pytest
 from oracles import FLOAT64, near, torch_rates, values
 
 import lehr
+from lehr import Schedule
 from lehr.schedule import Chain, Exponential, Ramp
 
 SEEDS = range(5)
@@ -39,10 +41,11 @@ def transformers_rates(name: str, n: int, peak: float, warmup: int, steps: int, 
     return torch_rates(n, make, peak)
 
 
-def halves(peak: float, steps: int, count: int) -> Chain:
+def halves(peak: float, steps: int, count: int) -> Schedule:
     """Return cosines down, up, down ... of ``steps`` each."""
     ends = [peak, 0.0] * count
-    return Chain(tuple(Ramp(*ends[i : i + 2], steps, "cosine") for i in range(count)))
+    parts = [Ramp(*ends[i : i + 2], steps, "cosine") for i in range(count)]
+    return reduce(Schedule.then, parts)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -54,7 +57,7 @@ def test_transformers_warmups_and_decays(seed):
         (up.then(lehr.constant(peak)), "constant_with_warmup", {}),
         (up.then(lehr.linear(peak, 0.0, steps)), "linear", {}),
         (
-            up.then(lehr.polynomial(peak, steps, floor, power)),
+            up.then(lehr.polynomial(peak, steps, floor=floor, power=power)),
             "polynomial",
             {"lr_end": floor, "power": power},
         ),
@@ -69,9 +72,9 @@ def test_transformers_warmups_and_decays(seed):
     pairs = [
         (lehr.cosine(peak, steps), "cosine", {}),
         (halves(peak, steps // waves, waves), "cosine", {"num_cycles": waves / 2}),
-        (lehr.cosine(peak, steps, floor), "cosine_with_min_lr", {"min_lr": floor}),
+        (lehr.cosine(peak, steps, floor=floor), "cosine_with_min_lr", {"min_lr": floor}),
         (
-            lehr.cosine(peak, steps, floor),
+            lehr.cosine(peak, steps, floor=floor),
             "cosine_with_min_lr",
             {"min_lr_rate": floor / peak},
         ),
@@ -87,11 +90,11 @@ def test_transformers_cosine_that_starts_one_step_on(seed):
     r, peak, floor, warmup, steps = draws(seed)
     name, n = "cosine_warmup_with_min_lr", warmup + steps
     # (t + 1) / warmup, then (t - warmup + 1) / steps: ours, one step earlier
-    s = lehr.warmup(peak, warmup).then(lehr.cosine(peak, steps, floor)).shift(-1)
+    s = lehr.warmup(peak, warmup).then(lehr.cosine(peak, steps, floor=floor)).shift(-1)
     near(values(s, n), transformers_rates(name, n, peak, warmup, steps, min_lr=floor), FLOAT64)
     # with a start, the warm-up has its peak at warmup - 1 and the cosine begins there
     low, warmup, n = r.random(), warmup + 1, n + 1
-    s = lehr.warmup(peak, warmup - 1, peak * low).then(lehr.cosine(peak, steps, floor))
+    s = lehr.warmup(peak, warmup - 1, start=peak * low).then(lehr.cosine(peak, steps, floor=floor))
     wanted = transformers_rates(name, n, peak, warmup, steps, min_lr=floor, warmup_lr_rate=low)
     near(values(s, n), wanted, FLOAT64)
 
@@ -118,7 +121,9 @@ def test_transformers_warmup_stable_decay(curve, seed):
     cooldown, n = r.randint(1, steps - 1), warmup + steps + 9
     arguments = {"num_decay_steps": cooldown, "decay_type": curve, "min_lr_ratio": floor / peak}
     # its warm-up stands on the floor
-    s = lehr.wsd(peak, warmup, cooldown, warmup + steps, curve, floor, start=floor)
+    s = lehr.wsd(
+        peak, warmup, cooldown, steps=warmup + steps, curve=curve, floor=floor, start=floor
+    )
     wanted = transformers_rates("warmup_stable_decay", n, peak, warmup, steps, **arguments)
     near(values(s, n), wanted, FLOAT64)
     for rise, up in {
@@ -141,7 +146,7 @@ def test_transformers_cosines_climb_again_after_their_end_and_ours_hold(seed):
     ):
         rates = transformers_rates(name, n, peak, warmup, steps, **arguments)
         assert rates[-1] == pytest.approx(peak)  # transformers' fault: the full peak again
-        s = lehr.warmup(peak, warmup).then(lehr.cosine(peak, steps, low))
+        s = lehr.warmup(peak, warmup).then(lehr.cosine(peak, steps, floor=low))
         assert values(s, n)[warmup + steps :] == [low] * (steps + 1)
     rates = transformers_rates("cosine_warmup_with_min_lr", n, peak, warmup, steps, min_lr=floor)
     assert rates[warmup + steps - 1] == pytest.approx(floor)
@@ -172,7 +177,7 @@ def test_ignite_piecewise_linear(seed):
     wanted = ignite_rates(
         "PiecewiseLinear", 310, milestones_values=list(zip(at, rates, strict=True))
     )
-    near(values(lehr.piecewise(at, rates, "linear"), 310), wanted, FLOAT64)
+    near(values(lehr.piecewise(at, rates, curve="linear"), 310), wanted, FLOAT64)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -182,9 +187,9 @@ def test_ignite_cosine_annealing(seed):
     name, n = "CosineAnnealingScheduler", 400
     between = {"start_value": peak, "end_value": floor, "cycle_size": size}
     wanted = ignite_rates(name, n, **between, cycle_mult=growth)
-    near(values(lehr.cosine_restarts(peak, size, growth, floor=floor), n), wanted, FLOAT64)
+    near(values(lehr.cosine_restarts(peak, size, growth=growth, floor=floor), n), wanted, FLOAT64)
     # one factor on both ends of a cycle: one on the peak and none on the floor only at a floor 0
-    s = lehr.cosine_restarts(peak, size, decay=decay)
+    s = lehr.cosine_restarts(peak, size, factor=decay)
     between["end_value"] = 0.0
     near(values(s, n), ignite_rates(name, n, **between, start_value_mult=decay), FLOAT64)
     s = lehr.cosine_restarts(peak, size, floor=floor) * Exponential(1.0, decay, size, True)
@@ -208,7 +213,7 @@ def test_ignite_cycles_of_real_growth_are_cut_to_whole_steps(seed):
     while sum(sizes) < 400:
         sizes.append(int(sizes[-1] * growth))  # its lengths; ours keep the fraction
     for name, cycle in (
-        ("CosineAnnealingScheduler", lambda n: lehr.cosine(peak, n, floor)),
+        ("CosineAnnealingScheduler", lambda n: lehr.cosine(peak, n, floor=floor)),
         ("LinearCyclicalScheduler", lambda n: lehr.cyclical(floor, peak, n / 2).take(n)),
     ):
         start, end = (peak, floor) if name.startswith("Cosine") else (floor, peak)
@@ -257,7 +262,7 @@ def test_fvcore_ramps(fvcore, seed):
     rate, power = r.uniform(1e-4, 1), r.uniform(0.3, 4)
     for s, peer in (
         (lehr.constant(peak), fvcore.ConstantParamScheduler(peak)),
-        (lehr.cosine(peak, steps, floor), fvcore.CosineParamScheduler(peak, floor)),
+        (lehr.cosine(peak, steps, floor=floor), fvcore.CosineParamScheduler(peak, floor)),
         (Ramp(floor, peak, steps, "cosine"), fvcore.CosineParamScheduler(floor, peak)),
         (lehr.linear(peak, floor, steps), fvcore.LinearParamScheduler(peak, floor)),
         (lehr.linear(floor, peak, steps), fvcore.LinearParamScheduler(floor, peak)),
@@ -303,11 +308,11 @@ def test_fvcore_composite(fvcore, seed):
     ]
     shares = [warmup / n, flat / n, steps / n]
     peer = fvcore.CompositeParamScheduler(parts, [*shares], ["rescaled"] * 3)
-    up = lehr.warmup(peak, warmup, floor)
-    s = up.then(lehr.flat_cosine(peak, flat, steps, floor))
+    up = lehr.warmup(peak, warmup, start=floor)
+    s = up.then(lehr.flat_cosine(peak, flat, steps, floor=floor))
     near(values(s, n), fvcore_rates(peer, n), FLOAT64)
     # "fixed" keeps the clock of the run: our shift
-    whole = lehr.cosine(peak, n, floor)
+    whole = lehr.cosine(peak, n, floor=floor)
     peer = fvcore.CompositeParamScheduler(
         [parts[0], parts[2]], [warmup / n, 1 - warmup / n], ["rescaled", "fixed"]
     )

@@ -202,8 +202,8 @@ class Every(Schedule, kind="every"):
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         interval = run.distance("steps", self.steps)
-        ticks = self.part._move(run.ticks(interval), Fraction(0)) * interval
-        return start - ticks if backward else start + ticks
+        ticks = nearest(self.part._move(run.ticks(interval), Fraction(0)))
+        return start - ticks * interval if backward else start + ticks * interval
 
     def _joints(self, last: int) -> Iterable[int]:
         boundaries: Any = self._boundaries

@@ -171,7 +171,7 @@ def test_each_optimizer_beside_its_floats_written_by_hand(name):
     for step in range(steps):
         batch = inputs[step * 8 :][:8], targets[step * 8 :][:8]
         driven.train_on_batch(*batch)
-        values = policy.values(step)
+        values = policy(step)
         plain.optimizer.learning_rate = values["lr"]
         if "momentum" in values:
             setattr(plain.optimizer, attribute, values["momentum"])
@@ -194,7 +194,7 @@ def test_weights_without_decay_stay_without():
     models.fit_one_weight(model, 32)
     kernel = 0.0
     for step in range(32):
-        values = policy.values(step)
+        values = policy(step)
         kernel = kernel - kernel * values["weight_decay"] * values["lr"] - values["lr"]
     bias = models.moved(models.wanted(policy, "lr", 32))[-1]
     assert number(layer.kernel) == pytest.approx(kernel, rel=2e-6)

@@ -53,7 +53,7 @@ def test_each_beside_its_float_written_by_hand(name):
         model = models.regression(kind(0.02, **settings), run_eagerly=True)
         for step in range(STEPS):
             for name, attribute in moved:
-                setattr(model.optimizer, attribute, policy.values(step)[name])
+                setattr(model.optimizer, attribute, policy(step)[name])
             model.train_on_batch(inputs[step * 8 :][:8], targets[step * 8 :][:8])
         return model.get_weights()
 
@@ -88,7 +88,7 @@ def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit
     models.assert_recorded(model, policy, 32)
     first = second = weight = 0.0
     for step in range(32):
-        rate, one, decay, two = policy.values(step).values()
+        rate, one, decay, two = policy(step).values()
         weight -= weight * decay * rate
         first += (1 - first) * (1 - one)
         second += (1 - second) * (1 - two)

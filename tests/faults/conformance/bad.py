@@ -17,7 +17,7 @@ class Right:
         self.step, self.weight, self.velocity = 0, 1.0, 0.0
 
     def values(self):
-        return self.policy.values(self.step)
+        return self.policy(self.step)
 
     def train(self, steps):
         told = []
@@ -50,7 +50,7 @@ class ForgetsTheStep(Right):
 
 class OneStepLate(Right):
     def values(self):
-        return self.policy.values(max(self.step - 1, 0))
+        return self.policy(max(self.step - 1, 0))
 
 
 class IgnoresTheFactor(Right):
