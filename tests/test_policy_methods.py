@@ -1,8 +1,12 @@
 """A Policy has the methods of a Schedule: length, resolve, summary, lint, draw, plot."""
 
+import copy
 import math
+import pickle
 
 import pytest
+from hypothesis import given
+from strategies import RUN, policies
 
 import lehr
 from lehr import Policy
@@ -239,6 +243,13 @@ def test_lint_needs_the_steps():
         Policy(0.1).lint()
     with pytest.raises(ValueError, match="steps must be given to resolve the rest of the run"):
         Policy(lehr.cosine(0.1)).lint(None)
+
+
+@given(policies)
+def test_policies_can_be_copied_and_pickled(policy):
+    for p in (policy, policy.resolve(**RUN)):
+        assert pickle.loads(pickle.dumps(p)) == p
+        assert copy.deepcopy(p) == p
 
 
 # Values read by the training loop.

@@ -98,6 +98,10 @@ class Schedule(Definition, ABC):
         """Return the Python that makes the schedule, without defaults."""
         return self._code()[0]
 
+    def __reduce__(self) -> tuple[Any, ...]:  # what is derived may hold functions
+        fields = dataclasses.fields(self)  # type: ignore[arg-type]
+        return type(self), tuple(getattr(self, f.name) for f in fields if f.init)
+
     def _exact(self, run: Run) -> Schedule:
         """Return the tree with every length in real steps, not rounded."""
         changes: dict[str, Any] = {}

@@ -138,6 +138,17 @@ def test_what_the_rate_is_taken_from_is_seen(gone):
         lehr.keras.attach(optimizer, 0.5)
 
 
+def test_a_count_that_is_not_part_of_a_trace_is_seen(gone):
+    optimizer = lehr.keras.attach(SGD(), 0.1)
+    assert not _private.stale_count(optimizer)
+    if keras.backend.backend() == "jax":
+        import jax
+
+        assert jax.jit(lambda: _private.stale_count(optimizer))()
+        with refuses(gone(optimizer, "_iterations", "tell the count of updates")):
+            optimizer.values()
+
+
 @pytest.mark.parametrize(
     ("name", "purpose"),
     [
