@@ -6,7 +6,7 @@ import dataclasses
 import io
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
@@ -78,6 +78,14 @@ class Schedule(Definition, ABC):
     def _parts(self) -> tuple[Schedule, ...]:
         """Return the schedules that this one is made of."""
         return ()
+
+    def _all_lengths(self) -> Iterator[Any]:
+        """Return the lengths in the tree."""
+        for name in self.LENGTHS:
+            value = getattr(self, name)
+            yield from value if isinstance(value, tuple) else (value,)
+        for part in self._parts():
+            yield from part._all_lengths()
 
     def _continued(self, value: float) -> Schedule:
         """Return the schedule with its open start, if it has one, at a value."""

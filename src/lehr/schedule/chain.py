@@ -19,7 +19,7 @@ from lehr.schedule.code import (
     within,
 )
 from lehr.schedule.errors import LAST, fail
-from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, nearest
+from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, nearest, parse
 from lehr.schedule.run import Run
 from lehr.schedule.shapes import Constant, Segment
 
@@ -48,14 +48,19 @@ class Chain(Schedule, kind="chain"):
             which = " and ".join(f"part {i + 1} ({_why_open(parts[i])})" for i in open_parts)
             fix = "give all but one of them a length, or an end with .take(steps)"
             fail("parts", "with at most one that takes the rest of the run", which, fix)
+        after = parts[open_parts[0] + 1 :] if open_parts else ()
+        for length in (length for part in after for length in part._all_lengths()):
+            if isinstance(length, str) and parse("steps", length).until:
+                fix = "give the part before it the end 'until ...', and this one a length"
+                fail("a part after the rest of the run", "without 'until'", length, fix)
         resolved = all(part.resolved for part in parts)
         resolved = resolved and open_parts in ([], [len(parts) - 1])
         if open_parts:
             last = open_parts[0] == len(parts) - 1
-            length: Extent = ENDLESS if last and parts[-1].length == ENDLESS else REST
+            extent: Extent = ENDLESS if last and parts[-1].length == ENDLESS else REST
         else:
-            length = _total([part.length for part in parts])
-        self._derive(parts=parts, resolved=resolved, length=length, _firsts=(), _played=())
+            extent = _total([part.length for part in parts])
+        self._derive(parts=parts, resolved=resolved, length=extent, _firsts=(), _played=())
         if resolved:
             firsts = accumulate((part.length for part in parts[:-1]), initial=0)
             *before, last_part = zip(firsts, parts, strict=True)

@@ -51,7 +51,7 @@ class Repeat(Schedule, kind="repeat"):
         part = as_schedule("part", self.part)
         if part.length in (ENDLESS, REST):
             fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
-        if None in _lengths(part):
+        if None in part._all_lengths():
             fail("part", "one whose lengths are given, as all cycles are alike", part)
         times = None if self.times is None else whole("times", self.times)
         period = part.length if part.resolved else _exact_period(part)
@@ -102,7 +102,7 @@ class Repeat(Schedule, kind="repeat"):
         try:
             exact = self.part._exact(run)
         except ValueError:
-            if not any(map(run.ramp_of, _lengths(self.part))):
+            if not any(map(run.ramp_of, self.part._all_lengths())):
                 raise
             return self._written_out(run, first, last)  # cycles in samples or tokens under a ramp
         phase = phase_of(first) if self.phase == 0.5 else parse("phase", self.phase).amount
@@ -152,7 +152,7 @@ _NO_RUN = Run()
 
 def _exact_period(part: Schedule) -> Fraction | None:
     """Return the length of a part in real steps, None where a run must tell it."""
-    known = all(map(in_steps, _lengths(part)))
+    known = all(map(in_steps, part._all_lengths()))
     return part._move(_NO_RUN, Fraction(0)) if known else None
 
 
@@ -182,11 +182,3 @@ def _variants(
 
     first, last = cycle(0), cycle(parts - 1)
     return (((0, 0, 0), first), *between(0, first, parts - 1, last))
-
-
-def _lengths(part: Schedule) -> Iterable[Any]:
-    for name in part.LENGTHS:
-        value = getattr(part, name)
-        yield from value if isinstance(value, tuple) else (value,)
-    for inner in part._parts():
-        yield from _lengths(inner)

@@ -11,16 +11,17 @@ from lehr.schedule.base import Schedule, as_schedule
 from lehr.schedule.chain import Chain
 from lehr.schedule.clock import Every
 from lehr.schedule.decays import Exponential
-from lehr.schedule.errors import LAST, fail, number, one_of, ordered
+from lehr.schedule.errors import LAST, fail, number, one_of
 from lehr.schedule.length import Amount, check_interval, parse, real
 from lehr.schedule.piecewise import Function
+from lehr.schedule.presets.basic import Floor, check_floor
 from lehr.schedule.shapes import Ramp, Window
 
 Knot = tuple[Fraction, float]
 _CHECKED_CYCLES = 100
 
 
-def triangular(floor: float, peak: float, half_cycle: float | str) -> Schedule:
+def triangular(floor: Floor, peak: float, half_cycle: float | str) -> Schedule:
     """Return ``floor`` to ``peak`` in a half cycle and back in the next, for ever.
 
     Source: Smith, arXiv 1506.01186.
@@ -31,7 +32,7 @@ def triangular(floor: float, peak: float, half_cycle: float | str) -> Schedule:
     return cyclical(floor, peak, check_interval("half_cycle", half_cycle))
 
 
-def triangular2(floor: float, peak: float, half_cycle: float | str) -> Schedule:
+def triangular2(floor: Floor, peak: float, half_cycle: float | str) -> Schedule:
     """Return `triangular` whose height above ``floor`` halves after each cycle.
 
     >>> [triangular2(0.0, 1.0, half_cycle=2)(t) for t in range(9)]
@@ -41,11 +42,11 @@ def triangular2(floor: float, peak: float, half_cycle: float | str) -> Schedule:
     return cyclical(floor, peak, check_interval("half_cycle", half_cycle), scale=scale)
 
 
-def exp_range(floor: float, peak: float, half_cycle: float | str, factor: float) -> Schedule:
+def exp_range(floor: Floor, peak: float, half_cycle: float | str, factor: float) -> Schedule:
     """Return `triangular` whose height above ``floor`` is multiplied by ``factor**t``.
 
     Args:
-        floor: lower bound, at least 0.
+        floor: lower bound, at least 0; "10%" is of the peak.
         peak: upper bound at step 0.
         half_cycle: a length.
         factor: factor per step, above 0 and at most 1.
@@ -59,7 +60,7 @@ def exp_range(floor: float, peak: float, half_cycle: float | str, factor: float)
 
 
 def cyclical(
-    floor: float,
+    floor: Floor,
     peak: float,
     up: float | str,
     down: float | str | None = None,
@@ -72,7 +73,7 @@ def cyclical(
     Source: Smith, arXiv 1506.01186. `triangular2` is ``scale=exponential(1.0, 0.5, 1)``.
 
     Args:
-        floor: lower bound, at least 0.
+        floor: lower bound, at least 0; "10%" is of the peak.
         peak: upper bound where the scale is 1.
         up: length of the rise: a length, or a real number of steps. Cycles of 2.5 + 2 steps begin
             at steps 0, 4.5, 9 ... exactly.
@@ -91,8 +92,8 @@ def cyclical(
     >>> [s(t) for t in range(6)]
     [0.0, 1.0, 0.0, 0.5, 0.0, 0.3333333333333333]
     """
-    floor, peak = number("floor", floor, at_least=0), number("peak", peak, above=0)
-    ordered("floor", floor, "peak", peak)
+    peak = number("peak", peak, above=0)
+    floor = check_floor(floor, peak)
     one_of("per", per, ("cycle", "step"))
     rise = check_interval("up", up)
     fall = rise if down is None else check_interval("down", down)

@@ -74,11 +74,14 @@ def cosine_restarts(
     times = None if cycles is None else whole("cycles", cycles)
     amount = parse("period", first)
     rise = check_length("warmup", warmup, missing="a length, or 0 for none")
+    rise = 0 if parse("warmup", rise).amount == 0 else rise
     if amount.unit != "steps":
         if growth != 1.0:
             return _growing_lengths(peak, amount, typed(growth), factor, floor, times, rise)
     else:
-        steps = whole("warmup", rise, at_least=0)
+        if not isinstance(rise, int):
+            fail("warmup", "an integer number of steps, as the period is in steps", warmup)
+        steps = rise
         if steps >= amount.amount:
             fail("warmup", f"below the period ({float(amount.amount):g})", warmup)
         if growth != 1.0 or (not isinstance(first, int) and times):
