@@ -176,6 +176,8 @@ def make_run(
 ) -> Run:
     """Return the sizes of a run, checked; see `Schedule.resolve`."""
     length = check_length("steps", steps)
+    if length == 0:
+        fail("steps", "a whole number of steps >= 1", steps)
     per_epoch = _positive("steps_per_epoch", steps_per_epoch)
     known = Run(Fraction(length) if isinstance(length, int) else None, per_epoch)
     run = replace(
@@ -184,8 +186,6 @@ def make_run(
         tokens_per_step=_size("tokens_per_step", tokens_per_step, known),
     )
     if length is None or isinstance(length, int):
-        if length == 0:
-            fail("steps", "at least 1 step", steps)
         return run
     if isinstance(length, str) and (length.endswith("%") or parse("steps", length).until):
         fail("steps", "the length of the run in steps, epochs, samples or tokens", steps)
