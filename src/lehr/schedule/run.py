@@ -177,7 +177,7 @@ def make_run(
     """Return the sizes of a run, checked; see `Schedule.resolve`."""
     length = check_length("steps", steps)
     if length == 0:
-        fail("steps", "a whole number of steps >= 1", steps)
+        fail("steps", "at least 1 step", steps)
     per_epoch = _positive("steps_per_epoch", steps_per_epoch)
     known = Run(Fraction(length) if isinstance(length, int) else None, per_epoch)
     run = replace(
