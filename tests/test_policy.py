@@ -60,7 +60,7 @@ def test_drivers_refuse_what_is_unresolved_and_say_so():
     p = Policy(lr=0.1, momentum=lehr.linear(0.9, 0.8))
     message = (
         r"policy must be in whole steps before it drives an optimizer, got linear\(0\.9, 0\.8\); "
-        r"pass steps= \(updates in the run\) or call .resolve\(steps=...\)"
+        r"pass steps=, or call .resolve\(...\)"
     )
     with pytest.raises(ValueError, match=message):
         resolved_policy(p)
@@ -223,8 +223,11 @@ def test_then_by_hand():
         Policy(0.25, momentum=0.75)
     )
     assert [both(t)["lr"] for t in (0, 3, 4, 9)] == [1.0, 0.25, 0.25, 0.25]
-    # each has its own length: momentum goes on where its own schedule ends
-    assert [both(t)["momentum"] for t in (0, 1, 2, 9)] == [0.5, 0.375, 0.75, 0.75]
+    # both begin where the longer one ends
+    assert [both(t)["momentum"] for t in (0, 1, 2, 3, 4)] == [0.5, 0.375, 0.25, 0.25, 0.75]
+    fixed = Policy(lehr.linear(1.0, 0.0, 4), weight_decay=0.5)
+    fixed = fixed.then(Policy(0.25, weight_decay=0.125))
+    assert [fixed(t)["weight_decay"] for t in (3, 4)] == [0.5, 0.125]
 
 
 def test_then_in_a_run():

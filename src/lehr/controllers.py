@@ -40,7 +40,7 @@ class State:
     count: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Controller(Definition):
     """Base class: decides whether a metric improves on the best so far by more than the threshold.
 
@@ -120,7 +120,7 @@ class Controller(Definition):
         return {"waited": zero, "improved": zero, "resting": zero + self.cooldown}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Plateau(Controller, kind="plateau"):
     """Multiply the rate by ``factor`` when a metric has stopped improving.
 
@@ -162,7 +162,7 @@ class Plateau(Controller, kind="plateau"):
         return _choose(state.waited >= self.patience, self._lowered(state, xp), state, xp)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Greedy(Controller, kind="greedy"):
     """Raise the rate while a metric improves, lower it while it does not.
 

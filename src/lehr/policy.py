@@ -26,6 +26,7 @@ from lehr.schedule.length import (
     typed,
 )
 from lehr.schedule.run import Run, make_run
+from lehr.schedule.run import sizes_for as sizes_for
 from lehr.schedule.shapes import segment
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class PolicySummary:
         return "\n".join(f"{name}: {_line(s)}" for name, s in self.schedules.items())
 
 
-@dataclass(frozen=True, eq=True)
+@dataclass(frozen=True, eq=True, repr=False)
 class Policy(Definition, kind="policy"):
     """How learning rate, momentum and weight decay move over a run.
 
@@ -262,8 +263,8 @@ class Policy(Definition, kind="policy"):
     def then(self, other: Policy | Schedule | float) -> Policy:
         """Return this policy followed by another.
 
-        Hyperparameters that the other one lacks keep their final values, and its own must be in
-        this one.
+        The other one begins where the longest of this policy's schedules ends. Hyperparameters
+        that the other one lacks keep their final values, and its own must be in this one.
 
         Raises:
             ValueError: if the other policy has a hyperparameter, or a controller, of its own.
@@ -280,17 +281,24 @@ class Policy(Definition, kind="policy"):
         if after.control not in (None, self.control):
             fail("other", "a policy without a controller of its own", after.control)
 
+        length = self.length
+
+        def follow(schedule: Schedule, later: Schedule) -> Schedule:
+            if isinstance(length, int) and schedule.length != length:
+                schedule = schedule.take(length)
+            return schedule.then(later)
+
         def joined(name: str, target: Target) -> Target:
             later = after._all().get(name)
             if later is None:
                 return target
             if not isinstance(target, dict) and not isinstance(later, dict):
-                return target.then(later)
+                return follow(target, later)
             groups = target if isinstance(target, dict) else dict.fromkeys(later, target)  # type: ignore[arg-type]
             laters = later if isinstance(later, dict) else dict.fromkeys(groups, later)
             if groups.keys() != laters.keys():
                 fail(name, f"given for the groups {list(groups)} in both policies", list(laters))
-            return {group: s.then(laters[group]) for group, s in groups.items()}
+            return {group: follow(s, laters[group]) for group, s in groups.items()}
 
         return self._with({name: joined(name, target) for name, target in self._all().items()})
 
@@ -393,7 +401,8 @@ def resolved_policy(
     if not policy.resolved and run == Run():
         targets = policy._all()
         names = [n for n, t in targets.items() if not all(s.resolved for s in _schedules(t))]
-        way_out = "pass steps= (updates in the run) or call .resolve(steps=...)"
+        lengths = [x for s in flat(targets).values() for x in s._all_lengths()]
+        way_out = f"pass {' and '.join(sizes_for(lengths))}, or call .resolve(...)"
         rule = "in whole steps before it drives an optimizer"
         fail("policy", rule, targets[names[0]], way_out)
     return policy._in(run)

@@ -233,7 +233,7 @@ def test_every_preset_has_a_short_form() -> None:
         ("cosine(0.1, flor=0)", "argument of cosine must be one of .* did you mean floor"),
         ("cosine(peak=0.1, 5)", "argument of cosine must be named after the first named one"),
         ("cosine()", "missing a required argument: 'peak'"),
-        ("cosine(0.1) then cosine(0.1)", "takes the rest of the run"),
+        ("cosine(0.1) then cosine(0.1)", "parts without a length must be at most one in a chain"),
         ("__import__('os')", "function must be one of"),
         ("cosine", "policy must be JSON, a file, a number or a call, .* write for instance"),
         ("cosine(0.1", "text must have ',' or .* at character 11"),

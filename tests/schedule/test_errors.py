@@ -346,7 +346,10 @@ def test_intervals_and_time_constants_are_real_numbers_above_0(name):
             make(wrong)
     texts = ("0%", "0 epochs", "-5%", "until 90%", "0 steps", "-1 steps", "until 5 steps")
     for wrong in (0, -1, *texts):
-        with pytest.raises(ValueError, match=rf"^{field} must be a length above 0, got {wrong!r}$"):
+        with pytest.raises(
+            ValueError,
+            match=rf"^{field} must be a length (above 0|without 'until'), got {wrong!r}$",
+        ):
             make(wrong)
     for wrong in SPELLINGS:
         with pytest.raises(
@@ -496,7 +499,8 @@ lehr.wsd(1.0, None, 5)
 lehr.wsd(1.0, 5, None)
     cooldown must be a length such as 500 or '5%', got None
 lehr.wsd(1.0, '60%', '50%').resolve(1000)
-    steps must be at least 1100, as the parts that have a length end there, got 1000
+    steps must be at least what the parts that have a length take of this run,
+    1100 steps, got 1000
 lehr.wsd(1.0, 5, 'until 95%')
     a part after the rest of the run must be without 'until', got 'until 95%'; give the part before
     it the end 'until ...', and this one a length
@@ -530,11 +534,6 @@ lehr.slanted_triangular(1.0, 5, start=2.0)
     start must be at most peak (1), got 2.0
 lehr.slanted_triangular(1.0, 5, rise=1)
     rise must be a number above 0 and below 1, got 1
-lehr.cyclical(0.0, 1.0, 2.01)
-    up and down must be such that at most 16 cycles make whole steps, as for cycles of 2.5 or 12.25
-    steps, got 4.02
-lehr.cyclical(0.0, 1.0, 2.5, '2 epochs')
-    down must be in steps, as the other length is, got '2 epochs'
 lehr.cyclical(0.0, 1.0, '1 epoch', '2%', scale=lehr.constant(0.5))
     down must be in epochs, as up is, with a scale per cycle, got '2%'
 lehr.cyclical(0.0, 1.0, 2, per='epoch')
@@ -555,26 +554,28 @@ Piecewise((None,), (1.0, 0.5))
 Piecewise(('1%', '0.5%'), (1.0, 0.5, 0.1)).resolve(1000)
     boundaries must be increasing, got (10, 5)
 lehr.cosine(0.1).then(lehr.cosine(0.2))
-    parts must be with at most one that takes the rest of the run, got 'part 1 (takes the rest) and
-    part 2 (takes the rest)'; give all but one of them a length, or an end with .take(steps)
+    parts without a length must be at most one in a chain, got
+    part 1 (takes the rest) and part 2 (takes the rest); give all but one of them a length, or an
+    end with .take(steps)
 lehr.constant(0.1).then(lehr.cosine(0.1, 5)).then(lehr.exponential(0.1, 0.5, 5))
-    parts must be with at most one that takes the rest of the run, got 'part 1 (never ends) and
-    part 3 (never ends)'; give all but one of them a length, or an end with .take(steps)
+    parts without a length must be at most one in a chain, got
+    part 1 (never ends) and part 3 (never ends); give all but one of them a length, or an end
+    with .take(steps)
 ramp.repeat().then(ramp).then(lehr.cosine(0.1))
-    parts must be with at most one that takes the rest of the run, got 'part 1 (never ends) and
-    part 3 (takes the rest)'; give all but one of them a length
+    parts without a length must be at most one in a chain, got
+    part 1 (never ends) and part 3 (takes the rest); give all but one of them a length
 (ramp * Exponential(1.0, 0.5, 5)).then(ramp * lehr.cosine(0.1))
-    parts must be with at most one that takes the rest of the run, got 'part 1 (never ends) and
-    part 2 (takes the rest)'
+    parts without a length must be at most one in a chain, got
+    part 1 (never ends) and part 2 (takes the rest)
 ramp.then(lehr.constant(0.1).then(ramp)).then(lehr.cosine(0.1) + ramp)
-    parts must be with at most one that takes the rest of the run, got 'part 2 (never ends) and
-    part 4 (takes the rest)'
+    parts without a length must be at most one in a chain, got
+    part 2 (never ends) and part 4 (takes the rest)
 lehr.cosine(0.1).shift(5).then(ramp.then(lehr.table([1.0]).then(lehr.constant(0.1)) * 0.5))
-    parts must be with at most one that takes the rest of the run, got 'part 1 (takes the rest) and
-    part 3 (never ends)'
+    parts without a length must be at most one in a chain, got
+    part 1 (takes the rest) and part 3 (never ends)
 lehr.constant(0.1).then(ramp).shift(3).then(lehr.cosine(0.1))
-    parts must be with at most one that takes the rest of the run, got 'part 1 (takes the rest) and
-    part 2 (takes the rest)'
+    parts without a length must be at most one in a chain, got
+    part 1 (takes the rest) and part 2 (takes the rest)
 Chain((ramp,))
     parts must be a list of at least 2 schedules, got (linear(1.0, 0.0, 10),)
 Chain(())
@@ -598,7 +599,7 @@ Chain((Constant(None), ramp))
 Chain((Ramp(None, 1.0, 5), ramp))
     part 1 of a chain must be one with a start, got Ramp(None, 1.0, 5)
 Constant(None).resolve(10)
-    value must be given unless a part of a chain goes before, got None
+    value must be a number, unless another part goes before in a chain, got None
 lehr.constant(0.1).repeat()
     part must be a schedule that ends, got constant(0.1); give it an end with .take(steps)
 lehr.cosine(0.1).repeat(3)
@@ -629,7 +630,8 @@ lehr.constant(0.1).at_fraction(0.5)
     schedule must be one with an end to be asked at a fraction, got constant(0.1); give it one with
     .take(steps)
 lehr.cosine(0.1, '3 epochs').at_fraction(0.5)
-    steps_per_epoch must be given to resolve the length '3 epochs', got None
+    schedule must be in shares of the run, or resolved, got cosine(0.1, '3 epochs'); call
+    .resolve(...) first
 ramp.clip(0.5, 0.25)
     floor must be at most ceiling (0.25), got 0.5
 ramp.then_to(0.0, 5, curve='geometric')
@@ -706,11 +708,14 @@ ramp.then(ramp.then(lehr.cosine(0.1, '3 epochs')) * 2.0).resolve(steps=100)
 lehr.constant(0.1).then(ramp).then(lehr.cosine(0.1, '3 epochs')).resolve(steps=100)
     in Chain part 3: steps_per_epoch must be given
 ramp.then(lehr.cosine(0.1)).resolve(5)
-    steps must be at least 10, as the parts that have a length end there, got 5
+    steps must be at least what the parts that have a length take of this run,
+    10 steps, got 5
 ramp.then(lehr.cosine(0.1)).then(ramp).resolve(19)
-    steps must be at least 20, as the parts that have a length end there, got 19
+    steps must be at least what the parts that have a length take of this run,
+    20 steps, got 19
 ramp.then(lehr.cosine(0.1).then(ramp) * 0.5).resolve(15)
-    in Chain part 2: steps must be at least 20, as the parts that have a length end there, got 15
+    in Chain part 2: steps must be at least what the parts that have a length take of this run,
+    20 steps, got 15
 ramp.then(lehr.cosine(0.1, 'until 5%')).resolve(100)
     in Chain part 2: steps must be a length that ends after step 10, got 'until 5%'; shorten the
     parts before it or lengthen the run
@@ -733,7 +738,7 @@ lehr.linear(1.0, 0.0, '90K tokens').resolve(tokens_per_step=lehr.linear(1.0, 10.
 lehr.exponential(1.0, 0.5, '9 tokens').resolve(tokens_per_step=lehr.linear(1.0, 2.0, 20_000))
     batch-size ramp must be one that changes at most 1000 times during a curve in its unit, got
 lehr.linear(1.0, 0.0, 5).every('9 tokens').resolve(tokens_per_step=lehr.linear(1.0, 2.0, 20))
-    steps must be given in steps or epochs under a ramp of tokens_per_step, got '9 tokens'
+    steps must be given to resolve the rest of the run, got None; pass steps=
 Policy(lr=0.1, momentum=lehr.linear(0.9, 0.8, '5%')).resolve()
     in momentum: steps must be given to resolve the length '5%', got None
 lehr.linear(1.0, 0.0, '10%').shift(-20).resolve(100)

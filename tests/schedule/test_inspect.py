@@ -97,7 +97,7 @@ def test_a_cycle_that_ends_with_the_run_is_whole() -> None:
 def test_lint_takes_a_run_in_any_unit() -> None:
     s = lehr.warmup(0.1, "1e6 tokens").then(lehr.cosine(0.1))
     assert names(s, tokens_per_step=1000) == ["part without a step"]
-    with pytest.raises(ValueError, match=r"steps must be at least 1024, as .*, got 1000"):
+    with pytest.raises(ValueError, match=r"steps must be at least .*, 1024 steps, got 1000"):
         names(lehr.warmup(0.1, "1048576 tokens").then(lehr.cosine(0.1)), tokens_per_step=1024)
     assert names(s, steps="1B tokens", tokens_per_step=10_000) == []
     assert names(lehr.cosine(0.1, "64K samples"), samples_per_step=64) == []
@@ -242,3 +242,37 @@ def test_a_figure_draws_stairs_with_upright_edges() -> None:
     assert line.get_drawstyle() == "steps-post"
     assert line.get_xdata().tolist() == list(range(9))
     assert line.get_ydata().tolist() == [1, 1, 1, 4, 4, 2, 2, 2, 2]
+
+
+def found_in(s, steps, **sizes):
+    return {finding.name for finding in s.lint(steps, **sizes)}
+
+
+def test_milestones_that_are_never_reached_are_found_in_any_clock():
+    milestones = lehr.multi_step(0.1, 0.1, [30, 60])
+    for s in (
+        milestones.every("1 epoch"),
+        milestones.every("1 epoch").shift("5 epochs"),
+        lehr.step_decay(0.1, 0.1, "60 epochs"),
+        lehr.warmup(1.0, "5 epochs") * milestones.every("1 epoch"),
+    ):
+        assert "never reached" in found_in(s, 400, steps_per_epoch=10)
+    assert "never reached" not in found_in(milestones.every("1 epoch"), 900, steps_per_epoch=10)
+
+
+def test_parts_that_vanish_are_found_in_products_and_between_knots():
+    warm = lehr.warmup(1.0, "5%").then(lehr.constant(1.0))
+    knots = lehr.piecewise(["0%", "1%", "100%"], [0.0, 1.0, 0.0], curve="linear")
+    for s in (warm * lehr.cosine(0.1), warm.take("100%"), knots):
+        assert "part without a step" in found_in(s, 5)
+        assert "part without a step" not in found_in(s, 1000)
+
+
+def test_a_last_cycle_that_is_cut_off_is_found_in_any_clock():
+    cycles = lehr.cosine_restarts(0.1, 3)
+    for s in (cycles.every("1 epoch"), cycles.every("1 epoch").shift("1 epoch")):
+        assert "cycle cut off" in found_in(s, 80, steps_per_epoch=10)
+    assert "cycle cut off" not in found_in(cycles.every("1 epoch"), 90, steps_per_epoch=10)
+    assert "cycle cut off" in found_in(
+        lehr.triangular(0.0, 1.0, "1 epoch"), 1000, steps_per_epoch=312.785
+    )

@@ -263,7 +263,7 @@ RAMP % 1.5
 RAMP % '"3 weeks"'
     in ramp: steps must be a length: .*, got '3 weeks'
 '{"lehr": 2, "kind": "chain", "parts": [1, 2]}'
-    in chain: parts must be with at most one that takes the rest of the run, got 'part 1 \(never
+    in chain: parts without a length must be at most one in a chain, got part 1 \(never
 '{"lehr": 2, "kind": "chain", "parts": [1]}'
     in chain: parts must be a list of at least 2 schedules, got
 '{"lehr": 2, "kind": "sum", "parts": []}'

@@ -84,11 +84,17 @@ def test_parts_add_up_to_the_run_wherever_the_rest_is(before, after, run, endles
     assert got == [half_up(x) for x in exact]
 
 
-@given(schedules(any_lengths, depth=2, ends=True), st.integers(0, 3000), st.sampled_from("tfr"))
+@given(schedules(any_lengths, depth=2, ends=True), st.integers(0, 3000), st.sampled_from("tfreep"))
 def test_a_tree_beside_the_rest_fills_the_run_with_it(tree, spare, where):
     length = tree.resolve(10_000, steps_per_epoch=100, samples_per_step=32, tokens_per_step=512)
     assume(length.length <= 10_000 - spare)
-    rest = {"t": Constant(0.5), "f": Ramp(1.0, 0.0), "r": Exponential(1.0, 0.5, "10%")}[where]
+    rest = {
+        "t": Constant(0.5),
+        "f": Ramp(1.0, 0.0),
+        "r": Exponential(1.0, 0.5, "10%"),
+        "e": Ramp(1.0, 0.0).every("0.37 epochs"),
+        "p": Exponential(1.0, 0.5, "10%") * Ramp(1.0, 0.0),
+    }[where]
     s = Chain((rest, tree, Ramp(0.0, 1.0, spare)))
     sizes = {"steps_per_epoch": 100, "samples_per_step": 32, "tokens_per_step": 512}
     resolved = s.resolve(10_000, **sizes)
@@ -111,9 +117,9 @@ def test_warm_up_stable_decay_in_any_position(where):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ((Ramp(0.0, 1.0), Ramp(1.0, 0.0)), "at most one that takes the rest"),
+        ((Ramp(0.0, 1.0), Ramp(1.0, 0.0)), "parts without a length must be at most one in a chain"),
         ((Constant(1.0), Ramp(1.0, 0.0)), "part 1 .never ends. and part 2 .takes the rest"),
-        ((Ramp(1.0, 0.0), Constant(0.0)), "at most one that takes the rest"),
+        ((Ramp(1.0, 0.0), Constant(0.0)), "parts without a length must be at most one in a chain"),
         ((lehr.wsd(0.1, 5, 5), Ramp(1.0, 0.0)), "part 2 .never ends. and part 4"),
     ],
 )
@@ -430,3 +436,32 @@ def test_the_first_update_of_a_warmup_from_above_zero_moves(curve):
     shared = lehr.warmup(1.0, "20%", start=start, curve=curve, from_zero=False).resolve(100)
     assert shared == s
     assert s.length == 20
+
+
+def test_an_endless_factor_beside_the_rest_at_the_end_of_a_chain():
+    s = lehr.warmup(1.0, 100).then(lehr.step_decay(1.0, 0.5, 300) * lehr.linear(1.0, 0.0))
+    s = s.resolve(900)
+    assert [s(t) for t in (100, 500, 900)] == [1.0, 0.5 * 0.5, 0.0]
+
+
+def test_ticks_in_tokens_under_a_ramp():
+    ramp = Piecewise((100,), (1000.0, 2000.0))
+    s = lehr.table([4.0, 3.0, 2.0, 1.0]).every("50K tokens").resolve(300, tokens_per_step=ramp)
+    assert [s(t) for t in (0, 49, 50, 99, 100, 124, 125, 299)] == [4, 4, 3, 3, 2, 2, 1, 1]
+    with pytest.raises(ValueError, match="in steps, epochs or shares where a ramp of tokens"):
+        lehr.cosine(0.1, "50K tokens").every(10).resolve(300, tokens_per_step=ramp)
+
+
+def test_cycles_of_any_real_length():
+    third = lehr.triangular(0.0, 1.0, 10 / 3)
+    assert [t for t in range(30) if third(t) == 0.0] == [0, 7, 13, 20, 27]  # 6.67, 13.33 ...
+    assert lehr.cosine_restarts(1.0, 333.3333)(333) == 1.0
+    mixed = lehr.cyclical(0.0, 1.0, 2.5, "10%").resolve(75)
+    assert [t for t in range(31) if mixed(t) == 0.0] == [0, 10, 20, 30]
+
+
+def test_powers_and_quotients_that_are_no_numbers_are_refused():
+    with pytest.raises(ValueError, match="base of a power must be at least 0"):
+        (lehr.linear(1.0, -1.0, 10) ** 0.5)(8)
+    with pytest.raises(ValueError, match="divisor must be a number other than 0"):
+        lehr.cosine(0.1) / 0

@@ -185,17 +185,23 @@ class Schedule(Definition, ABC):
     def at_fraction(self, fraction: float) -> float:
         """Return the value at a fraction of the run, for loops that count time or progress.
 
-        A schedule whose lengths are shares or the rest of the run needs no steps; one in integer
-        steps is evaluated at the nearest step of its length.
+        A schedule whose lengths are shares or the rest of the run needs no steps. A resolved one
+        does not know the run: the fraction is of its length, and the nearest step counts.
 
         Args:
             fraction: from 0 (start of the run) to 1 (its end).
+
+        Raises:
+            ValueError: if the schedule has other lengths and is not resolved, or never ends.
 
         >>> import lehr
         >>> lehr.linear(0.1, 0.0).at_fraction(0.5), lehr.linear(1.0, 0.0, 80).at_fraction(0.25)
         (0.05, 0.75)
         """
         number("fraction", fraction, at_least=0, at_most=1)
+        shares = (length is None or str(length).endswith("%") for length in self._all_lengths())
+        if not self.resolved and not all(shares):
+            fail("schedule", "in shares of the run, or resolved", self, "call .resolve(...) first")
         schedule = self if self.resolved else self.resolve(_FINE)
         length = schedule.length if self.resolved else _FINE
         if not isinstance(length, int):

@@ -1,7 +1,6 @@
 """One schedule after another."""
 
 import bisect
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -47,7 +46,9 @@ class Chain(Schedule, kind="chain"):
         if len(open_parts) > 1:
             which = " and ".join(f"part {i + 1} ({_why_open(parts[i])})" for i in open_parts)
             fix = "give all but one of them a length, or an end with .take(steps)"
-            fail("parts", "with at most one that takes the rest of the run", which, fix)
+            raise ValueError(
+                f"parts without a length must be at most one in a chain, got {which}; {fix}"
+            )
         after = parts[open_parts[0] + 1 :] if open_parts else ()
         for length in (length for part in after for length in part._all_lengths()):
             if isinstance(length, str) and parse("steps", length).until:
@@ -131,11 +132,11 @@ class Chain(Schedule, kind="chain"):
                         with_path = partial(later._move, run, backward[-1], backward=True)
                         backward.append(_in_part(j, with_path))
                     if backward[-1] < forward[-1]:
-                        needed = math.ceil(forward[-1] + run.end(last) - backward[-1])
-                        rule = f"at least {needed}, as the parts that have a length end there"
-                        fail("steps", rule, int(run.end(last)))
+                        needed = float(forward[-1] + run.end(last) - backward[-1])
+                        rule = "at least what the parts that have a length take of this run"
+                        fail("steps", f"{rule}, {needed:g} steps", int(run.end(last)))
                 else:
-                    backward = [None]
+                    backward = [last]
                 break
             forward.append(_in_part(i + 1, partial(part._move, run, forward[-1])))
         return forward + backward[::-1]

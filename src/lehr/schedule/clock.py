@@ -1,5 +1,6 @@
 """Schedules on a clock of their own: cut off, later, slower, backwards."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -23,7 +24,7 @@ from lehr.schedule.length import (
     parse,
     real,
 )
-from lehr.schedule.run import Run
+from lehr.schedule.run import Run, SizeRamp
 from lehr.schedule.shapes import Constant
 
 
@@ -188,13 +189,31 @@ class Every(Schedule, kind="every"):
         return self.part.at(self._boundaries.last_before(t, xp), xp)  # type: ignore[union-attr]
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+        sizes = run.ramp_of(self.steps)
+        if sizes is not None:
+            return self._along(sizes, run, first, run.end(last))
         interval = run.distance("steps", self.steps)
         if interval < 1:
             fail("steps", f"at least 1 step, not {float(interval):g}", self.steps)
         end = None if last is None else (last - first) / interval
         part = self.part._resolved(run.ticks(interval), Fraction(0), end)
         phase = phase_of(first) if self.phase == 0.5 else parse("phase", self.phase).amount
-        return Every(part, real(interval), real(phase) if interval.denominator > 1 else 0.5)
+        whole = Every(part, real(interval), real(phase) if interval.denominator > 1 else 0.5)
+        if self.length != REST or last is None:
+            return whole
+        room = nearest(last) - nearest(first)
+        return whole if whole.length == room else Take(whole, room)
+
+    def _along(self, sizes: SizeRamp, run: Run, first: Fraction, last: Fraction) -> Schedule:
+        """Return the values of the ticks where samples or tokens per step change."""
+        amount, begun = parse("steps", self.steps).amount, sizes.done(first)
+        part = self.part._resolved(replace(run, in_ticks=True), Fraction(0), None)
+        steps = (nearest(sizes.steps(begun + k * amount)) for k in itertools.count(1))
+        at = list(itertools.takewhile(lambda step: step < last, itertools.islice(steps, 1001)))
+        if len(at) > 1000:
+            fail("steps", "a length of at most 1000 ticks under a batch-size ramp", self.steps)
+        values = tuple(part(k) for k in range(len(at) + 1))
+        return piecewise.Piecewise(tuple(t - nearest(first) for t in at), values)
 
     def _exact(self, run: Run) -> Schedule:
         interval = run.distance("steps", self.steps)
@@ -268,3 +287,7 @@ def make_boundaries(interval: Fraction, phase: Any) -> Boundaries:
         number("phase", phase, at_least=0, below=1)
     exact = parse("phase", check_interval("phase", phase) if phase else 0).amount
     return Boundaries(interval, HALF if interval.denominator == 1 else exact)
+
+
+# needed by the methods above, made of the classes above
+from lehr.schedule import piecewise  # noqa: E402

@@ -26,6 +26,19 @@ class Definition:
         for name, value in constants.items():
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        """Return the code that makes the definition, without defaults."""
+        fields = [f for f in dataclasses.fields(self) if f.init]  # type: ignore[arg-type]
+        needed = [f.name for f in fields if f.default is dataclasses.MISSING]
+        rest = {f.name: f.default for f in fields if f.name not in needed}
+        given = [repr(getattr(self, name)) for name in needed]
+        given += [
+            f"{name}={value!r}"
+            for name, default in rest.items()
+            if (value := getattr(self, name)) != default
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
     def check_writable(self) -> None:
         """Raise if the definition holds something that JSON cannot."""
 

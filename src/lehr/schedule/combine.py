@@ -148,7 +148,10 @@ class Quotient(Pointwise, kind="quotient"):
     parts: tuple[Schedule, ...]
 
     def _checked(self) -> tuple[Schedule, ...]:
-        return _pair(self.parts)
+        parts = _pair(self.parts)
+        if parts[1] == Constant(0.0):
+            fail("divisor", "a number other than 0", 0.0)
+        return parts
 
     @staticmethod
     def fold(a: Any, b: Any, xp: Any) -> Any:
@@ -169,7 +172,10 @@ class Power(Pointwise, kind="power"):
 
     @staticmethod
     def fold(a: Any, b: Any, xp: Any) -> Any:
-        return a**b
+        power = a**b
+        if isinstance(power, complex):
+            fail("base of a power", "at least 0 with an exponent that is no integer", a)
+        return power
 
     def _code(self) -> Code:
         base, exponent = self.parts

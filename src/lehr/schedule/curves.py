@@ -83,9 +83,12 @@ def fraction(part: Any, whole: Any, xp: Any) -> Any:
 
 def bend(u: Any, v: Any, k: float, xp: Any, *, precise: bool) -> tuple[Any, Any]:
     """Return ``u**k`` and ``1 - u**k`` from u and v = 1 - u; ``precise`` also near the end."""
-    if double(xp) and not precise:
-        early = u**k
-        return early, 1.0 - early
+    if double(xp):
+        if not precise:
+            early = u**k
+            return early, 1.0 - early
+        left = -xp.expm1(k * xp.log1p(-xp.where(v < 1.0, v, 0.5)))
+        return u if u is None else u**k, xp.where(v < 1.0, left, 1.0)
     late = k * xp.log1p(-xp.where(v < 0.5, v, 0.5))
     early = u**k
     return xp.where(v < 0.5, xp.exp(late), early), xp.where(v < 0.5, -xp.expm1(late), 1.0 - early)

@@ -74,7 +74,7 @@ class Decay(Schedule):
             return self._timed(real(run.distance("timescale", self.timescale)))
         amount = parse("timescale", self.timescale).amount
         if self.staircase:
-            return self._stairs_along(sizes, amount, first, run.end(last))
+            return self._stairs_along(sizes, amount, Fraction(nearest(first)), run.end(last))
         return self._along(sizes, amount, nearest(first))
 
     def _along(self, sizes: SizeRamp, amount: Fraction, first: int) -> Schedule:
@@ -100,7 +100,7 @@ class Decay(Schedule):
                 break
             if k > _MOST_STAIRS:
                 fail("batch-size ramp", f"one for at most {_MOST_STAIRS} stairs", self)
-            at.append(step - nearest(first))
+            at.append(step - int(first))
         values = tuple(self.peak * self.left(float(k), math) for k in range(len(at) + 1))
         return Piecewise(tuple(at), values)
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lehr.schedule import scalar
 from lehr.schedule.errors import LAST, fail, whole
 
 if TYPE_CHECKING:
@@ -133,53 +132,71 @@ def _length_findings(
 
 
 def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Finding]:
-    """Find parts of a chain whose length was rounded to no step."""
+    """Find parts whose length was rounded to no step."""
     from lehr.schedule.chain import Chain
+    from lehr.schedule.piecewise import Piecewise
 
-    if not isinstance(schedule, Chain) or not isinstance(original, Chain):
+    if isinstance(schedule, Piecewise) and isinstance(original, Piecewise):
+        for a, b in itertools.pairwise(range(len(schedule.boundaries))):
+            if schedule.boundaries[a] == schedule.boundaries[b] and not original.resolved:
+                yield Finding(
+                    "part without a step",
+                    f"the boundaries {original.boundaries[a]!r} and {original.boundaries[b]!r} are "
+                    "the same step of this run; move one of them or leave it out",
+                )
+    parts, were = schedule._parts(), original._parts()
+    if type(schedule) is not type(original) or len(parts) != len(were):
         return
-    if len(schedule.parts) != len(original.parts):
-        return
-    for i, (part, was) in enumerate(zip(schedule.parts, original.parts, strict=True), 1):
-        if part.length == 0 and was.length != 0:
+    for i, (part, was) in enumerate(zip(parts, were, strict=True), 1):
+        if isinstance(schedule, Chain) and part.length == 0 and was.length != 0:
             yield Finding(
                 "part without a step",
                 f"part {i}, {was!r}, is shorter than half a step of this run and is left out; "
                 "give it a longer length or remove it",
             )
+        yield from _vanished_findings(part, was)
 
 
 def _unreached_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
     """Find boundaries of values that lie at or behind the end of the run."""
+    from lehr.schedule.decays import Decay
     from lehr.schedule.piecewise import Piecewise
 
-    for part, first in _on_its_clock(schedule, 0):
+    for part, place in _placed(schedule):
+        at: list[int] = []
         if isinstance(part, Piecewise) and part.curve == "constant":
-            late = [first + b for b in part.boundaries if first + b >= steps]  # type: ignore[operator]
-            if late:
-                yield Finding(
-                    "never reached",
-                    f"the values from step {late[0]} on are never used, as the run has {steps} "
-                    "steps; move the milestones or lengthen the run",
-                )
+            at = [place(b) for b in part.boundaries]  # type: ignore[arg-type]
+        elif isinstance(part, Decay) and part.staircase:
+            at = [place(part._boundaries.at(1))]  # type: ignore[union-attr]
+        late = [step for step in at if step >= steps]
+        if late:
+            yield Finding(
+                "never reached",
+                f"the values from step {late[0]} on are never used, as the run has {steps} "
+                "steps; move the milestones or lengthen the run",
+            )
 
 
 def _cut_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
     """Find a last cycle that the end of the run cuts off."""
     from lehr.schedule.repeat import Repeat
 
-    for part, first in _on_its_clock(schedule, 0):
-        if isinstance(part, Repeat) and part.times is None and first < steps:
-            boundaries = part._boundaries
-            begun = boundaries.last_before(steps - first, scalar)  # type: ignore[union-attr]
-            done = steps - first - boundaries.at(begun)  # type: ignore[union-attr]
-            whole_cycle = boundaries.at(begun + 1) - boundaries.at(begun)  # type: ignore[union-attr]
-            if done:
-                yield Finding(
-                    "cycle cut off",
-                    f"the run ends after {done} of the {whole_cycle} steps of its last cycle; "
-                    "give the cycles a share of the run, such as '20%'",
-                )
+    for part, place in _placed(schedule):
+        if not isinstance(part, Repeat) or part.times is not None or place(0) >= steps:
+            continue
+        boundaries = part._boundaries
+        assert boundaries is not None  # of a resolved schedule
+        last = steps
+        while place(boundaries.at(last)) > steps:  # no cycle is shorter than a step
+            last //= 2
+        k = next(k for k in range(last, 2 * last + 2) if place(boundaries.at(k + 1)) > steps)
+        begun, end = place(boundaries.at(k)), place(boundaries.at(k + 1))
+        if begun < steps:
+            yield Finding(
+                "cycle cut off",
+                f"the run ends after {steps - begun} of the {end - begun} steps of its last cycle; "
+                "give the cycles a share of the run, such as '20%'",
+            )
 
 
 def _value_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
@@ -213,7 +230,7 @@ def _cycle_findings(schedule: Schedule, steps_per_epoch: float) -> Iterator[Find
     for part in _tree(schedule):
         if not isinstance(part, Repeat):
             continue
-        for chain, _ in _chains(part.part):
+        for chain, _ in _chains(part.cycle):
             rise = chain[0]
             start, end = _ends(rise)
             half = rise.length / steps_per_epoch  # type: ignore[operator]
@@ -285,24 +302,35 @@ def _tree(schedule: Schedule) -> Iterator[Schedule]:
         yield from _tree(part)
 
 
-def _on_its_clock(schedule: Schedule, first: int) -> Iterator[tuple[Schedule, int]]:
-    """Return the schedules of a tree that run on its own clock, with their first steps."""
+Place = Callable[[int], int]
+"""From a step of a part's own clock to the step of the run."""
+
+
+def _placed(schedule: Schedule, place: Place = int) -> Iterator[tuple[Schedule, Place]]:
+    """Return the schedules of a tree that are played once, and where their steps are."""
     from lehr.schedule.chain import Chain
-    from lehr.schedule.clock import Take
+    from lehr.schedule.clock import Every, Shift, Take
     from lehr.schedule.combine import Pointwise
 
-    yield schedule, first
-    if isinstance(schedule, Chain | Pointwise | Take):
+    yield schedule, place
+    if isinstance(schedule, Chain):
+        first = 0
+        for part in schedule.parts:
+            yield from _placed(part, lambda t, first=first: place(first + t))  # type: ignore[misc]
+            first += part.length if isinstance(part.length, int) else 0
+    elif isinstance(schedule, Shift):
+        yield from _placed(schedule.part, lambda t: place(max(0, t + int(schedule.steps))))  # type: ignore[arg-type]
+    elif isinstance(schedule, Every):
+        yield from _placed(schedule.part, lambda t: place(schedule._boundaries.at(t)))  # type: ignore[union-attr]
+    elif isinstance(schedule, Pointwise | Take):
         for part in schedule._parts():
-            yield from _on_its_clock(part, first)
-            if isinstance(schedule, Chain) and isinstance(part.length, int):
-                first += part.length
+            yield from _placed(part, place)
 
 
 def _chains(schedule: Schedule) -> Iterator[tuple[tuple[Schedule, ...], int]]:
-    """Return the chains of a tree that run on its own clock, with their first steps."""
+    """Return the chains of a tree on its own clock, with their first steps."""
     from lehr.schedule.chain import Chain
 
-    for part, first in _on_its_clock(schedule, 0):
-        if isinstance(part, Chain):
-            yield part.parts, first
+    for part, place in _placed(schedule):
+        if isinstance(part, Chain) and place(1000) - place(0) == 1000:  # not counted in ticks
+            yield part.parts, place(0)

@@ -139,7 +139,9 @@ def check_interval(field: str, value: Any, *, counted: bool = True) -> int | flo
         amount = Amount(typed(number(field, value, above=above)), "steps")
     else:
         amount = parse(field, value if isinstance(value, str) else check_length(field, value))
-    if amount.until or amount.amount <= 0:
+    if amount.until:
+        fail(field, "a length without 'until'", value)
+    if amount.amount <= 0:
         fail(field, "a length above 0", value)
     if amount.unit != "steps":
         return str(amount)

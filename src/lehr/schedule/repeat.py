@@ -73,6 +73,11 @@ class Repeat(Schedule, kind="repeat"):
             _cycles=() if part.resolved or not boundaries else _variants(part, boundaries),
         )
 
+    @property
+    def cycle(self) -> Schedule:
+        """The first cycle in integer steps."""
+        return self._cycles[0][1] if self._cycles else self.part
+
     def at(self, t: Any, xp: Any) -> Any:
         if self._cycles:
             return self._at_variant(t, xp)
@@ -93,10 +98,20 @@ class Repeat(Schedule, kind="repeat"):
             k = xp.where(k < self.times, k, self.times - 1)
         first, rest = boundaries.position(k, xp)
         local, which = t - first, integers_of(t, xp)
+        if xp is not scalar and xp.__name__ == "numpy" and t.size > self._table_size():
+            longest = math.ceil(boundaries.interval)
+            cycles = xp.stack([cycle.at(xp.arange(longest + 1), xp) for _, cycle in self._cycles])
+            firsts = [least[which] for least, _ in self._cycles]
+            found = xp.searchsorted(firsts, rest, side="right") - 1
+            return cycles[found, xp.minimum(local, longest)]
         value = self._cycles[0][1].at(local, xp)
         for least, cycle in self._cycles[1:]:
             value = xp.where(rest < least[which], value, cycle.at(local, xp))
         return value
+
+    def _table_size(self) -> int:
+        """Return the number of values of all different cycles."""
+        return math.ceil(self._boundaries.interval) * len(self._cycles)  # type: ignore[union-attr]
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         try:
@@ -134,8 +149,7 @@ class Repeat(Schedule, kind="repeat"):
             first = boundaries.at(k)
             if first > last:
                 return
-            part = self.part if self.part.resolved else self._cycles[0][1]
-            yield from (first + t for t in part._joints(last - first))
+            yield from (first + t for t in self.cycle._joints(last - first))
         yield boundaries.at(cycles)
 
     def _parts(self) -> tuple[Schedule, ...]:

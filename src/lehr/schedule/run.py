@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -88,12 +89,12 @@ class Run:
             what = "after the part that takes the rest" if backward else "inside .every(...)"
             fail(field, f"a length without 'until' {what}", length)
         size = self._size(length, amount)
-        if isinstance(size, SizeRamp):
+        if isinstance(size, SizeRamp) and not self.in_ticks:
             if amount.until:
                 return size.steps(amount.amount)
             done = size.done(start) + (-amount.amount if backward else amount.amount)
             return size.steps(done)
-        distance = self._distance(amount, size)
+        distance = self._distance(field, length, amount, size)
         if amount.until:
             return distance
         return start - distance if backward else start + distance
@@ -103,11 +104,7 @@ class Run:
         amount = parse(field, length)
         if amount.until:
             fail(field, "a length without 'until' in what is repeated", length)
-        size = self._size(length, amount)
-        if isinstance(size, SizeRamp):
-            rule = f"given in steps or epochs under a ramp of {_SIZE_OF[amount.unit]}"
-            fail(field, rule, length)
-        return self._distance(amount, size)
+        return self._distance(field, length, amount, self._size(length, amount))
 
     def ramp_of(self, length: Length) -> SizeRamp | None:
         """Return the ramp that a length in samples or tokens follows, or None."""
@@ -138,9 +135,8 @@ class Run:
     def ticks(self, interval: Fraction) -> Run:
         """Return the same run counted in ticks, each of which takes an interval in steps."""
 
-        def scaled(size: Size, factor: Fraction) -> Fraction | None:
-            # under a ramp, a length in this unit is refused
-            return size * factor if isinstance(size, Fraction) else None
+        def scaled(size: Any, factor: Fraction) -> Any:
+            return size * factor if isinstance(size, Fraction) else size
 
         return replace(
             self,
@@ -161,7 +157,10 @@ class Run:
         return size
 
     @staticmethod
-    def _distance(amount: Amount, size: Any) -> Fraction:
+    def _distance(field: str, length: Length, amount: Amount, size: Any) -> Fraction:
+        if isinstance(size, SizeRamp):
+            rule = f"in steps, epochs or shares where a ramp of {_SIZE_OF[amount.unit]} is given"
+            fail(field, rule, length)
         if amount.unit == "%":
             return amount.amount / 100 * size  # type: ignore[no-any-return]
         in_size = amount.unit in ("samples", "tokens")
@@ -193,6 +192,16 @@ def make_run(
     if not 1 <= whole <= LAST:
         fail("steps", f"from 1 to 2**31 - 1 steps, not {whole}", steps)
     return replace(run, steps=Fraction(whole))
+
+
+def sizes_for(lengths: Iterable[Length]) -> list[str]:
+    """Return what resolves lengths: ``steps=`` for the rest of the run, and what units need."""
+    needed = [
+        "steps=" if x is None else f"{_SIZE_OF[unit]}="
+        for x in lengths
+        if x is None or (unit := parse("length", x).unit) in _SIZE_OF
+    ]
+    return sorted(set(needed) or {"steps="}, key=["steps=", *(f"{n}=" for n in RUN_SIZES)].index)
 
 
 def _positive(name: str, value: Any) -> Fraction | None:

@@ -32,7 +32,7 @@ class Constant(Schedule, kind="constant"):
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         if self.value is None:
-            fail("value", "given unless a part of a chain goes before", None)
+            fail("value", "a number, unless another part goes before in a chain", None)
         return self
 
     def _continued(self, value: float) -> Schedule:
@@ -169,7 +169,9 @@ class Ramp(Segment, kind="ramp"):
 
     def value(self, u: Any, v: Any, steps: Any, xp: Any) -> Any:
         if self.time_power != 1.0:
-            u, v = bend(u, v, self.time_power, xp, precise=self.power < 1.0)
+            precise = self.power < 1.0
+            skip = double(xp) and precise and not self._curve.uses_u
+            u, v = bend(None if skip else u, v, self.time_power, xp, precise=precise)
         start, end, curve = self.start, self.end, self._curve
         arguments = (u, v, xp, steps) if curve.scaled else (u, v, xp)
         if self.power != 1.0:

@@ -19,6 +19,9 @@ from lehr.schedule.shapes import Ramp, Window
 
 Knot = tuple[Fraction, float]
 _CHECKED_CYCLES = 100
+MOST_TOGETHER = (
+    16  # cycles of a real period that are written out, as they take whole steps together
+)
 
 
 def triangular(floor: Floor, peak: float, half_cycle: float | str) -> Schedule:
@@ -98,10 +101,11 @@ def cyclical(
     rise = check_interval("up", up)
     fall = rise if down is None else check_interval("down", down)
     low, height = (floor, peak) if scale is None else (0.0, peak - floor)
-    if isinstance(rise, int | str) and isinstance(fall, int | str):
-        wave: Schedule = Ramp(low, height, rise).then(Ramp(height, low, fall))
-    else:
+    wave: Schedule
+    if isinstance(rise, float) or isinstance(fall, float):
         wave = _real_triangle(low, height, parse("up", rise), parse("down", fall))
+    else:
+        wave = Ramp(low, height, rise).then(Ramp(height, low, fall))
     if scale is None:
         return wave.repeat()
     factor = scale if isinstance(scale, Schedule) else as_schedule("scale", Function(None, scale))
@@ -126,31 +130,27 @@ def _per_cycle(factor: Schedule, up: Amount, down: Amount) -> Schedule:
     if period.amount < 1:
         rule = "at least 1 step together with a scale per cycle"
         fail("up and down", rule, float(period.amount))
+    if period.amount.denominator > MOST_TOGETHER:
+        return factor.every(real(period.amount))
     # a cycle of real steps begins at the first step at or after its exact beginning
     return Every(factor, real(period.amount), real(1 - Fraction(1, period.amount.denominator)))
 
 
 def _real_triangle(low: float, high: float, up: Amount, down: Amount) -> Schedule:
-    """Return as many cycles as take whole steps together."""
-    for name, length in (("up", up), ("down", down)):
-        if length.unit != "steps":
-            fail(name, "in steps, as the other length is", str(length))
+    """Return as many cycles as take whole steps together, at their exact times.
+
+    Where these would be too many, one cycle: each then begins at the nearest step.
+    """
     period = up.amount + down.amount
-    cycles = together("up and down", period)
+    cycles = period.denominator
+    if up.unit != "steps" or down.unit != "steps" or cycles > MOST_TOGETHER:
+        return Ramp(low, high, str(up)).then(Ramp(high, low, str(down)))
     knots: list[Knot] = []
     for i in range(cycles):
         start = i * period
         knots += [(start, low), (start + up.amount, high)]
     parts = through([*knots, (cycles * period, low)])
     return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
-
-
-def together(field: str, cycle: Fraction) -> int:
-    """Return how many cycles make whole steps."""
-    if cycle.denominator > 16:
-        rule = "such that at most 16 cycles make whole steps, as for cycles of 2.5 or 12.25 steps"
-        fail(field, rule, float(cycle))
-    return cycle.denominator
 
 
 def through(knots: Sequence[Knot], curve: str = "linear") -> list[Schedule]:

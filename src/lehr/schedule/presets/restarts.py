@@ -19,7 +19,7 @@ from lehr.schedule.length import (
     typed,
 )
 from lehr.schedule.presets.basic import Floor, check_floor
-from lehr.schedule.presets.cycles import through, together
+from lehr.schedule.presets.cycles import MOST_TOGETHER, through
 from lehr.schedule.shapes import Ramp, Window
 
 MOST_PARTS = 200
@@ -93,7 +93,9 @@ def cosine_restarts(
         return wave.repeat(times)
     heights = Exponential(1.0, factor, 1)
     # a cycle of real steps begins at the first step at or after its exact beginning
-    late = real(1 - Fraction(1, amount.amount.denominator)) if amount.unit == "steps" else 0.5
+    parts = amount.amount.denominator
+    written_out = amount.unit == "steps" and parts <= MOST_TOGETHER
+    late = real(1 - Fraction(1, parts)) if written_out else 0.5
     fading = wave.repeat(times) * Every(heights, first, late) + floor
     return fading if times is None else fading.take(scale_length(first, Fraction(times)))
 
@@ -135,11 +137,11 @@ def _minus(length: Length) -> str:
 
 def _restart(top: float, bottom: float, period: Amount, rise: Length) -> Schedule:
     """Return one cycle, or, of real steps, as many as take whole steps together."""
-    if period.unit != "steps":
-        return _spelled_cycle(top, bottom, period, rise)
     exact = period.amount
+    if period.unit != "steps" or exact.denominator > MOST_TOGETHER:
+        return _spelled_cycle(top, bottom, period, rise)
     parts: list[Schedule] = []
-    for i in range(together("period", exact)):
+    for i in range(exact.denominator):
         parts += _warm_cycle(i * exact, (i + 1) * exact, top, bottom, rise)  # type: ignore[arg-type]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
