@@ -44,6 +44,11 @@ PRESETS = {
     "cyclical, real lengths": lehr.cyclical(0.0, 1.0, 2.5, 2),
     "cosine_restarts, growing": lehr.cosine_restarts(1.0, 1000, growth=2),
     "cosine_restarts, by 1.1": lehr.cosine_restarts(1.0, 100, growth=1.1),
+    "cosine_restarts, 7 %": lehr.cosine_restarts(1.0, "7%", factor=0.5, warmup="1%").resolve(
+        STEPS + 1
+    ),
+    "triangular2, 0.33 %": lehr.triangular2(0.0, 1.0, "0.33%").resolve(STEPS + 1),
+    "multi_step, 99 milestones": lehr.multi_step(1.0, 0.9, [i * 1000 for i in range(1, 100)]),
     "one_cycle": lehr.one_cycle(1.0, STEPS).lr,
     "table of 100,000": lehr.table([0.1] * STEPS),
 }
