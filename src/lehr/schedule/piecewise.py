@@ -83,7 +83,7 @@ class Piecewise(Schedule, kind="piecewise"):
             return self._chain.at(t, xp)
         if xp is scalar:
             return self.values[bisect.bisect_right(self.boundaries, t)]
-        if xp.__name__ == "numpy":
+        if xp.__name__ == "numpy" and len(self.boundaries) > 8:  # then a search is faster
             return xp.asarray(self.values)[xp.searchsorted(self.boundaries, t, side="right")]
         value = xp.where(t >= 0, self.values[0], self.values[0])
         for boundary, later in zip(self.boundaries, self.values[1:], strict=True):
