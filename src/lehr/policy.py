@@ -25,8 +25,7 @@ from lehr.schedule.length import (
     scale_length,
     typed,
 )
-from lehr.schedule.run import Run, make_run
-from lehr.schedule.run import sizes_for as sizes_for
+from lehr.schedule.run import Run, make_run, sizes_for
 from lehr.schedule.shapes import segment
 
 if TYPE_CHECKING:

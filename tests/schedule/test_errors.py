@@ -627,8 +627,8 @@ ramp.shift(0.5)
 ramp.at_fraction(1.5)
     fraction must be a number at least 0 and at most 1, got 1.5
 lehr.constant(0.1).at_fraction(0.5)
-    schedule must be one with an end to be asked at a fraction, got constant(0.1); give it one with
-    .take(steps)
+    schedule must be one that ends, or in shares of the run, got constant(0.1); give it an
+    end with .take(steps)
 lehr.cosine(0.1, '3 epochs').at_fraction(0.5)
     schedule must be in shares of the run, or resolved, got cosine(0.1, '3 epochs'); call
     .resolve(...) first
@@ -734,9 +734,11 @@ ramp.resolve(10, tokens_per_step=lehr.exponential(9.0, 0.5, 3))
 ramp.resolve(10, tokens_per_step=lehr.linear(1.0, 2.0, 6_000_000))
     tokens_per_step must be a schedule that is constant after 5000000 steps, got
 lehr.linear(1.0, 0.0, '90K tokens').resolve(tokens_per_step=lehr.linear(1.0, 10.0, 20_000))
-    batch-size ramp must be one that changes at most 1000 times during a curve in its unit, got
+    batch-size ramp must be one that changes at most 1000 times, or 10000 times in single steps,
+    during a curve in its unit, got
 lehr.exponential(1.0, 0.5, '9 tokens').resolve(tokens_per_step=lehr.linear(1.0, 2.0, 20_000))
-    batch-size ramp must be one that changes at most 1000 times during a curve in its unit, got
+    batch-size ramp must be one that changes at most 1000 times, or 10000 times in single steps,
+    during a curve in its unit, got
 lehr.linear(1.0, 0.0, 5).every('9 tokens').resolve(tokens_per_step=lehr.linear(1.0, 2.0, 20))
     steps must be given to resolve the rest of the run, got None; pass steps=
 Policy(lr=0.1, momentum=lehr.linear(0.9, 0.8, '5%')).resolve()

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from lehr.schedule import scalar
-from lehr.schedule.code import Code, call
+from lehr.schedule.code import PRIMARY, Code
 from lehr.schedule.codec import Definition
 from lehr.schedule.errors import fail, number, ordered, whole_steps
 from lehr.schedule.length import Amount, Extent, Length, nearest
@@ -93,14 +93,7 @@ class Schedule(Definition, ABC):
 
     def _code(self) -> Code:
         """Return the text that makes the schedule and how strongly it binds; see `code`."""
-        fields = [f for f in dataclasses.fields(self) if f.init]  # type: ignore[arg-type]
-        needed = [getattr(self, f.name) for f in fields if f.default is dataclasses.MISSING]
-        rest = {
-            f.name: (getattr(self, f.name), f.default)
-            for f in fields
-            if f.default is not dataclasses.MISSING
-        }
-        return call(type(self).__name__, *needed, **rest)
+        return super().__repr__(), PRIMARY
 
     def __repr__(self) -> str:
         """Return the Python that makes the schedule, without defaults."""
@@ -205,8 +198,8 @@ class Schedule(Definition, ABC):
         schedule = self if self.resolved else self.resolve(_FINE)
         length = schedule.length if self.resolved else _FINE
         if not isinstance(length, int):
-            fix = "give it one with .take(steps)"
-            fail("schedule", "one with an end to be asked at a fraction", self, fix)
+            fix = "give it an end with .take(steps)"
+            fail("schedule", "one that ends, or in shares of the run", self, fix)
         return schedule(nearest(Fraction(fraction) * length))  # type: ignore[no-any-return]
 
     def then(self, other: Schedule) -> Schedule:

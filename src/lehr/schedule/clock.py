@@ -1,6 +1,5 @@
 """Schedules on a clock of their own: cut off, later, slower, backwards."""
 
-import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -191,7 +190,7 @@ class Every(Schedule, kind="every"):
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         sizes = run.ramp_of(self.steps)
         if sizes is not None:
-            return self._along(sizes, run, first, run.end(last))
+            return self._along(sizes, first, run.end(last))
         interval = run.distance("steps", self.steps)
         if interval < 1:
             fail("steps", f"at least 1 step, not {float(interval):g}", self.steps)
@@ -204,16 +203,15 @@ class Every(Schedule, kind="every"):
         room = nearest(last) - nearest(first)
         return whole if whole.length == room else Take(whole, room)
 
-    def _along(self, sizes: SizeRamp, run: Run, first: Fraction, last: Fraction) -> Schedule:
+    def _along(self, sizes: SizeRamp, first: Fraction, last: Fraction) -> Schedule:
         """Return the values of the ticks where samples or tokens per step change."""
-        amount, begun = parse("steps", self.steps).amount, sizes.done(first)
-        part = self.part._resolved(replace(run, in_ticks=True), Fraction(0), None)
-        steps = (nearest(sizes.steps(begun + k * amount)) for k in itertools.count(1))
-        at = list(itertools.takewhile(lambda step: step < last, itertools.islice(steps, 1001)))
-        if len(at) > 1000:
-            fail("steps", "a length of at most 1000 ticks under a batch-size ramp", self.steps)
-        values = tuple(part(k) for k in range(len(at) + 1))
-        return piecewise.Piecewise(tuple(t - nearest(first) for t in at), values)
+        if not self.part.resolved:
+            rule = "in ticks (integer lengths), as the ticks follow a batch-size ramp"
+            fail("part", rule, self.part)
+        amount = parse("steps", self.steps).amount
+        ticks = sizes.multiples("steps", amount, first, last)
+        values = tuple(self.part(k) for k in range(len(ticks) + 1))
+        return piecewise.Piecewise(tuple(nearest(t) - nearest(first) for t in ticks), values)
 
     def _exact(self, run: Run) -> Schedule:
         interval = run.distance("steps", self.steps)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from typing import Any, ClassVar, NoReturn, Self
 
+from lehr.schedule.code import call
 from lehr.schedule.errors import fail, one_of
 
 VERSION = 2
@@ -28,16 +29,13 @@ class Definition:
 
     def __repr__(self) -> str:
         """Return the code that makes the definition, without defaults."""
-        fields = [f for f in dataclasses.fields(self) if f.init]  # type: ignore[arg-type]
-        needed = [f.name for f in fields if f.default is dataclasses.MISSING]
-        rest = {f.name: f.default for f in fields if f.name not in needed}
-        given = [repr(getattr(self, name)) for name in needed]
-        given += [
-            f"{name}={value!r}"
-            for name, default in rest.items()
-            if (value := getattr(self, name)) != default
-        ]
-        return f"{type(self).__name__}({', '.join(given)})"
+        needed, rest = [], {}
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            if field.init and field.default is dataclasses.MISSING:
+                needed.append(getattr(self, field.name))
+            elif field.init:
+                rest[field.name] = (getattr(self, field.name), field.default)
+        return call(type(self).__name__, *needed, **rest)[0]
 
     def check_writable(self) -> None:
         """Raise if the definition holds something that JSON cannot."""

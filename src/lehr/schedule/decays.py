@@ -17,7 +17,6 @@ from lehr.schedule.length import ENDLESS, check_interval, in_steps, nearest, par
 from lehr.schedule.piecewise import Piecewise, join_pieces
 from lehr.schedule.run import Run, SizeRamp
 
-_MOST_STAIRS = 1000  # of a staircase along a batch-size ramp
 _MOST_JOINTS = 1000
 
 
@@ -93,16 +92,9 @@ class Decay(Schedule):
     def _stairs_along(
         self, sizes: SizeRamp, amount: Fraction, first: Fraction, last: Fraction
     ) -> Schedule:
-        begun, at = sizes.done(first), []
-        for k in itertools.count(1):
-            step = math.ceil(sizes.steps(begun + k * amount))
-            if step >= last:
-                break
-            if k > _MOST_STAIRS:
-                fail("batch-size ramp", f"one for at most {_MOST_STAIRS} stairs", self)
-            at.append(step - int(first))
-        values = tuple(self.peak * self.left(float(k), math) for k in range(len(at) + 1))
-        return Piecewise(tuple(at), values)
+        falls = sizes.multiples("timescale", amount, first, last)
+        values = tuple(self.peak * self.left(float(k), math) for k in range(len(falls) + 1))
+        return Piecewise(tuple(math.ceil(fall) - int(first) for fall in falls), values)
 
     def _timed(self, timescale: Any) -> Self:
         return replace(self, timescale=timescale)  # type: ignore[type-var]

@@ -15,11 +15,10 @@ from lehr.schedule.code import Code, call
 from lehr.schedule.curves import CURVES
 from lehr.schedule.errors import fail, number, one_of
 from lehr.schedule.length import ENDLESS, UNKNOWN, Length, check_length, nearest
-from lehr.schedule.run import Run
+from lehr.schedule.run import MOST_PIECES, Run
 from lehr.schedule.shapes import Constant, segment
 
-_MOST_PIECES = 1000  # of a curve along a batch-size ramp
-_MOST_VALUES = 10_000  # steps of such a curve that may be written down one by one
+_MOST_VALUES = 10_000  # steps of a curve along a ramp that may be written down one by one
 
 
 @dataclass(frozen=True, repr=False)
@@ -159,8 +158,9 @@ def join_pieces(pieces: Iterable[tuple[Schedule, int]]) -> list[Schedule]:
         found = [piece for piece, _ in group]
         parts += [Table(tuple(piece(0) for piece in found))] if single else found
     tabled = sum(len(part.values) for part in parts if isinstance(part, Table))
-    if len(parts) > _MOST_PIECES or tabled > _MOST_VALUES:
-        rule = f"one that changes at most {_MOST_PIECES} times during a curve in its unit"
+    if len(parts) > MOST_PIECES or tabled > _MOST_VALUES:
+        often = f"{MOST_PIECES} times, or {_MOST_VALUES} times in single steps,"
+        rule = f"one that changes at most {often} during a curve in its unit"
         fix = "let it change less often: .every(n)"
         fail("batch-size ramp", rule, max(len(parts), tabled), fix)
     return parts

@@ -18,9 +18,9 @@ from lehr.schedule.code import (
 )
 from lehr.schedule.errors import fail, whole
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, in_steps, parse, real
-from lehr.schedule.run import Run
+from lehr.schedule.run import MOST_PIECES, Run
 
-_MOST_CYCLES = 1000  # that are looked at, or written down one by one
+_MOST_CYCLES = 1000  # whose joints are listed
 
 
 @dataclass(frozen=True, repr=False)
@@ -129,8 +129,8 @@ class Repeat(Schedule, kind="repeat"):
     def _written_out(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         cycles: list[Schedule] = []
         while self.times is None or len(cycles) < self.times:
-            if len(cycles) == _MOST_CYCLES:
-                fail("times", f"at most {_MOST_CYCLES} under a batch-size ramp", self.times)
+            if len(cycles) == MOST_PIECES:
+                fail("times", f"at most {MOST_PIECES} under a batch-size ramp", self.times)
             if self.times is None and first >= run.end(last):
                 break
             cycles.append(self.part._resolve(run, first, last))

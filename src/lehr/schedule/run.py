@@ -31,6 +31,7 @@ _SIZE_OF = {
     "tokens": "tokens_per_step",
 }
 RUN_SIZES = ("steps_per_epoch", "samples_per_step", "tokens_per_step")
+MOST_PIECES = 1000  # into which a part is divided along a batch-size ramp
 _LONGEST_RAMP = 5_000_000  # steps of a batch-size ramp, each of which is evaluated
 
 
@@ -57,6 +58,20 @@ class SizeRamp:
         """Return the real number of steps at which the running sum is ``done``."""
         i = max(0, bisect.bisect_right(self.sums, done) - 1)
         return self.firsts[i] + (done - self.sums[i]) / self.sizes[i]
+
+    def multiples(
+        self, field: str, amount: Fraction, first: Fraction, last: Fraction
+    ) -> list[Fraction]:
+        """Return the positions between two others at which multiples of an amount are done."""
+        begun = self.done(first)
+        found: list[Fraction] = []
+        for k in range(1, MOST_PIECES + 2):
+            position = self.steps(begun + k * amount)
+            if position >= last:
+                return found
+            found.append(position)
+        rule = f"a length that fits at most {MOST_PIECES} times in the run under a batch-size ramp"
+        fail(field, rule, f"{float(amount):g}")
 
     def pieces(self, first: int, last: int) -> list[tuple[int, int, Fraction]]:
         """Return the stretches of constant size between two steps: first, last, size."""

@@ -97,9 +97,9 @@ def cosine(
     power: float = 1.0,
     time_power: float = 1.0,
 ) -> Ramp:
-    """Return ``floor + (peak - floor) * ((1 + cos(pi u)) / 2)**power``; the floor holds.
+    """Return ``floor + (peak - floor) * ((1 + cos(pi * (t / steps)**time_power)) / 2)**power``.
 
-    ``u`` is ``(t / steps)**time_power``.
+    After ``steps`` the floor holds.
 
     Source: Loshchilov and Hutter, arXiv 1608.03983; the power: optax; the power of the time
     (k-decay): Zhang and Li, arXiv 2004.05909.

@@ -1,6 +1,8 @@
 """Functions that return restarts: falls that begin again at the peak."""
 
+from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 
 from lehr.schedule.base import Schedule
@@ -77,7 +79,14 @@ def cosine_restarts(
     rise = 0 if parse("warmup", rise).amount == 0 else rise
     if amount.unit != "steps":
         if growth != 1.0:
-            return _growing_lengths(peak, amount, typed(growth), factor, floor, times, rise)
+
+            def spelled(start: Fraction, end: Fraction, top: float) -> list[Schedule]:
+                length = Amount(typed(float(end - start)), amount.unit)  # exact ones grow too long
+                fills = start > 0 and parse("warmup", rise).amount >= end - start
+                return [_spelled_cycle(top, floor, length, 0 if fills else rise)]
+
+            starts = _starts(amount.amount, typed(growth), times, _LONGEST[amount.unit])
+            return _growing(peak, factor, floor, starts, spelled)
     else:
         if not isinstance(rise, int):
             fail("warmup", "an integer number of steps, as the period is in steps", warmup)
@@ -85,8 +94,9 @@ def cosine_restarts(
         if steps >= amount.amount:
             fail("warmup", f"below the period ({float(amount.amount):g})", warmup)
         if growth != 1.0 or (not isinstance(first, int) and times):
-            exact = amount.amount, typed(growth)
-            return _growing_cycles(peak, *exact, factor, floor, times, steps)
+            starts = _starts(amount.amount, typed(growth), times)
+            real_cycle = partial(_warm_cycle, bottom=floor, rise=steps)
+            return _growing(peak, factor, floor, starts, real_cycle)
     top, bottom = (peak, floor) if factor == 1.0 else (peak - floor, 0.0)
     wave = _restart(top, bottom, amount, rise)
     if factor == 1.0:
@@ -142,7 +152,7 @@ def _restart(top: float, bottom: float, period: Amount, rise: Length) -> Schedul
         return _spelled_cycle(top, bottom, period, rise)
     parts: list[Schedule] = []
     for i in range(exact.denominator):
-        parts += _warm_cycle(i * exact, (i + 1) * exact, top, bottom, rise)  # type: ignore[arg-type]
+        parts += _warm_cycle(i * exact, (i + 1) * exact, top, bottom=bottom, rise=rise)  # type: ignore[arg-type]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
 
@@ -158,7 +168,7 @@ def _spelled_cycle(top: float, bottom: float, period: Amount, rise: Length) -> S
 
 
 def _warm_cycle(
-    start: Fraction, end: Fraction, top: float, bottom: float, rise: int
+    start: Fraction, end: Fraction, top: float, *, bottom: float, rise: int
 ) -> list[Schedule]:
     """Return one cycle at real times; a warm-up that would fill it is left out."""
     if not 0 < rise < end - start:
@@ -167,40 +177,18 @@ def _warm_cycle(
     return warm + through([(start + rise, top), (end, bottom)], "cosine")
 
 
-def _growing_cycles(
+def _growing(
     peak: float,
-    period: Fraction,
-    growth: Fraction,
     factor: float,
     floor: float,
-    times: int | None,
-    rise: int,
+    starts: list[Fraction],
+    cycle: Callable[[Fraction, Fraction, float], list[Schedule]],
 ) -> Schedule:
-    starts = _starts(period, growth, times)
+    """Return cycles between exact starts; ``cycle`` makes one from its start, end and peak."""
     parts: list[Schedule] = []
     for i, (start, end) in enumerate(pairwise(starts)):
         top = peak if i == 0 else floor + (peak - floor) * factor**i
-        parts += _warm_cycle(start, end, top, floor, rise)
-    return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
-
-
-def _growing_lengths(
-    peak: float,
-    period: Amount,
-    growth: Fraction,
-    factor: float,
-    floor: float,
-    times: int | None,
-    rise: Length,
-) -> Schedule:
-    starts = _starts(period.amount, growth, times, _LONGEST[period.unit])
-    parts: list[Schedule] = []
-    for i, (start, end) in enumerate(pairwise(starts)):
-        top = peak if i == 0 else floor + (peak - floor) * factor**i
-        if i and rise and parse("warmup", rise).amount >= end - start:
-            rise = 0  # as for cycles in steps: a warm-up that would fill a cycle is left out
-        length = Amount(typed(float(end - start)), period.unit)  # exact ones grow without bound
-        parts.append(_spelled_cycle(top, floor, length, rise))
+        parts += cycle(start, end, top)
     return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
 
 
