@@ -236,6 +236,15 @@ def test_a_ramp_between_equal_values_stays_within_one_ulp(value, steps, curve, t
     assert lehr.constant(value, steps)(t) == value
 
 
+@pytest.mark.parametrize("curve", sorted(CURVES))
+def test_a_curve_between_near_values_in_float32(curve):
+    jax = pytest.importorskip("jax")
+    steps = np.arange(0, 1003)
+    for ends in ((1.0, 1.0), (1.0, 0.9), (0.5, 1.0)):
+        s = Ramp(*ends, 1000, curve)
+        agree(jax.jit(s)(steps.astype(np.int32)), plain(s, steps), FLOAT32)
+
+
 @given(st.floats(1e-150, 1e150), st.floats(1e-150, 1e150), st.integers(1, 400), st.integers(0, 399))
 def test_an_exponential_ramp_keeps_the_ratio_of_neighbours(start, end, steps, t):
     assume(t < steps)

@@ -186,7 +186,8 @@ class Ramp(Segment, kind="ramp"):
         left = curve.left(*arguments)
         if end == 0.0:
             return left * start
-        own = curve.gone is not None and not double(xp)  # 1 - left may cancel in float32
+        # 1 - left may cancel in float32; both formulas together must be precise
+        own = curve.gone is not None and not curve.uses_u and not double(xp)
         return left * start + (curve.gone(*arguments) if own else 1.0 - left) * end  # type: ignore[misc]
 
     def _needs(self, xp: Any) -> tuple[bool, bool]:
