@@ -102,6 +102,10 @@ def test_compare_prints_verdict_table_and_report(tmp_path: Path) -> None:
         (["compare", "toys:toy", "--seeds", "0"], "seeds must be a whole number >= 2, got 0"),
         (["compare", "toys:toy", "--arm", "a=0.1"], "--arm must be given at least twice"),
         (["compare", "toys:toy", "--arm", "0.1"], "--arm must be NAME=POLICY, got '0.1'"),
+        (
+            ["compare", "toys:toy", "--arm", "cosine(peak=0.1)"],
+            "--arm must be NAME=POLICY, got 'cosine(peak=0.1)'; write for instance",
+        ),
         (["compare", "toys:toy", "--workers", "0"], "--workers must be a whole number >= 1"),
         (["compare", "--epochs", "x"], "Invalid value for '--epochs'"),
         (["show"], "Missing argument"),
