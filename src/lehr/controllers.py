@@ -1,14 +1,14 @@
-"""Controllers: pure state machines that turn metrics into a factor on the learning rate.
+"""Controllers: pure state machines that compute a factor on the learning rate from metrics.
 
-The same code runs on numbers and, in JAX, on arrays under ``jit``. Metrics and all that is computed
-from them are rounded to float32, so that every framework decides alike.
+The same code runs on numbers and, in JAX, on arrays under ``jit``. Metrics and all values computed
+from them are rounded to float32, so the same metrics give the same decisions in every framework.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from dataclasses import KW_ONLY, dataclass, fields, replace
+from typing import Any, Literal
 
 from lehr.schedule import scalar
 from lehr.schedule.codec import Definition
@@ -22,12 +22,12 @@ class State:
     Attributes:
         factor: multiplies the scheduled learning rate.
         best: best metric so far, if ``seen`` is above 0.
-        seen: finite metrics so far; one mean of ``average`` metrics counts as one.
-        waited: metrics in a row without improvement.
-        improved: metrics in a row with improvement.
-        resting: metrics that the cooldown still ignores.
+        seen: number of finite metrics so far; a mean of ``average`` metrics counts as one.
+        waited: number of consecutive metrics without improvement.
+        improved: number of consecutive metrics with improvement.
+        resting: number of metrics that the cooldown will still ignore.
         total: sum of the ``count`` metrics that are not averaged yet.
-        count: their number.
+        count: number of metrics in ``total``.
     """
 
     factor: float = 1.0
@@ -44,19 +44,20 @@ class State:
 class Controller(Definition):
     """Base class: decides whether a metric improves on the best so far by more than the threshold.
 
-    A relative threshold is a share of the absolute value of the best. NaN and infinity never
-    improve.
+    A relative threshold is a share of the absolute value of the best metric. NaN and infinity
+    never improve.
     """
 
     monitor: str = "val_loss"
+    _: KW_ONLY
     factor: float = 0.5
     patience: int = 5
     threshold: float = 1e-4
-    mode: str = "min"
+    threshold_mode: Literal["relative", "absolute"] = "relative"
+    mode: Literal["min", "max"] = "min"
     cooldown: int = 0
-    floor: float = 0.0
-    threshold_mode: str = "relative"
     average: int = 1
+    min_factor: float = 0.0
 
     def __post_init__(self) -> None:
         if not isinstance(self.monitor, str) or not self.monitor:
@@ -68,13 +69,17 @@ class Controller(Definition):
             patience=whole("patience", self.patience),
             threshold=number("threshold", self.threshold, at_least=0),
             cooldown=whole("cooldown", self.cooldown, at_least=0),
-            floor=number("floor", self.floor, at_least=0, at_most=1),
             average=whole("average", self.average),
+            min_factor=number("min_factor", self.min_factor, at_least=0, at_most=1),
         )
 
     def init(self) -> State:
         """Return the state before the first metric."""
         return State()
+
+    def rate(self, scheduled: Any, factor: Any) -> Any:
+        """Return the learning rate for a scheduled rate and a factor: their product."""
+        return scheduled * factor
 
     def update(self, state: State, metric: Any) -> State:
         """Return the state after one more metric: numbers, or arrays in a state of arrays."""
@@ -107,12 +112,13 @@ class Controller(Definition):
 
     @abstractmethod
     def _act(self, state: State, xp: Any) -> State:
-        """Return the state with the factor moved, if it is time to."""
+        """Return the state with a new factor if the patience is exhausted."""
 
     def _lowered(self, state: State, xp: Any) -> State:
         lower = state.factor * self.factor
-        lower = xp.where(lower > self.floor, lower, self.floor)
-        lower = xp.where(lower < state.factor, lower, state.factor)  # a person may have set it
+        lower = xp.where(lower > self.min_factor, lower, self.min_factor)
+        # a factor below min_factor was set by hand
+        lower = xp.where(lower < state.factor, lower, state.factor)
         return replace(state, factor=lower, **self._rest(state))
 
     def _rest(self, state: State) -> dict[str, Any]:
@@ -122,41 +128,58 @@ class Controller(Definition):
 
 @dataclass(frozen=True, repr=False)
 class Plateau(Controller, kind="plateau"):
-    """Multiply the rate by ``factor`` when a metric has stopped improving.
+    """Multiply the learning rate by ``factor`` when a metric has stopped improving.
 
-    After ``patience`` metrics in a row without improvement (Keras's and optax's meaning; torch
-    waits for one more) the rate is reduced and the count starts again.
+    The rate is ``max(s * f, min(s, min_lr))``, where ``s`` is the scheduled rate and ``f`` the
+    product of all reductions: a reduction never goes below ``min_lr``, and a schedule that is
+    below it is followed. After ``patience`` consecutive metrics without improvement the rate is
+    reduced and the count restarts.
+
+    Source: the meaning of ``patience`` is that of Keras's ``ReduceLROnPlateau`` and optax's
+    ``reduce_on_plateau``; torch's ``ReduceLROnPlateau`` waits for one metric more.
 
     Args:
         monitor: name of the metric, as in Keras's logs or a learner's evaluation.
         factor: above 0 and below 1.
-        patience: metrics without improvement before a reduction, at least 1.
-        threshold: improvement that counts, at least 0.
-        mode: "min" or "max": which direction is better.
-        cooldown: metrics ignored after a reduction.
-        floor: smallest factor, from 0 to 1.
+        patience: number of metrics without improvement before a reduction, at least 1.
+        threshold: smallest improvement that counts, at least 0.
         threshold_mode: "relative" to the absolute value of the best metric, or "absolute".
-        average: number of metrics whose mean counts as one.
-        restore_best: restore the weights of the best metric at each reduction, see the drivers.
+        mode: "min" if a smaller metric is better, or "max".
+        cooldown: number of metrics ignored after a reduction.
+        average: number of metrics whose mean counts as one metric.
+        min_factor: smallest product of reductions, from 0 to 1.
+        min_lr: smallest learning rate after a reduction, at least 0.
+        restore_best: restore the weights of the best metric at each reduction; see the drivers.
 
     Raises:
         ValueError: if a value is out of range.
         TypeError: if a value has the wrong type.
 
-    >>> plateau = Plateau(patience=2, factor=0.5)
+    >>> plateau = Plateau(patience=2, factor=0.5, min_lr=0.03)
     >>> state = plateau.init()
     >>> for loss in (1.0, 0.9, 0.9, 0.9):
     ...     state = plateau.update(state, loss)
-    >>> state.factor
-    0.5
+    >>> state.factor, plateau.rate(0.1, state.factor), plateau.rate(0.05, state.factor)
+    (0.5, 0.05, 0.03)
     """
 
+    min_lr: float = 0.0
     restore_best: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._derive(min_lr=number("min_lr", self.min_lr, at_least=0))
         if not isinstance(self.restore_best, bool):
             fail("restore_best", "True or False", self.restore_best, error=TypeError)
+
+    def rate(self, scheduled: Any, factor: Any) -> Any:
+        """Return the learning rate: the product, but not below ``min_lr`` by a reduction."""
+        rate = scheduled * factor
+        if self.min_lr == 0:
+            return rate
+        xp = scalar.namespace(rate) or scalar
+        lowest = xp.where(scheduled < self.min_lr, scheduled, self.min_lr)
+        return xp.where(rate < lowest, lowest, rate)
 
     def _act(self, state: State, xp: Any) -> State:
         return _choose(state.waited >= self.patience, self._lowered(state, xp), state, xp)
@@ -164,30 +187,30 @@ class Plateau(Controller, kind="plateau"):
 
 @dataclass(frozen=True, repr=False)
 class Greedy(Controller, kind="greedy"):
-    """Raise the rate while a metric improves, lower it while it does not.
+    """Raise the learning rate while a metric improves, lower it while it does not.
 
-    After ``patience`` metrics in a row with improvement the rate is divided by ``factor``; after as
-    many without, it is multiplied by it.
+    After ``patience`` consecutive metrics with improvement the rate is divided by ``factor``;
+    after as many without improvement it is multiplied by ``factor``.
 
-    Source: the idea of Hugging Face's ``GreedyLR``, which waits for one metric more.
+    Source: Hugging Face's ``GreedyLR``, which waits for one metric more.
 
     Args:
         monitor: name of the metric, as in Keras's logs or a learner's evaluation.
         factor: above 0 and below 1.
-        patience: metrics in a row before a change, at least 1.
-        threshold: improvement that counts, at least 0.
-        mode: "min" or "max": which direction is better.
-        cooldown: metrics ignored after a change.
-        floor: smallest factor, from 0 to 1.
-        threshold_mode: "relative" or "absolute", as for `Plateau`.
-        average: the mean of so many metrics counts as one.
-        ceiling: largest factor, at least 1.
+        patience: number of consecutive metrics before a change, at least 1.
+        threshold: smallest improvement that counts, at least 0.
+        threshold_mode: "relative" to the absolute value of the best metric, or "absolute".
+        mode: "min" if a smaller metric is better, or "max".
+        cooldown: number of metrics ignored after a change.
+        average: number of metrics whose mean counts as one metric.
+        min_factor: smallest factor on the schedule, from 0 to 1.
+        max_factor: largest factor on the schedule, at least 1.
 
     Raises:
         ValueError: if a value is out of range.
         TypeError: if a value has the wrong type.
 
-    >>> greedy = Greedy(patience=2, factor=0.5, ceiling=4.0)
+    >>> greedy = Greedy(patience=2, factor=0.5, max_factor=4.0)
     >>> state = greedy.init()
     >>> for loss in (1.0, 0.9, 0.8, 0.7, 0.7, 0.7):
     ...     state = greedy.update(state, loss)
@@ -195,15 +218,15 @@ class Greedy(Controller, kind="greedy"):
     1.0 2.0 2.0 4.0 4.0 2.0
     """
 
-    ceiling: float = 10.0
+    max_factor: float = 10.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._derive(ceiling=number("ceiling", self.ceiling, at_least=1))
+        self._derive(max_factor=number("max_factor", self.max_factor, at_least=1))
 
     def _act(self, state: State, xp: Any) -> State:
         higher = state.factor / self.factor
-        higher = xp.where(higher < self.ceiling, higher, self.ceiling)
+        higher = xp.where(higher < self.max_factor, higher, self.max_factor)
         higher = xp.where(higher > state.factor, higher, state.factor)
         raised = replace(state, factor=higher, **self._rest(state))
         lowered = _choose(state.waited >= self.patience, self._lowered(state, xp), state, xp)
@@ -211,7 +234,7 @@ class Greedy(Controller, kind="greedy"):
 
 
 def _choose(condition: Any, yes: State, no: State, xp: Any) -> State:
-    """Return one of two states, field by field where they are arrays."""
+    """Select one of two states; states of arrays are selected field by field."""
     if xp is scalar:
         return yes if condition else no
     names = [field.name for field in fields(State)]
@@ -219,10 +242,10 @@ def _choose(condition: Any, yes: State, no: State, xp: Any) -> State:
 
 
 def reduced(before: State, after: State) -> bool:
-    """Return whether a controller has just lowered its factor."""
+    """Return whether a controller lowered its factor between two states."""
     return after.factor < before.factor
 
 
 def is_best(before: State, after: State) -> bool:
-    """Return whether the metric between two states is the best so far."""
+    """Return whether the metric that led from one state to the next is the best so far."""
     return (after.seen > before.seen) & ((before.seen == 0) | (after.best != before.best))

@@ -2,52 +2,66 @@
 
 from __future__ import annotations
 
+import contextlib
 import numbers
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lehr.controllers import Controller
 from lehr.schedule import Constant, Schedule, inspect
 from lehr.schedule.base import as_schedule
+from lehr.schedule.chain import Chain
+from lehr.schedule.code import SUM, call, operand
 from lehr.schedule.codec import Definition
 from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
 from lehr.schedule.errors import fail, number, ordered
+from lehr.schedule.frozen import FrozenDict
 from lehr.schedule.length import (
     ENDLESS,
     REST,
     UNKNOWN,
+    Amount,
     Extent,
     Length,
     check_length,
     nearest,
+    parse,
     scale_length,
     typed,
 )
 from lehr.schedule.run import Run, make_run, sizes_for
-from lehr.schedule.shapes import segment
+from lehr.schedule.shapes import Segment, segment
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Target = Schedule | dict[str, Schedule]
-_G = TypeVar("_G", bound=str | int)  # a parameter group's name or index, one type for each argument
-_H = TypeVar("_H", bound=str | int)
-_K = TypeVar("_K", bound=str | int)
+_G = TypeVar("_G", str, int)  # names or indices of parameter groups, one type per argument
+_H = TypeVar("_H", str, int)
+_K = TypeVar("_K", str, int)
 Given = Schedule | float | Mapping[_G, Schedule | float]
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
-_JOINTS = 1000  # steps at which values are checked, at most
-_OF_RATES = {"too short", "always zero"}  # findings that say nothing about other schedules
-_OF_HYPERPARAMETERS = {"negative", "jump at a joint"}  # nor these about values of the loop
+_BETA1, _BETA2 = "momentum=, which is beta1 in Adam", "extra={'beta2': ...}"
+_PORTABLE = {  # frameworks' own names, and the portable argument for each
+    "learning_rate": "lr=",
+    **dict.fromkeys(("b1", "beta1", "beta_1"), _BETA1),
+    **dict.fromkeys(("b2", "beta_2"), _BETA2),
+    "betas": f"{_BETA1}, and {_BETA2}",
+    "epsilon": "extra={'eps': ...}",
+}
+_JOINTS = 1000  # largest number of steps at which values are checked
+_RATE_FINDINGS = {"too short", "always zero"}  # they do not apply to other hyperparameters
+_OPTIMIZER_FINDINGS = {"negative", "jump at a joint"}  # they do not apply to the loop's values
 
 
 @dataclass(frozen=True)
 class PolicySummary:
-    """What each schedule of a policy does over a number of steps; print it.
+    """Summary of each schedule of a policy; ``str`` returns one line for each.
 
     Attributes:
-        steps: the steps that were looked at.
+        steps: number of steps that were evaluated.
         schedules: the summary of each schedule: "lr", "lr/head" for a parameter group.
     """
 
@@ -61,51 +75,57 @@ class PolicySummary:
 
 @dataclass(frozen=True, eq=True, repr=False)
 class Policy(Definition, kind="policy"):
-    """How learning rate, momentum and weight decay move over a run.
+    """Schedules for the learning rate and other hyperparameters, and at most one controller.
 
     Args:
-        lr: a schedule or a number; or one per parameter group, by name or by index:
+        lr: learning rate: a schedule or a number; or one per parameter group, by name or index:
             ``{"head": s, "body": t}``, ``{0: s, 1: t}``.
-        momentum: the same, or None to leave it alone. In Adam momentum is beta1.
-        weight_decay: the same, or None to leave it alone.
-        control: a controller whose factor multiplies the learning rate, or None.
-        others: more hyperparameters by the optimizer's names: ``{"dampening": s, "beta2": t}``.
+        momentum: momentum, or beta1 of Adam, in the same forms; None leaves it unchanged.
+        weight_decay: weight decay, in the same forms; None leaves it unchanged.
+        extra: further hyperparameters in the same forms, by name. "beta2" and "eps" work in every
+            framework; any other name is the framework's own: ``{"dampening": s}``.
         values: schedules or numbers that the training loop reads, by name:
             ``{"ema_decay": s, "clip_norm": 1.0}``. They are not written to the optimizer; the
             driver's ``.values()`` returns them at each update.
+        control: a controller (`Plateau`, `Greedy`) whose factor multiplies the learning rate.
 
     Attributes:
-        targets: the hyperparameters that this policy moves, by name.
+        targets: the schedules of the optimizer's hyperparameters, by name.
 
     Raises:
-        TypeError: if a value is not a schedule, number or dict of them, or ``control`` not a
-            controller.
-        ValueError: if a value is negative, or a momentum is not below 1.
+        TypeError: if a value is not a schedule, a number or a dict of them, or ``control`` is not
+            a controller.
+        ValueError: if a value is negative, a momentum or beta2 is not below 1, or a name in
+            ``extra`` has a portable name.
 
     >>> import lehr
-    >>> p = lehr.Policy(lr=lehr.cosine(0.1, steps=100), momentum=0.9)
+    >>> p = lehr.Policy(lehr.cosine(0.1, steps=100), momentum=0.9)
+    >>> p
+    Policy(cosine(0.1, 100), momentum=0.9)
     >>> p(0)
     {'lr': 0.1, 'momentum': 0.9}
     """
 
     lr: Target
+    _: KW_ONLY
     momentum: Target | None = None
     weight_decay: Target | None = None
-    control: Controller | None = None
-    others: dict[str, Target] | None = None
+    extra: dict[str, Target] | None = None
     values: dict[str, Schedule] | None = None
+    control: Controller | None = None
     targets: dict[str, Target] = field(init=False, repr=False, compare=False)
 
-    if TYPE_CHECKING:  # numbers are welcome and become constants
+    if TYPE_CHECKING:  # numbers are converted to constant schedules
 
         def __init__(
             self,
             lr: Given[_G],
+            *,
             momentum: Given[_H] | None = None,
             weight_decay: Given[_K] | None = None,
-            control: Controller | None = None,
-            others: Mapping[str, Given[Any]] | None = None,
+            extra: Mapping[str, Given[Any]] | None = None,
             values: Mapping[str, Schedule | float] | None = None,
+            control: Controller | None = None,
         ) -> None: ...
 
     def __post_init__(self) -> None:
@@ -115,18 +135,23 @@ class Policy(Definition, kind="policy"):
         if not isinstance(control, Controller | None):
             rule = "a controller, Plateau() or Greedy(), or None"
             fail("control", rule, control, error=TypeError)
-        others = _others(self.others)
-        targets |= others or {}
-        values = _values(self.values, targets)
-        self._derive(**given | targets | {"others": others, "values": values, "targets": targets})
+        extra = _extra(self.extra)
+        values = _values(self.values, targets | (extra or {}))
+        fields = given | targets | {"extra": extra, "values": values}
+        self._derive(**fields, targets=FrozenDict(targets | (extra or {})))
 
-    def __hash__(self) -> int:
-        parts = ((name, *_schedules(target)) for name, target in self._all().items())
-        return hash((tuple(parts), self.control))
+    def __repr__(self) -> str:
+        """Return the Python that makes the policy, without defaults."""
+        if code := _one_cycle_code(self):
+            return code
+        names = ("momentum", "weight_decay", "extra", "values", "control")
+        given = {name: (_Text(getattr(self, name)), None) for name in names}
+        keywords = {n: text for n, text in given.items() if getattr(self, n) is not None}
+        return call("Policy", _Text(self.lr), **keywords)[0]
 
     @property
     def resolved(self) -> bool:
-        """Whether every length is whole steps."""
+        """Whether every length is an integer number of steps."""
         return all(s.resolved for target in self._all().values() for s in _schedules(target))
 
     @property
@@ -161,21 +186,31 @@ class Policy(Definition, kind="policy"):
         """
         return self._in(make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step))
 
-    def summary(self, steps: Length = None, **run: Any) -> PolicySummary:
-        """Return what each schedule does in a run; print it.
+    def summary(
+        self,
+        steps: Length = None,
+        *,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
+    ) -> PolicySummary:
+        """Return a summary of each schedule in a run; print it for one line per schedule.
 
         Args:
-            steps: steps that are looked at, or the length of the run; None: the policy's length.
-            **run: ``steps_per_epoch``, ``samples_per_step``, ``tokens_per_step`` as in `resolve`.
+            steps: number of steps to evaluate, or the length of the run; None: the policy's length.
+            steps_per_epoch: as in `resolve`; so are the others.
+            samples_per_step: samples in one update, or a schedule.
+            tokens_per_step: tokens in one update, or a schedule.
 
         >>> import lehr
-        >>> print(lehr.Policy(lr=lehr.linear(0.1, 0.0), momentum=0.9).summary("2 epochs",
+        >>> print(lehr.Policy(lehr.linear(0.1, 0.0), momentum=0.9).summary("2 epochs",
         ...     steps_per_epoch=50))
         lr: 100 steps: 0.1 at the start, peak 0.1 at step 0, lowest 0.001, 0.001 at the last step,
         0 after it
         momentum: 0.9 at every step
         """
-        policy, length = self._in_run(steps, run)
+        run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+        policy, length = self._in_run(run)
         schedules = flat(policy._all()).items()
         return PolicySummary(length, {n: inspect.summarise(s, length) for n, s in schedules})
 
@@ -199,26 +234,42 @@ class Policy(Definition, kind="policy"):
         found: list[inspect.Finding] = []
         for name, target in self._all().items():
             schedules, originals = flat({name: resolved._all()[name]}), flat({name: target})
-            silent = set() if name == "lr" else _OF_RATES
-            silent = silent | _OF_HYPERPARAMETERS if name in (self.values or {}) else silent
+            silent = set() if name == "lr" else _RATE_FINDINGS
+            silent = silent | _OPTIMIZER_FINDINGS if name in (self.values or {}) else silent
             for where, schedule in schedules.items():
                 some = inspect.lint(schedule, originals[where], length, steps_per_epoch)
                 found += [replace(f, where=where) for f in some if f.name not in silent]
         return found
 
-    def draw(self, steps: Length = None, **run: Any) -> str:
-        """Return a drawing of what moves for the terminal; arguments as of `summary`."""
-        policy, length = self._in_run(steps, run)
+    def draw(
+        self,
+        steps: Length = None,
+        *,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
+    ) -> str:
+        """Return a text drawing of the schedules that are not constant; arguments as `summary`."""
+        run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+        policy, length = self._in_run(run)
         schedules = flat(policy._all())
         moving = {n: s for n, s in schedules.items() if not isinstance(s, Constant)} or schedules
         drawn = {name: inspect.text_drawing(s, length) for name, s in moving.items()}
         return "\n\n".join(f"{name}\n{drawing}" for name, drawing in drawn.items())
 
-    def plot(self, steps: Length = None, **run: Any) -> Figure:
-        """Return a figure with a panel for each name; arguments as of `summary`."""
+    def plot(
+        self,
+        steps: Length = None,
+        *,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
+    ) -> Figure:
+        """Return a figure with one panel per hyperparameter; arguments as `summary`."""
         from lehr import figures
 
-        return figures.draw_policy(*self._in_run(steps, run))
+        run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+        return figures.draw_policy(*self._in_run(run))
 
     def _in(self, run: Run) -> Policy:
         """Return the policy in integer steps of a run."""
@@ -226,9 +277,8 @@ class Policy(Definition, kind="policy"):
             return self
         return self._map(lambda s: s._resolved(run, Fraction(0), run.steps))
 
-    def _in_run(self, steps: Length, sizes: dict[str, Any]) -> tuple[Policy, int]:
-        """Return the policy in integer steps, and how many of them to look at."""
-        run = make_run(steps, **sizes)
+    def _in_run(self, run: Run) -> tuple[Policy, int]:
+        """Return the policy in integer steps, and the number of steps to evaluate."""
         policy = self._in(run)
         length = policy.length if run.steps is None else int(run.steps)
         if not isinstance(length, int):
@@ -256,8 +306,8 @@ class Policy(Definition, kind="policy"):
         """Return a policy with other schedules, and the same controller unless it is given."""
         values = {n: targets[n] for n in self.values or {}}
         named = {n: target for n, target in targets.items() if n in HYPERPARAMETERS}
-        others = {n: t for n, t in targets.items() if n not in {*named, *values}}
-        return Policy(**named, control=control or self.control, others=others, values=values)
+        extra = {n: t for n, t in targets.items() if n not in {*named, *values}}
+        return Policy(**named, extra=extra, values=values, control=control or self.control)
 
     def then(self, other: Policy | Schedule | float) -> Policy:
         """Return this policy followed by another.
@@ -343,23 +393,36 @@ class Policy(Definition, kind="policy"):
         decayed = {n: decay(s) for n, s in lr.items()} if isinstance(lr, dict) else decay(lr)
         return self._with(self._all() | {"lr": decayed})
 
-    def __call__(self, step: Any, factor: Any = 1.0) -> dict[str, Any]:
-        """Return each value at a step, by name; ``factor``, a controller's, is on lr."""
+    def __call__(self, step: Any = None, factor: Any = 1.0) -> dict[str, Any]:
+        """Return all values at a step, by name; for ``factor`` see `written`."""
         return self.written(step, factor) | self.read(step)
 
     def written(self, step: Any, factor: Any = 1.0) -> dict[str, Any]:
-        """Return the values of the optimizer's hyperparameters at a step."""
+        """Return the values of the optimizer's hyperparameters at a step.
+
+        Args:
+            step: 0-based count of optimizer updates, or an array of them.
+            factor: factor on the learning rate, as in a controller's state.
+        """
         values: dict[str, Any] = {}
         for name, target in self.targets.items():
-            scale = factor if name == "lr" else 1.0
             if isinstance(target, dict):
-                values[name] = {group: s(step) * scale for group, s in target.items()}
+                values[name] = {group: s(step) for group, s in target.items()}
             else:
-                values[name] = target(step) * scale
+                values[name] = target(step)
+        lr = values["lr"]
+        if isinstance(lr, dict):
+            values["lr"] = {group: self.rate(value, factor) for group, value in lr.items()}
+        else:
+            values["lr"] = self.rate(lr, factor)
         return values
 
+    def rate(self, scheduled: Any, factor: Any) -> Any:
+        """Return the learning rate for a scheduled rate and a factor; see `Plateau`."""
+        return scheduled * factor if self.control is None else self.control.rate(scheduled, factor)
+
     def read(self, step: Any) -> dict[str, Any]:
-        """Return the values that the training loop reads at a step."""
+        """Return the values at a step that are not written to the optimizer."""
         return {name: s(step) for name, s in (self.values or {}).items()}
 
 
@@ -467,6 +530,38 @@ def one_cycle(
     return Policy(lr=cycle(start, peak, start, end), momentum=against)
 
 
+def _one_cycle_code(policy: Policy) -> str | None:
+    """Return the call of `one_cycle` that makes a policy, or None."""
+    lr, momentum = policy.lr, policy.momentum
+    if not isinstance(lr, Chain) or not all(isinstance(part, Segment) for part in lr.parts):
+        return None
+    rising, falling, *rest = parts = [part for part in lr.parts if isinstance(part, Segment)]
+    open_end = parts[-1].steps is None
+    amounts = [parse("steps", part.steps or "0%") for part in parts]
+    unit, total = amounts[0].unit, sum(amount.amount for amount in amounts)
+    if any(amount.unit != unit or amount.until for amount in amounts) or not total:
+        return None
+    length = None if open_end else int(total) if unit == "steps" else str(Amount(total, unit))
+    rise = amounts[0].amount / (100 if open_end else total)
+    tail = 1 - sum(a.amount for a in amounts[:-1]) / (100 if open_end else total) if rest else 0
+    against = momentum.parts[0] if isinstance(momentum, Chain) else None
+    pair = (against.start, against.end) if isinstance(against, Segment) else None
+    for digits in (1, 2, 3, 17):  # of the shares, which may have been rounded to steps
+        given: dict[str, Any] = {
+            "start": (rising.start, rising.end / 25),
+            "end": (parts[-1].end, 0.0),
+            "rise": (round(float(rise), digits), 0.3),
+            "tail": (round(float(tail), digits), 0.0),
+            "momentum": (pair, (0.95, 0.85)),
+            "curve": (getattr(falling, "curve", "geometric"), "cosine"),
+        }
+        with contextlib.suppress(TypeError, ValueError):
+            arguments = {n: value for n, (value, default) in given.items() if value != default}
+            if one_cycle(rising.end, length, **arguments) == policy:
+                return call("one_cycle", rising.end, length, **given)[0]
+    return None
+
+
 def _phases(steps: Length, rise: Fraction, tail: Fraction) -> tuple[Length, Length, Length]:
     """Return the lengths of rise, fall and tail; no tail is 0 steps."""
     if isinstance(steps, int):
@@ -489,6 +584,21 @@ def _line(summary: inspect.Summary) -> str:
     return str(summary)
 
 
+class _Text:
+    """The text of a field of a policy: a constant is written as its number."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        if isinstance(self.value, dict):
+            parts = (f"{name!r}: {_Text(part)!r}" for name, part in self.value.items())
+            return f"{{{', '.join(parts)}}}"
+        if isinstance(self.value, Schedule):
+            return operand(self.value, SUM, number=True)
+        return repr(self.value)
+
+
 def _schedules(target: Target) -> list[Schedule]:
     return list(target.values()) if isinstance(target, dict) else [target]
 
@@ -499,19 +609,22 @@ def _target(name: str, value: Any) -> Target:
             rule = "a schedule, or a dict from parameter groups' names or indices to schedules"
             fail(name, rule, value)
         named = {str(group): s for group, s in value.items()}  # JSON has only text for keys
-        return {g: _checked(f"{name} of group {g!r}", name, s) for g, s in named.items()}
+        return FrozenDict(
+            {g: _checked(f"{name} of group {g!r}", name, s) for g, s in named.items()}
+        )
     return _checked(name, name, value)
 
 
-def _others(value: Any) -> dict[str, Target] | None:
+def _extra(value: Any) -> dict[str, Target] | None:
     if value is None:
         return None
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        fail("others", "a dict from hyperparameters' names to schedules", value, error=TypeError)
-    for name in HYPERPARAMETERS:
-        if name in value:
-            fail("others", f"without {name}", list(value), f"give it as {name}=")
-    return {name: _target(name, target) for name, target in value.items()} or None
+        fail("extra", "a dict from hyperparameters' names to schedules", value, error=TypeError)
+    for name in value:
+        if name in HYPERPARAMETERS or name in _PORTABLE:
+            fix = f"pass {_PORTABLE.get(name, f'{name}=')}"
+            fail("name in extra", "the portable one", name, fix)
+    return FrozenDict({name: _target(name, target) for name, target in value.items()}) or None
 
 
 def _values(value: Any, targets: Mapping[str, Any]) -> dict[str, Schedule] | None:
@@ -522,14 +635,14 @@ def _values(value: Any, targets: Mapping[str, Any]) -> dict[str, Schedule] | Non
     for name in value:
         if name in {*HYPERPARAMETERS, *targets}:
             fail("values", f"names other than the optimizer's, such as 'ema_{name}'", name)
-    return {name: as_schedule(f"values[{name!r}]", s) for name, s in value.items()} or None
+    return FrozenDict({n: as_schedule(f"values[{n!r}]", s) for n, s in value.items()}) or None
 
 
 def _checked(field: str, name: str, value: Any) -> Schedule:
     """Return a schedule whose values, as far as they are known, suit the hyperparameter."""
     schedule = as_schedule(field, value)
     if schedule.resolved:
-        below = 1.0 if name == "momentum" or name.startswith(("beta", "b1", "b2")) else None
+        below = 1.0 if name == "momentum" or name.startswith("beta") else None
         for step in inspect.joints(schedule, _JOINTS):
             where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
             way_out = "a teacher's momentum goes in values={'ema_decay': ...}" if below else ""

@@ -54,15 +54,15 @@ def test_decides_as_in_plain_python(case):
         threshold=rng.choice([0.0, 1e-4, 0.01, 0.3]),
         mode=("min", "max")[case // 2 % 2],
         cooldown=int(rng.integers(0, 4)),
-        floor=rng.choice([0.0, 0.01, 0.5]),
+        min_factor=rng.choice([0.0, 0.01, 0.5]),
         threshold_mode=("relative", "absolute")[case // 4 % 2],
         average=int(rng.choice([1, 1, 2, 3])),
     )
-    policy = lehr.Policy(lr=0.1, control=controller)
-    state = lehr.jax.drive(optax.sgd, policy).init(jnp.zeros(()))
+    tx = lehr.jax.drive(optax.sgd, lehr.Policy(lr=0.1, control=controller))
+    state = tx.init(jnp.zeros(()))
 
     def seen(state, metric):
-        state = lehr.jax.observe(policy, state, metric)
+        state = tx.observe(state, metric)
         return state, state.control
 
     metrics = streams(rng, controller, 100, 60)
@@ -94,9 +94,10 @@ def test_the_very_edge_of_the_threshold(mode):
     policy = lehr.Policy(lr=0.1, control=lehr.Plateau(threshold=0.3, mode=mode))
 
     def waited(best, metric):
-        state = lehr.jax.drive(optax.sgd, policy).init(jnp.zeros(()))
+        tx = lehr.jax.drive(optax.sgd, policy)
+        state = tx.init(jnp.zeros(()))
         for value in (best, metric):
-            state = lehr.jax.observe(policy, state, value)
+            state = tx.observe(state, value)
         return state.control.waited
 
     plain = []
@@ -117,7 +118,7 @@ def test_warmup_schedule_and_plateau_in_one_scan():
     def step(carry, loss):
         weight, state = carry
         updates, state = tx.update(jnp.ones(()), state, weight)
-        state = lehr.jax.observe(policy, state, loss)
+        state = tx.observe(state, loss)
         return (optax.apply_updates(weight, updates), state), -updates
 
     carry = (jnp.zeros(()), tx.init(jnp.zeros(())))
@@ -140,17 +141,17 @@ def test_warmup_schedule_and_plateau_in_one_scan():
 def test_eager_jit_and_cond_agree():
     tx = lehr.jax.drive(optax.sgd, POLICY)
     eager = jitted = chosen = tx.init(jnp.zeros(()))
-    see = jax.jit(lambda state, metric: lehr.jax.observe(POLICY, state, metric))
+    see = jax.jit(lambda state, metric: tx.observe(state, metric))
 
     @jax.jit
     def at_epochs_end(state, metric, step):
         end = step % 3 == 2
-        return jax.lax.cond(end, lambda s: lehr.jax.observe(POLICY, s, metric), lambda s: s, state)
+        return jax.lax.cond(end, lambda s: tx.observe(s, metric), lambda s: s, state)
 
     for step in range(15):
         chosen = at_epochs_end(chosen, 1.0, step)
         if step % 3 == 2:
-            eager, jitted = lehr.jax.observe(POLICY, eager, 1.0), see(jitted, 1.0)
+            eager, jitted = tx.observe(eager, 1.0), see(jitted, 1.0)
     jax.tree.map(np.testing.assert_array_equal, eager, jitted)
     jax.tree.map(np.testing.assert_array_equal, eager, chosen)
     assert float(eager.control.factor) == 0.25
@@ -167,7 +168,7 @@ def test_the_factor_holds_from_the_next_update_on():
         _, state = update(jnp.ones(()), state)
         used.append(lehr.jax.hyperparams(state)["lr"])
         momentum.append(lehr.jax.hyperparams(state)["momentum"])
-        state = lehr.jax.observe(POLICY, state, 1.0)
+        state = tx.observe(state, 1.0)
     close(used, [1.0, 0.9, 0.8, 0.35, 0.3, 0.125])
     close(momentum, [0.9] * 6)
 
@@ -183,19 +184,20 @@ def test_the_factor_holds_from_the_next_update_on():
 )
 def test_the_driven_part_is_found_inside_another_state(around):
     policy = lehr.Policy(lr=0.5, control=lehr.Plateau(patience=1, factor=0.1))
-    tx = around(lehr.jax.drive(optax.sgd, policy))
+    driver = lehr.jax.drive(optax.sgd, policy)
+    tx = around(driver)
     weight = {"w": jnp.zeros(())}
     state = tx.init(weight)
     for _ in range(2):
-        state = lehr.jax.observe(policy, state, 1.0)
+        state = driver.observe(state, 1.0)
     updates, state = jax.jit(tx.update)({"w": jnp.ones(())}, state, weight)
     close(-updates["w"], 0.05)
     close(lehr.jax.hyperparams(state)["lr"], 0.05)
-    updates, _ = tx.update({"w": jnp.ones(())}, lehr.jax.scaled(state, 2.0), weight)
+    updates, _ = tx.update({"w": jnp.ones(())}, driver.with_factor(state, 2.0), weight)
     close(-updates["w"], 1.0)
-    saved = lehr.jax.state_dict(policy, state)
-    fresh = lehr.jax.load_state_dict(policy, tx.init(weight), saved)
-    assert lehr.jax.state_dict(policy, fresh) == saved
+    saved = driver.state_dict(state)
+    fresh = driver.load_state_dict(tx.init(weight), saved)
+    assert driver.state_dict(fresh) == saved
     assert saved["step"] == 1
 
 
@@ -207,7 +209,7 @@ def test_one_controller_moves_all_groups():
     weights = {"a": jnp.zeros(()), "b": jnp.zeros(())}
     state = tx.init(weights)
     for _ in range(2):
-        state = lehr.jax.observe(policy, state, 1.0)
+        state = tx.observe(state, 1.0)
     updates, state = tx.update(jax.tree.map(jnp.ones_like, weights), state)
     close([-updates["a"], -updates["b"]], [0.25, 0.025])
     close(lehr.jax.hyperparams(state)["momentum"] + 1.0, 1.0)
@@ -215,14 +217,15 @@ def test_one_controller_moves_all_groups():
 
 def test_micro_batches_share_a_rate_and_skipped_updates_do_not_count():
     policy = lehr.Policy(lr=lehr.linear(0.5, 0.1, 4), control=lehr.Plateau(patience=1))
-    accumulated = optax.MultiSteps(lehr.jax.drive(optax.sgd, policy), 2)
+    driver = lehr.jax.drive(optax.sgd, policy)
+    accumulated = optax.MultiSteps(driver, 2)
     tx = optax.apply_if_finite(accumulated.gradient_transformation(), 9)
     state, moved = tx.init(jnp.zeros(())), []
     for i, gradient in enumerate([1, 1, 1, np.nan, 1, 1, 1, 1]):
         updates, state = jax.jit(tx.update)(jnp.float32(gradient), state, jnp.zeros(()))
         moved.append(-float(updates))
         if i in (2, 4):  # in the middle of an accumulation
-            state = lehr.jax.observe(policy, state, 1.0)
+            state = driver.observe(state, 1.0)
     close(moved, [0, 0.5, 0, 0, 0.4, 0, 0.3 / 2, 0])
 
 
@@ -231,23 +234,24 @@ def test_seeds_in_one_vmap_decide_for_themselves():
     tx = lehr.jax.drive(optax.sgd, policy)
     weights = jnp.zeros(4)
     state = jax.vmap(tx.init)(weights)
-    see = jax.vmap(lambda state, metric: lehr.jax.observe(policy, state, metric))
+    see = jax.vmap(lambda state, metric: tx.observe(state, metric))
     for metrics in ([1.0, 1.0, 1.0, np.nan], [1.0, 0.5, 2.0, np.nan]):
         state = see(state, jnp.array(metrics))
     updates, state = jax.vmap(tx.update)(jnp.ones(4), state)
     # nothing was the best yet where only NaN was seen: two metrics without improvement
     close(-updates, [0.05, 0.1, 0.05, 0.025])
-    assert lehr.jax.scaled(state, 0.5).control.factor.tolist() == [0.5] * 4
+    assert tx.with_factor(state, 0.5).control.factor.tolist() == [0.5] * 4
 
 
 def test_best_weights_come_back_at_a_reduction():
     policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=2))
-    state = lehr.jax.drive(optax.sgd, policy).init(jnp.zeros(()))
+    tx = lehr.jax.drive(optax.sgd, policy)
+    state = tx.init(jnp.zeros(()))
 
     def epoch(carry, seen):
         loss, weight = seen
         before, best = carry
-        after = lehr.jax.observe(policy, before, loss)
+        after = tx.observe(before, loss)
         params, best = lehr.jax.restored(before, after, {"w": weight}, best)
         return (after, best), params["w"]
 
@@ -266,43 +270,87 @@ def test_best_weights_come_back_at_a_reduction():
 @pytest.mark.parametrize(
     ("policy", "metric", "match"),
     [
-        (lehr.Policy(lr=0.1), 1.0, r"policy must be one with a controller .*Policy\(\.\.\., contr"),
-        (0.1, 1.0, "policy must be one with a controller"),
-        (POLICY, jnp.zeros(3), r"metric must be a scalar, got 'shape \(3,\)'; take its mean"),
+        (lehr.Policy(lr=0.1), 1.0, r"control must be a controller .*Policy\(\.\.\., control="),
+        (0.1, 1.0, "control must be a controller where a metric is observed, got None"),
+        (POLICY, jnp.zeros(3), r"metric must be a scalar, got 'shape \(3,\)'; pass its mean"),
     ],
 )
-def test_observe_refuses(policy, metric, match):
-    state = lehr.jax.drive(optax.sgd, POLICY).init(jnp.zeros(()))
+def test_observe_rejects(policy, metric, match):
+    tx = lehr.jax.drive(optax.sgd, policy)
     with pytest.raises(ValueError, match=match):
-        lehr.jax.observe(policy, state, metric)
+        tx.observe(tx.init(jnp.zeros(())), metric)
+
+
+TX = lehr.jax.drive(optax.sgd, POLICY)
 
 
 @pytest.mark.parametrize(
     "ask",
     [
         lehr.jax.hyperparams,
-        lambda state: lehr.jax.observe(POLICY, state, 1.0),
-        lambda state: lehr.jax.scaled(state, 0.5),
-        lambda state: lehr.jax.state_dict(POLICY, state),
+        TX.values,
+        lambda state: TX.observe(state, 1.0),
+        lambda state: TX.with_factor(state, 0.5),
+        TX.factor,
+        TX.state_dict,
         lambda state: lehr.jax.restored(state, state, 0.0, 0.0),
     ],
+    ids=["hyperparams", "values", "observe", "with_factor", "factor", "state_dict", "restored"],
 )
 def test_there_must_be_one_driven_part(ask):
     two = optax.chain(lehr.jax.drive(optax.sgd, 0.5), lehr.jax.drive(optax.sgd, 0.1))
     for tx, count in ((two, 2), (optax.sgd(0.1), 0)):
-        match = f"state must be one with one driven part, got '{count} of them'; pass the part's"
+        match = f"an optimizer state with one driven part, got '{count} such parts'; pass the state"
         with pytest.raises(ValueError, match=match):
             ask(tx.init(0.0))
 
 
-def trained(policy, state, metrics, first=0):
-    """Moves of a weight with gradient one, a metric shown after each update."""
-    tx, moved = lehr.jax.drive(optax.sgd, policy), []
+@pytest.mark.parametrize(
+    ("factor", "match"),
+    [(-0.5, "factor must be a number at least 0, got -0.5"), (np.nan, "factor must be a number")],
+)
+def test_a_factor_is_checked(factor, match):
+    with pytest.raises(ValueError, match=match):
+        TX.with_factor(TX.init(0.0), factor)
+    with pytest.raises(ValueError, match=match):
+        lehr.jax.drive(optax.sgd, 0.1, factor=factor)
+
+
+def test_start_step_and_factor_of_a_new_run():
+    tx = lehr.jax.drive(optax.adam, lehr.linear(1.0, 0.0, 10), start_step=4, factor=0.5)
+    state = tx.init(jnp.zeros(()))
+    assert float(tx.values(state)["lr"]) == pytest.approx(0.3)
+    updates, state = tx.update(jnp.ones(()), state, jnp.zeros(()))
+    close(-updates, 0.3)  # Adam's own count starts at 0: its first update has the size of the rate
+    assert tx.state_dict(state)["step"] == 5
+    state = jax.jit(tx.with_factor)(state, 2.0)
+    assert float(tx.factor(state)) == 2.0
+    close(tx.values(state)["lr"], 1.0)
+    with pytest.raises(ValueError, match="start_step must be a whole number of steps >= 0, got -1"):
+        lehr.jax.drive(optax.sgd, 0.1, start_step=-1)
+
+
+def test_a_reduction_stops_at_min_lr():
+    """The rate is max(s f, min(s, 0.25)); by hand, for s = 1, 0.75, ... and f = 1, 0.5, ..."""
+    control = lehr.Plateau(patience=1, factor=0.5, min_lr=0.25)
+    tx = lehr.jax.drive(optax.sgd, lehr.Policy(lehr.linear(1.0, 0.0, 8), control=control))
+    state, used = tx.init(jnp.zeros(())), []
+    for _ in range(8):
+        used.append(float(tx.values(state)["lr"]))
+        _, state = jax.jit(tx.update)(jnp.ones(()), state)
+        state = tx.observe(state, 1.0)
+    close(used, [1.0, 0.875, 0.375, 0.25, 0.25, 0.25, 0.25, 0.125])
+    assert float(tx.values(state)["lr"]) == 0.0
+
+
+def trained(tx, state, metrics, first=0):
+    """Moves of a weight with gradient one, with a metric observed after each update."""
+    moved = []
     for metric in metrics[first:]:
         updates, state = tx.update(jnp.ones(()), state)
         moved.append(-float(updates))
-        if policy.control is not None:
-            state = lehr.jax.observe(policy, state, metric)
+        if tx.policy.control is not None:
+            state = tx.observe(state, metric)
     return moved, state
 
 
@@ -313,27 +361,28 @@ GREEDY = lehr.Policy(lr=WARM, control=lehr.Greedy(patience=1, average=2))
 
 @pytest.mark.parametrize("policy", [PLAIN, GREEDY, lehr.Policy(lr=WARM)])
 def test_the_state_alone_resumes_the_values_at_every_cut(policy):
-    start = lehr.jax.drive(optax.sgd, policy).init(jnp.zeros(()))
-    whole, _ = trained(policy, start, METRICS)
-    for cut in range(len(METRICS)):
-        before, state = trained(policy, start, METRICS[:cut])
-        saved = json.loads(json.dumps(lehr.jax.state_dict(policy, state)))
-        assert saved.keys() == {"step", "control", "policy"}
-        again = lehr.jax.load_state_dict(policy, start, saved)
-        assert before + trained(policy, again, METRICS, cut)[0] == whole
-
-
-def test_a_persons_factor_is_saved_without_a_controller_too():
-    policy = lehr.Policy(lr=0.5)
     tx = lehr.jax.drive(optax.sgd, policy)
-    saved = lehr.jax.state_dict(policy, lehr.jax.scaled(tx.init(jnp.zeros(())), 0.1))
-    state = lehr.jax.load_state_dict(policy, tx.init(jnp.zeros(())), saved)
+    start = tx.init(jnp.zeros(()))
+    uncut, _ = trained(tx, start, METRICS)
+    for cut in range(len(METRICS)):
+        before, state = trained(tx, start, METRICS[:cut])
+        saved = json.loads(json.dumps(tx.state_dict(state)))
+        assert saved.keys() == {"step", "control", "policy"}
+        again = tx.load_state_dict(start, saved)
+        assert before + trained(tx, again, METRICS, cut)[0] == uncut
+
+
+def test_a_factor_set_by_hand_is_saved_without_a_controller():
+    tx = lehr.jax.drive(optax.sgd, 0.5)
+    saved = tx.state_dict(tx.with_factor(tx.init(jnp.zeros(())), 0.1))
+    state = tx.load_state_dict(tx.init(jnp.zeros(())), saved)
     close(-tx.update(jnp.ones(()), state)[0], 0.05)
 
 
 def test_another_policy_is_refused_with_the_jump_or_accepted():
-    _, state = trained(PLAIN, lehr.jax.drive(optax.sgd, PLAIN).init(jnp.zeros(())), METRICS[:4])
-    saved = lehr.jax.state_dict(PLAIN, state)
+    tx = lehr.jax.drive(optax.sgd, PLAIN)
+    _, state = trained(tx, tx.init(jnp.zeros(())), METRICS[:4])
+    saved = tx.state_dict(state)
     assert saved["control"] == asdict(State(factor=0.5, best=0.5, seen=4, improved=1))
     other = lehr.Policy(lr=lehr.linear(2.0, 0.0, 10), control=PLATEAU)
     match = (
@@ -341,38 +390,34 @@ def test_another_policy_is_refused_with_the_jump_or_accepted():
         r"0\.6; .*on_change='continue'"
     )
     with pytest.raises(ValueError, match=match):
-        lehr.jax.load_state_dict(other, state, saved)
-    moved, _ = trained(other, lehr.jax.load_state_dict(other, state, saved, "continue"), [0.1])
+        lehr.jax.drive(optax.sgd, other).load_state_dict(state, saved)
+    accepting = lehr.jax.drive(optax.sgd, other, on_change="continue")
+    moved, _ = trained(accepting, accepting.load_state_dict(state, saved), [0.1])
     close(moved, [0.6])
-    open_loop = lehr.Policy(lr=lehr.linear(1.0, 0.0, 10))
-    moved, _ = trained(
-        open_loop, lehr.jax.load_state_dict(open_loop, state, saved, "continue"), [0.1]
-    )
-    close(moved, [0.6])  # without the controller its factor goes too
+    open_loop = lehr.jax.drive(optax.sgd, lehr.linear(1.0, 0.0, 10), on_change="continue")
+    moved, _ = trained(open_loop, open_loop.load_state_dict(state, saved), [0.1])
+    close(moved, [0.6])  # the factor belonged to the controller, which is gone
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
-        lehr.jax.load_state_dict(PLAIN, state, saved, "go")
-    with pytest.raises(ValueError, match="state must be a lehr driver's, with step, control and"):
-        lehr.jax.load_state_dict(PLAIN, state, {"step": 3})
-    with pytest.raises(ValueError, match="policy must be in whole steps"):
-        lehr.jax.state_dict(lehr.Policy(lr=lehr.cosine(0.1)), state)
+        lehr.jax.drive(optax.sgd, PLAIN, on_change="go")
+    with pytest.raises(ValueError, match="state must be that of a lehr driver, with step, control"):
+        tx.load_state_dict(state, {"step": 3})
 
 
 @pytest.mark.parametrize("steps", [2, 4])
 def test_a_trunk_is_cooled_down_at_several_lengths(steps):
     trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=2).then(lehr.constant(0.1)))
-    start = lehr.jax.drive(optax.sgd, trunk).init(jnp.zeros(()))
-    _, state = trained(trunk, start, [0.0] * 6)
+    tx = lehr.jax.drive(optax.sgd, trunk)
+    _, state = trained(tx, tx.init(jnp.zeros(())), [0.0] * 6)
     branch = trunk.decay_from(6, steps=steps, curve="linear")
-    saved = lehr.jax.state_dict(trunk, state)
-    state = lehr.jax.load_state_dict(branch, state, saved, on_change="continue")
-    moved, _ = trained(branch, state, [0.0] * (steps + 1))
+    cooling = lehr.jax.drive(optax.sgd, branch, on_change="continue")
+    state = cooling.load_state_dict(state, tx.state_dict(state))
+    moved, _ = trained(cooling, state, [0.0] * (steps + 1))
     close(moved, [0.1 * (1 - t / steps) for t in range(steps + 1)])
 
 
 def test_the_state_of_a_policy_that_the_run_resolved():
     policy = lehr.one_cycle(0.1)
     tx = lehr.jax.drive(optax.sgd, policy, steps=200)
-    saved = lehr.jax.state_dict(policy, tx.init(0.0), steps=200)
-    assert saved["policy"] == policy.resolve(200).to_dict()
-    state = lehr.jax.load_state_dict(policy, tx.init(0.0), saved | {"step": 7}, steps=200)
-    assert int(state.step) == 7
+    saved = tx.state_dict(tx.init(0.0))
+    assert lehr.loads(saved["policy"]) == policy.resolve(200)
+    assert int(tx.load_state_dict(tx.init(0.0), saved | {"step": 7}).step) == 7

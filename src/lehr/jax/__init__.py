@@ -1,4 +1,4 @@
-"""JAX: `drive` for complete policies, and a `Learner`; a schedule is an optax schedule already."""
+"""JAX: `drive` for complete policies, and a `Learner`. A schedule is itself an optax schedule."""
 
 try:
     import jax as _jax  # noqa: F401
@@ -12,8 +12,4 @@ from lehr.jax.finder import range_test as range_test
 from lehr.jax.learner import Learner as Learner
 from lehr.jax.state import Driven as Driven
 from lehr.jax.state import hyperparams as hyperparams
-from lehr.jax.state import load_state_dict as load_state_dict
-from lehr.jax.state import observe as observe
 from lehr.jax.state import restored as restored
-from lehr.jax.state import scaled as scaled
-from lehr.jax.state import state_dict as state_dict

@@ -1,40 +1,50 @@
-"""`drive`: an optax optimizer that follows a whole policy, controller included, in the graph."""
+"""`drive`: an optax optimizer that follows a policy and its controller in the graph."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import optax
 
-from lehr.controllers import State
-from lehr.jax.optimizer import Make, arguments, check_constants, dtype_of
-from lehr.jax.state import Driven, arrays, driven_part
+from lehr.controllers import Controller, State
+from lehr.jax.optimizer import Make, arguments, dtype_of
+from lehr.jax.state import Driven, arrays, driven_part, with_part
 from lehr.learner import flat
+from lehr.learner.driver_state import ON_CHANGE, OnChange, first_state, read_state, saved_state
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
-from lehr.schedule.errors import fail
+from lehr.schedule.errors import fail, number, one_of
 from lehr.schedule.length import Length
+
+_update_controller = jax.jit(Controller.update, static_argnums=0)
 
 
 class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
     """An optax optimizer that follows a policy; made by `drive`.
 
+    Its methods are pure functions of an optimizer state that has one driven part, also inside
+    ``optax.chain`` and similar wrappers.
+
     Attributes:
         policy: the policy in integer steps.
+        on_change: "refuse" or "continue"; see `load_state_dict`.
     """
 
     policy: Policy
+    on_change: str
+
+    def __repr__(self) -> str:
+        """Return the policy."""
+        return f"<Driver: {self.policy!r}>"
 
     def values(self, state: Any) -> dict[str, Any]:
-        """Return the values in use for the next update: hyperparameters and values of the loop.
+        """Return the values for the next update by name, as ``policy(step)`` returns them.
 
-        A pure function, also for ``jit`` and ``lax.scan``. The values are by name, as
-        ``policy(step)`` returns them; the controller's factor is in the rate.
-
-        Args:
-            state: an optimizer state with one driven part, also inside ``optax.chain`` and the
-                like; before the update that is to use the values.
+        They include ``Policy.values``; the factor is applied to the learning rate. Also for
+        ``jit`` and ``lax.scan``.
 
         >>> import lehr, optax
         >>> policy = lehr.Policy(lr=0.5, values={"ema_decay": lehr.linear(0.75, 1.0)})
@@ -49,27 +59,119 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         part = driven_part(state)
         return self.policy(part.step, part.control.factor)
 
+    def observe(self, state: Any, metric: Any) -> Any:
+        """Return the state after a metric; the next update uses the controller's factor.
+
+        Also for ``jit``, ``lax.scan`` and ``lax.cond``. All processes must pass the same metric,
+        for example a ``jax.lax.pmean``.
+
+        Args:
+            state: the optimizer state.
+            metric: value of the metric that the controller monitors, a scalar.
+
+        Raises:
+            ValueError: if the policy has no controller, or the metric is not a scalar.
+
+        >>> import lehr, optax
+        >>> policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=1, factor=0.5))
+        >>> tx = lehr.jax.drive(optax.sgd, policy)
+        >>> state = tx.init(0.0)
+        >>> for loss in (1.0, 1.0):
+        ...     state = tx.observe(state, loss)
+        >>> float(tx.update(1.0, state)[0])
+        -0.05...
+        """
+        if self.policy.control is None:
+            fix = "add one: Policy(..., control=lehr.Plateau())"
+            fail("control", "a controller where a metric is observed", None, fix)
+        if jnp.shape(metric) != ():
+            fail("metric", "a scalar", f"shape {jnp.shape(metric)}", "pass its mean")
+        control = _update_controller(self.policy.control, driven_part(state).control, metric)
+        return with_part(state, control=control)
+
+    def factor(self, state: Any) -> jax.Array:
+        """Return the factor on the scheduled learning rate, a float32 scalar.
+
+        >>> import lehr, optax
+        >>> tx = lehr.jax.drive(optax.sgd, 0.1, factor=0.5)
+        >>> float(tx.factor(tx.init(0.0)))
+        0.5
+        """
+        return driven_part(state).control.factor  # type: ignore[return-value]
+
+    def with_factor(self, state: Any, factor: float | jax.Array) -> Any:
+        """Return the state with another factor on the scheduled learning rate.
+
+        Args:
+            state: the optimizer state.
+            factor: at least 0; a number, or a scalar array under ``jit``.
+
+        >>> import lehr, optax
+        >>> tx = lehr.jax.drive(optax.sgd, 0.1)
+        >>> float(tx.update(1.0, tx.with_factor(tx.init(0.0), 0.5))[0])
+        -0.05...
+        """
+        if not isinstance(factor, jax.Array):
+            factor = number("factor", factor, at_least=0)
+        control = driven_part(state).control
+        new: Any = jnp.full_like(control.factor, factor)
+        return with_part(state, control=replace(control, factor=new))
+
+    def state_dict(self, state: Any) -> dict[str, Any]:
+        """Return step, controller state and policy as plain data, for `load_state_dict`."""
+        part = driven_part(state)
+        control: State = jax.tree.map(lambda v: v.item(), part.control)
+        return saved_state(int(part.step), control, self.policy)
+
+    def load_state_dict(self, state: Any, saved: dict[str, Any]) -> Any:
+        """Return an optimizer state that resumes from a saved one.
+
+        Args:
+            state: the optimizer state, new or loaded from a checkpoint.
+            saved: the result of `state_dict`.
+
+        Raises:
+            ValueError: if it is not the state of a driver, or its policy differs and
+                ``on_change`` is "refuse".
+
+        >>> import lehr, optax
+        >>> trunk = lehr.Policy(lr=0.1)
+        >>> tx = lehr.jax.drive(optax.sgd, trunk)
+        >>> saved = tx.state_dict(tx.update(1.0, tx.init(0.0))[1])
+        >>> cooled = trunk.decay_from(1, steps=2, curve="linear")
+        >>> tx = lehr.jax.drive(optax.sgd, cooled, on_change="continue")
+        >>> state = tx.load_state_dict(tx.init(0.0), saved)
+        >>> updates, state = tx.update(1.0, state)
+        >>> float(tx.update(1.0, state)[0])
+        -0.05...
+        """
+        step, control = read_state(saved, self.policy, self.on_change)
+        return with_part(state, step=jnp.asarray(step, jnp.int32), control=arrays(control))
+
 
 def drive(
-    make: Make,
+    make_optimizer: Make,
     policy: Policy | Schedule | float,
     steps: Length = None,
     *,
     steps_per_epoch: float | None = None,
     samples_per_step: float | Schedule | None = None,
     tokens_per_step: float | Schedule | None = None,
+    start_step: int = 0,
+    factor: float = 1.0,
+    on_change: OnChange = "refuse",
     groups: Any = None,
-    **constants: Any,
 ) -> Driver:
-    """Return ``make(...)`` driven by a policy: the value for step n is the one used in update n.
+    """Return an optax optimizer driven by a policy: the value for step n is used in update n.
 
     It works under ``jit`` and ``lax.scan``. Micro-batches of ``optax.MultiSteps`` and updates that
-    ``optax.apply_if_finite`` skips do not count as steps. `observe` gives a controller its metrics.
+    ``optax.apply_if_finite`` skips do not count as steps.
 
     Args:
-        make: an optax optimizer such as ``optax.sgd``, or a function that returns one and takes
-            ``learning_rate`` and the policy's other hyperparameters: ``momentum`` or ``b1``,
-            ``weight_decay``, and ``others`` by optax's own names; "beta2" means ``b2``.
+        make_optimizer: an optax optimizer such as ``optax.sgd``, or a function that returns one.
+            It accepts ``learning_rate`` and the policy's other hyperparameters under optax's
+            names: ``momentum`` or ``b1``, ``b2`` for "beta2", ``weight_decay``, ``eps``, ... Fix
+            its other arguments by ``functools.partial``.
         policy: a policy, a schedule or a number.
         steps: length of the run: updates, "90 epochs" or "2T tokens"; for percentages and the
             rest of the run.
@@ -77,17 +179,21 @@ def drive(
         samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
             samples.
         tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
-        groups: the group names of a policy with parameter groups: a tree like the parameters, or
-            like its upper part, or a function from parameters to it.
-        **constants: other arguments of ``make``.
+        start_step: step of the policy at the first update.
+        factor: factor on the learning rate, at least 0; see `Driver.with_factor`.
+        on_change: "refuse" rejects a saved state of a different policy; "continue" accepts it.
+        groups: the group names of a policy with parameter groups: a tree with the structure of
+            the parameters or a prefix of it, or a function from parameters to this tree.
 
     Raises:
-        TypeError: if ``make`` does not take the constants.
-        ValueError: if a length is unknown, ``make`` does not take the policy's hyperparameters,
-            ``groups`` does not fit the policy, or the controller restores weights.
+        TypeError: if ``make_optimizer`` is not a function, or needs other arguments.
+        ValueError: if a length is unknown, ``make_optimizer`` does not accept one of the policy's
+            hyperparameters, ``groups`` does not fit the policy, or the controller restores
+            weights.
 
-    >>> import lehr, jax, optax
-    >>> tx = lehr.jax.drive(optax.sgd, lehr.one_cycle(1.0), steps=10, nesterov=True)
+    >>> import functools, lehr, jax, optax
+    >>> nesterov = functools.partial(optax.sgd, nesterov=True)
+    >>> tx = lehr.jax.drive(nesterov, lehr.one_cycle(1.0), steps=10)
     >>> state = tx.init(0.0)
     >>> for _ in range(4):
     ...     updates, state = jax.jit(tx.update)(1.0, state)
@@ -97,16 +203,17 @@ def drive(
     sizes = steps_per_epoch, samples_per_step, tokens_per_step
     policy = resolved_policy(policy, steps, *sizes)
     if getattr(policy.control, "restore_best", False):
-        way_out = "leave it out and call lehr.jax.restored(before, after, params, best)"
-        fail("restore_best", "False in JAX, where the weights are yours", True, way_out)
-    moved = arguments(make, policy.targets)
+        fix = "omit it and call lehr.jax.restored(before, after, params, best)"
+        fail("restore_best", "False in JAX, where your code holds the weights", True, fix)
+    step, control = first_state(start_step, factor)
+    one_of("on_change", on_change, ON_CHANGE)
+    moved = arguments(make_optimizer, policy.targets)
     named = _groups(policy, groups)
-    check_constants(make, constants, moved)
 
     def optimizer(values: dict[str, Any]) -> optax.GradientTransformationExtraArgs:
         def part(group: str) -> optax.GradientTransformation:
             own = {a: values.get(f"{name}/{group}", values.get(name)) for name, a in moved.items()}
-            return make(**constants, **own)
+            return make_optimizer(**own)
 
         parts = {group: part(group) for group in named}
         made = optax.multi_transform(parts, groups) if parts else part("")
@@ -114,9 +221,10 @@ def drive(
 
     def init(params: Any) -> Driven:
         dtype = dtype_of(params)
-        values = {name: jnp.asarray(v, dtype) for name, v in flat(policy.written(0)).items()}
-        control = arrays(State())
-        return Driven(jnp.zeros([], jnp.int32), control, values, optimizer(values).init(params))
+        values = flat(policy.written(step, control.factor))
+        values = {name: jnp.asarray(value, dtype) for name, value in values.items()}
+        first = jnp.asarray(step, jnp.int32)
+        return Driven(first, arrays(control), values, optimizer(values).init(params))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Driven]:
         wanted = flat(policy.written(state.step, state.control.factor))
@@ -126,7 +234,7 @@ def drive(
         return updates, Driven(optax.safe_increment(state.step), state.control, values, inner)
 
     driver = Driver(init, update)
-    driver.policy = policy
+    driver.policy, driver.on_change = policy, on_change
     return driver
 
 
@@ -136,9 +244,9 @@ def _groups(policy: Policy, groups: Any) -> list[str]:
     if bool(named) == (groups is None):
         name = next(iter(named), "lr")
         if named:
-            rule, way_out = "one schedule", "pass groups= to say which parameters are of which"
+            rule, way_out = "one schedule", "pass groups= to assign parameters to groups"
         else:
-            rule, way_out = "a dict of schedules where groups= is given", "leave groups= out"
+            rule, way_out = "a dict of schedules where groups= is given", "omit groups="
         fail(name, rule, policy.targets[name], way_out)
     for name, own in named.items():
         first = next(iter(named.values()))

@@ -1,7 +1,8 @@
-"""Which arguments of an optax optimizer a policy moves, and the type of their values."""
+"""The arguments of an optax optimizer that a policy moves, and the type of their values."""
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -14,52 +15,63 @@ from lehr.schedule.errors import fail, one_of
 
 Make = Callable[..., optax.GradientTransformation]
 
-_ARGUMENTS = {  # what optax calls a hyperparameter; others go by optax's own name
+_ARGUMENTS = {  # optax's names of a hyperparameter; others have their own name
     "lr": ("learning_rate",),
     "momentum": ("momentum", "b1"),
-    "beta1": ("b1",),
     "beta2": ("b2",),
 }
 
 
 def arguments(make: Any, names: Iterable[str]) -> dict[str, str]:
-    """Return the argument of ``make`` for each hyperparameter, or raise."""
+    """Return the argument of ``make_optimizer`` for each hyperparameter, or raise."""
     if not callable(make):
-        way_out = "pass optax.sgd itself, and what it takes as arguments of drive"
-        fail("make", "a function that returns an optimizer", make, way_out, error=TypeError)
-    taken, found = inspect.signature(make).parameters, dict[str, str]()
+        fix = "pass optax.sgd itself; fix its other arguments with functools.partial"
+        fail("make_optimizer", "a function that returns an optimizer", make, fix, error=TypeError)
+    taken, found = _parameters(make), dict[str, str]()
     for name in names:
         spellings = _ARGUMENTS.get(name, (name,))
         argument = next((spelling for spelling in spellings if spelling in taken), None)
         if argument is None:
             wanted = " or ".join(spellings)
-            rule = f"an optimizer that takes {wanted}"
-            way_out = f"leave {name} out, or wrap it in a function that takes {wanted}"
-            fail("make", rule, getattr(make, "__name__", make), way_out)
-        if argument in found.values():
-            fail("policy", f"one that moves {argument} under one name", [*found, name])
+            fix = f"remove {name} from the policy, or pass a function that accepts {wanted}"
+            fail("make_optimizer", f"a function that accepts {wanted}", _name(make), fix)
         found[name] = argument
+    _check_partial(make, found)
     return found
 
 
-def check_constants(make: Make, constants: dict[str, Any], moved: dict[str, str]) -> None:
-    """Raise unless ``make`` takes the constants, and the policy moves none of them."""
+def _check_partial(make: Any, moved: dict[str, str]) -> None:
+    """Raise if ``functools.partial`` fixes what the policy moves, or an argument is missing."""
+    fixed = make.keywords if isinstance(make, functools.partial) else {}
     for name, argument in moved.items():
-        if argument in constants:
-            way_out = "leave it out here, or in the policy"
-            fail(argument, f"left to the policy, which moves {name}", constants[argument], way_out)
-    taken = inspect.signature(make).parameters
-    if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
-        for name in constants:
-            one_of(f"argument of {getattr(make, '__name__', make)}", name, taken)
+        if argument in fixed:
+            fix = f"remove it from functools.partial, or {name} from the policy"
+            fail(argument, f"omitted where the policy moves {name}", fixed[argument], fix)
     try:
-        inspect.signature(make).bind(**constants, **dict.fromkeys(moved.values()))
+        inspect.signature(make).bind(**dict.fromkeys(moved.values()))
     except TypeError as error:
-        raise TypeError(f"arguments must be those of make: {error}") from None
+        fix = "fix it with functools.partial(make_optimizer, ...)"
+        message = f"make_optimizer must need no other arguments, got {_name(make)}: {error}; {fix}"
+        raise TypeError(message) from None
+
+
+def _parameters(make: Any) -> Iterable[str]:
+    if isinstance(make, functools.partial):
+        taken = inspect.signature(make.func).parameters
+        if not any(p.kind is p.VAR_KEYWORD for p in taken.values()):
+            for name in make.keywords:
+                one_of(f"argument of {_name(make)}", name, taken)
+    return inspect.signature(make).parameters
+
+
+def _name(make: Any) -> Any:
+    if isinstance(make, functools.partial):
+        return _name(make.func)
+    return getattr(make, "__name__", make)
 
 
 def dtype_of(params: Any) -> Any:
-    """Return the widest type of the parameters: a wider one would change the optimizer's state."""
+    """Return the widest floating type of the parameters, so that the state keeps its type."""
     types = [jnp.result_type(leaf) for leaf in jax.tree.leaves(params)]
     floating = [t for t in types if jnp.issubdtype(t, jnp.inexact)]
     widest = jnp.result_type(*floating) if floating else jnp.float32

@@ -23,7 +23,7 @@ from lehr.keras.hyperparameters import (
 )
 from lehr.keras.processes import all_reduce_mean
 from lehr.keras.saved import Saved
-from lehr.learner.driver_state import ON_CHANGE, observing_controller
+from lehr.learner.driver_state import ON_CHANGE, OnChange, first_state, observing_controller
 from lehr.policy import Policy, loads, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, number, one_of, whole
@@ -35,12 +35,18 @@ def _float32(value: Any) -> Any:
 
 
 class Driven(Saved, WritableHyperparameters):
-    """Mixed into an optimizer's own class: writes the policy's values in the graph."""
+    """Mixin for an optimizer's own class: writes the policy's values in the graph.
+
+    Attributes:
+        policy: the policy in integer steps.
+    """
 
     def __init__(
         self,
         *args: Any,
         policy: Policy | str,
+        start_step: int = 0,
+        factor: float = 1.0,
         record: int = 0,
         on_change: str = "refuse",
         **kwargs: Any,
@@ -52,7 +58,9 @@ class Driven(Saved, WritableHyperparameters):
         self.on_change = on_change
         self.observed = False  # whether anything feeds the controller
         self.best_weights: list[Any] | None = None  # kept for a controller that restores them
-        self._factor = plain_variable(1.0, "factor")
+        self._first = start_step, factor
+        self._start_step = plain_variable(start_step, "start_step", "int32")
+        self._factor = plain_variable(factor, "factor")
         self._control = plain_variable(np.zeros(7), "control")
         if record:
             nothing_yet = ops.full((record, len(self.moves)), float("nan"))
@@ -66,40 +74,50 @@ class Driven(Saved, WritableHyperparameters):
 
     def _write(self) -> None:
         if self.policy.control is not None and not self.observed:
-            self.observed = True  # told once
+            self.observed = True  # warn once
             warnings.warn(
-                "the policy has a controller that nothing feeds: add lehr.keras.Control() to the "
-                "callbacks of fit, or in a loop of your own call "
-                "lehr.keras.driven(model).observe(metric)",
+                "the policy's controller receives no metric: add lehr.keras.Control() to the "
+                "callbacks of fit, or call lehr.keras.driven(model).observe(metric) in your loop",
                 stacklevel=2,
             )
-        n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
+        n = self._step()
         for name, value in self._scheduled(n).items():
             self.variable_of(name).assign(value)
         if self.record:
             written = [_float32(self.variable_of(name)) for name in self.moves]
             row = ops.reshape(ops.stack(written), (1, -1))
-            place = ops.cast(ops.mod(n, self.record), "int32")
+            updates = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
+            place = ops.cast(ops.mod(updates, self.record), "int32")
             start = ops.stack([place, ops.zeros_like(place)])
             ledger = ops.convert_to_tensor(self.ledger)
             self.ledger.assign(ops.slice_update(ledger, start, row))
 
+    def _step(self) -> Any:
+        """Return the current step of the policy as a tensor."""
+        updates = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
+        return updates + ops.cast(self._start_step, updates.dtype)
+
+    @property
+    def step(self) -> int:
+        """The current step of the policy: ``start_step`` plus the number of updates."""
+        return int(self._start_step) + int(self.iterations)  # type: ignore[attr-defined]
+
     def _scheduled(self, n: Any) -> dict[str, Any]:
-        """Return the hyperparameters of update n as tensors."""
+        """Return the hyperparameters of step n as tensors."""
         values = {name: _float32(s(n)) for name, s in self.policy.targets.items()}  # type: ignore[operator]
-        values["lr"] = values["lr"] * self._factor
+        values["lr"] = self.policy.rate(values["lr"], ops.convert_to_tensor(self._factor))
         return values
 
     def values(self) -> dict[str, Any]:
-        """Return the values in use for the next update: hyperparameters and values of the loop.
+        """Return the values for the next update by name, as float32 tensors of the backend.
 
-        By name, as float32 tensors of the backend. They are computed from the count of updates:
-        between updates in Python, or in the graph of a ``train_step`` of your own before it
-        applies the gradients. There, Keras on JAX keeps variables apart from their values, so call
-        it within ``keras.StatelessScope(zip(self.optimizer.variables, state[2]))``.
+        They include ``Policy.values``; the factor is applied to the learning rate. Call it between
+        updates, or in the graph of your own ``train_step`` before it applies the gradients. In a
+        ``train_step`` on JAX, Keras stores variables apart from their values: call it in
+        ``keras.StatelessScope(zip(self.optimizer.variables, state[2]))``.
 
         Raises:
-            RuntimeError: in a traced step on JAX outside of such a scope.
+            RuntimeError: in a traced step on JAX outside of this scope.
 
         >>> import keras, lehr
         >>> policy = lehr.Policy(lr=0.1, values={"ema_decay": lehr.linear(0.75, 1.0)})
@@ -113,20 +131,20 @@ class Driven(Saved, WritableHyperparameters):
                 "train_step(self, state, data) call it within "
                 "keras.StatelessScope(zip(self.optimizer.variables, state[2]))"
             )
-        n = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
+        n = self._step()
         read = {name: _float32(s(n)) for name, s in (self.policy.values or {}).items()}
         return self._scheduled(n) | read
 
     def observe(self, metric: Any, model: keras.Model | None = None) -> None:
-        """Give the policy's controller a metric, as `Control` does in ``fit``.
+        """Update the policy's controller with a metric; the next update uses its factor.
 
-        The next update uses its factor. Under ``torch.distributed`` every process must call it:
-        the metric is averaged. On JAX and TensorFlow all processes must give the same metric.
+        `Control` calls this in ``fit``. Under ``torch.distributed`` every process must call it:
+        the metric is averaged. On JAX and TensorFlow all processes must pass the same metric.
 
         Args:
             metric: value of the metric that the controller monitors.
-            model: for ``restore_best``: its weights are copied at the best metric and restored at
-                a reduction.
+            model: required by ``restore_best``: its weights are copied at the best metric and
+                restored at a reduction.
 
         Raises:
             ValueError: if the policy has no controller, or ``restore_best`` has no model.
@@ -142,14 +160,14 @@ class Driven(Saved, WritableHyperparameters):
                 model.set_weights(self.best_weights)
 
     def own_variables(self) -> dict[str, Any]:
-        """Return the variables that Keras's optimizer has not, by name; the controller's aside."""
+        """Return lehr's variables by name, without the state of the controller."""
         moved = {attribute_of(self, name): self.variable_of(name) for name in self.moves[1:]}
         ledger = {"ledger": self.ledger} if self.record else {}
-        return moved | {"factor": self._factor} | ledger
+        return moved | {"start_step": self._start_step, "factor": self._factor} | ledger
 
     @property
     def factor(self) -> Any:
-        """The variable that multiplies the scheduled rate; takes a number at any time."""
+        """Factor on the scheduled learning rate, a variable; set it to a number at any time."""
         return self._factor
 
     @factor.setter
@@ -168,30 +186,32 @@ class Driven(Saved, WritableHyperparameters):
 
     @property
     def control_state(self) -> State:
-        """What the policy's controller remembers; saved with the optimizer."""
+        """State of the policy's controller; saved with the optimizer."""
         factor = float(ops.convert_to_numpy(self._factor))
-        memory = [factor, *ops.convert_to_numpy(self._control).tolist()]
+        numbers = [factor, *ops.convert_to_numpy(self._control).tolist()]
         kinds = [type(getattr(State, f.name)) for f in fields(State)]
-        return State(*(kind(m) for kind, m in zip(kinds, memory, strict=True)))
+        return State(*(kind(n) for kind, n in zip(kinds, numbers, strict=True)))
 
     @control_state.setter
     def control_state(self, state: State) -> None:
-        factor, *memory = astuple(state)  # float32 all of it, as controllers round
-        self._control.assign(np.array(memory, "float32"))
+        factor, *numbers = astuple(state)  # controllers round all values to float32
+        self._control.assign(np.array(numbers, "float32"))
         self.factor = factor
 
     def recorded(self) -> dict[str, list[float]]:
-        """Return the values of the last ``record`` updates, oldest first, from in the graph."""
+        """Return the values of the last ``record`` updates, oldest first, read in the graph."""
         if not self.record:
-            fail("record", "above 0 to keep values", 0, "attach(..., record=number of updates)")
+            fail("record", "above 0 to record values", 0, "attach(..., record=number of updates)")
         done = int(self.iterations)  # type: ignore[attr-defined]
         ledger = ops.convert_to_numpy(self.ledger)
         rows = [ledger[n % self.record] for n in range(max(0, done - self.record), done)]
         return {name: [float(row[i]) for row in rows] for i, name in enumerate(self.moves)}
 
     def get_config(self) -> dict[str, Any]:
-        """Return what Keras saves: the optimizer's own config and the policy."""
-        return super().get_config() | {"policy": self.policy.dumps(), "record": self.record}
+        """Return the config that Keras saves: the optimizer's own and the arguments of `attach`."""
+        start_step, factor = self._first
+        own = {"start_step": start_step, "factor": factor, "record": self.record}
+        return super().get_config() | {"policy": self.policy.dumps()} | own
 
 
 def attach(
@@ -202,8 +222,10 @@ def attach(
     steps_per_epoch: float | None = None,
     samples_per_step: float | Schedule | None = None,
     tokens_per_step: float | Schedule | None = None,
+    start_step: int = 0,
+    factor: float = 1.0,
+    on_change: OnChange = "refuse",
     record: int = 0,
-    on_change: str = "refuse",
 ) -> keras.optimizers.Optimizer:
     """Return an equivalent optimizer that applies a policy in its graph.
 
@@ -221,8 +243,10 @@ def attach(
         samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
             samples.
         tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
+        start_step: step of the policy at the first update.
+        factor: factor on the learning rate, at least 0; later ``driven(model).factor``.
+        on_change: "refuse" rejects a saved state of a different policy; "continue" accepts it.
         record: number of the last updates whose values ``recorded()`` returns.
-        on_change: "refuse" to load the state of another policy, or "continue" under this one.
 
     Raises:
         TypeError: if ``optimizer`` is not a Keras optimizer.
@@ -238,13 +262,20 @@ def attach(
     resolved = resolved_policy(policy, steps, *sizes)
     check_fresh(optimizer)
     check_groups(resolved)
-    resolved.dumps()  # it is saved with the model: refuses a function without a name
+    resolved.dumps()  # raises now for a function without a name, not when the model is saved
+    start_step, state = first_state(start_step, factor)
     for name in resolved.targets:
         attribute_of(optimizer, name)
     record = whole("record", record, at_least=0)
     one_of("on_change", on_change, ON_CHANGE)
-    own = {"policy": resolved, "record": record, "on_change": on_change}
-    return remade(_driven_class(type(optimizer)), optimizer, resolved.written(0)["lr"], **own)
+    own = {
+        "start_step": start_step,
+        "factor": state.factor,
+        "record": record,
+        "on_change": on_change,
+    }
+    rate = resolved.written(start_step, state.factor)["lr"]
+    return remade(_driven_class(type(optimizer)), optimizer, rate, policy=resolved, **own)
 
 
 def driven(model: keras.Model) -> Driven:

@@ -67,8 +67,6 @@ class WritableHyperparameters:
             if name == "lr":  # a variable already
                 continue
             attribute = attribute_of(self, name)
-            if isinstance(getattr(self, attribute), _Hyper):
-                fail("others", f"without {name}, which the policy moves already", name)
             setattr(self, attribute, _Hyper(getattr(self, attribute), attribute))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -159,7 +157,7 @@ def attribute_of(optimizer: Any, name: str) -> str:
             fail("optimizer", "one with weight decay to move", optimizer, way_out)
         return "weight_decay"
     if name != "momentum":
-        return _other(optimizer, name)
+        return _extra(optimizer, name)
     for attribute in ("momentum", "beta_1"):
         if hasattr(optimizer, attribute):
             if getattr(optimizer, attribute) == 0:
@@ -170,23 +168,25 @@ def attribute_of(optimizer: Any, name: str) -> str:
     fail("optimizer", rule, optimizer, "give the policy momentum=None")
 
 
-def _other(optimizer: Any, name: str) -> str:
-    """Return the attribute for a hyperparameter in a policy's ``others``."""
-    attribute = {"beta1": "beta_1", "beta2": "beta_2"}.get(name, name)
+def _extra(optimizer: Any, name: str) -> str:
+    """Return the attribute for a hyperparameter in a policy's ``extra``."""
+    attribute = {"beta2": "beta_2", "eps": "epsilon"}.get(name, name)
     if reason := _FIXED.get(attribute):
-        fail("others", f"without {name}, as {reason}", name, "set it in the optimizer")
-    left_out = {*_FIXED, *_COUNTS} if optimizer.use_ema else {*_FIXED, *_COUNTS, "ema_momentum"}
+        fail("extra", f"without {name}, as {reason}", name, "set it in the optimizer")
+    excluded = {*_FIXED, *_COUNTS} if optimizer.use_ema else {*_FIXED, *_COUNTS, "ema_momentum"}
     known = [
         key
         for key, value in vars(optimizer).items()
         if isinstance(value, numbers.Real | _Hyper) and not isinstance(value, bool)
     ]
-    known = [key for key in known if key not in left_out and not key.startswith("_")]
+    known = [key for key in known if key not in excluded and not key.startswith("_")]
     if attribute not in known:
-        rule = f"hyperparameters of {optimizer.name}: {', '.join(sorted(known))}"
-        fail("others", rule, name, "one that is None needs a number when the optimizer is built")
+        rule = f"of hyperparameters of {optimizer.name}: {', '.join(sorted(known))}"
+        fix = "if the optimizer has it as None, construct it with a number"
+        fail("extra", rule, name, fix)
     if getattr(optimizer, attribute) == 0:
-        fail(name, "above 0 in the optimizer at the start", 0.0, "or Keras leaves it out")
+        fix = "construct it with a value above 0, as Keras omits a hyperparameter of 0"
+        fail(name, "above 0 in the optimizer at the start", 0.0, fix)
     return attribute
 
 

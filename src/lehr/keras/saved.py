@@ -1,4 +1,4 @@
-"""What a driven optimizer saves: Keras's variables as Keras does, and beside them lehr's state."""
+"""Saving and loading of a driven optimizer: Keras's variables plus lehr's driver state."""
 
 from __future__ import annotations
 
@@ -24,52 +24,50 @@ class Saved:
             store[name] = variable.numpy()
         for i, array in enumerate(self.best_weights or []):
             store[f"best {i}"] = array
-        control: State | None = self.control_state
-        if self.policy.control is None and control == State():  # else a person set a factor
-            control = None
-        state = json.dumps(saved_state(int(self.iterations), control, self.policy))
+        state = json.dumps(saved_state(self.step, self.control_state, self.policy))
         store["lehr"] = np.frombuffer(state.encode(), "uint8")
 
     def load_own_variables(self: Any, store: Any) -> None:
-        """Go on where a saved optimizer stood.
+        """Restore the state of a saved optimizer.
 
         Raises:
-            ValueError: if this optimizer is not built, the saved one is not like it, or it
-                followed another policy and this was not attached with ``on_change="continue"``.
+            ValueError: if this optimizer is not built, the saved one has other variables, or its
+                policy differs and ``on_change`` is "refuse".
         """
         keys = set(store.keys())
-        if not keys:  # weights alone: Keras says so
+        if not keys:  # a file of weights only: Keras raises its own error
             super().load_own_variables(store)  # type: ignore[misc]
             return
         state = self._saved_state(store, keys)
-        _, control = read_state(state, self.policy, self.on_change)
+        step, control = read_state(state, self.policy, self.on_change)
         for i, variable in enumerate(self._stock_variables()):
             if str(i) in keys:
                 variable.assign(store[str(i)])
         for name, variable in self.own_variables().items():
             if name in keys and variable.shape == store[name].shape:
                 variable.assign(store[name])
-        self.control_state = control or State()
+        self._start_step.assign(step - int(self.iterations))
+        self.control_state = control
         best = [f"best {i}" for i in range(len(keys)) if f"best {i}" in keys]
         self.best_weights = [np.asarray(store[name]) for name in best] or None
 
     def _saved_state(self: Any, store: Any, keys: set[str]) -> dict[str, Any]:
-        """Return the saved driver's state, or refuse an optimizer unlike this one."""
-        way_out = "call load_weights(..., skip_mismatch=True) for the model's weights alone"
+        """Return the saved driver's state, or raise if it does not fit this optimizer."""
+        way_out = "call load_weights(..., skip_mismatch=True) to load the model's weights only"
         if not self.built:
             build = f"call model.optimizer.build(model.trainable_variables) first, or {way_out}"
             fail("optimizer", "built before its state is loaded", self, build)
         count, saved = len(self._stock_variables()), sum(key.isdigit() for key in keys)
         micro = int(np.asarray(store["0"]))
-        never_built = saved == 2 and micro == 0  # iterations and the rate: no slots to bring back
+        never_built = saved == 2 and micro == 0  # iterations and the rate: no slots to restore
         if saved != count and not never_built:
             fail("optimizer", f"like the saved one, of {saved} variables", count, way_out)
         accumulation = self.gradient_accumulation_steps or 1
         if "lehr" not in keys:  # a plain optimizer of Keras: a constant rate
             rate = float(np.asarray(store["1"]))
-            return saved_state(micro // accumulation, None, Policy(lr=rate))
+            return saved_state(micro // accumulation, State(), Policy(lr=rate))
         state: dict[str, Any] = json.loads(bytes(np.asarray(store["lehr"])))
-        if micro // accumulation != state["step"]:
+        if micro // accumulation + int(np.asarray(store["start_step"])) != state["step"]:
             field, rule = "gradient_accumulation_steps", "what they were in the saved optimizer"
             fail(field, rule, self.gradient_accumulation_steps, way_out)
         return state

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 from lehr.controllers import Controller, State
-from lehr.policy import Policy
-from lehr.schedule.errors import fail, one_of, whole
+from lehr.policy import Policy, loads
+from lehr.schedule.errors import fail, number, one_of, whole
 
+OnChange = Literal["refuse", "continue"]
 ON_CHANGE = ("refuse", "continue")
 
 
@@ -16,40 +17,45 @@ def observing_controller(policy: Policy, model: Any) -> tuple[Controller, bool]:
     """Return the policy's controller, and whether it restores the best weights, or raise."""
     control = policy.control
     if control is None:
-        way_out = "Policy(..., control=lehr.Plateau()) has"
-        fail("control", "a controller to observe a metric", None, way_out)
+        fix = "add one: Policy(..., control=lehr.Plateau())"
+        fail("control", "a controller where a metric is observed", None, fix)
     restores = bool(getattr(control, "restore_best", False))
     if restores and model is None:
-        way_out = "call observe(metric, model)"
-        fail("model", "given to a controller with restore_best", None, way_out)
+        fix = "call observe(metric, model)"
+        fail("model", "given for a controller with restore_best", None, fix)
     return control, restores
 
 
-def saved_state(step: int, control: State | None, policy: Policy) -> dict[str, Any]:
-    """Return the state that a driver saves, as plain data."""
-    return {
-        "step": step,
-        "control": None if control is None else asdict(control),
-        "policy": policy.to_dict(),
-    }
+def first_state(start_step: int, factor: float) -> tuple[int, State]:
+    """Return the step and the controller's state of a new driver."""
+    factor = number("factor", factor, at_least=0)
+    return whole("start_step", start_step, at_least=0, unit="steps"), State(factor=factor)
+
+
+def saved_state(step: int, control: State, policy: Policy) -> dict[str, Any]:
+    """Return the state that a driver saves, as plain data; the policy is one JSON string."""
+    return {"step": step, "control": asdict(control), "policy": policy.dumps()}
 
 
 def read_state(
     state: dict[str, Any], policy: Policy, on_change: str = "refuse"
-) -> tuple[int, State | None]:
+) -> tuple[int, State]:
     """Return the step and the controller's state from which ``policy`` resumes.
 
     Raises:
-        ValueError: if it is not a driver's state, or its policy differs and is refused.
+        ValueError: if it is not a driver's state, or its policy differs and ``on_change`` is
+            "refuse".
     """
     one_of("on_change", on_change, ON_CHANGE)
     if state.keys() != {"step", "control", "policy"}:
-        fail("state", "a lehr driver's, with step, control and policy", list(state))
-    control = None if state["control"] is None else _state(state["control"])
+        fail("state", "that of a lehr driver, with step, control and policy", list(state))
+    control = _state(state["control"])
     step = state["step"]
-    if step != -1:  # a part of a SequentialLR that has not begun
+    if step != -1:  # a part of a torch SequentialLR that has not begun
         whole("step", step, at_least=0)
-    saved = Policy.from_dict(state["policy"])
+    saved = loads(state["policy"])
+    if not isinstance(saved, Policy):
+        fail("policy", "the JSON of a policy", state["policy"])
     if saved != policy and on_change == "refuse":
         _refuse(saved, policy, max(step, 0), control)
     return step, _continued(saved, policy, control)
@@ -57,30 +63,26 @@ def read_state(
 
 def _state(saved: Any) -> State:
     known = [field.name for field in fields(State)]
-    if not isinstance(saved, dict) or set(saved) - set(known):
-        fail("control", f"a controller's state, of {', '.join(known)}", saved)
+    if not isinstance(saved, dict) or set(saved) != set(known):
+        fail("control", f"the state of a controller, with {', '.join(known)}", saved)
     return State(**saved)
 
 
-def _continued(saved: Policy, policy: Policy, control: State | None) -> State | None:
+def _continued(saved: Policy, policy: Policy, control: State) -> State:
     """Return the controller's state under a policy that may differ from the saved one."""
-    if control is None:
-        return None if policy.control is None else policy.control.init()
     if saved.control == policy.control:
         return control
     if policy.control is None:
-        return None  # the factor was the controller's
+        return State()  # the factor was set by the saved policy's controller
     return State(factor=control.factor)  # the rest was measured for another controller
 
 
-def _refuse(saved: Policy, policy: Policy, step: int, control: State | None) -> NoReturn:
+def _refuse(saved: Policy, policy: Policy, step: int, control: State) -> NoReturn:
     """Raise the error that shows how two policies differ, and the resulting jump."""
     old, new = (_flat(p.to_dict(), "policy") for p in (saved, policy))
     path = next(key for key in old | new if old.get(key) != new.get(key))
-    factor = 1.0 if control is None else control.factor
-    before = _flat(saved(step, factor), "")
-    going_on = _continued(saved, policy, control)
-    after = _flat(policy(step, 1.0 if going_on is None else going_on.factor), "")
+    before = _flat(saved(step, control.factor), "")
+    after = _flat(policy(step, _continued(saved, policy, control).factor), "")
     jumps = [
         f"{key[1:]} at step {step} would jump from {before[key]:g} to {after[key]:g}"
         for key in before.keys() & after.keys()
@@ -89,7 +91,7 @@ def _refuse(saved: Policy, policy: Policy, step: int, control: State | None) -> 
     raise ValueError(
         f"{path} must be the saved {old.get(path)!r}, got {new.get(path)!r}: "
         f"{', '.join(sorted(jumps)) or 'no value jumps'}; "
-        "to go on under the new policy say on_change='continue'"
+        "pass on_change='continue' to continue with the new policy"
     )
 
 

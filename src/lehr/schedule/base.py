@@ -15,7 +15,7 @@ from lehr.schedule.code import PRIMARY, Code
 from lehr.schedule.codec import Definition
 from lehr.schedule.errors import fail, number, ordered, whole_steps
 from lehr.schedule.length import Amount, Extent, Length, nearest
-from lehr.schedule.run import RUN_SIZES, Run, make_run
+from lehr.schedule.run import Run, make_run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,8 +119,12 @@ class Schedule(Definition, ABC):
                 changes[field.name] = tuple(part._exact(run) for part in self._parts())
         return dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
 
-    def __call__(self, step: Any) -> Any:
+    def __call__(self, step: Any = None) -> Any:
         """Return the value at a step, or the values at an array of steps."""
+        if step is None:  # a Keras optimizer calls a function that it does not know like this
+            rule = "the 0-based count of updates, an integer or an array"
+            fix = "a Keras optimizer takes lehr.keras.schedule(...), or lehr.keras.attach wraps it"
+            fail("step", rule, None, fix, TypeError)
         if not self.resolved:
             way_out = "call .resolve(steps=..., steps_per_epoch=...)"
             fail("schedule", "in whole steps before it is used", self, way_out)
@@ -332,20 +336,30 @@ class Schedule(Definition, ABC):
         """Return a combination with another schedule."""
         return combinator((self, as_schedule(field, other)))  # type: ignore[call-arg]
 
-    def summary(self, steps: Length = None, **run: Any) -> inspect.Summary:
-        """Return the values at the start, the peak and the end; print it.
+    def summary(
+        self,
+        steps: Length = None,
+        *,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
+    ) -> inspect.Summary:
+        """Return the values at the start, the peak and the end; print it for one sentence.
 
         Args:
-            steps: steps that are looked at, or the length of the run; None: the schedule's length.
-            **run: ``steps_per_epoch``, ``samples_per_step``, ``tokens_per_step`` as in `resolve`.
+            steps: number of steps to evaluate, or the length of the run; None: the schedule's
+                length.
+            steps_per_epoch: as in `resolve`; so are the others.
+            samples_per_step: samples in one update, or a schedule.
+            tokens_per_step: tokens in one update, or a schedule.
 
         >>> import lehr
         >>> print(lehr.warmup(0.1, steps=10).then(lehr.linear(0.1, 0.0, steps=90)).summary())
         100 steps: 0 at the start, peak 0.1 at step 10, lowest 0, 0.00111111 at the last step, 0
         after it
         """
-        schedule, length = self._in_run(steps, run)
-        return inspect.summarise(schedule, length)
+        run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+        return inspect.summarise(*self._in_run(run))
 
     def lint(
         self,
@@ -366,33 +380,50 @@ class Schedule(Definition, ABC):
         resolved = self._resolved(run, Fraction(0), length)
         return inspect.lint(resolved, self, int(length), steps_per_epoch)
 
-    def draw(self, steps: Length = None, **run: Any) -> str:
-        """Return a drawing for the terminal; arguments as of `summary`."""
-        schedule, length = self._in_run(steps, run)
+    def draw(
+        self,
+        steps: Length = None,
+        *,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
+    ) -> str:
+        """Return a text drawing for the terminal; arguments as `summary`."""
+        run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+        schedule, length = self._in_run(run)
         return inspect.text_drawing(schedule, inspect.summarise(schedule, length).steps)
 
-    def plot(self, steps: Length = None, **others: Any) -> Figure:
-        """Return a figure, with other schedules by name.
+    def plot(
+        self,
+        steps: Length = None,
+        *,
+        steps_per_epoch: float | None = None,
+        samples_per_step: float | Schedule | None = None,
+        tokens_per_step: float | Schedule | None = None,
+        **others: Schedule | float,
+    ) -> Figure:
+        """Return a figure of this schedule and others.
 
         Args:
-            steps: as of `summary`.
-            **others: schedules to draw too, by name, and ``steps_per_epoch``,
-                ``samples_per_step``, ``tokens_per_step`` as in `resolve`.
+            steps: as in `summary`; so are the next three.
+            steps_per_epoch: updates in an epoch.
+            samples_per_step: samples in one update, or a schedule.
+            tokens_per_step: tokens in one update, or a schedule.
+            **others: schedules to draw too, by name.
         """
         from lehr import figures
 
-        run = {name: others.pop(name) for name in RUN_SIZES if name in others}
-        schedule, length = self._in_run(steps, run)
+        run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
+        schedule, length = self._in_run(run)
         drawn = {"schedule" if others else "": schedule}
         for name, other in others.items():
-            drawn[name] = as_schedule(name, other)._in_run(steps, run)[0]
+            drawn[name] = as_schedule(name, other)._in_run(run)[0]
         return figures.draw_schedules(drawn, length)
 
-    def _in_run(self, steps: Length, run: dict[str, Any]) -> tuple[Schedule, int | None]:
+    def _in_run(self, run: Run) -> tuple[Schedule, int | None]:
         """Return the schedule resolved, and the steps of the run, if they are given."""
-        sizes = make_run(steps, **run)
-        length = None if sizes.steps is None else int(sizes.steps)
-        return self._resolved(sizes, Fraction(0), sizes.steps), length
+        length = None if run.steps is None else int(run.steps)
+        return self._resolved(run, Fraction(0), run.steps), length
 
     def _repr_html_(self) -> str | None:
         """Return a picture for a notebook; None leaves it to ``repr``."""

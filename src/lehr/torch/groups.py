@@ -13,7 +13,7 @@ from lehr.schedule import Constant, Schedule
 from lehr.schedule.errors import fail
 
 Group = dict[str, Any]
-_BETAS = {"momentum": 0, "beta1": 0, "beta2": 1}  # where the group has no such name of its own
+_BETAS = {"momentum": 0, "beta2": 1}  # index in a group's "betas", if it has no such key
 
 
 def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
@@ -26,40 +26,34 @@ def parameters(optimizer: Optimizer) -> list[Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def write_values(groups: Sequence[Group], values: dict[str, Any], relative: bool = False) -> None:
-    """Set the hyperparameters of one step; ``relative``: as multiples of the initial ones."""
+def write_values(groups: Sequence[Group], values: dict[str, Any]) -> None:
+    """Set the hyperparameters of one step."""
     for name, value in values.items():
         if not isinstance(value, dict):
             for group in groups:
-                write_value(group, name, value, relative)
+                write_value(group, name, value)
             continue
-        _part(groups, name)
+        _separate(groups, name)
         for i, group in enumerate(groups):
             if (key := group_name(i, group)) in value:
-                write_value(group, name, value[key], relative)
+                write_value(group, name, value[key])
 
 
-def write_value(group: Group, name: str, new: Any, relative: bool = False) -> None:
+def write_rates(groups: Sequence[Group], rates: Sequence[Any]) -> None:
+    """Set the learning rate of each group."""
+    _separate(groups, "lr")
+    for group, rate in zip(groups, rates, strict=True):
+        write_value(group, "lr", rate)
+
+
+def write_value(group: Group, name: str, new: Any) -> None:
     """Set a hyperparameter; an existing tensor is filled in place."""
-    if relative:
-        new = new * group[f"initial_{name}"]
-    if name in group and type(group[name]) is float:  # the usual case, by the quick way
+    if name in group and type(group[name]) is float:  # the most common case, checked first
         group[name] = new
     elif isinstance(old := _get(group, name), Tensor):
         old.fill_(new)
     else:
         _put(group, name, new)
-
-
-def multiplied(groups: Sequence[Group], name: str, factor: Any) -> dict[str, Any]:
-    """Return the groups' initial values of a hyperparameter times a factor, or one per group."""
-    found = {}
-    for i, group in enumerate(groups):
-        key = group_name(i, group)
-        if _has(group, name) and (not isinstance(factor, dict) or key in factor):
-            own = factor[key] if isinstance(factor, dict) else factor
-            found[key] = own * group[f"initial_{name}"]
-    return found
 
 
 def group_name(i: int, group: Group) -> str:
@@ -95,8 +89,8 @@ def _numbers(group: Group) -> list[str]:
     ]
 
 
-def _part(groups: Sequence[Group], name: str) -> None:
-    """Give each group a tensor of its own: groups made from one default share it."""
+def _separate(groups: Sequence[Group], name: str) -> None:
+    """Give each group its own tensor: groups made from one default share it."""
     seen = set()
     for group in groups:
         if not _has(group, name):
@@ -125,21 +119,18 @@ def read_values(groups: Sequence[Group], targets: dict[str, Target]) -> dict[str
     return found
 
 
-def keep_bases(groups: Sequence[Group], targets: dict[str, Target]) -> None:
-    """Store each group's initial values in the group, under torch's names (``initial_lr``).
+def store_base_rates(groups: Sequence[Group]) -> None:
+    """Store each group's initial rate in the group under torch's key ``initial_lr``.
 
-    A group added later may share a tensor that the policy has written already: it then has the
-    base of the group that it shares it with.
+    A group added later may share a tensor that the policy has already written; it then receives
+    the initial rate of the group that it shares the tensor with.
     """
-    for name in {"lr", *targets}:
-        bases: dict[int, Any] = {}  # by the tensor that they were read from
-        for group in groups:
-            if not _has(group, name):
-                continue
-            base = bases.get(id(_get(group, name)), read_value(group, name))
-            group.setdefault(f"initial_{name}", base)
-            if isinstance(_get(group, name), Tensor):
-                bases[id(_get(group, name))] = group[f"initial_{name}"]
+    bases: dict[int, Any] = {}  # by the identity of the tensor that they were read from
+    for group in groups:
+        base = bases.get(id(group["lr"]), read_value(group, "lr"))
+        group.setdefault("initial_lr", base)
+        if isinstance(group["lr"], Tensor):
+            bases[id(group["lr"])] = group["initial_lr"]
 
 
 def check_values(
@@ -156,9 +147,6 @@ def check_values(
         for key, (optimizer, group) in zip(names, members, strict=True):
             if key in schedules:
                 _check_group(optimizer, group, name, schedules[key])
-    for key, (optimizer, group) in zip(names, members, strict=True):
-        given = [n for n, t in targets.items() if not isinstance(t, dict) or key in t]
-        _check_places(optimizer, group, given)
 
 
 def _refuse_groups(name: str, having: list[str], given: list[str], known: list[str]) -> NoReturn:
@@ -171,30 +159,12 @@ def _refuse_groups(name: str, having: list[str], given: list[str], known: list[s
     fail(f"groups of {name}", f"the optimizer's {having}", given, "; ".join([*told, way_out]))
 
 
-def _check_places(optimizer: Optimizer, group: Group, names: list[str]) -> None:
-    """Raise if two names mean one hyperparameter of a group, as momentum and beta1 do in Adam."""
-    taken: dict[str | int, str] = {}
-    for name in names:
-        place = name if name in group else _BETAS[name]
-        if place in taken:
-            rule = f"of one name for each hyperparameter of {type(optimizer).__name__}"
-            way_out = "they are the same there: leave one out"
-            fail("policy", rule, [taken[place], name], way_out)
-        taken[place] = name
-
-
-def check_bases(groups: Sequence[Group], targets: dict[str, Target]) -> None:
-    """Raise if a relative policy finds a rate of 0, or 0 in all groups of a hyperparameter."""
-    for name, target in targets.items():
-        moved = {
-            group_name(i, group): group.get(f"initial_{name}", _get(group, name))
-            for i, group in enumerate(groups)
-            if not isinstance(target, dict) or group_name(i, group) in target
-        }
-        zero = [key for key, base in moved.items() if base == 0]
-        if zero and (name == "lr" or len(zero) == len(moved)):
-            way_out = "make the optimizer with a value to multiply, or leave relative out"
-            fail(f"{name} of group {zero[0]!r}", "other than 0 for relative=True", 0.0, way_out)
+def check_base_rates(groups: Sequence[Group]) -> None:
+    """Raise if the initial rate of a group, which a relative policy multiplies, is 0."""
+    for i, group in enumerate(groups):
+        if group.get("initial_lr", group["lr"]) == 0:
+            fix = "construct the optimizer with a rate above 0, or omit relative"
+            fail(f"lr of group {group_name(i, group)!r}", "above 0 for relative=True", 0.0, fix)
 
 
 def _check_group(optimizer: Optimizer, group: Group, name: str, schedule: Schedule) -> None:

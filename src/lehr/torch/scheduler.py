@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 import torch
@@ -12,22 +13,29 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from lehr.controllers import is_best, reduced
-from lehr.learner.driver_state import ON_CHANGE, observing_controller, read_state, saved_state
+from lehr.controllers import State, is_best, reduced
+from lehr.learner.driver_state import (
+    ON_CHANGE,
+    OnChange,
+    first_state,
+    observing_controller,
+    read_state,
+    saved_state,
+)
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
-from lehr.schedule.errors import fail, one_of, whole
+from lehr.schedule.errors import fail, number, one_of, whole
 from lehr.schedule.length import Length
 from lehr.torch._private import PrivateNames, check_names, has_own_hooks, has_torch_scheduler
 from lehr.torch.groups import (
     Group,
     all_groups,
-    check_bases,
+    check_base_rates,
     check_values,
     group_name,
-    keep_bases,
-    multiplied,
     read_value,
+    store_base_rates,
+    write_rates,
     write_values,
 )
 from lehr.torch.processes import metric_mean
@@ -58,11 +66,18 @@ class Scheduler(PrivateNames, LRScheduler):
         samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
             samples.
         tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
-        relative: multiply each group's initial values by the policy's instead of replacing them.
+        start_step: step of the policy at the first update.
+        factor: factor on the learning rate, at least 0; see `factor`.
+        on_change: "refuse" rejects a saved state of a different policy; "continue" accepts it.
+        relative: multiply each group's initial learning rate by the policy's instead of replacing
+            it; other hyperparameters are replaced.
         later: the policy's groups that are added later, by name; with one optimizer also by index.
         shared: accept an optimizer that another scheduler drives, as in torch's SequentialLR or
             ChainedScheduler; values are then written in `step()` only.
-        on_change: "refuse" to load the state of another policy, or "continue" under this one.
+
+    Attributes:
+        policy: the policy in integer steps.
+        last_epoch: the current step, under torch's name.
 
     Raises:
         TypeError: if ``optimizer`` is not a torch optimizer.
@@ -91,10 +106,12 @@ class Scheduler(PrivateNames, LRScheduler):
         steps_per_epoch: float | None = None,
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
+        start_step: int = 0,
+        factor: float = 1.0,
+        on_change: OnChange = "refuse",
         relative: bool = False,
         later: Sequence[str | int] = (),
         shared: bool = False,
-        on_change: str = "refuse",
     ) -> None:
         check_names()
         several = isinstance(optimizer, list | tuple)
@@ -112,26 +129,31 @@ class Scheduler(PrivateNames, LRScheduler):
         self.optimizer = self.optimizers[0]  # read by trainers
         sizes = steps_per_epoch, samples_per_step, tokens_per_step
         self.policy = resolved_policy(policy, steps, *sizes)
-        self.policy.dumps()  # a state_dict holds it: what cannot be written is refused now
+        self.policy.dumps()  # raises now for a function without a name, not at the first save
+        step, self.control = first_state(start_step, factor)
         self.relative, self.shared = relative, shared
-        self.on_change = one_of("on_change", on_change, ON_CHANGE)
+        self.on_change: str = one_of("on_change", on_change, ON_CHANGE)
         self.later = self._checked_later(later)
         self._check()
         for driven in self.optimizers:
             if not shared and self._others_drive(driven):
                 _refuse_driven(driven)
-        self.control = self.policy.control.init() if self.policy.control else None
         self._best: dict[str, Any] | None = None  # weights, for a controller with restore_best
         groups = all_groups(self.optimizers)
         self._known = len(groups)
-        keep_bases(groups, self.policy.targets)
+        store_base_rates(groups)
         self.base_lrs = [group["initial_lr"] for group in groups]
-        self.last_epoch = 0  # the clock: torch's composed schedulers set it
+        self.last_epoch = step  # torch's composed schedulers set it
         self._attach()
         self._write()
 
+    def __repr__(self) -> str:
+        """Return the optimizers' classes, the policy and the current step."""
+        kinds = ", ".join(type(optimizer).__name__ for optimizer in self.optimizers)
+        return f"<Scheduler of {kinds} at step {self.last_epoch}: {self.policy!r}>"
+
     def step(self, epoch: int | None = None) -> None:
-        """Go on to the next step, or to step ``epoch``, and write its values."""
+        """Advance to the next step, or to step ``epoch``, and write its values."""
         if epoch is not None:  # a metric goes to `observe`
             epoch = whole("epoch", epoch, at_least=0)
         for optimizer in self.optimizers:
@@ -139,37 +161,57 @@ class Scheduler(PrivateNames, LRScheduler):
                 _refuse_driven(optimizer)
         self._advance(epoch)
 
-    def observe(self, metric: float, model: torch.nn.Module | None = None) -> None:
-        """Give the policy's controller a metric; the next update uses its factor.
+    @property
+    def factor(self) -> float:
+        """Factor on the scheduled learning rate, at least 0; set it at any time.
 
-        If another scheduler drives the optimizer too, the factor waits for the next `step()`.
-        Under ``torch.distributed`` every process must call it: the metric is averaged over them.
+        >>> import lehr, torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> scheduler = lehr.torch.Scheduler(optimizer, 0.5)
+        >>> scheduler.factor = 0.1
+        >>> scheduler.get_last_lr()
+        [0.05]
+        """
+        return self.control.factor
+
+    @factor.setter
+    def factor(self, value: float) -> None:
+        self._set_control(replace(self.control, factor=number("factor", value, at_least=0)))
+
+    def observe(self, metric: float, model: torch.nn.Module | None = None) -> None:
+        """Update the policy's controller with a metric; the next update uses its factor.
+
+        If another scheduler also drives the optimizer, the factor is applied at the next `step()`.
+        Under ``torch.distributed`` every process must call this: the metric is averaged.
 
         Args:
             metric: value of the metric that the controller monitors.
-            model: for ``restore_best``: its weights are copied at the best metric and restored at
-                a reduction.
+            model: required by ``restore_best``: its weights are copied at the best metric and
+                restored at a reduction.
 
         Raises:
             TypeError: if ``metric`` is not one number.
             ValueError: if the policy has no controller, or ``restore_best`` has no model.
         """
         controller, restores = observing_controller(self.policy, model)
-        before = self.control or controller.init()
-        self.control = controller.update(before, metric_mean(metric))
+        before, after = self.control, controller.update(self.control, metric_mean(metric))
         if restores and model is not None:
-            if is_best(before, self.control):
+            if is_best(before, after):
                 self._best = copy.deepcopy(model.state_dict())
-            elif reduced(before, self.control) and self._best is not None:
+            elif reduced(before, after) and self._best is not None:
                 model.load_state_dict(self._best)
+        self._set_control(after)
+
+    def _set_control(self, control: State) -> None:
+        self.control = control
         if not any(map(self._others_drive, self.optimizers)):
-            self._write()  # else the rate may be that of another part
+            self._write()  # otherwise the current rate may be that of another scheduler
 
     def values(self) -> dict[str, Any]:
-        """Return the values in use for the next update: hyperparameters and values of the loop.
+        """Return the values for the next update by name, as ``policy(step)`` returns them.
 
-        By name, as ``policy(step)`` returns them; the controller's factor is in the rate. With
-        ``relative=True`` each hyperparameter has a dict of its values by parameter group.
+        They include ``Policy.values``; the factor is applied to the learning rate. With
+        ``relative=True`` "lr" is a dict of the rates by parameter group.
 
         >>> import lehr, torch
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -182,26 +224,26 @@ class Scheduler(PrivateNames, LRScheduler):
         >>> scheduler.values()
         {'lr': 0.5, 'ema_decay': 0.95}
         """
-        values = self._values()
+        values = self.policy(max(self.last_epoch, 0), self.factor)
         if self.relative:
-            groups = self._groups()
-            values = {name: multiplied(groups, name, value) for name, value in values.items()}
-        return values | self.policy.read(max(self.last_epoch, 0))
+            names = [group_name(i, group) for i, group in enumerate(self._groups())]
+            values["lr"] = dict(zip(names, self.get_lr(), strict=True))
+        return values
 
     def get_last_lr(self) -> list[float | Tensor]:
         """Return copies of the rates that the next update uses, one per parameter group."""
         return [read_value(group, "lr") for group in all_groups(self.optimizers)]
 
     def get_lr(self) -> list[float | Tensor]:
-        """Return the rates of step ``last_epoch``: ignite moves it and writes them by itself."""
-        groups, rate = self._groups(), self._values()["lr"]
-        each = [
-            rate[group_name(i, group)] if isinstance(rate, dict) else rate
-            for i, group in enumerate(groups)
-        ]
-        if not self.relative:
-            return each
-        return [new * group["initial_lr"] for new, group in zip(each, groups, strict=True)]
+        """Return the rate of each group at step ``last_epoch``, for ignite, which writes them."""
+        groups, rate = self._groups(), self.policy.targets["lr"]
+        step = max(self.last_epoch, 0)
+        rates = []
+        for i, group in enumerate(groups):
+            own = rate[group_name(i, group)] if isinstance(rate, dict) else rate
+            scheduled = own(step) * group["initial_lr"] if self.relative else own(step)
+            rates.append(self.policy.rate(scheduled, self.factor))
+        return rates
 
     def state_dict(self) -> dict[str, Any]:
         """Return step, controller state and policy as plain data; the best weights as "best"."""
@@ -212,36 +254,37 @@ class Scheduler(PrivateNames, LRScheduler):
         """Restore a saved state; with torch's own schedulers, load the optimizer's state too.
 
         Raises:
-            ValueError: if it is not a lehr scheduler's state, or its policy differs and is refused.
+            ValueError: if it is not the state of a lehr scheduler, or its policy differs and
+                ``on_change`` is "refuse".
         """
         state = {key: value for key, value in state_dict.items() if key != "best"}
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
         self._best = state_dict.get("best")
         if not any(has_torch_scheduler(optimizer) for optimizer in self.optimizers):
-            self._write()  # else the rate may be that of another part
+            self._write()  # otherwise the rate may be that of another part
 
     def _write(self) -> None:
         if self.last_epoch < 0:  # a part of a SequentialLR that has not begun
             return
-        write_values(self._groups(), self._values(), self.relative)
+        groups, values = self._groups(), self.policy.written(self.last_epoch, self.factor)
+        if self.relative:
+            del values["lr"]
+            write_rates(groups, self.get_lr())
+        write_values(groups, values)
 
     def _groups(self) -> list[Group]:
-        """Return all groups; added ones are checked first."""
+        """Return all groups; new ones are checked first."""
         groups = all_groups(self.optimizers)
         if len(groups) != self._known:
             self._check()
-            keep_bases(groups, self.policy.targets)
+            store_base_rates(groups)
             self._known = len(groups)
         return groups
-
-    def _values(self) -> dict[str, Any]:
-        factor = 1.0 if self.control is None else self.control.factor
-        return self.policy.written(max(self.last_epoch, 0), factor)
 
     def _check(self) -> None:
         check_values(self.optimizers, self.policy.targets, self.later)
         if self.relative:
-            check_bases(all_groups(self.optimizers), self.policy.targets)
+            check_base_rates(all_groups(self.optimizers))
 
     def _checked_later(self, later: Sequence[str | int]) -> tuple[str, ...]:
         if isinstance(later, str):
@@ -276,7 +319,7 @@ class Scheduler(PrivateNames, LRScheduler):
         def rewrite(optimizer: Optimizer) -> None:
             scheduler = ref()
             if scheduler is not None:
-                keep_bases(optimizer.param_groups, scheduler.policy.targets)
+                store_base_rates(optimizer.param_groups)
                 if not scheduler._others_drive(optimizer):
                     scheduler._write()
 
