@@ -25,7 +25,8 @@ policy = lehr.Policy(
     momentum=0.9,
     control=lehr.Plateau("val_loss", factor=0.5, patience=1, threshold=0.05),
 )
-optimizer = nnx.Optimizer(model, lehr.jax.drive(optax.sgd, policy, steps=steps), wrt=nnx.Param)
+tx = lehr.jax.drive(optax.sgd, policy, steps=steps)
+optimizer = nnx.Optimizer(model, tx, wrt=nnx.Param)
 
 
 def loss_of(model, x, y):
@@ -49,7 +50,7 @@ def train_epoch(model, optimizer, key):
 for epoch in range(EPOCHS):
     rates = train_epoch(model, optimizer, jax.random.key(epoch))
     loss = loss_of(model, *validation)
-    optimizer.opt_state = lehr.jax.observe(policy, optimizer.opt_state, loss)
+    optimizer.opt_state = tx.observe(optimizer.opt_state, loss)
     print(f"epoch {epoch}: rates {rates[0]:.4f} to {rates[-1]:.4f}, validation loss {loss:.3f}")
 
 accuracy = (model(validation[0]).argmax(1) == validation[1]).mean()

@@ -46,10 +46,22 @@ def test_plateau_cooldown_ignores_as_many_metrics_as_it_says():
     assert state == State(factor=0.5, best=0.5, seen=3, resting=1)
 
 
-def test_plateau_floor_and_max_mode():
-    plateau = Plateau(factor=0.5, patience=1, floor=0.3, mode="max")
+def test_plateau_min_factor_and_max_mode():
+    plateau = Plateau(factor=0.5, patience=1, min_factor=0.3, mode="max")
     assert factors(plateau, [0.5, 0.6, 0.6, 0.6, 0.6]) == [1, 1, 0.5, 0.3, 0.3]
-    assert factors(replace(plateau, floor=1.0), [1.0] * 5) == [1.0] * 5
+    assert factors(replace(plateau, min_factor=1.0), [1.0] * 5) == [1.0] * 5
+
+
+def test_a_reduction_stops_at_min_lr():
+    plateau = Plateau(min_lr=0.25)
+    scheduled, factor = (1.0, 1.0, 0.5, 0.2, 0.0, 0.2), (1.0, 0.125, 0.75, 0.5, 0.5, 2.0)
+    expected = [1.0, 0.25, 0.375, 0.2, 0.0, 0.4]  # a factor above 1 is set by hand
+    assert [plateau.rate(s, f) for s, f in zip(scheduled, factor, strict=True)] == expected
+    arrays = plateau.rate(np.array(scheduled), np.array(factor))
+    assert arrays.tolist() == expected
+    narrow = plateau.rate(np.float32(0.5), np.float32(0.1))
+    assert (narrow, narrow.dtype) == (0.25, np.float32)
+    assert Greedy().rate(0.5, 3.0) == 1.5
 
 
 def test_plateau_threshold_is_relative_to_the_best():
@@ -130,19 +142,19 @@ def test_what_is_seen_is_finite():
 
 
 def test_what_drivers_ask_of_two_states():
-    plateau = Plateau(factor=0.5, patience=2, cooldown=1, floor=0.5, threshold=0.0)
+    plateau = Plateau(factor=0.5, patience=2, cooldown=1, min_factor=0.5, threshold=0.0)
     metrics = [math.nan, 0.0, 0.0, -1.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0]
     seen = [plateau.init(), *states(plateau, metrics)]
     pairs = list(pairwise(seen))
     best = [metric for metric, pair in zip(metrics, pairs, strict=True) if is_best(*pair)]
     assert best == [0.0, -1.0, -2.0]  # the third came during the cooldown
-    assert [i for i, pair in enumerate(pairs) if reduced(*pair)] == [5]  # later: at the floor
+    assert [i for i, pair in enumerate(pairs) if reduced(*pair)] == [5]  # later: at min_factor
 
 
 def test_a_factor_that_a_person_set_is_never_moved_the_wrong_way():
     low, high = State(factor=0.1), State(factor=8.0)
-    assert factors(Plateau(patience=1, floor=0.25), [1.0, 1.0], low) == [0.1, 0.1]
-    greedy = Greedy(patience=1, floor=0.25, ceiling=4.0)
+    assert factors(Plateau(patience=1, min_factor=0.25), [1.0, 1.0], low) == [0.1, 0.1]
+    greedy = Greedy(patience=1, min_factor=0.25, max_factor=4.0)
     assert factors(greedy, [3.0, 2.0, 1.0], high) == [8, 8, 8]
     assert factors(greedy, [1.0, 1.0], high) == [8, 4]
 
@@ -151,8 +163,8 @@ def test_a_factor_that_a_person_set_is_never_moved_the_wrong_way():
 
 
 def test_greedy_by_hand():
-    greedy = Greedy(factor=0.5, patience=2, threshold=0.0, ceiling=4.0, floor=0.25)
-    #          1    raise  1    raise ceiling     bad  lower
+    greedy = Greedy(factor=0.5, patience=2, threshold=0.0, max_factor=4.0, min_factor=0.25)
+    #          1    raise  1    raise the top     bad  lower
     metrics = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.5, *[0.5] * 8, 0.4, 0.5, 0.4]
     wanted = [1, 2, 2, 4, 4, 4, 4, 2, 2, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]
     assert factors(greedy, metrics) == wanted
@@ -168,7 +180,11 @@ def test_greedy_rests_after_a_change_and_counts_nothing_then():
 @pytest.mark.parametrize(
     ("make", "error", "match"),
     [
-        (lambda: Greedy(ceiling=0.5), ValueError, "ceiling must be a number at least 1, got 0.5"),
+        (
+            lambda: Greedy(max_factor=0.5),
+            ValueError,
+            "max_factor must be a number at least 1, got 0.5",
+        ),
         (lambda: Greedy(factor=2.0), ValueError, "factor must be a number above 0 and below 1"),
         (lambda: Greedy(average=0), ValueError, "average must be a whole number >= 1, got 0"),
         (lambda: Plateau(average=1.5), TypeError, "average must be a whole number >= 1, got 1.5"),
@@ -205,7 +221,7 @@ def test_the_state_is_all_that_is_remembered(control, metrics, cut):
     saved = json.dumps(vars(whole[cut]))
     rest = states(control, metrics[cut:], State(**json.loads(saved)))
     assert repr(rest) == repr(whole[cut + 1 :])  # a total may be NaN
-    assert all(control.floor <= s.factor <= getattr(control, "ceiling", 1.0) for s in whole)
+    assert all(control.min_factor <= s.factor <= getattr(control, "max_factor", 1.0) for s in whole)
 
 
 @given(controllers, streams(rough))
@@ -216,10 +232,10 @@ def test_maximizing_is_minimizing_the_negative(control, metrics):
 
 EXAMPLES = [
     Plateau(factor=0.5, patience=2),
-    Plateau(factor=0.5, patience=1, cooldown=3, floor=0.125, mode="max", threshold=0.1),
+    Plateau(factor=0.5, patience=1, cooldown=3, min_factor=0.125, mode="max", threshold=0.1),
     Plateau(factor=0.5, patience=3, average=3, threshold_mode="absolute", threshold=0.01),
     Plateau(factor=0.25, patience=2, cooldown=1, average=2, threshold=0.3),
-    Greedy(factor=0.5, patience=2, ceiling=4.0, floor=0.125),
+    Greedy(factor=0.5, patience=2, max_factor=4.0, min_factor=0.125),
     Greedy(factor=0.5, patience=1, cooldown=2, average=4, threshold=0.0, mode="max"),
     Greedy(factor=0.7, patience=1, cooldown=1, threshold=1e-3, threshold_mode="absolute"),
 ]
@@ -275,7 +291,7 @@ def stepped(scheduler_class, control, metrics, **more) -> list[float]:
         threshold=control.threshold,
         threshold_mode=control.threshold_mode[:3],
         cooldown=control.cooldown,
-        min_lr=control.floor,
+        min_lr=control.min_factor,
         eps=0.0,
         **more,
     )
@@ -291,7 +307,7 @@ shared = {
     "patience": st.integers(1, 4),
     "threshold": st.sampled_from([0.0, 2.0**-13, 0.125]),
     "mode": st.sampled_from(["min", "max"]),
-    "floor": st.sampled_from([0.0, 0.2]),
+    "min_factor": st.sampled_from([0.0, 0.2]),
 }
 cooldowns = st.integers(0, 3)
 
@@ -331,20 +347,20 @@ def test_torch_keeps_minus_infinity_for_its_best_and_we_do_not():
 
 def hugging_face_factors(greedy: Greedy, metrics) -> list[float]:
     scheduler_class = pytest.importorskip("transformers.optimization").GreedyLR
-    # ours does not begin anew after a while at the floor
-    more = {"warmup": greedy.cooldown, "max_lr": greedy.ceiling, "reset_start": 10**9}
+    # ours does not reset after some time at min_factor
+    more = {"warmup": greedy.cooldown, "max_lr": greedy.max_factor, "reset_start": 10**9}
     return stepped(scheduler_class, greedy, metrics, **more)
 
 
 ceilings = st.sampled_from([1.0, 3.0, 10.0])
 
 
-@given(st.builds(Greedy, ceiling=ceilings, **shared), streams(positive))
+@given(st.builds(Greedy, max_factor=ceilings, **shared), streams(positive))
 def test_hugging_faces_greedy_decides_alike_on_positive_metrics(greedy, metrics):
     assert factors(greedy, metrics) == hugging_face_factors(greedy, metrics)
 
 
-@given(st.builds(Greedy, ceiling=ceilings, threshold_mode=absolute, **shared), streams(grid))
+@given(st.builds(Greedy, max_factor=ceilings, threshold_mode=absolute, **shared), streams(grid))
 def test_hugging_faces_greedy_decides_alike_by_an_absolute_threshold(greedy, metrics):
     assert factors(greedy, metrics) == hugging_face_factors(greedy, metrics)
 
@@ -366,7 +382,7 @@ def optax_factors(plateau: Plateau, metrics: np.ndarray) -> np.ndarray:
         **{"rtol": 0.0, "atol": 0.0, threshold: plateau.threshold},
         cooldown=plateau.cooldown,
         accumulation_size=plateau.average,
-        min_scale=plateau.floor,
+        min_scale=plateau.min_factor,
     )
 
     def step(state, metric):
@@ -384,13 +400,17 @@ def optax_factors(plateau: Plateau, metrics: np.ndarray) -> np.ndarray:
 )  # on negative metrics optax has torch's fault
 def test_optax_decides_alike(threshold_mode, least):
     random = np.random.default_rng(5)
-    for patience, cooldown, average, floor in [(1, 0, 1, 0.0), (2, 2, 1, 0.125), (3, 1, 2, 0.0)]:
+    for patience, cooldown, average, min_factor in [
+        (1, 0, 1, 0.0),
+        (2, 2, 1, 0.125),
+        (3, 1, 2, 0.0),
+    ]:
         plateau = Plateau(
             factor=0.5,
             patience=patience,
             threshold=0.125,
             cooldown=cooldown,
-            floor=floor,
+            min_factor=min_factor,
             threshold_mode=threshold_mode,
             average=average,
         )
@@ -442,7 +462,7 @@ def test_keras_decides_alike():
             threshold=(0.0, 0.25)[i // 100],
             mode=mode,
             cooldown=cooldown,
-            floor=0.125,
+            min_factor=0.125,
             threshold_mode="absolute",
         )
         metrics = [0.3, *random.choice([-1.0, -0.5, 0.25, 0.5, 1.0, math.nan], 40).tolist()]

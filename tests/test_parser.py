@@ -2,7 +2,7 @@
 
 import pytest
 from hypothesis import given
-from strategies import any_lengths, policies, schedules
+from strategies import any_lengths, controllers, policies, schedules
 
 import lehr
 from lehr import Greedy, Plateau, Policy, parse
@@ -264,7 +264,7 @@ def test_syntax_errors_name_the_position_and_what_is_expected(text, message):
         ("cosine then linear(1, 0, 5)", r"operand of 'then' must be .*; write cosine\(...\)"),
         ("5% * cosine(0.1)", r"operand of '\*' must be a schedule, a policy or a number, got '5%'"),
         ("-none", "operand of '-' must be a schedule or a number, got None"),
-        ("one-cycle(0.1) + 1", r"operand of '\+' must be a schedule or a number, got Policy"),
+        ("one-cycle(0.1) + 1", r"operand of '\+' must be a schedule or a number, got one_cycle\(0"),
         ("true + 1", r"operand of '\+' must be"),
         ("1 / 0", "number must be finite, got '1 / 0'"),
         ("9 ** 9 ** 9", "number must be finite, got '9"),
@@ -307,9 +307,32 @@ def test_repr_of_a_schedule_is_text(schedule):
     assert parse(repr(schedule)) == schedule
 
 
+NAMES = {**vars(lehr.schedule), **{name: getattr(lehr, name) for name in lehr.__all__}}
+
+
 @given(policies)
-def test_repr_of_a_policy_is_text(policy):
+def test_repr_of_a_policy_is_code_and_text(policy):
+    assert eval(repr(policy), dict(NAMES)) == policy
     assert parse(repr(policy)) == policy
+
+
+@given(controllers)
+def test_repr_of_a_controller_is_code(controller):
+    assert eval(repr(controller), dict(NAMES)) == controller
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "one_cycle(1.0)",
+        "one_cycle(0.1, 97, rise=0.45, tail=0.1, curve='linear')",
+        "one_cycle(0.1, '30 epochs', start=0.0, momentum=None)",
+        "Policy(0.1, momentum=0.9)",
+        "Policy({'a': cosine(0.1), 'b': 0.1}, extra={'beta2': 0.99}, control=Plateau(min_lr=0.01))",
+    ],
+)
+def test_a_policy_prints_as_it_was_written(text):
+    assert repr(eval(text, dict(NAMES))) == text
 
 
 def test_all_presets_and_classes_have_a_name_in_the_text():

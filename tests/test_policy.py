@@ -98,40 +98,48 @@ def test_a_policy_resolves_in_every_unit_of_a_run():
 # Other hyperparameters, groups by index.
 
 
-def test_others_are_targets_by_the_optimizers_names():
+def test_extra_hyperparameters_are_targets():
     damp = lehr.linear(0.5, 0.0, 4)
-    p = Policy(lr=0.1, others={"dampening": damp, "beta2": {"head": 0.99}})
+    p = Policy(lr=0.1, extra={"dampening": damp, "beta2": {"head": 0.99}})
     assert list(p.targets) == ["lr", "dampening", "beta2"]
     assert p(2, factor=0.5) == {"lr": 0.05, "dampening": 0.25, "beta2": {"head": 0.99}}
     assert lehr.loads(p.dumps()) == p
-    assert Policy(lr=0.1, others={}) == Policy(lr=0.1)
-    unresolved = Policy(lr=0.1, others={"eps": lehr.linear(1.0, 0.0)})
-    assert unresolved.resolve(10).others == {"eps": lehr.linear(1.0, 0.0, 10)}
+    assert Policy(lr=0.1, extra={}) == Policy(lr=0.1)
+    unresolved = Policy(lr=0.1, extra={"eps": lehr.linear(1.0, 0.0)})
+    assert unresolved.resolve(10).extra == {"eps": lehr.linear(1.0, 0.0, 10)}
 
 
 def test_groups_by_index_are_groups_by_its_text():
-    p = Policy(lr={0: 0.1, "head": 0.2}, others={"eps": {1: 0.5}})
-    assert p == Policy(lr={"0": 0.1, "head": 0.2}, others={"eps": {"1": 0.5}})
+    p = Policy(lr={0: 0.1, "head": 0.2}, extra={"eps": {1: 0.5}})
+    assert p == Policy(lr={"0": 0.1, "head": 0.2}, extra={"eps": {"1": 0.5}})
     assert p(0) == {"lr": {"0": 0.1, "head": 0.2}, "eps": {"1": 0.5}}
     assert lehr.loads(p.dumps()) == p
 
 
 @pytest.mark.parametrize(
-    ("others", "error", "match"),
+    ("extra", "error", "match"),
     [
-        ({"lr": 0.1}, ValueError, r"others must be without lr, got \['lr'\]; give it as lr="),
-        ({"momentum": 0.9}, ValueError, "others must be without momentum, .* give it as momentum="),
-        ({1: 0.9}, TypeError, "others must be a dict from hyperparameters' names to schedules"),
-        (0.9, TypeError, "others must be a dict from hyperparameters' names to schedules, got 0.9"),
+        ({"lr": 0.1}, ValueError, "name in extra must be the portable one, got 'lr'; pass lr=$"),
+        ({"momentum": 0.9}, ValueError, "the portable one, got 'momentum'; pass momentum=$"),
+        ({"learning_rate": 0.1}, ValueError, "got 'learning_rate'; pass lr=$"),
+        ({"b1": 0.9}, ValueError, "got 'b1'; pass momentum=, which is beta1 in Adam"),
+        ({"beta1": 0.9}, ValueError, "got 'beta1'; pass momentum=, which is beta1 in Adam"),
+        ({"beta_1": 0.9}, ValueError, "got 'beta_1'; pass momentum=, which is beta1 in Adam"),
+        ({"b2": 0.9}, ValueError, r"got 'b2'; pass extra=\{'beta2': \.\.\.\}$"),
+        ({"beta_2": 0.9}, ValueError, r"got 'beta_2'; pass extra=\{'beta2': \.\.\.\}$"),
+        ({"betas": 0.9}, ValueError, r"got 'betas'; pass momentum=, .*extra=\{'beta2': \.\.\.\}$"),
+        ({"epsilon": 1e-8}, ValueError, r"got 'epsilon'; pass extra=\{'eps': \.\.\.\}$"),
+        ({1: 0.9}, TypeError, "extra must be a dict from hyperparameters' names to schedules"),
+        (0.9, TypeError, "extra must be a dict from hyperparameters' names to schedules, got 0.9"),
         ({"eps": "fast"}, TypeError, "eps must be a schedule or a number, got 'fast'"),
         ({"eps": {}}, ValueError, "eps must be a schedule, or a dict from parameter groups' names"),
         ({"eps": {1.5: 0.1}}, ValueError, "eps must be .* names or indices to schedules, got"),
         ({"eps": -1}, ValueError, "eps must be a number at least 0, got -1"),
     ],
 )
-def test_other_hyperparameters_that_cannot_be_are_refused(others, error, match):
+def test_extra_hyperparameters_are_checked(extra, error, match):
     with pytest.raises(error, match=match):
-        Policy(lr=0.1, others=others)
+        Policy(lr=0.1, extra=extra)
 
 
 # Decay from here.
@@ -256,7 +264,7 @@ def test_then_keeps_the_controller_and_what_the_loop_reads():
     p = Policy(
         lehr.cosine(0.1, 4),
         control=control,
-        others={"eps": lehr.linear(0.5, 0.25, 2)},
+        extra={"eps": lehr.linear(0.5, 0.25, 2)},
         values={"clip_norm": lehr.linear(4.0, 1.0, 4)},
     )
     p = p.then(Policy(0.05, values={"clip_norm": 2.0}))
@@ -355,7 +363,7 @@ def test_values_may_be_anything_finite():
 )
 def test_values_that_cannot_be_are_refused(values, error, match):
     with pytest.raises(error, match=match):
-        Policy(lr=0.1, others={"eps": 1e-8}, values=values)
+        Policy(lr=0.1, extra={"eps": 1e-8}, values=values)
 
 
 # One cycle.
@@ -435,7 +443,7 @@ def test_one_cycle_without_momentum_and_of_one_step():
             lambda: Policy(0.1, momentum=lehr.warmup(1.0, 100, start=0.996, curve="cosine")),
             r"momentum at step 100 must be .*below 1, got 1\.0; .* values=\{'ema_decay': \.\.\.\}",
         ),
-        (lambda: Policy(0.1, others={"beta2": 1.5}), r"beta2 must be a number .*below 1, got 1\.5"),
+        (lambda: Policy(0.1, extra={"beta2": 1.5}), r"beta2 must be a number .*below 1, got 1\.5"),
         (
             lambda: Policy(lehr.linear(0.1, -0.1, 5).then(lehr.linear(-0.1, 0.1, 5))),
             r"lr at step 5 must be a number at least 0, got -0\.1",

@@ -305,7 +305,7 @@ def test_values_of_the_loop_follow_each_other():
 )
 def test_wrong_values_of_the_loop_are_refused(values, error, match):
     with pytest.raises(error, match=match):
-        Policy(0.1, others={"dampening": 0.5}, values=values)
+        Policy(0.1, extra={"dampening": 0.5}, values=values)
 
 
 def test_a_teachers_momentum_is_a_value_of_the_loop():

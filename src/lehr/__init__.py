@@ -54,7 +54,7 @@ if not TYPE_CHECKING:  # a type checker would accept any name
     def __getattr__(name: str) -> Any:
         """Import a public name or a subpackage on first use."""
         if name == "__all__":  # for `from lehr import *`
-            value: Any = [*_MODULE_OF, *_presets().__all__]
+            value: Any = sorted([*_MODULE_OF, *_presets().__all__])
         elif name in _SUBPACKAGES:
             value = import_module(f"lehr.{name}")
         elif name in _MODULE_OF:
@@ -67,4 +67,4 @@ if not TYPE_CHECKING:  # a type checker would accept any name
         return value
 
     def __dir__() -> list[str]:
-        return sorted([*globals(), *_MODULE_OF, *_SUBPACKAGES, *_presets().__all__])
+        return sorted([*__getattr__("__all__"), *_SUBPACKAGES, "__version__"])

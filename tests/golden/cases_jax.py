@@ -140,13 +140,13 @@ def _driven(policy: lehr.Policy, micro: int = 1, **how: Any) -> dict[str, Any]:
             rates.append({k: float(v) for k, v in lehr.jax.hyperparams(state).items()})
             if policy.control is not None and n % 4 == 3:
                 metric = _loss(params, DATA["validation"])
-                state = lehr.jax.observe(policy, state, metric)
+                state = driven.observe(state, metric)
         return params, state, losses, rates
 
     params, state, losses, rates = run(_params(), tx.init(_params()), 0, 32)
     half, kept, first_losses, first_rates = run(_params(), tx.init(_params()), 0, 17)
-    saved = json.loads(json.dumps(lehr.jax.state_dict(policy, kept)))
-    resumed = run(half, lehr.jax.load_state_dict(policy, kept, saved), 17, 32)
+    saved = json.loads(json.dumps(driven.state_dict(kept)))
+    resumed = run(half, driven.load_state_dict(kept, saved), 17, 32)
     weights = digest(*jax.tree.leaves(params))
     parts = digest(*jax.tree.leaves(resumed[0])), first_losses + resumed[2], first_rates
     return {
@@ -154,7 +154,7 @@ def _driven(policy: lehr.Policy, micro: int = 1, **how: Any) -> dict[str, Any]:
         "rates": {name: traced(rate[name] for rate in rates) for name in rates[0]},
         "weights": weights,
         "resumed alike": (*parts[:2], parts[2] + resumed[3]) == (weights, losses, rates),
-        "step": lehr.jax.state_dict(policy, state)["step"],
+        "step": driven.state_dict(state)["step"],
     }
 
 

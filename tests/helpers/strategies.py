@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from hypothesis import strategies as st
 
-from lehr import Greedy, Plateau, Policy, Schedule
+from lehr import Greedy, Plateau, Policy, Schedule, one_cycle
 from lehr.schedule import (
     Chain,
     Constant,
@@ -310,13 +310,13 @@ _judging = {
     "threshold": st.floats(0, 0.1),
     "mode": st.sampled_from(["min", "max"]),
     "cooldown": st.integers(0, 5),
-    "floor": st.floats(0, 1),
+    "min_factor": st.floats(0, 1),
     "threshold_mode": st.sampled_from(["relative", "absolute"]),
     "average": st.integers(1, 4),
 }
 controllers = st.one_of(
-    st.builds(Plateau, restore_best=st.booleans(), **_judging),
-    st.builds(Greedy, ceiling=st.floats(1, 100), **_judging),
+    st.builds(Plateau, restore_best=st.booleans(), min_lr=st.floats(0, 1), **_judging),
+    st.builds(Greedy, max_factor=st.floats(1, 100), **_judging),
 )
 targets = st.one_of(
     schedules(any_lengths, depth=2),
@@ -327,16 +327,30 @@ targets = st.one_of(
         max_size=3,
     ),
 )
-policies = st.builds(
-    Policy,
-    lr=targets,
-    momentum=st.one_of(
-        st.none(),
-        st.floats(0, 0.99),
-        st.builds(Ramp, st.floats(0, 0.99), st.floats(0, 0.99), any_lengths),
+one_cycles = st.builds(
+    one_cycle,
+    st.floats(1e-4, 10.0),
+    st.one_of(st.none(), st.integers(3, 10_000), st.sampled_from(["30 epochs", "1M samples"])),
+    start=st.one_of(st.none(), st.floats(1e-6, 1e-4)),
+    end=st.sampled_from([0.0, 1e-7]),
+    rise=st.floats(0.01, 0.6),
+    tail=st.one_of(st.just(0.0), st.floats(0.01, 0.3)),
+    momentum=st.sampled_from([None, (0.95, 0.85), (0.9, 0.9)]),
+    curve=st.sampled_from(["cosine", "linear", "1-sqrt"]),
+)
+policies = st.one_of(
+    one_cycles,
+    st.builds(
+        Policy,
+        lr=targets,
+        momentum=st.one_of(
+            st.none(),
+            st.floats(0, 0.99),
+            st.builds(Ramp, st.floats(0, 0.99), st.floats(0, 0.99), any_lengths),
+        ),
+        weight_decay=st.one_of(st.none(), targets),
+        control=st.one_of(st.none(), controllers),
+        values=st.one_of(st.none(), st.dictionaries(st.sampled_from(["ema_decay"]), values)),
+        extra=st.one_of(st.none(), st.dictionaries(st.sampled_from(["eps", "dampening"]), targets)),
     ),
-    weight_decay=st.one_of(st.none(), targets),
-    control=st.one_of(st.none(), controllers),
-    values=st.one_of(st.none(), st.dictionaries(st.sampled_from(["ema_decay"]), values)),
-    others=st.one_of(st.none(), st.dictionaries(st.sampled_from(["eps", "dampening"]), targets)),
 )

@@ -60,7 +60,7 @@ def test_every_update_uses_the_policys_values(make, constants, moves):
         "weight_decay": lehr.linear(0.1, 0.0, STEPS),
     }
     policy = lehr.Policy(**{name: schedules[name] for name in moves})
-    tx = lehr.jax.drive(make, policy, **constants)
+    tx = lehr.jax.drive(partial(make, **constants), policy)
     _, ledger = loop(tx)
     assert tuple(ledger) == moves
     for name in moves:
@@ -81,7 +81,7 @@ def test_a_weight_moves_by_the_sum_of_the_rates():
 
 def test_the_driven_optimizer_is_optaxs_own():
     """Against optax with the same functions injected, momentum included: bit for bit."""
-    mine, _ = loop(lehr.jax.drive(optax.sgd, CYCLE, nesterov=True))
+    mine, _ = loop(lehr.jax.drive(partial(optax.sgd, nesterov=True), CYCLE))
     injected = optax.inject_hyperparams(optax.sgd, static_args="nesterov")(
         learning_rate=CYCLE.lr, momentum=CYCLE.momentum, nesterov=True
     )
@@ -187,13 +187,13 @@ def test_a_parameter_in_no_group_is_refused_by_optax():
 
 
 def test_any_argument_moves():
-    """By optax's own name, or "beta2"; against Adam by hand on a gradient of one."""
-    others = {"beta2": lehr.linear(0.9, 0.99, STEPS), "eps": lehr.linear(1.0, 0.0, STEPS)}
-    tx = lehr.jax.drive(optax.adam, lehr.Policy(lr=0.1, momentum=0.0, others=others))
+    """By the portable name or optax's own; against Adam by hand on a gradient of two."""
+    extra = {"beta2": lehr.linear(0.9, 0.99, STEPS), "eps": lehr.linear(1.0, 0.0, STEPS)}
+    tx = lehr.jax.drive(optax.adam, lehr.Policy(lr=0.1, momentum=0.0, extra=extra))
     state, second = tx.init(jnp.zeros(())), 0.0
     for t in range(STEPS):
         updates, state = jax.jit(tx.update)(jnp.asarray(2.0), state)
-        b2, eps = others["beta2"](t), others["eps"](t)
+        b2, eps = extra["beta2"](t), extra["eps"](t)
         close(lehr.jax.hyperparams(state)["beta2"], b2)
         close([lehr.jax.hyperparams(state)["eps"], 1.0], [eps, 1.0])
         second = b2 * second + (1 - b2) * 4.0
@@ -202,8 +202,8 @@ def test_any_argument_moves():
 
 
 def test_by_optaxs_own_name():
-    tx = lehr.jax.drive(optax.adam, lehr.Policy(lr=0.1, others={"b2": 0.5}))
-    assert float(lehr.jax.hyperparams(tx.init(0.0))["b2"]) == 0.5
+    tx = lehr.jax.drive(optax.adam, lehr.Policy(lr=0.1, extra={"eps_root": 0.5}))
+    assert float(lehr.jax.hyperparams(tx.init(0.0))["eps_root"]) == 0.5
 
 
 def test_the_state_may_be_donated():
@@ -243,11 +243,8 @@ def test_low_precision_keeps_its_types_in_a_scan(dtype, given):
 
 def test_constants_are_left_alone():
     """A mask is a function, and optax would take it for a schedule."""
-    tx = lehr.jax.drive(
-        optax.adamw,
-        lehr.Policy(lr=0.1, weight_decay=0.5),
-        mask=lambda params: jax.tree.map(lambda p: p.ndim > 0, params),
-    )
+    masked = partial(optax.adamw, mask=lambda params: jax.tree.map(lambda p: p.ndim > 0, params))
+    tx = lehr.jax.drive(masked, lehr.Policy(lr=0.1, weight_decay=0.5))
     params = {"decays": jnp.ones((1,)), "stays": jnp.ones(())}
     updates, state = tx.update(jax.tree.map(jnp.zeros_like, params), tx.init(params), params)
     close(-updates["decays"], [0.05])
@@ -288,29 +285,31 @@ def test_lengths_are_resolved_or_refused():
 GROUPS, HEAD = {"a": "head"}, {"head": 0.1}
 VALUE_ERRORS = cases(r"""
 drive(optax.adagrad, CYCLE)
-    takes momentum or b1, got 'adagrad'; leave mom
+    accepts momentum or b1, got 'adagrad'; remove momentum from the policy
 drive(optax.sgd, Policy(lr=0.1, weight_decay=0.1))
-    make must be an optimizer that takes weight_decay, got 'sgd'; leave weight_decay out
+    make_optimizer must be a function that accepts weight_decay, got 'sgd'; remove weight_decay
 drive(optax.sgd, Policy(lr={'head': 0.1, 'body': 0.01}))
-    lr must be one schedule, got .*; pass groups= to say which parameters
+    lr must be one schedule, got .*; pass groups= to assign parameters to groups
 drive(optax.sgd, 0.1, groups=GROUPS)
-    lr must be a dict of schedules where groups= is given, .*; leave groups= out
+    lr must be a dict of schedules where groups= is given, .*; omit groups=
 drive(optax.adamw, Policy(lr={'head': 0.1, 'body': 0.01}, weight_decay=HEAD), groups=GROUPS)
     groups of weight_decay must be the same as the others', \['head', 'body'\], got
-drive(optax.adam, Policy(lr=0.1, momentum=0.9, others={'b1': 0.8}))
-    policy must be one that moves b1 under one name, got \['lr', 'momentum', 'b1'\]
-drive(optax.adam, Policy(lr=0.1, others={'beta3': 0.8}))
-    make must be an optimizer that takes beta3, got 'adam'; leave beta3 out
+drive(optax.adam, Policy(lr=0.1, extra={'beta3': 0.8}))
+    make_optimizer must be a function that accepts beta3, got 'adam'; remove beta3 from the policy
 drive(optax.sgd, Policy(lr=0.1, control=lehr.Plateau(restore_best=True)))
     restore_best must be False in JAX.*call lehr\.jax\.restored\(before, after
-drive(optax.sgd, CYCLE, momentum=0.9)
-    momentum must be left to the policy, which moves momentum, got 0.9; leave it out
-drive(optax.sgd, CYCLE, nesterof=True)
+drive(partial(optax.sgd, momentum=0.9), CYCLE)
+    momentum must be omitted where the policy moves momentum, got 0.9; remove it from functools
+drive(partial(optax.sgd, nesterof=True), CYCLE)
     argument of sgd must be one of .*got 'nesterof'; did you mean nesterov
 """)
 TYPE_ERRORS = cases(r"""
 drive(optax.sgd(0.1), 0.1)
-    make must be a function that returns an optimizer, got .*; pass optax.sgd itself
+    make_optimizer must be a function that returns an optimizer, got .*; pass optax.sgd itself
+drive(lambda learning_rate, decay: optax.sgd(learning_rate), 0.1)
+    make_optimizer must need no other arguments, got <lambda>: missing.*'decay'; fix it with func
+drive(optax.sgd, 0.1, nesterov=True)
+    unexpected keyword argument 'nesterov'
 drive(optax.sgd, '0.1')
     policy must be a policy, a schedule or a number, got '0.1'
 """)

@@ -90,7 +90,7 @@ def test_the_same_run_as_a_plain_optax_loop(name):
 
 
 def test_a_weight_moves_by_the_rates_in_the_trace():
-    policy = lehr.Policy(lr=lehr.linear(0.5, 0.1, 400), others={"beta2": 0.9})
+    policy = lehr.Policy(lr=lehr.linear(0.5, 0.1, 400), extra={"beta2": 0.9})
     ones = (np.ones(4),)
     run = lehr.jax.Learner(
         lambda w, batch, key: w * batch[0].mean(), 0.0, no_adam, ones, batch_size=1

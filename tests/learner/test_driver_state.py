@@ -18,9 +18,10 @@ def policy(control=None, lr=0.1):
     ("before", "after", "expected"),
     [
         (ACCURACY, ACCURACY, State(0.5, best=0.91, seen=7, waited=1)),
-        (ACCURACY, LOSS, State(0.5)),  # what it remembers was of another metric
-        (ACCURACY, None, None),  # the factor was the controller's
-        (None, None, State(0.5, best=0.91, seen=7, waited=1)),  # a person's factor
+        (ACCURACY, LOSS, State(0.5)),  # the rest belongs to another metric
+        (ACCURACY, None, State()),  # the factor was set by the controller
+        (None, None, State(0.5, best=0.91, seen=7, waited=1)),  # set by hand
+        (None, LOSS, State(0.5)),
     ],
 )
 def test_what_a_controller_remembers_goes_on_where_it_makes_sense(before, after, expected):
@@ -29,9 +30,12 @@ def test_what_a_controller_remembers_goes_on_where_it_makes_sense(before, after,
     assert read_state(saved, policy(after, lr=0.2), on_change="continue") == (12, expected)
 
 
-def test_a_controller_that_is_new_begins():
-    saved = saved_state(3, None, policy())
-    assert read_state(saved, policy(LOSS), on_change="continue") == (3, State())
+def test_the_policy_is_one_json_string():
+    saved = saved_state(3, State(), policy(LOSS))
+    assert saved.keys() == {"step", "control", "policy"}
+    assert lehr.loads(saved["policy"]) == policy(LOSS)
+    with pytest.raises(ValueError, match=r"policy must be the JSON of a policy, got '\{"):
+        read_state(saved | {"policy": lehr.cosine(0.1, 5).dumps()}, policy(LOSS))
 
 
 def test_the_jump_counts_the_factor_that_was_applied():
@@ -42,5 +46,7 @@ def test_the_jump_counts_the_factor_that_was_applied():
 
 def test_a_controllers_state_of_something_else_is_refused():
     saved = saved_state(3, State(), policy(LOSS)) | {"control": {"factr": 1.0}}
-    with pytest.raises(ValueError, match="control must be a controller's state, of factor, best"):
+    with pytest.raises(
+        ValueError, match="control must be the state of a controller, with factor, best"
+    ):
         read_state(saved, policy(LOSS))

@@ -111,7 +111,7 @@ NUMBERS = {
     "at_fraction": ("fraction", lambda v: ramp.at_fraction(v)),
     "Plateau factor": ("factor", lambda v: Plateau(factor=v)),
     "Plateau threshold": ("threshold", lambda v: Plateau(threshold=v)),
-    "Plateau floor": ("floor", lambda v: Plateau(floor=v)),
+    "Plateau min_factor": ("min_factor", lambda v: Plateau(min_factor=v)),
     "Policy lr": ("lr", lambda v: Policy(lr=v)),
     "Policy momentum": ("momentum", lambda v: Policy(lr=0.1, momentum=v)),
     "Policy weight decay": ("weight_decay", lambda v: Policy(lr=0.1, weight_decay=v)),
@@ -679,8 +679,8 @@ Plateau(mode='auto')
     mode must be one of min, max, got 'auto'
 Plateau(cooldown=-1)
     cooldown must be a whole number >= 0, got -1
-Plateau(floor=2)
-    floor must be a number at least 0 and at most 1, got 2
+Plateau(min_factor=2)
+    min_factor must be a number at least 0 and at most 1, got 2
 lehr.cosine(0.1).resolve()
     steps must be given to resolve the rest of the run, got None; pass steps=
 lehr.warmup(0.1, '5%').resolve(steps_per_epoch=10)

@@ -122,7 +122,7 @@ class Schedule(Definition, ABC):
     def __call__(self, step: Any = None) -> Any:
         """Return the value at a step, or the values at an array of steps."""
         if step is None:  # a Keras optimizer calls a function that it does not know like this
-            rule = "the 0-based count of updates, an integer or an array"
+            rule = "a whole number or an array of them"
             fix = "a Keras optimizer takes lehr.keras.schedule(...), or lehr.keras.attach wraps it"
             fail("step", rule, None, fix, TypeError)
         if not self.resolved:

@@ -19,7 +19,7 @@ class JaxLoop:
     def __init__(self):
         lr = lehr.warmup(0.01, steps=3).then(lehr.cosine(0.01, steps=5))
         self.policy = lehr.Policy(lr, momentum=lehr.linear(0.95, 0.85, 8), control=self.plateau)
-        tx = lehr.jax.drive(optax.adamw, self.policy)
+        self.tx = tx = lehr.jax.drive(optax.adamw, self.policy)
         a, b, data = jax.random.split(jax.random.key(0), 3)
         params = {"a": jax.random.normal(a, (4, 8)), "b": jax.random.normal(b, (8, 1))}
         self.carry = (params, tx.init(params))
@@ -37,7 +37,7 @@ class JaxLoop:
             updates, state = tx.update(grads, state, params)
             used = lehr.jax.hyperparams(state) | {"factor": state.control.factor}
             if self.policy.control is not None:
-                state = lehr.jax.observe(self.policy, state, value)
+                state = tx.observe(state, value)
             return (optax.apply_updates(params, updates), state), used
 
         self.update = update
@@ -51,7 +51,7 @@ class JaxLoop:
 
     def save(self, folder):
         np.savez(folder / "arrays.npz", *jax.tree.leaves(self.carry))
-        state = lehr.jax.state_dict(self.policy, self.carry[1])
+        state = self.tx.state_dict(self.carry[1])
         (folder / "state.json").write_text(json.dumps(state))
 
     def load(self, folder):
@@ -59,7 +59,7 @@ class JaxLoop:
             arrays = [jnp.asarray(file[name]) for name in file.files]
         params, state = jax.tree.unflatten(jax.tree.structure(self.carry), arrays)
         saved = json.loads((folder / "state.json").read_text())
-        self.carry = params, lehr.jax.load_state_dict(self.policy, state, saved)
+        self.carry = params, self.tx.load_state_dict(state, saved)
 
     def weights(self):
         return [np.asarray(leaf) for leaf in jax.tree.leaves(self.carry[0])]
