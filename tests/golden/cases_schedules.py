@@ -21,16 +21,16 @@ LOSSES = (4.0, 3.0, 2.5, 2.5, 2.49, 2.6, float("nan"), 2.6, 2.4999, 2.0, 1.0, 1.
 LOSSES += (1.0, 0.99995, 0.9999, 1.2, 1.2, 0.5, 0.25, -0.25, -0.25, -0.2501, -1.0, -1.0, -1.0)
 CONTROLLERS = {
     "plateau": lehr.Plateau(patience=2),
-    "plateau: cooldown, floor": lehr.Plateau(
-        patience=1, factor=0.3, threshold=0.01, cooldown=2, floor=0.05
+    "plateau: cooldown, min_factor": lehr.Plateau(
+        patience=1, factor=0.3, threshold=0.01, cooldown=2, min_factor=0.05
     ),
     "plateau: max, absolute": lehr.Plateau(
         patience=2, mode="max", threshold=0.1, threshold_mode="absolute"
     ),
     "plateau: average": lehr.Plateau(patience=1, average=3, factor=0.7),
     "greedy": lehr.Greedy(patience=2, factor=0.6),
-    "greedy: cooldown, ceiling": lehr.Greedy(
-        patience=1, factor=0.3, cooldown=1, ceiling=2.0, floor=0.2
+    "greedy: cooldown, max_factor": lehr.Greedy(
+        patience=1, factor=0.3, cooldown=1, max_factor=2.0, min_factor=0.2
     ),
 }
 

@@ -254,7 +254,7 @@ def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
         (
             lambda run: run.train(lehr.Policy(lr=0.1, weight_decay=0.1), 1),
             ValueError,
-            "make must be an optimizer that takes weight_decay",
+            "make_optimizer must be a function that accepts weight_decay",
         ),
         (
             lambda run: run.train(lehr.Policy(lr={"head": 0.1}), 1),

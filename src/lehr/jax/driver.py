@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from lehr.controllers import Controller, State
-from lehr.jax.optimizer import Make, arguments, dtype_of
+from lehr.jax.optimizer import Make, arguments, check_constants, dtype_of
 from lehr.jax.state import Driven, arrays, driven_part, with_part
 from lehr.learner import flat
 from lehr.learner.driver_state import ON_CHANGE, OnChange, first_state, read_state, saved_state
@@ -208,6 +208,7 @@ def drive(
     step, control = first_state(start_step, factor)
     one_of("on_change", on_change, ON_CHANGE)
     moved = arguments(make_optimizer, policy.targets)
+    check_constants(make_optimizer, moved)
     named = _groups(policy, groups)
 
     def optimizer(values: dict[str, Any]) -> optax.GradientTransformationExtraArgs:

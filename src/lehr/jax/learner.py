@@ -34,8 +34,8 @@ class Learner(interface.Learner):
             update, for dropout, and None in evaluation. With ``state``:
             ``loss(params, state, batch, key)``, which returns the scalar and the new state.
         params: any pytree of arrays; copied.
-        make: an optax optimizer such as ``optax.sgd``, or ``functools.partial`` of one: policies
-            move only hyperparameters that have a number there.
+        make_optimizer: an optax optimizer such as ``optax.sgd``, or ``functools.partial`` of one;
+            policies move only hyperparameters that have a number there.
         train: a pytree of arrays with equally many rows, such as ``(x, y)``; ``batch`` is the same
             with the rows of one batch.
         state: other values that training changes, such as batch-norm statistics.
@@ -66,7 +66,7 @@ class Learner(interface.Learner):
         self,
         loss: Callable[..., Any],
         params: Any,
-        make: Make,
+        make_optimizer: Make,
         train: Any,
         *,
         state: Any = None,
@@ -82,11 +82,11 @@ class Learner(interface.Learner):
         self._batches = Batches(_rows(self._splits["train"]), batch_size, seed)
         self.steps_per_epoch = self._batches.per_epoch
         self._step = 0
-        self._loss, self._make, self._key = loss, make, jax.random.key(self._batches.seed)
-        (argument,) = arguments(make, ["lr"]).values()
+        self._loss, self._make, self._key = loss, make_optimizer, jax.random.key(self._batches.seed)
+        (argument,) = arguments(make_optimizer, ["lr"]).values()
         # copies: the compiled loop takes the memory of what it is given
         params, state = jax.tree.map(jnp.array, (params, state))
-        self._run = _Run(params, state, make(**{argument: 0.0}).init(params))
+        self._run = _Run(params, state, make_optimizer(**{argument: 0.0}).init(params))
         self._metrics = metrics or {}
         self._compiled = jax.jit(self._updates, static_argnums=0, donate_argnums=1)
         self._evaluated = jax.jit(self._evaluation)
@@ -149,14 +149,14 @@ class Learner(interface.Learner):
         return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
     def _moved(self, policy: Policy) -> dict[str, str]:
-        """Return which argument of ``make`` each hyperparameter of a policy is, or raise."""
+        """Return which argument of ``make_optimizer`` each hyperparameter of a policy is, or raise."""
         moved = arguments(self._make, policy.targets)
         taken = inspect.signature(self._make).parameters
         for name, target in policy.targets.items():
             if isinstance(target, dict):
                 fail(name, "one schedule for a jax.Learner", target, "leave the groups out")
             if taken[moved[name]].default is None:
-                way_out = f"build the Learner with functools.partial(make, {moved[name]}=...)"
+                way_out = f"build the Learner with functools.partial(make_optimizer, {moved[name]}=...)"
                 fail(name, "left alone where the optimizer has none", target, way_out)
         return moved
 

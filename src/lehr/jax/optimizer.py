@@ -36,11 +36,10 @@ def arguments(make: Any, names: Iterable[str]) -> dict[str, str]:
             fix = f"remove {name} from the policy, or pass a function that accepts {wanted}"
             fail("make_optimizer", f"a function that accepts {wanted}", _name(make), fix)
         found[name] = argument
-    _check_partial(make, found)
     return found
 
 
-def _check_partial(make: Any, moved: dict[str, str]) -> None:
+def check_constants(make: Any, moved: dict[str, str]) -> None:
     """Raise if ``functools.partial`` fixes what the policy moves, or an argument is missing."""
     fixed = make.keywords if isinstance(make, functools.partial) else {}
     for name, argument in moved.items():
