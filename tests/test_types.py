@@ -96,3 +96,31 @@ def test_mypy_accepts_right_calls_and_rejects_wrong_ones(tmp_path, monkeypatch):
     for number, (call, message) in enumerate(REJECTED.items(), first):
         messages = [text for line, text in errors if line == number]
         assert any(message in text for text in messages), (call, messages)
+
+
+def code_of(page: Path) -> str:
+    """Return the Python blocks of a page as one module; of doctests, what is typed."""
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    lines = []
+    for block in blocks:
+        typed = [line[4:] for line in block.splitlines() if line.startswith((">>> ", "... "))]
+        lines += typed or block.splitlines()
+    return "\n".join(lines) + "\n"
+
+
+PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]]
+
+
+def test_examples_of_the_pages_are_typed(tmp_path, monkeypatch):
+    """mypy --strict on the README and all pages, one module for each."""
+    monkeypatch.setenv("MYPYPATH", str(ROOT / "src"))
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for page in PAGES:
+        if code := code_of(page).strip():
+            (folder / f"{page.stem.replace('-', '_').lower()}.py").write_text(f"{code}\n")
+    assert len(list(folder.iterdir())) >= 5
+    options = ["--strict", "--config-file", str(ROOT / "pyproject.toml"), "--no-color-output"]
+    out, err, _ = api.run([*options, "--cache-dir", str(tmp_path / "cache"), str(folder)])
+    assert not err, err
+    assert "Success" in out, out

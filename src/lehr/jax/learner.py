@@ -149,14 +149,15 @@ class Learner(interface.Learner):
         return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
     def _moved(self, policy: Policy) -> dict[str, str]:
-        """Return which argument of ``make_optimizer`` each hyperparameter of a policy is, or raise."""
+        """Return the argument of ``make_optimizer`` for each hyperparameter, or raise."""
         moved = arguments(self._make, policy.targets)
         taken = inspect.signature(self._make).parameters
         for name, target in policy.targets.items():
             if isinstance(target, dict):
                 fail(name, "one schedule for a jax.Learner", target, "leave the groups out")
             if taken[moved[name]].default is None:
-                way_out = f"build the Learner with functools.partial(make_optimizer, {moved[name]}=...)"
+                argument = f"{moved[name]}=..."
+                way_out = f"pass functools.partial(make_optimizer, {argument}) to the Learner"
                 fail(name, "left alone where the optimizer has none", target, way_out)
         return moved
 
