@@ -71,7 +71,7 @@ def test_attach_refuses(case):
 def test_other_arguments_are_refused():
     with pytest.raises(ValueError, match="record must be a whole number >= 0, got -1"):
         lehr.keras.attach(SGD(), 0.1, record=-1)
-    with pytest.raises(ValueError, match=r"record must be above 0 to keep values.*attach"):
+    with pytest.raises(ValueError, match=r"record must be above 0 to record values.*attach"):
         lehr.keras.attach(SGD(), 0.1).recorded()
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         lehr.keras.attach(SGD(), 0.1, on_change="go")
