@@ -57,7 +57,7 @@ def test_update_n_uses_the_values_of_start_step_plus_n(block, accumulation):
 
 
 def test_adam_corrects_its_bias_by_its_own_count():
-    """By hand: its first update has the size of the rate (sqrt(1 - 0.999) is 7e-6 off in float32)."""
+    """By hand: its first update has the size of the rate; in float32 within 7e-6."""
     stock = keras.optimizers.Adam(epsilon=1e-12)
     driven = lehr.keras.attach(stock, lehr.linear(1.0, 0.0, 10), start_step=6)
     model = models.one_weight(driven)
