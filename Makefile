@@ -27,7 +27,7 @@ test-lowest: $(LOWEST)/installed
 LOWEST_TESTS = tests/jax tests/backends tests/schedule/test_frameworks.py \
 	tests/schedule/test_long.py $(LOWEST_CASES)
 LOWEST_CASES := -k "not jax-finder_kept and not jax-finder_refusals and not jax-processes and \
-	not jax-control and not jax-fit and not jax-others and not jax-diagnose and \
+	not jax-control and not jax-fit and not jax-extra and not jax-diagnose and \
 	not jax-monte_carlo and not jax-docs"
 
 # the oldest PyTorch: not part of CI, as its only wheel here is the CUDA build of 767 MB

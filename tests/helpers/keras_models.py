@@ -39,8 +39,8 @@ def fit_one_weight(model, updates, accumulation=1, epochs=1, callbacks=()):
     return model.fit(ones, ones, batch_size=1, epochs=epochs, verbose=0, callbacks=list(callbacks))
 
 
-def wanted(policy, name, updates):
-    return np.array([policy(step)[name] for step in range(updates)])
+def wanted(policy, name, updates, first=0):
+    return np.array([policy(step)[name] for step in range(first, first + updates)])
 
 
 def moved(rates, momentum=None):
@@ -60,11 +60,11 @@ def assert_weights(seen, by_hand, block, accumulation):
     np.testing.assert_allclose(seen, micro[block - 1 :: block], rtol=2e-6, atol=1e-7)
 
 
-def assert_recorded(model, policy, updates, factors=1.0):
+def assert_recorded(model, policy, updates, factors=1.0, first=0):
     recorded = inner(model).recorded()
     assert list(recorded) == list(policy.targets)
     for name, values in recorded.items():
-        expected = wanted(policy, name, updates) * (factors if name == "lr" else 1.0)
+        expected = wanted(policy, name, updates, first) * (factors if name == "lr" else 1.0)
         assert len(values) == updates
         np.testing.assert_allclose(values, expected, rtol=0, atol=4e-7 * expected.max())
 

@@ -50,7 +50,7 @@ def test_muon_and_adamw_follow_one_policy():
     optimizers = muon_and_adamw(model)
     heat = lehr.linear(0.95, 0.85, 8)
     rates = {"matrix": FALL * 0.02, "bias": FALL * 0.001}
-    policy = lehr.Policy(lr=rates, momentum=heat, others={"beta2": {"bias": heat}})
+    policy = lehr.Policy(lr=rates, momentum=heat, extra={"beta2": {"bias": heat}})
     scheduler = lehr.torch.Scheduler(optimizers, policy)
     assert scheduler.optimizer is optimizers[0]
     used = train(model, optimizers, scheduler, 8)
@@ -87,7 +87,6 @@ def test_several_optimizers_resume_exactly():
         (lambda p: SGD(p, lr=1.0, momentum=0.9), "dampening", lambda g: g["dampening"]),
         (lambda p: Adam(p), "eps", lambda g: g["eps"]),
         (lambda p: Adam(p), "beta2", lambda g: g["betas"][1]),
-        (lambda p: Adam(p), "beta1", beta1),
         (lambda p: SGD(p, lr=1.0), "weight_decay", lambda g: g["weight_decay"]),
         (lambda p: RMSprop(p), "alpha", lambda g: g["alpha"]),
         (lambda p: Adadelta(p), "rho", lambda g: g["rho"]),
@@ -96,7 +95,7 @@ def test_several_optimizers_resume_exactly():
 )
 def test_any_hyperparameter_follows_the_policy(make, name, read):
     optimizer, moves = make(weights()), lehr.linear(0.5, 0.25, 8)
-    named = {name: moves} if name == "weight_decay" else {"others": {name: moves}}
+    named = {name: moves} if name == "weight_decay" else {"extra": {name: moves}}
     scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy(lr=0.1, **named))
     assert drive(optimizer, scheduler, 8, read) == [moves(t) for t in range(8)]
 
@@ -106,7 +105,7 @@ def test_dampening_reaches_the_update():
     (weight,) = weights(dtype=torch.float64)
     optimizer = SGD([weight], lr=1.0, momentum=0.5)
     damp = lehr.linear(0.0, 0.8, 4)
-    policy = lehr.Policy(lr=0.1, others={"dampening": damp})
+    policy = lehr.Policy(lr=0.1, extra={"dampening": damp})
     drive(optimizer, lehr.torch.Scheduler(optimizer, policy), 4)
     buffer, moved = 1.0, 0.1  # torch's first buffer is the gradient, undamped
     for t in range(1, 4):
@@ -115,11 +114,11 @@ def test_dampening_reaches_the_update():
     close(-weight.item(), moved)
 
 
-# Factors of each group's own values.
+# Factors of each group's own rate.
 
 
 @pytest.mark.parametrize("tensor", [False, True])
-def test_relative_multiplies_each_groups_own_values(tensor):
+def test_relative_multiplies_the_rate_of_each_group_and_nothing_else(tensor):
     rate = torch.tensor if tensor else float
     groups = [
         {"params": weights(), "lr": rate(0.5), "weight_decay": 0.1},
@@ -130,8 +129,8 @@ def test_relative_multiplies_each_groups_own_values(tensor):
     scheduler = lehr.torch.Scheduler(optimizer, policy, relative=True)
     drive(optimizer, scheduler, 4)
     assert [float(rate) for rate in scheduler.get_last_lr()] == [0.25, 0.125]
-    assert [beta1(group) for group in optimizer.param_groups] == [0.9 * 0.375, 0.5 * 0.375]
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.05, 0.1]
+    assert [beta1(group) for group in optimizer.param_groups] == [0.375, 0.375]
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.5, 0.5]
 
 
 @pytest.mark.parametrize("order", ["made after loading", "optimizer first", "scheduler first"])
@@ -163,42 +162,34 @@ def test_relative_resumes_in_any_order(cut, tensor, order):
     torch.save((optimizer.state_dict(), scheduler.state_dict()), file)
     file.seek(0)
     optimizer, scheduler = resumed(torch.load(file))
-    assert momentum(optimizer.param_groups[0]) == 0.5 * policy.momentum(cut)
+    assert momentum(optimizer.param_groups[0]) == policy.momentum(cut)
     used += drive(optimizer, scheduler, 8 - cut)
     assert used == [0.5 * fall for fall in FALLS]
 
 
-@pytest.mark.parametrize(
-    ("lrs", "policy", "match"),
-    [
-        ((1.0, 0.0), FALL, r"lr of group 'g1' must be other than 0 for relative=True, got 0.0; "),
-        ((1.0, 1.0), lehr.Policy(FALL, FALL * 0.5), "momentum of group 'g0' must be other than 0"),
-        ((1.0, 1.0), lehr.Policy(FALL, None, FALL), "weight_decay of group 'g0' must be other "),
-        (
-            (1.0, 1.0),
-            lehr.Policy(FALL, others={"dampening": FALL}),
-            "dampening of group 'g0' .*; make the optimizer with a value .* leave relative out",
-        ),
-    ],
-)
-def test_relative_with_nothing_to_multiply_is_refused(lrs, policy, match):
-    groups = [
-        {"params": weights(), "lr": lr, "name": name}
-        for name, lr in zip(("g0", "g1"), lrs, strict=True)
-    ]
-    optimizer = SGD(groups)
+def test_relative_rejects_a_rate_of_zero():
+    rates = {"a": 1.0, "b": 0.0}
+    optimizer = SGD([{"params": weights(), "lr": lr, "name": name} for name, lr in rates.items()])
+    match = (
+        r"lr of group 'b' must be above 0 for relative=True, got 0.0; construct the optimizer with "
+        "a rate above 0, or omit relative"
+    )
     with pytest.raises(ValueError, match=match):
-        lehr.torch.Scheduler(optimizer, policy, relative=True)
+        lehr.torch.Scheduler(optimizer, FALL, relative=True)
     assert "initial_lr" not in optimizer.param_groups[0]
-    lehr.torch.Scheduler(optimizer, policy)
+    lehr.torch.Scheduler(optimizer, FALL)
 
 
-def test_relative_leaves_a_group_without_weight_decay_without():
+def test_relative_accepts_hyperparameters_that_are_zero():
     groups = [{"params": weights(), "weight_decay": 0.5}, {"params": weights()}]
-    optimizer = SGD(groups, lr=1.0)
-    policy = lehr.Policy(FALL, weight_decay=FALL)
+    optimizer = SGD(groups, lr=0.5)
+    policy = lehr.Policy(
+        FALL, momentum=FALL * 0.5, weight_decay=FALL, extra={"dampening": FALL * 0.25}
+    )
     lehr.torch.Scheduler(optimizer, policy, relative=True).step(4)
-    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.25, 0.0]
+    for group in optimizer.param_groups:
+        assert group["lr"] == 0.25
+        assert (group["momentum"], group["weight_decay"], group["dampening"]) == (0.25, 0.5, 0.125)
 
 
 @pytest.mark.parametrize("name", ["relative", "shared"])
@@ -207,19 +198,19 @@ def test_a_word_is_no_flag(name):
         lehr.torch.Scheduler(SGD(weights(), lr=1.0), FALL, **{name: "no"})
 
 
-def test_two_names_of_one_hyperparameter_are_refused():
-    policy = lehr.Policy(lr=0.1, momentum=0.9, others={"beta1": 0.5})
-    rule = r"policy must be of one name .* of Adam, got \['momentum', 'beta1'\]; they are the same"
-    with pytest.raises(ValueError, match=rule):
-        lehr.torch.Scheduler(Adam(weights()), policy)
+def test_portable_names_across_two_optimizers():
     adam = Adam([{"params": weights(), "name": "b"}])
     sgd = SGD([{"params": weights(), "name": "a"}], lr=1.0)
-    apart = lehr.Policy(lr=0.1, momentum={"a": 0.9}, others={"beta1": {"b": 0.5}})
+    extra = {"beta2": {"b": 0.9}, "eps": {"b": 1e-6}}
+    partial = lehr.Policy(lr=0.1, momentum={"a": 0.9}, extra=extra)
     with pytest.raises(ValueError, match=r"the optimizer's \['a', 'b'\], got \['a'\]; missing: b;"):
-        lehr.torch.Scheduler([sgd, adam], apart)  # beta1 is a momentum
-    both = lehr.Policy(lr=0.1, momentum={"a": 0.9, "b": 0.5}, others={"beta2": {"b": 0.9}})
+        lehr.torch.Scheduler([sgd, adam], partial)  # Adam's beta1 is a momentum
+    both = lehr.Policy(lr=0.1, momentum={"a": 0.9, "b": 0.5}, extra=extra)
     lehr.torch.Scheduler([sgd, adam], both)
     assert adam.param_groups[0]["betas"] == (0.5, 0.9)
+    assert adam.param_groups[0]["eps"] == 1e-6
+    with pytest.raises(ValueError, match="beta2 must be None for SGD, which has no beta2, got"):
+        lehr.torch.Scheduler(SGD(weights()), lehr.Policy(0.1, extra={"beta2": 0.9}))
 
 
 def test_one_optimizer_twice_is_refused():
@@ -233,11 +224,12 @@ def test_relative_under_an_optimizer_state_that_nothing_drove():
     """As when a checkpoint was written before the policy was thought of."""
     loaded = SGD(weights(), lr=0.25, momentum=0.5)
     optimizer = SGD(weights(), lr=1.0, momentum=0.5)
-    scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy(FALL, FALL * 0.5), relative=True)
+    policy = lehr.Policy(FALL, momentum=FALL * 0.5)
+    scheduler = lehr.torch.Scheduler(optimizer, policy, relative=True)
     optimizer.load_state_dict(loaded.state_dict())
     scheduler.step(2)
     assert scheduler.get_last_lr() == [0.25 * 0.75]
-    assert momentum(optimizer.param_groups[0]) == 0.5 * 0.375
+    assert momentum(optimizer.param_groups[0]) == 0.375
 
 
 # Groups by index, and groups that come later.
@@ -257,7 +249,7 @@ def test_names_that_torch_keeps_for_parameters_do_no_harm():
     optimizer = SGD(model.named_parameters(), lr=1.0)
     assert drive(optimizer, lehr.torch.Scheduler(optimizer, lehr.Policy({0: FALL})), 8) == FALLS
     with pytest.raises(ValueError, match=r"; it has lr, momentum, dampening, weight_decay$"):
-        lehr.torch.Scheduler(optimizer, lehr.Policy(lr=1.0, others={"nesterov": 1.0}))
+        lehr.torch.Scheduler(optimizer, lehr.Policy(lr=1.0, extra={"nesterov": 1.0}))
 
 
 def thawed(policy, **options):

@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from torch_models import close, drive, momentum, named, weights
 
 import lehr
 import lehr.torch
+from lehr.controllers import State
 
 STEPS = 20
 CYCLE = lehr.one_cycle(0.1, steps=STEPS)
@@ -54,15 +56,15 @@ def test_the_state_alone_goes_on_exactly(control, cut):
     assert state == json.loads(json.dumps(state))
     assert state.keys() == {"step", "control", "policy"}
     assert state["step"] == cut
-    assert lehr.Policy.from_dict(state["policy"]) == policy
+    assert lehr.loads(state["policy"]) == policy
     optimizer, scheduler = fresh(policy)
     scheduler.load_state_dict(state)
     assert used + run(optimizer, scheduler, metric[cut:]) == whole
 
 
 def test_the_state_without_a_controller():
-    policy = lehr.Policy(lr=0.1).to_dict()
-    assert fresh(0.1)[1].state_dict() == {"step": 0, "control": None, "policy": policy}
+    state = {"step": 0, "control": asdict(State()), "policy": lehr.Policy(lr=0.1).dumps()}
+    assert fresh(0.1)[1].state_dict() == state
 
 
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
@@ -103,16 +105,16 @@ def at_step(policy, step):
         (
             lehr.linear(1.0, 0.0, 20),
             r"policy.lr.steps must be the saved 10, got 20: lr at step 5 would jump from "
-            r"0.5 to 0.75; to go on under the new policy say on_change='continue'",
+            r"0.5 to 0.75; pass on_change='continue'",
         ),
         (lehr.constant(0.5), "policy.lr.kind must be the saved 'ramp', got 'constant': no value"),
         (
             lehr.Policy(lr=FALL, momentum=0.9),
-            "policy.momentum.kind must be the saved None, got 'constant': no value jumps; to go on",
+            "policy.momentum.kind must be the saved None, got 'constant': no value jumps; pass on",
         ),
         (
             lehr.Policy(lr=FALL, control=PLATEAU),
-            "policy.control.kind must be the saved None, got 'plateau': no value jumps; to go on",
+            "policy.control.kind must be the saved None, got 'plateau': no value jumps; pass on",
         ),
     ],
 )
@@ -148,7 +150,7 @@ def test_the_jump_of_each_group_is_named():
 
 def test_the_state_of_another_scheduler_is_refused():
     other = LambdaLR(SGD(weights(), lr=1.0), CYCLE.lr).state_dict()
-    with pytest.raises(ValueError, match="state must be a lehr driver's, with step, control"):
+    with pytest.raises(ValueError, match="state must be that of a lehr driver, with step, control"):
         fresh(CYCLE)[1].load_state_dict(other)
 
 

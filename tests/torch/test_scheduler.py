@@ -278,7 +278,9 @@ def test_a_metric_is_no_step(epoch, error):
 
 def test_observe_without_a_controller_is_refused():
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
-    with pytest.raises(ValueError, match=r"control must be a controller to observe.*Plateau\(\)"):
+    with pytest.raises(
+        ValueError, match=r"a controller where a metric is observed, got None; .*Plateau\(\)"
+    ):
         scheduler.observe(1.0)
 
 

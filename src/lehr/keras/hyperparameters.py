@@ -18,6 +18,7 @@ _ONLY_LR = {
     "Muon": "it has two of each, for different layers",
     "ScheduleFreeAdamW": "its average of the weights assumes that they stay",
 }
+_PORTABLE = {"beta2": "beta_2", "eps": "epsilon"}  # names in ``extra``, and Keras's
 _FIXED = {
     "initial_accumulator_value": "it counts only when the optimizer is built",
     "loss_scale_factor": "the loss is scaled before an update begins",
@@ -170,7 +171,7 @@ def attribute_of(optimizer: Any, name: str) -> str:
 
 def _extra(optimizer: Any, name: str) -> str:
     """Return the attribute for a hyperparameter in a policy's ``extra``."""
-    attribute = {"beta2": "beta_2", "eps": "epsilon"}.get(name, name)
+    attribute = _PORTABLE.get(name, name)
     if reason := _FIXED.get(attribute):
         fail("extra", f"without {name}, as {reason}", name, "set it in the optimizer")
     excluded = {*_FIXED, *_COUNTS} if optimizer.use_ema else {*_FIXED, *_COUNTS, "ema_momentum"}
@@ -181,9 +182,11 @@ def _extra(optimizer: Any, name: str) -> str:
     ]
     known = [key for key in known if key not in excluded and not key.startswith("_")]
     if attribute not in known:
-        rule = f"of hyperparameters of {optimizer.name}: {', '.join(sorted(known))}"
+        portable = {ours: theirs for theirs, ours in _PORTABLE.items()}
+        own = {portable.get(key, key) for key in known} - {"momentum", "beta_1", "weight_decay"}
+        rule = f"a hyperparameter of {optimizer.name} ({', '.join(sorted(own)) or 'none'})"
         fix = "if the optimizer has it as None, construct it with a number"
-        fail("extra", rule, name, fix)
+        fail("name in extra", rule, name, fix)
     if getattr(optimizer, attribute) == 0:
         fix = "construct it with a value above 0, as Keras omits a hyperparameter of 0"
         fail(name, "above 0 in the optimizer at the start", 0.0, fix)

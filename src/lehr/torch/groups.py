@@ -134,9 +134,19 @@ def store_base_rates(groups: Sequence[Group]) -> None:
 
 
 def check_values(
-    optimizers: Sequence[Optimizer], targets: dict[str, Target], later: Sequence[str] = ()
+    optimizers: Sequence[Optimizer],
+    targets: dict[str, Target],
+    later: Sequence[str] = (),
+    step: int = 0,
 ) -> None:
-    """Raise unless the optimizers have the groups and hyperparameters of the targets."""
+    """Raise unless the optimizers have the groups and hyperparameters of the targets.
+
+    Args:
+        optimizers: the optimizers that the targets drive.
+        targets: schedules by the name of the hyperparameter.
+        later: names of groups that are added later.
+        step: step of the targets at the next update.
+    """
     members = [(optimizer, group) for optimizer in optimizers for group in optimizer.param_groups]
     names = [group_name(i, group) for i, (_, group) in enumerate(members)]
     for name, target in targets.items():
@@ -146,7 +156,7 @@ def check_values(
             _refuse_groups(name, having, list(schedules), [*names, *later])
         for key, (optimizer, group) in zip(names, members, strict=True):
             if key in schedules:
-                _check_group(optimizer, group, name, schedules[key])
+                _check_group(optimizer, group, name, schedules[key], step)
 
 
 def _refuse_groups(name: str, having: list[str], given: list[str], known: list[str]) -> NoReturn:
@@ -167,22 +177,25 @@ def check_base_rates(groups: Sequence[Group]) -> None:
             fail(f"lr of group {group_name(i, group)!r}", "above 0 for relative=True", 0.0, fix)
 
 
-def _check_group(optimizer: Optimizer, group: Group, name: str, schedule: Schedule) -> None:
+def _check_group(
+    optimizer: Optimizer, group: Group, name: str, schedule: Schedule, step: int
+) -> None:
     if not _has(group, name):
         has = [*_numbers(group), *(["momentum", "beta2"] if "betas" in group else [])]
         rule = f"None for {type(optimizer).__name__}, which has no {name}"
         fail(name, rule, schedule, f"leave it out; it has {', '.join(has)}")
     if name == "momentum" and isinstance(optimizer, RMSprop):
-        _check_buffers(optimizer, group, schedule)
+        _check_buffers(optimizer, group, schedule, step)
 
 
-def _check_buffers(optimizer: RMSprop, group: Group, momentum: Schedule) -> None:
+def _check_buffers(optimizer: RMSprop, group: Group, momentum: Schedule, step: int) -> None:
     """RMSprop makes its momentum buffers in its first update, if momentum is above 0 there."""
     if momentum == Constant(0.0):
         return
-    if momentum(0) == 0:
-        fail("momentum", "above 0 at step 0 for RMSprop, which makes its buffers there", momentum)
     states = [state for p in group["params"] if (state := optimizer.state.get(p))]
     if not all("momentum_buffer" in state for state in states):
         rule = "None for an RMSprop that has trained without momentum: it has no buffers"
         fail("momentum", rule, momentum, "make a new one")
+    if not states and momentum(step) == 0:
+        rule = f"above 0 at step {step} for RMSprop, which makes its buffers there"
+        fail("momentum", rule, momentum)

@@ -130,7 +130,8 @@ class Scheduler(PrivateNames, LRScheduler):
         sizes = steps_per_epoch, samples_per_step, tokens_per_step
         self.policy = resolved_policy(policy, steps, *sizes)
         self.policy.dumps()  # raises now for a function without a name, not at the first save
-        step, self.control = first_state(start_step, factor)
+        # torch's composed schedulers set the step
+        self.last_epoch, self.control = first_state(start_step, factor)
         self.relative, self.shared = relative, shared
         self.on_change: str = one_of("on_change", on_change, ON_CHANGE)
         self.later = self._checked_later(later)
@@ -143,7 +144,6 @@ class Scheduler(PrivateNames, LRScheduler):
         self._known = len(groups)
         store_base_rates(groups)
         self.base_lrs = [group["initial_lr"] for group in groups]
-        self.last_epoch = step  # torch's composed schedulers set it
         self._attach()
         self._write()
 
@@ -282,7 +282,7 @@ class Scheduler(PrivateNames, LRScheduler):
         return groups
 
     def _check(self) -> None:
-        check_values(self.optimizers, self.policy.targets, self.later)
+        check_values(self.optimizers, self.policy.targets, self.later, max(self.last_epoch, 0))
         if self.relative:
             check_base_rates(all_groups(self.optimizers))
 

@@ -135,9 +135,11 @@ def test_a_metric_that_is_not_there_every_epoch():
 def test_a_controller_that_nothing_feeds_is_told_of():
     policy = lehr.Policy(lr=0.1, control=lehr.Plateau())
     model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy))
-    with pytest.warns(UserWarning, match=r"nothing feeds: add lehr\.keras\.Control\(\)") as told:
+    with pytest.warns(
+        UserWarning, match=r"receives no metric: add lehr\.keras\.Control\(\)"
+    ) as told:
         models.fit_one_weight(model, 4, epochs=2)
-    assert sum("feeds" in str(warning.message) for warning in told) == 1
+    assert sum("no metric" in str(warning.message) for warning in told) == 1
 
 
 def test_a_loop_of_ones_own():

@@ -71,10 +71,21 @@ def test_attach_refuses(case):
 def test_other_arguments_are_refused():
     with pytest.raises(ValueError, match="record must be a whole number >= 0, got -1"):
         lehr.keras.attach(SGD(), 0.1, record=-1)
-    with pytest.raises(ValueError, match=r"record must be above 0 to keep values.*attach"):
+    with pytest.raises(ValueError, match=r"record must be above 0 to record values.*attach"):
         lehr.keras.attach(SGD(), 0.1).recorded()
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         lehr.keras.attach(SGD(), 0.1, on_change="go")
+    with pytest.raises(ValueError, match="start_step must be a whole number of steps >= 0, got -1"):
+        lehr.keras.attach(SGD(), 0.1, start_step=-1)
+    for start in (1.0, True, "3"):
+        with pytest.raises(TypeError, match=f"start_step must be a whole number .*, got {start!r}"):
+            lehr.keras.attach(SGD(), 0.1, start_step=start)
+    for factor in (-0.5, float("nan")):
+        with pytest.raises(ValueError, match=f"factor must be a number at least 0, got {factor}"):
+            lehr.keras.attach(SGD(), 0.1, factor=factor)
+    for factor in (True, "half"):
+        with pytest.raises(TypeError, match=f"factor must be a finite number, got {factor!r}"):
+            lehr.keras.attach(SGD(), 0.1, factor=factor)
     with pytest.raises(ValueError, match=r"in whole steps.*pass steps="):
         lehr.keras.schedule(lehr.cosine(0.1))
     with pytest.raises(ValueError, match="accumulation must be a whole number >= 1, got 0"):
@@ -91,6 +102,16 @@ def test_lengths_are_resolved():
     assert lehr.keras.schedule(lehr.cosine(0.1), steps=50).get_config()["definition"] == (
         lehr.cosine(0.1, steps=50).dumps()
     )
+
+
+@pytest.mark.parametrize("jit", [True, False])
+@pytest.mark.parametrize("rate", [lehr.cosine(0.1, 10), lehr.cosine(0.1), MOMENTUM])
+def test_keras_is_given_a_lehr_schedule_or_policy(rate, jit):
+    """Keras calls a function that it does not know without the step; the error names the fix."""
+    model = models.one_weight(SGD(rate), jit_compile=jit)
+    match = r"step must be .*, got None; .*lehr\.keras\.schedule\(\.\.\.\)"
+    with pytest.raises(TypeError, match=match):
+        models.fit_one_weight(model, 2)
 
 
 @pytest.mark.skipif(models.BACKEND != "torch", reason="JAX and TensorFlow have it")

@@ -136,16 +136,16 @@ def test_the_jump_counts_the_factor_that_a_person_set(tmp_path):
         build(OTHER).load_weights(file)
 
 
-@pytest.mark.parametrize("factor", [None, 0.25])
-def test_what_resume_decides_of_the_controller_is_held(factor, tmp_path, monkeypatch):
-    state = factor and lehr.controllers.State(factor=factor)
+@pytest.mark.parametrize("factor", [1.0, 0.25])
+def test_the_controllers_state_is_that_of_read_state(factor, tmp_path, monkeypatch):
+    state = lehr.controllers.State(factor=factor)
     monkeypatch.setattr("lehr.keras.saved.read_state", lambda *_: (12, state))
     model, file = saved(tmp_path)
     model.optimizer.factor = 0.5
     model.save_weights(file)
     resumed = build(COSINE)
     resumed.load_weights(file)
-    assert number(resumed.optimizer.factor) == (factor or 1.0)
+    assert number(resumed.optimizer.factor) == factor
 
 
 def test_a_trunk_is_cooled_down_from_its_file_at_several_lengths(tmp_path):

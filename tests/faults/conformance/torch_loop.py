@@ -93,7 +93,7 @@ class Two(TorchLoop):
     policy = lehr.Policy(
         lr={"matrices": RISE_AND_FALL * 2.0, "rest": RISE_AND_FALL},
         momentum=lehr.linear(0.95, 0.85, 8),
-        others={"beta2": {"rest": lehr.linear(0.9, 0.99, 8)}},
+        extra={"beta2": {"rest": lehr.linear(0.9, 0.99, 8)}},
     )
 
     def make_optimizers(self):
@@ -117,17 +117,17 @@ class Two(TorchLoop):
 
 
 class Relative(TorchLoop):
-    """Factors of the optimizer's own rate, a tensor, and of its beta1."""
+    """The rate is relative to the optimizer's own, a tensor; momentum is absolute."""
 
     relative = True
 
     def make_optimizers(self):
         rate = torch.tensor(0.5, dtype=torch.float64)
-        return [torch.optim.AdamW(self.model.parameters(), lr=rate, betas=(0.75, 0.999))]
+        return [torch.optim.AdamW(self.model.parameters(), lr=rate)]
 
     def values(self):
         used = super().values()
-        return {"lr": used["lr"] / 0.5, "momentum": used["momentum"] / 0.75}
+        return used | {"lr": used["lr"] / 0.5}
 
 
 class Late(TorchLoop):

@@ -1,4 +1,4 @@
-"""Every other float hyperparameter that a policy can move, beside floats written by hand."""
+"""Every hyperparameter of `Policy(extra=...)`, compared with floats set by hand in plain Keras."""
 
 import re
 
@@ -14,18 +14,18 @@ import lehr.keras
 STEPS = 6
 FTRL = {"beta": 0.1, "l2_regularization_strength": 0.1, "l2_shrinkage_regularization_strength": 0.1}
 KINDS = {
-    "RMSprop": ({"momentum": 0.9}, ["rho", "epsilon"]),
-    "RMSprop centered": ({"centered": True}, ["rho", "epsilon"]),
-    "Adam": ({}, ["beta_1", "beta2", "epsilon"]),
-    "Adam amsgrad": ({"amsgrad": True}, ["beta_2"]),
-    "AdamW": ({}, ["beta1", "beta_2", "epsilon"]),
-    "Nadam": ({}, ["beta_1", "beta_2", "epsilon"]),
-    "Adamax": ({}, ["beta_1", "beta_2", "epsilon"]),
-    "Lamb": ({}, ["beta_1", "beta_2", "epsilon"]),
-    "Lion": ({}, ["beta_1"]),
-    "Lion's memory": ({}, ["beta_2"]),
-    "Adagrad": ({}, ["epsilon"]),
-    "Adadelta": ({}, ["rho", "epsilon"]),
+    "RMSprop": ({"momentum": 0.9}, ["rho", "eps"]),
+    "RMSprop centered": ({"centered": True}, ["rho", "eps"]),
+    "Adam": ({}, ["momentum", "beta2", "eps"]),
+    "Adam amsgrad": ({"amsgrad": True}, ["beta2"]),
+    "AdamW": ({}, ["momentum", "beta2", "eps"]),
+    "Nadam": ({}, ["momentum", "beta2", "eps"]),
+    "Adamax": ({}, ["momentum", "beta2", "eps"]),
+    "Lamb": ({}, ["momentum", "beta2", "eps"]),
+    "Lion": ({}, ["momentum"]),
+    "Lion's memory": ({}, ["beta2"]),
+    "Adagrad": ({}, ["eps"]),
+    "Adadelta": ({}, ["rho", "eps"]),
     "Adafactor": ({}, ["epsilon_1", "epsilon_2", "clip_threshold"]),
     "Ftrl": (FTRL, list(FTRL)),
     "SGD clipped": ({"clipnorm": 1.0}, ["clipnorm"]),
@@ -33,6 +33,7 @@ KINDS = {
     "SGD clipped together": ({"global_clipnorm": 1.0}, ["global_clipnorm"]),
     "SGD averaged": ({"use_ema": True, "ema_overwrite_frequency": 2}, ["ema_momentum"]),
 }
+KERAS = {"momentum": "beta_1", "beta2": "beta_2", "eps": "epsilon"}  # Keras's names in the tests
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -40,13 +41,14 @@ def test_each_beside_its_float_written_by_hand(name):
     """All of an optimizer's at once; each changes the weights, so none is left out."""
     settings, names = KINDS[name]
     kind = getattr(keras.optimizers, re.match(r"\w+", name)[0])
-    attributes = [re.sub(r"beta(\d)", r"beta_\1", name) for name in names]
+    attributes = [KERAS.get(name, name) for name in names]
     starts = [getattr(kind(**settings), attribute) for attribute in attributes]
     moves = {
         name: lehr.linear(start / 2 if start > 1e-3 else 0.01, start, STEPS)
         for name, start in zip(names, starts, strict=True)
     }
-    policy = lehr.Policy(lr=0.02, others=moves)
+    momentum = moves.pop("momentum", None)
+    policy = lehr.Policy(lr=0.02, momentum=momentum, extra=moves)
     inputs, targets = models.data()
 
     def by_hand(moved):
@@ -79,7 +81,7 @@ def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit
         lr=lehr.warmup(0.1, 4).then(lehr.cosine(0.1, 28)),
         momentum=lehr.linear(0.9, 0.5, 32),
         weight_decay=lehr.linear(0.5, 0.1, 32),
-        others={"beta2": lehr.linear(0.99, 0.5, 32)},
+        extra={"beta2": lehr.linear(0.99, 0.5, 32)},
     )
     stock = keras.optimizers.AdamW(gradient_accumulation_steps=accumulation)
     driven = lehr.keras.attach(stock, policy, record=32)
@@ -100,21 +102,21 @@ def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit
 
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
 REFUSED = {
-    "unknown": (Adam, {}, "beta_3", "hyperparameters of adam.*: beta_1, beta_2, epsilon, got"),
-    "no float": (Adam, {}, "amsgrad", "others must be hyperparameters of adam"),
-    "not there": (SGD, {}, "clipnorm", "one that is None needs a number"),
-    "not averaged": (SGD, {}, "ema_momentum", "others must be hyperparameters of (sgd|SGD)"),
+    "unknown": (Adam, {}, "beta_3", r"a hyperparameter of adam.* \(beta2, eps\), got"),
+    "no float": (Adam, {}, "amsgrad", "name in extra must be a hyperparameter of adam"),
+    "not there": (SGD, {}, "clipnorm", "has it as None, construct it with a number"),
+    "not averaged": (SGD, {}, "ema_momentum", r"a hyperparameter of (sgd|SGD).* \(none\)"),
     "not averaged, whole": (
         SGD,
         {"ema_momentum": 1},
         "ema_momentum",
-        "hyperparameters of (sgd|SGD)",
+        r"a hyperparameter of (sgd|SGD).* \(none\)",
     ),
     "a count": (
         SGD,
         {"use_ema": True, "ema_overwrite_frequency": 2},
         "ema_overwrite_frequency",
-        "hyperparameters of (sgd|SGD).*: ema_momentum, momentum, got",
+        r"a hyperparameter of (sgd|SGD).* \(ema_momentum\), got",
     ),
     "at zero": (keras.optimizers.Ftrl, {}, "beta", "beta must be above 0 in the optimizer"),
     "at build": (
@@ -132,24 +134,22 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_move_is_refused(case):
     kind, settings, name, message = REFUSED[case]
-    policy = lehr.Policy(lr=0.1, others={name: 0.5})
+    policy = lehr.Policy(lr=0.1, extra={name: 0.5})
     with pytest.raises(ValueError, match=message):
         lehr.keras.attach(kind(**settings), policy)
 
 
 def test_what_the_policy_moves_is_not_set_by_hand():
-    policy = lehr.Policy(lr=0.1, momentum=0.9, others={"clipnorm": 0.5})
-    driven = lehr.keras.attach(SGD(momentum=0.9, clipnorm=1), policy)
+    policy = lehr.Policy(lr=0.1, momentum=0.9, extra={"clipnorm": 0.5, "eps": 0.25})
+    driven = lehr.keras.attach(Adam(clipnorm=1), policy)
     model = models.one_weight(driven)
-    for name in ("momentum", "clipnorm"):
+    for name in ("beta_1", "clipnorm", "epsilon"):
         message = f"{name} must be left to the policy, which moves it, got 0.3; change the policy"
         with pytest.raises(ValueError, match=message):
             setattr(model.optimizer, name, 0.3)
-    driven.nesterov = True  # what it does not move stays Keras's
-    models.fit_one_weight(model, 2)
-
-
-def test_one_hyperparameter_by_two_names_is_refused():
-    policy = lehr.Policy(lr=0.1, momentum=0.9, others={"beta_1": 0.8})
-    with pytest.raises(ValueError, match="others must be without beta_1, which the policy moves"):
-        lehr.keras.attach(Adam(), policy)
+    driven.beta_2 = 0.5  # what it does not move stays Keras's
+    models.fit_one_weight(model, 1)
+    # by hand: Adam's first update, of the gradient 1 clipped to a norm of 0.5
+    correction = np.sqrt(1 - 0.5) / (1 - 0.9)
+    moved = 0.1 * correction * (0.1 * 0.5) / (np.sqrt(0.5 * 0.25) + 0.25)
+    assert models.number(model.weights[0]) == pytest.approx(-moved, rel=2e-6)
