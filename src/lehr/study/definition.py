@@ -17,9 +17,10 @@ from lehr.study.arm import Arm, check_name
 from lehr.study.environment import BACKENDS
 from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, Job, json_data, make_job, tuning_seeds
 from lehr.study.stats.sequential import looks
-from lehr.tasks.find import check_options, find_task
+from lehr.tasks.find import check_options, find_task, task_name
 
 if TYPE_CHECKING:
+    from lehr.learner import Learner
     from lehr.study.plan import Plan
     from lehr.study.results import Results
     from lehr.study.runner import Progress
@@ -39,8 +40,10 @@ class Study:
     Finished trials are stored: running a study again runs only the missing ones.
 
     Args:
-        task: a built-in name, or ``module:function`` returning a Learner for a seed. Trials run
-            again when that module's file changes, but not when its imports change.
+        task: a built-in name, or ``module:function`` returning a Learner for a seed, or that
+            function: worker processes import its module, so it cannot be a function of a notebook
+            or script. Trials run again when the module's file changes, but not when its imports
+            change.
         arms: name to arm (or policy, schedule, number); the first is the reference.
         epochs: budget: passes over the training data in each trial, or several such numbers.
         steps: budget in optimizer updates, instead of epochs.
@@ -102,7 +105,7 @@ class Study:
 
         def __init__(
             self,
-            task: str,
+            task: str | Callable[..., Learner],
             arms: Mapping[str, Arm | Policy | Schedule | float],
             *,
             epochs: int | Sequence[int] | None = None,
@@ -122,8 +125,7 @@ class Study:
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task, str):
-            fail("task", "a built-in name or module:function", self.task, error=TypeError)
+        self._set(task=task_name(self.task))
         storage: Any = self.storage
         if not isinstance(storage, str | os.PathLike):
             fail("storage", "a folder", storage, error=TypeError)
