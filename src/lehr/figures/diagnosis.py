@@ -23,10 +23,10 @@ def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
         figure = Figure((SIZE[0], 2 * SIZE[1]), layout="constrained")
         top, middle, bottom = figure.subplots(3, sharex=True)
     mean = np.array([layer.mean for layer in layers])
-    spread = np.array([layer.spread for layer in layers])
+    std = np.array([layer.std for layer in layers])
     blue, red, green = COLOURS[:3]
     top.plot(at, mean, "o-", color=blue, markersize=3, label="mean")
-    top.fill_between(at, mean - spread, mean + spread, color=blue, alpha=0.2, label="± spread")
+    top.fill_between(at, mean - std, mean + std, color=blue, alpha=0.2, label="± std")
     top.set_ylabel("activation")
     legend(top)
     shares = [math.nan if s is None else 100 * s for s in (layer.saturated for layer in layers)]

@@ -43,7 +43,7 @@ def draw_rates(results: Results, name: str = "lr") -> Figure:
 
 
 def draw_losses(results: Results) -> Figure:
-    """Return a figure of the training loss: mean over seeds, and the spread as a band."""
+    """Return a figure of the training loss: mean and standard deviation over seeds."""
     figure, axes = new_figure("epoch", "training loss (log scale)")
     for arm, style in _arms(results):
         records = results.records(arm)
@@ -64,7 +64,7 @@ def draw_losses(results: Results) -> Figure:
 
 
 def draw_metric(results: Results) -> Figure:
-    """Return a figure of the validation metric after each epoch: mean over seeds, and spread."""
+    """Return a figure of the validation metric after each epoch: mean and std over seeds."""
     metric = results.study.metric
     figure, axes = new_figure("epoch", f"validation {_unit(results)}")
     for arm, style in _arms(results):
@@ -126,7 +126,7 @@ def draw_peaks(results: Results) -> Figure:
 
 
 def draw_budgets(results: Results) -> Figure:
-    """Return a figure of the test metric over the budget: mean over seeds, and spread."""
+    """Return a figure of the test metric over the budget: mean and std over seeds."""
     study = results.study
     unit = "updates" if study.unit == "steps" else study.unit
     figure, axes = new_figure(f"budget ({unit}, log scale)", f"test {_unit(results)}")
@@ -167,7 +167,7 @@ def _band(
     points = [finite(values) for values in zip(*curves, strict=False)]  # diverged runs drop out
     x = x[: len(points)]
     mean = [statistics.fmean(values) if values else math.nan for values in points]
-    spread = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]
+    std = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]
     axes.plot(x, mean, label=label, **style)
-    low, high = np.subtract(mean, spread), np.add(mean, spread)
+    low, high = np.subtract(mean, std), np.add(mean, std)
     axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)
