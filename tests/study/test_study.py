@@ -269,7 +269,7 @@ def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path)
         "validation accuracy (%)",
         "difference to fixed on test data (points)",
         "learning rate (log scale)",
-        "kind: policy",
+        '<td data-name="policy">constant(0.01)</td><td data-name="tune">no: used as given</td>',
     ):
         assert expected in html.replace("&#34;", '"')
 

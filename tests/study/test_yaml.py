@@ -93,10 +93,12 @@ def test_any_study_can_be_written_and_read(study: Study) -> None:
 
 def test_a_written_file_has_the_text_of_each_arm() -> None:
     tuned = Arm(lehr.cosine(1.0), tune="one-cycle", optimizer="adam")
-    text = dump_study(Study("toys:anything", {"a": 0.01, "b": tuned}, seeds=4))
+    quoted = lehr.warmup(0.1, "5%")
+    text = dump_study(Study("toys:anything", {"a": 0.01, "b": tuned, "c": quoted}, seeds=4))
     assert text.startswith(
         "task: toys:anything\narms:\n  a: constant(0.01)\n"
-        "  b: {policy: cosine(1.0), tune: one-cycle, optimizer: adam}\nepochs: 5\nseeds: 4\n"
+        "  b: {policy: cosine(1.0), tune: one-cycle, optimizer: adam}\n"
+        "  c: \"warmup(0.1, '5%')\"\nepochs: 5\nseeds: 4\n"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -119,7 +120,22 @@ def dump_study(study: Study) -> str:
     for name in ("patience", "target", "options", "backend"):
         if (value := getattr(study, name)) not in (None, {}):
             plain[name] = json_data(value)
-    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
+    text: str = yaml.dump(
+        plain, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=math.inf
+    )
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a text with single quotes, such as a policy's, in double quotes on one line."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "'" in text else None
+    ),
+)
 
 
 class _Recorded(Study):
