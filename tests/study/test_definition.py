@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from study_strategies import arms, studies
 
 import lehr
-from lehr.study import Arm, Study
+from lehr.study import Arm, Results, Study
 
 NAMES = {name: getattr(lehr, name) for name in lehr.__all__} | {
     name: getattr(lehr.schedule, name) for name in dir(lehr.schedule) if name[0].isupper()
@@ -98,3 +98,15 @@ def test_only_task_and_arms_are_positional() -> None:
         Study("toys:toy", {"a": 0.1}, 5)
     with pytest.raises(TypeError, match="positional argument"):
         Arm(1.0, "constant")
+
+
+@pytest.mark.parametrize(
+    ("arms", "seeds", "text"),
+    [
+        ({"fixed": 0.1, "b": 0.2, "c": 0.3}, 8, "3 arms, 8 seeds, reference 'fixed'"),
+        ({"it's": 0.1}, 1, '1 arm, 1 seed, reference "it\'s"'),
+    ],
+)
+def test_results_have_a_short_text(arms: dict, seeds: int, text: str) -> None:
+    results = Results(Study("toys:toy", arms, seeds=seeds), {}, {}, {}, {})
+    assert repr(results) == f"<Results: toys:toy, {text}>"

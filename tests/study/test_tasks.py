@@ -102,11 +102,10 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", ["script", "stdin"])
-def test_a_script_uses_functions_of_modules_and_not_its_own(how: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [["script.py"], ["-m", "script"], ["-"]])
+def test_a_script_uses_functions_of_modules_and_not_its_own(how: list[str], tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
-    given = {"stdin": SCRIPT} if how == "stdin" else {}
-    done = run_python("script.py" if how == "script" else "-", cwd=tmp_path, code=1, **given)
+    done = run_python(*how, cwd=tmp_path, code=1, stdin=SCRIPT)
     assert done.stdout == "1\n"
     assert done.stderr.splitlines()[-1].startswith(
         "ValueError: task must be a function of a module that worker processes can import, got "
