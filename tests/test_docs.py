@@ -118,7 +118,7 @@ def keras() -> dict[str, list]:
 
 
 # The tables of conventions.md. A row of an installed library is what the library does here; the
-# others' formulas are from their sources (SCHEDULES.md 2).
+# others' formulas are from their sources, named above them.
 
 WARMUP = "Warm up for 4 steps, then fall in a line to zero by step 12"
 MILESTONES = "Milestones at 2 and 4, a tenth each"
@@ -628,7 +628,8 @@ def test_ignite_agrees(theirs: str, code: str) -> None:
         assert_same(theirs, code, [rates[0] for rates in seen], FLOAT64, name)
 
 
-# Formulas from the sources of what is not installed (SCHEDULES.md 2).
+# Formulas from the sources of what is not installed. TensorFlow Addons:
+# tensorflow_addons/optimizers/cyclical_learning_rate.py; fastai: fastai/callback/schedule.py.
 
 
 def tfa(scale, mode="cycle"):
@@ -888,3 +889,25 @@ def test_an_old_gallery_is_told(tmp_path: Path) -> None:
     done = make_gallery("--check", script=tmp_path / "docs" / "make_gallery.py")
     assert done.returncode == 1
     assert "rex: rex(0.1)" in done.stdout
+
+
+# Citations.
+
+
+ELSEWHERE = {"PRETRAIN.md", "TRAINING.md"}  # of the repositories of published policies
+
+
+def test_pages_that_are_cited_exist() -> None:
+    root = DOCS.parent
+    folders = ("src", "tests", "docs", "benchmarks", "examples")
+    files = [path for name in folders for path in (root / name).rglob("*.*")]
+    files += [root / "Makefile", *root.glob("*.md")]
+    cited = {
+        (name, path.relative_to(root).as_posix())
+        for path in files
+        if path.suffix in (".py", ".md", ".json", "") and "__pycache__" not in path.parts
+        for name in re.findall(r"(?<!\w)[A-Z]+\.md", path.read_text(encoding="utf-8"))
+    }
+    assert ("CHANGELOG.md", "CONTRIBUTING.md") in cited
+    missing = {one for one in cited if not (root / one[0]).is_file()}
+    assert {name for name, _ in missing} <= ELSEWHERE, missing

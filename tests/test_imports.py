@@ -1,4 +1,4 @@
-"""Which package may import which: the table of DESIGN.md, over all imports.
+"""Which package may import which: the table PACKAGES, over all imports.
 
 All imports count: at the top of a file, inside functions and under TYPE_CHECKING. The exceptions
 are listed by name in EXCEPTIONS.
@@ -194,7 +194,7 @@ FILES = sorted(p.relative_to(SOURCE).as_posix() for p in SOURCE.rglob("*.py"))
 
 @pytest.mark.parametrize("file", [file for file in FILES if file != "__init__.py"])
 def test_a_file_imports_only_what_its_package_may(file):
-    assert package_of(file) in PACKAGES, "no such package in DESIGN.md"
+    assert package_of(file) in PACKAGES, "no such package in PACKAGES"
     wrong = [one for one in imports(SOURCE / file) if not allowed(file, one)]
     assert not wrong
 

@@ -60,7 +60,7 @@ def t_intervals(rows: np.ndarray) -> np.ndarray:
 def bca_intervals(rows: np.ndarray) -> np.ndarray:
     found = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # rows without spread: their interval is NaN, a miss
+        warnings.simplefilter("ignore")  # equal rows: their interval is NaN, a miss
         for part in np.split(rows, 50):
             interval = stats.bootstrap(
                 (part,), np.mean, axis=1, n_resamples=1999, method="BCa", rng=0
@@ -219,7 +219,7 @@ def power(reference: np.ndarray, arm: np.ndarray) -> dict:
             drawn = rng.integers(0, len(arm), (INTERVALS, n))
             a, b = moved[drawn], reference[drawn]
             with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # draws without spread: NaN, not found
+                warnings.simplefilter("ignore")  # equal draws: NaN, not found
                 paired = stats.ttest_rel(a, b, axis=1).pvalue
                 welch = stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue
             rows[n] = [float(np.mean(paired <= 0.05)), float(np.mean(welch <= 0.05))]

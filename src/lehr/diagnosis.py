@@ -41,7 +41,7 @@ class Layer:
         name: its path in the model.
         kind: its class.
         mean: of its activations over rows and units.
-        spread: their standard deviation.
+        std: their standard deviation.
         saturated: share of them where the activation's slope is below a hundredth of its largest
             (a ReLU's zeros); None for unknown functions.
         gradient: Euclidean norm of the loss's gradient by the layer's own weights, or None.
@@ -50,7 +50,7 @@ class Layer:
     name: str
     kind: str
     mean: float
-    spread: float
+    std: float
     saturated: float | None
     gradient: float | None
 
@@ -64,11 +64,11 @@ class Diagnosis:
 
     def table(self) -> str:
         """Return the layers as lines of text."""
-        rows = [("layer", "kind", "mean", "spread", "saturated", "gradient")]
+        rows = [("layer", "kind", "mean", "std", "saturated", "gradient")]
         for layer in self.layers:
             share = "-" if layer.saturated is None else f"{layer.saturated:.1%}"
             gradient = "-" if layer.gradient is None else f"{layer.gradient:.3g}"
-            numbers = (f"{layer.mean:.3g}", f"{layer.spread:.3g}", share, gradient)
+            numbers = (f"{layer.mean:.3g}", f"{layer.std:.3g}", share, gradient)
             rows.append((layer.name, layer.kind, *numbers))
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         sides = ("<", "<", ">", ">", ">", ">")
@@ -99,8 +99,8 @@ def record(name: str, kind: str, function: str, outputs: list[Any], gradients: l
     saturated = None if test is None else float(np.mean(test(values)))
     squares = [float(np.sum(np.square(g, dtype="float64"))) for g in gradients]
     gradient = sum(squares) ** 0.5 if squares else None
-    mean, spread = float(values.mean()), float(values.std())
-    return Layer(name, kind, mean, spread, saturated, gradient)
+    mean, std = float(values.mean()), float(values.std())
+    return Layer(name, kind, mean, std, saturated, gradient)
 
 
 def pair(batch: Any) -> tuple[Any, Any]:

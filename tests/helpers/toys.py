@@ -145,17 +145,17 @@ def dying_on_seed_1(seed: int) -> Learner:
 class Optional(Toy):
     """Other noise, or plain gradient descent instead of momentum."""
 
-    def __init__(self, seed: int, spread: float, optimizer: str) -> None:
+    def __init__(self, seed: int, noise: float, optimizer: str) -> None:
         super().__init__(seed)
-        self.y = self.y + np.random.default_rng(seed).normal(scale=spread, size=len(self.y))
+        self.y = self.y + np.random.default_rng(seed).normal(scale=noise, size=len(self.y))
         self.plain = optimizer == "plain"
 
     def update(self, values):
         return super().update({"lr": values["lr"], "momentum": 0.0} if self.plain else values)
 
 
-def optional(seed: int, spread: float = 0.1, optimizer: str = "momentum") -> Learner:
-    return Optional(seed, spread, optimizer)
+def optional(seed: int, noise: float = 0.1, optimizer: str = "momentum") -> Learner:
+    return Optional(seed, noise, optimizer)
 
 
 class Quadratic(Learner):
@@ -268,6 +268,10 @@ class Untested(Toy):
 
 def untested(seed: int) -> Learner:
     return Untested(seed)
+
+
+def anything(seed: int, **options: Any) -> Learner:
+    return Toy(seed)
 
 
 def needs_optimizer(seed: int, optimizer: str) -> Learner:

@@ -1,7 +1,7 @@
 """Schedules of language-model codebases beside ours: OLMo and the GPT trainers.
 
-The commits are those of PUBLISHED.md, section 2. Originals are in our own words; t counts updates
-from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
+The commit or version of each codebase is above its schedules. Originals are in our own words; t
+counts updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
 """
 
 import math

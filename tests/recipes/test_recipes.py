@@ -138,7 +138,7 @@ def assert_figure(recipe, trial):
 
 
 def test_networks_have_the_published_numbers_of_weights():
-    # 784-300-100-10, and RESULTS.md 1A
+    # 784-300-100-10, and the network of TensorFlow Addons' tutorial, by hand
     assert networks.dense((28, 28), (300, 100), seed=0).count_params() == 266_610
     assert networks.convolutional((28, 28), seed=0).count_params() == 18_762
 
@@ -244,7 +244,7 @@ def test_published_beside_ours():
     numbers = [{"loss": v, "val_loss": 0.36, "val_accuracy": 0.87} for v in (0.40, 0.42, 0.44)]
     found = {row.metric: row for row in rows(recipe, [{"numbers": n} for n in numbers])}
     # published 0.4306, 0.3395, 0.8722
-    assert found["loss"].spread == pytest.approx(0.02)
+    assert found["loss"].std == pytest.approx(0.02)
     assert [found[name].within for name in ("loss", "val_loss", "val_accuracy")] == [
         True,
         False,
@@ -395,6 +395,8 @@ def test_the_commands(tmp_path: Path):
     done = command("show", "transfer/b-on-a", cwd=tmp_path)
     assert "note: the source's model_B_on_A shares its layers with model_A" in done.stdout
     assert "published: test_accuracy 0.994" in done.stdout
+    done = command("show", "signals/selu-100-layers", cwd=tmp_path)
+    assert "policy: constant(0.001)\noptions: hidden=[300] + 99 * [100]\n" in done.stdout
     done = command("run", "activations/selu", "--out", "page.md", cwd=tmp_path)
     assert (done.returncode, "1.673" in done.stdout) == (0, True)
     assert done.stderr == "1 of 1: activations/selu, seed 0\n"

@@ -104,7 +104,8 @@ def test_a_scale_is_not_clipped_after_the_cycles_that_are_checked():
     assert [s(2 * cycle - 1) for cycle in (1, 100, 250)] == [0.01, 1.0, 2.5]
 
 
-# Formulas of the papers and of peers that are not installed (SCHEDULES.md 2).
+# Formulas of the papers that the presets cite; allennlp's, which is not installed, is that of its
+# training/learning_rate_schedulers/slanted_triangular.py.
 
 
 def draws(seed: int):

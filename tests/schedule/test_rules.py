@@ -1,4 +1,4 @@
-"""DESIGN.md's numeric rules and the algebra's laws, over random trees of every kind."""
+"""The numeric rules, stated above their tests, and the algebra's laws, over random trees."""
 
 import itertools
 import math

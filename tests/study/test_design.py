@@ -89,7 +89,8 @@ def test_a_peak_beside_a_cliff_is_not_chosen() -> None:
 
 
 def test_peaks_are_chosen_on_tuning_seeds_and_validation_data(tmp_path: Path) -> None:
-    arms = {"fixed": Arm(1.0, tune="constant"), "one-cycle": Arm(lehr.one_cycle(1.0), "one-cycle")}
+    one_cycle = Arm(lehr.one_cycle(1.0), tune="one-cycle")
+    arms = {"fixed": Arm(1.0, tune="constant"), "one-cycle": one_cycle}
     study = Study("toys:toy", arms, epochs=3, seeds=2, tuning_seeds=2, peaks=3, storage=tmp_path)
     jobs = []
     found = study.run(progress=lambda now: jobs.append(now.finished))
@@ -213,13 +214,11 @@ def test_an_arm_may_name_another_optimizer(tmp_path: Path) -> None:
         "momentum": Arm(1.0, tune="constant"),
         "plain": Arm(1.0, tune="constant", optimizer="plain"),
     }
-    study = Study(
-        "toys:optional", arms, options={"spread": 0.3}, seeds=2, peaks=1, storage=tmp_path
-    )
+    study = Study("toys:optional", arms, options={"noise": 0.3}, seeds=2, peaks=1, storage=tmp_path)
     found = study.run()
     assert set(found.sweeps) == {None, "plain"}
     assert found.sweeps[None] != found.sweeps["plain"]
-    learner = toys.optional(0, spread=0.3, optimizer="plain")
+    learner = toys.optional(0, noise=0.3, optimizer="plain")
     trace = learner.train(lehr.Policy(found.peaks["plain"]), 40)
     assert found.trials["plain", 5, 0].trace == trace
     assert found.trials["momentum", 5, 0].trace.losses[0] == trace.losses[0]

@@ -1,9 +1,12 @@
 """A study as a YAML file: the same as the Python objects, and what is wrong with it, by line."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from study_strategies import studies
 
 import lehr
 from lehr.study import Arm, Study, load_study
@@ -11,9 +14,9 @@ from lehr.study.yaml import dump_study, study_of
 
 FULL = """
 task: toys:optional
-options: {spread: 0.2}
+options: {noise: 0.2}
 arms:
-  fixed: {preset: constant, value: tune}
+  fixed: {preset: constant, peak: tune}
   one-cycle: {preset: one-cycle, peak: tune}
   triangle: {preset: triangular2, floor: 0.1, peak: tune, half_cycle: 1 epoch}
   flat: {preset: flat-cosine, peak: tune, hold: 80%, tune: constant}
@@ -54,7 +57,7 @@ def wanted() -> Study:
     return Study(
         "toys:optional",
         arms,
-        options={"spread": 0.2},
+        options={"noise": 0.2},
         epochs=(2, 4),
         seeds=6,
         tuning_seeds=2,
@@ -79,6 +82,24 @@ def test_a_written_file_reads_as_the_same_study(tmp_path: Path) -> None:
     short = Study("toys:toy", {"a": 0.1}, steps=20)
     assert read(tmp_path, dump_study(short)) == short
     assert study_of(wanted().to_dict(), "x").to_dict() == wanted().to_dict()
+
+
+@settings(max_examples=50)
+@given(studies())
+def test_any_study_can_be_written_and_read(study: Study) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        assert read(Path(folder), dump_study(study)) == study
+
+
+def test_a_written_file_has_the_text_of_each_arm() -> None:
+    tuned = Arm(lehr.cosine(1.0), tune="one-cycle", optimizer="adam")
+    quoted = lehr.warmup(0.1, "5%")
+    text = dump_study(Study("toys:anything", {"a": 0.01, "b": tuned, "c": quoted}, seeds=4))
+    assert text.startswith(
+        "task: toys:anything\narms:\n  a: constant(0.01)\n"
+        "  b: {policy: cosine(1.0), tune: one-cycle, optimizer: adam}\n"
+        "  c: \"warmup(0.1, '5%')\"\nepochs: 5\nseeds: 4\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,6 +145,15 @@ def test_a_written_file_reads_as_the_same_study(tmp_path: Path) -> None:
         (
             "task: toys:toy\narms:\n  a: {preset: cosine, peek: tune}\n",
             [r"yaml:3: arms\.a: argument of cosine must be one of .*did you mean peak"],
+        ),
+        (
+            "task: toys:toy\narms:\n  a: {preset: constant, value: tune}\n"
+            "  b: {preset: one-cycle, peak: 1, end: tune}\n  c: {preset: linear, peak: tune}\n",
+            [
+                r"yaml:3: arms\.a: value must be a value, got 'tune'; write peak: tune",
+                r"yaml:4: arms\.b: end must be a value, got 'tune'; write peak: tune",
+                r"yaml:5: arms\.c: peak must be a value, got 'tune'; linear has no peak: ",
+            ],
         ),
         (
             "task: toys:toy\narms:\n  a: {preset: cosine, policy: 0.1}\n",

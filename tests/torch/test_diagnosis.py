@@ -36,7 +36,7 @@ def test_numbers_by_hand():
     # outputs (1, 0) and (3, 0); loss = (1 + 9) / 4; d loss / d w1 = 2 (1 * 1 + 3 * 3) / 4
     assert found.loss == 2.5
     assert (linear.mean, linear.gradient, relu.gradient) == (0.0, 5.0, None)
-    assert (relu.mean, relu.spread, relu.saturated) == (1.0, np.std([1, 0, 3, 0]), 0.5)
+    assert (relu.mean, relu.std, relu.saturated) == (1.0, np.std([1, 0, 3, 0]), 0.5)
     assert found.table().splitlines()[2].split() == ["1", "ReLU", "1", "1.22", "50.0%", "-"]
 
 
@@ -121,5 +121,5 @@ def test_the_figure_names_its_axes():
     from lehr.figures import to_svg
 
     svg = to_svg(lehr.torch.diagnose(network(), batch(), loss=LOSS).plot())
-    for text in ("activation", "saturated (%)", "gradient norm", "layer", "± spread"):
+    for text in ("activation", "saturated (%)", "gradient norm", "layer", "± std"):
         assert text in svg

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import rich
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from lehr.cli.common import print_status
 from lehr.schedule.errors import fail, whole
@@ -20,7 +20,7 @@ def list_recipes() -> None:
     """List the recipes: their names, what they show, how many figures are published."""
     from lehr.recipes.catalogue import RECIPES
 
-    table = Table("recipe", "what it shows", "published", "")
+    table = Table(Column("recipe", no_wrap=True), "what it shows", "published", "")
     for name, recipe in RECIPES.items():
         figures = str(len(recipe.published) or "-")
         table.add_row(name, recipe.title, figures, "long" if recipe.long else "")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lehr.figures.style import MOST_POINTS, SIZE, STYLE, legend, new_figure, styles
+from lehr.figures.style import MOST_POINTS, SIZE, STYLE, legend, new_figure, set_ticks, styles
 from lehr.policy import Policy
 from lehr.schedule import Constant, Schedule
 from lehr.schedule.errors import fail, whole
+
+_LABEL_WIDTH = 16  # characters beside a panel
 
 
 def draw_schedules(schedules: dict[str, Schedule], steps: int | None = None) -> Figure:
@@ -34,7 +37,8 @@ def draw_policy(policy: Policy, steps: int | None = None) -> Figure:
         grid = figure.subplots(len(panels), sharex=True, squeeze=False)
     for axes, (name, panel) in zip(grid[:, 0], panels.items(), strict=True):
         _draw_over_steps(axes, panel, steps)
-        axes.set_ylabel({"lr": "learning rate"}.get(name, name.replace("_", " ")))
+        label = {"lr": "learning rate"}.get(name, name.replace("_", " "))
+        axes.set_ylabel(textwrap.fill(label, _LABEL_WIDTH))
     axes.set_xlabel("step")
     return figure
 
@@ -59,4 +63,6 @@ def _draw_over_steps(axes: Axes, schedules: dict[str, Schedule], steps: int) -> 
     at = sorted({round(i * steps / MOST_POINTS) for i in range(MOST_POINTS + 1)})
     for (name, schedule), style in zip(schedules.items(), styles(), strict=False):
         axes.plot(at, [schedule(t) for t in at], drawstyle="steps-post", label=name, **style)
+    set_ticks(axes.xaxis, whole=True)
+    set_ticks(axes.yaxis)
     legend(axes)

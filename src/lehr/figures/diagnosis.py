@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib import ticker
 from matplotlib.figure import Figure
 
-from lehr.figures.style import COLOURS, SIZE, STYLE, legend
+from lehr.figures.style import COLOURS, SIZE, STYLE, legend, set_ticks
+
+_MOST_NAMES, _LONGEST_NAME = 12, 24
 
 if TYPE_CHECKING:
     from lehr.diagnosis import Diagnosis
@@ -23,10 +24,10 @@ def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
         figure = Figure((SIZE[0], 2 * SIZE[1]), layout="constrained")
         top, middle, bottom = figure.subplots(3, sharex=True)
     mean = np.array([layer.mean for layer in layers])
-    spread = np.array([layer.spread for layer in layers])
+    std = np.array([layer.std for layer in layers])
     blue, red, green = COLOURS[:3]
     top.plot(at, mean, "o-", color=blue, markersize=3, label="mean")
-    top.fill_between(at, mean - spread, mean + spread, color=blue, alpha=0.2, label="± spread")
+    top.fill_between(at, mean - std, mean + std, color=blue, alpha=0.2, label="± std")
     top.set_ylabel("activation")
     legend(top)
     shares = [math.nan if s is None else 100 * s for s in (layer.saturated for layer in layers)]
@@ -37,8 +38,10 @@ def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
     bottom.set(xlabel="layer", ylabel="gradient norm\n(log scale)")
     if norms:
         bottom.set_yscale("log")
-    if len(layers) <= 12:
-        bottom.set_xticks(at, [layer.name for layer in layers], rotation=45, ha="right", fontsize=7)
-    else:
-        bottom.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+    for axes in (top, middle, bottom):
+        set_ticks(axes.yaxis)
+    set_ticks(bottom.xaxis, whole=True)
+    if len(layers) <= _MOST_NAMES:
+        names = [layer.name[-_LONGEST_NAME:] for layer in layers]  # the end tells layers apart
+        bottom.set_xticks(at, names, rotation=90, fontsize=7)
     return figure

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from lehr.figures.style import COLOURS, finite, legend, new_figure
+from lehr.figures.style import COLOURS, finite, legend, new_figure, set_ticks
 
 if TYPE_CHECKING:
     from lehr.finder import Sweep
@@ -53,5 +53,7 @@ def draw_sweeps(sweeps: Sequence[Sweep]) -> Figure:
         # what lies far above the start has diverged; it would squeeze the rest
         fall = begin - min(seen)
         axes.set_ylim(min(seen) - 0.05 * fall, begin + 0.6 * fall)
+    set_ticks(axes.xaxis)
+    set_ticks(axes.yaxis)
     legend(axes)
     return figure

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from lehr.figures.style import legend, new_figure, styles
+from lehr.figures.style import legend, new_figure, set_ticks, styles
 
 _MANY = 5  # from here on ticks are whole numbers
 Line = tuple[Sequence[float], Sequence[float]]
@@ -52,12 +51,13 @@ def draw_lines(
     axes.set(**{f"{axis}scale": "log" for axis in log})
     if top is not None:
         axes.set_ylim(top=top)
-    low, high = axes.get_xlim()
-    if "x" not in log and high - low > _MANY:  # epochs, layers: there is no half of one
-        axes.xaxis.set_major_locator(MaxNLocator(steps=[1, 2, 5, 10], integer=True))
     drawn = [value for _, up in lines.values() for value in up if value is not None]
     if "y" not in log and min(drawn) >= 0:
         axes.set_ylim(bottom=0)  # or a constant rate looks like a guess between two others
+    low, high = axes.get_xlim()
+    set_ticks(axes.xaxis, whole="x" not in log and high - low > _MANY)  # epochs, layers
+    for panel in figure.axes:
+        set_ticks(panel.yaxis)
     legend(axes)
     return figure
 
@@ -79,5 +79,7 @@ def draw_landscape(
         across, up = zip(*path, strict=True)
         axes.plot(across, up, marker=".", markersize=3, label=name, **style, linewidth=width)
     axes.set(xlim=(left, right), ylim=(low, high))
+    set_ticks(axes.xaxis)
+    set_ticks(axes.yaxis)
     legend(axes)
     return figure

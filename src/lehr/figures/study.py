@@ -5,16 +5,18 @@ from __future__ import annotations
 import itertools
 import math
 import statistics
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter, MaxNLocator
 
-from lehr.figures.style import MOST_POINTS, finite, legend, new_figure, styles
+from lehr.figures.style import MOST_POINTS, SIZE, finite, legend, new_figure, set_ticks, styles
 from lehr.study.jobs import stored_number
+
+_LABEL_WIDTH, _NAME_WIDTH = 44, 24  # characters in a line
 
 if TYPE_CHECKING:
     from lehr.study.results import Results
@@ -38,12 +40,12 @@ def draw_rates(results: Results, name: str = "lr") -> Figure:
     if name == "lr" and largest > 0:
         axes.set_yscale("log")
         axes.set_ylim(bottom=largest * 1e-4)
-    legend(axes)
+    _finish(axes)
     return figure
 
 
 def draw_losses(results: Results) -> Figure:
-    """Return a figure of the training loss: mean over seeds, and the spread as a band."""
+    """Return a figure of the training loss: mean and standard deviation over seeds."""
     figure, axes = new_figure("epoch", "training loss (log scale)")
     for arm, style in _arms(results):
         records = results.records(arm)
@@ -57,14 +59,12 @@ def draw_losses(results: Results) -> Figure:
         epochs = [(i + 0.5) * size / steps_per_epoch for i in range(len(curves[0]))]
         _band(axes, epochs, curves, results.label(arm), style)
     axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1.5, 0.7)))  # decades
-    legend(axes)
+    _finish(axes)
     return figure
 
 
 def draw_metric(results: Results) -> Figure:
-    """Return a figure of the validation metric after each epoch: mean over seeds, and spread."""
+    """Return a figure of the validation metric after each epoch: mean and std over seeds."""
     metric = results.study.metric
     figure, axes = new_figure("epoch", f"validation {_unit(results)}")
     for arm, style in _arms(results):
@@ -76,8 +76,7 @@ def draw_metric(results: Results) -> Figure:
         steps_per_epoch = records[0].metadata["steps_per_epoch"]
         epochs = [entry["step"] / steps_per_epoch for entry in records[0].metadata["history"]]
         _band(axes, epochs, curves, results.label(arm), style)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=epochs[-1] >= 1))
-    legend(axes)
+    _finish(axes)
     return figure
 
 
@@ -85,7 +84,8 @@ def draw_differences(results: Results) -> Figure:
     """Return a figure of the intervals of the paired differences to the reference."""
     unit = "points" if results.percent else results.study.metric
     reference = results.label(results.reference)
-    figure, axes = new_figure(f"difference to {reference} on test data ({unit})", "")
+    label = f"difference to {reference} on test data ({unit})"
+    figure, axes = new_figure(textwrap.fill(label, _LABEL_WIDTH), "")
     scale = 100 if results.percent else 1
     compared = results.comparisons()
     for place, c in enumerate(reversed(compared.values())):
@@ -93,8 +93,12 @@ def draw_differences(results: Results) -> Figure:
         ends = [[scale * (c.difference - c.low)], [scale * (c.high - c.difference)]]
         axes.errorbar([scale * c.difference], [place], xerr=ends, fmt="o", color=colour, capsize=4)
     axes.axvline(0, color="black", linewidth=1)
-    axes.set_yticks(range(len(compared)), [results.label(arm) for arm in reversed(compared)])
+    set_ticks(axes.xaxis)
+    names = [textwrap.fill(results.label(arm), _NAME_WIDTH) for arm in reversed(compared)]
+    axes.set_yticks(range(len(names)), names, fontsize=8)
     axes.set_ylim(-0.6, len(compared) - 0.4)
+    lines = 1 + max((name.count("\n") for name in names), default=0)
+    figure.set_figheight(max(SIZE[1], 1.0 + len(names) * (0.1 + 0.15 * lines)))
     axes.grid(visible=False, axis="y")
     return figure
 
@@ -121,12 +125,14 @@ def draw_peaks(results: Results) -> Figure:
         # scores of runs that learnt little would compress the rest
         top, middle = max(means), statistics.median(means)
         axes.set_ylim(max(min(means) - 1, top - 4 * max(top - middle, 1)), top + 1)
+    set_ticks(axes.xaxis)
+    set_ticks(axes.yaxis)
     legend(axes)
     return figure
 
 
 def draw_budgets(results: Results) -> Figure:
-    """Return a figure of the test metric over the budget: mean over seeds, and spread."""
+    """Return a figure of the test metric over the budget: mean and std over seeds."""
     study = results.study
     unit = "updates" if study.unit == "steps" else study.unit
     figure, axes = new_figure(f"budget ({unit}, log scale)", f"test {_unit(results)}")
@@ -135,10 +141,17 @@ def draw_budgets(results: Results) -> Figure:
         by_budget = [results.scores(arm, budget) for budget in study.budgets]
         curves = [[_shown(results, x) for x in seed] for seed in zip(*by_budget, strict=True)]
         _band(axes, [float(b) for b in study.budgets], curves, results.label(arm), style)
-    axes.set_xticks(study.budgets, [f"{budget:g}" for budget in study.budgets])
-    axes.set_xticks([], minor=True)
+    set_ticks(axes.xaxis, whole=True, at=study.budgets)
+    set_ticks(axes.yaxis)
     legend(axes)
     return figure
+
+
+def _finish(axes: Axes) -> None:
+    """Set the ticks of a panel over epochs, and add the legend."""
+    set_ticks(axes.xaxis, whole=axes.get_xlim()[1] >= 1)
+    set_ticks(axes.yaxis)
+    legend(axes)
 
 
 def _unit(results: Results) -> str:
@@ -167,7 +180,7 @@ def _band(
     points = [finite(values) for values in zip(*curves, strict=False)]  # diverged runs drop out
     x = x[: len(points)]
     mean = [statistics.fmean(values) if values else math.nan for values in points]
-    spread = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]
+    std = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]
     axes.plot(x, mean, label=label, **style)
-    low, high = np.subtract(mean, spread), np.add(mean, spread)
+    low, high = np.subtract(mean, std), np.add(mean, std)
     axes.fill_between(x, low, high, color=style["color"], alpha=0.15, linewidth=0)

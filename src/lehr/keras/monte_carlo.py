@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: many predictions with dropout on, their mean and their spread."""
+"""Monte Carlo dropout: many predictions with dropout on, their mean and standard deviation."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ DROPPING = (
 
 @dataclass(frozen=True)
 class Prediction:
-    """The mean of many passes and their standard deviation, ``spread``, in the output's shape."""
+    """The mean of many passes and their standard deviation, ``std``, in the output's shape."""
 
     mean: Any
-    spread: Any
+    std: Any
 
     @property
     def classes(self) -> Any:
@@ -61,7 +61,7 @@ class MonteCarlo:
     >>> layers = [keras.layers.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(3)]
     >>> monte_carlo = lehr.keras.MonteCarlo(keras.Sequential(layers), activation="softmax")
     >>> prediction = monte_carlo.predict(np.ones((2, 4)), samples=20)
-    >>> prediction.mean.shape, prediction.classes.shape, bool((prediction.spread > 0).all())
+    >>> prediction.mean.shape, prediction.classes.shape, bool((prediction.std > 0).all())
     ((2, 3), (2,), True)
     """
 

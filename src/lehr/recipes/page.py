@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import pkgutil
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from lehr._atomic import atomic_write
 from lehr.recipes.recipe import Recipe, Training, Trial
 from lehr.recipes.run import Results
+from lehr.study.arm import Arm
 
 _LEAST = 0.01  # a difference this small always passes
 _SHOWN = ("val_accuracy", "best_val_accuracy", "test_accuracy")
@@ -24,26 +27,26 @@ class Row:
     metric: str
     published: float | None
     mean: float
-    spread: float
+    std: float
     seeds: int
 
     @property
     def within(self) -> bool | None:
-        """Whether ours is within the larger of 3 spreads and 0.01 of the published figure."""
+        """Whether ours is at most 3 std, or 0.01 if that is more, from the published figure."""
         if self.published is None:
             return None
-        return abs(self.mean - self.published) <= max(3 * self.spread, _LEAST)
+        return abs(self.mean - self.published) <= max(3 * self.std, _LEAST)
 
     def cells(self) -> tuple[str, ...]:
-        """Return the row as text: recipe, metric, published, ours, spread, seeds, within."""
+        """Return the row as text: recipe, metric, published, ours, std, seeds, within."""
         published = "-" if self.published is None else f"{self.published:.4g}"
-        spread = f"{self.spread:.2g}" if self.seeds > 1 else "-"
+        std = f"{self.std:.2g}" if self.seeds > 1 else "-"
         verdict = {None: "", True: "yes", False: "no"}[self.within]
         metric, ours = self.metric.replace("_", " "), f"{self.mean:.4g}"
-        return self.recipe, metric, published, ours, spread, str(self.seeds), verdict
+        return self.recipe, metric, published, ours, std, str(self.seeds), verdict
 
 
-HEAD = ("recipe", "figure", "published", "ours", "spread", "seeds", "within")
+HEAD = ("recipe", "figure", "published", "ours", "std", "seeds", "within")
 
 
 def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
@@ -58,8 +61,8 @@ def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
         numbers = [value for value in values if value is not None]
         if numbers:
             mean, seeds = statistics.fmean(numbers), len(numbers)
-            spread = statistics.stdev(numbers) if seeds > 1 else 0.0
-            found.append(Row(recipe.name, metric, published.get(metric), mean, spread, seeds))
+            std = statistics.stdev(numbers) if seeds > 1 else 0.0
+            found.append(Row(recipe.name, metric, published.get(metric), mean, std, seeds))
     return found
 
 
@@ -69,11 +72,11 @@ def describe(recipe: Recipe) -> list[str]:
     if isinstance(recipe, Training):
         stop = f", at most; patience {recipe.patience}" if recipe.patience else ""
         lines.append(f"task: {recipe.task}, {recipe.epochs} epochs{stop}")
-        lines.append(f"policy: {recipe.policy!r}")
+        lines.append(f"policy: {Arm(recipe.policy).given!r}")
     else:
         lines.append(f"function: {definition['function']}")
-    if definition["options"]:
-        lines.append(f"options: {definition['options']}")
+    if options := definition["options"]:
+        lines.append(f"options: {', '.join(f'{k}={_short(v)}' for k, v in options.items())}")
     if recipe.data:
         lines.append(f"data: {', '.join(recipe.data)}")
     if recipe.backend is not None:
@@ -82,6 +85,20 @@ def describe(recipe: Recipe) -> list[str]:
         lines.append("long: three minutes a run, or more")
     lines += [f"note: {note}" for note in recipe.notes]
     return lines + [f"published: {p.metric} {p.value:g} ({p.source})" for p in recipe.published]
+
+
+def _short(value: Any) -> str:
+    """Return the text of an option; equal parts of a list in a row as one product."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key!r}: {_short(part)}" for key, part in value.items()) + "}"
+    if not isinstance(value, list | tuple):
+        return repr(value)
+    runs = [(part, len(list(run))) for part, run in itertools.groupby(value)]
+    if len(runs) == len(value):
+        return repr(list(value))
+    return " + ".join(
+        f"{count} * [{part!r}]" if count > 1 else f"[{part!r}]" for part, count in runs
+    )
 
 
 def markdown(recipes: Iterable[Recipe], results: Results) -> str:

@@ -19,10 +19,7 @@ Trial = dict[str, Any]
 
 @dataclass(frozen=True)
 class Published:
-    """One published figure, by its name in a trial's numbers.
-
-    Its source is a row of RESULTS.md or a notebook's cell.
-    """
+    """One published figure, by its name in a trial's numbers; its source is a cell or a plot."""
 
     metric: str
     value: float

@@ -19,7 +19,7 @@ except ImportError as error:
 from lehr import figures
 from lehr._atomic import atomic_write
 from lehr.study.stats.paired import SIGN_FLIP_FROM
-from lehr.study.text import budget_rows, judged, peak_rows, rows, target_rows
+from lehr.study.text import arm_rows, budget_rows, judged, peak_rows, rows, target_rows
 from lehr.study.yaml import dump_study
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def render(results: Results) -> str:
         budget=f"{study.budgets[-1]} {study.unit}",
         verdict=results.verdict(),
         reference=results.label(results.reference),
+        arms=arm_rows(results),
         tables=_tables(results),
         drawn=[(text, figures.to_svg(draw())) for text, draw in _figures(results).values()],
         definition=dump_study(study),

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lehr.finder.suggest import USES
 from lehr.policy import Policy, as_policy
 from lehr.schedule.base import Schedule
+from lehr.schedule.code import call
 from lehr.schedule.errors import fail, one_of
 
 _CHECKED_STEPS = 2000  # updates over which the largest rate of a tuned policy is computed
 _IN_NAMES, _LONGEST_NAME = " -_.,+=()[]%@#'", 60
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Arm:
     """A policy to compare, how its peak is chosen, and its optimizer where it differs.
 
@@ -30,9 +31,14 @@ class Arm:
             written at peak 1, or the policy has lengths in samples or tokens or cannot be saved
             as JSON.
         TypeError: if the optimizer is not a name.
+
+    >>> import lehr
+    >>> Arm(lehr.constant(1.0), tune="constant")
+    Arm(constant(1.0), tune='constant')
     """
 
     policy: Policy
+    _: KW_ONLY
     tune: str | None = None
     optimizer: str | None = None
 
@@ -41,6 +47,7 @@ class Arm:
         def __init__(
             self,
             policy: Policy | Schedule | float,
+            *,
             tune: str | None = None,
             optimizer: str | None = None,
         ) -> None: ...
@@ -59,6 +66,17 @@ class Arm:
         if self.optimizer is not None:
             check_name("optimizer", self.optimizer)
         policy.to_dict()  # raises for what JSON cannot hold
+
+    def __repr__(self) -> str:
+        tune, optimizer = (self.tune, None), (self.optimizer, None)
+        return call("Arm", self.given, tune=tune, optimizer=optimizer)[0]
+
+    @property
+    def given(self) -> Policy | Schedule:
+        """The policy, or its only schedule: the shorter of two texts that make the same arm."""
+        policy = self.policy
+        schedule = policy.lr
+        return schedule if isinstance(schedule, Schedule) and policy == Policy(schedule) else policy
 
     def at(self, peak: float | None) -> Policy:
         """Return the policy at a tuned peak; an untuned arm takes None."""

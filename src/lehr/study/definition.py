@@ -5,25 +5,32 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 from lehr.policy import Policy
 from lehr.schedule.base import Schedule
+from lehr.schedule.code import call
 from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.frozen import FrozenDict
 from lehr.study.arm import Arm, check_name
 from lehr.study.environment import BACKENDS
-from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, Job, make_job, tuning_seeds
+from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, Job, json_data, make_job, tuning_seeds
 from lehr.study.stats.sequential import looks
-from lehr.tasks.find import check_options, find_task
+from lehr.tasks.find import check_options, find_task, task_name
 
 if TYPE_CHECKING:
+    from lehr.learner import Learner
     from lehr.study.plan import Plan
     from lehr.study.results import Results
     from lehr.study.runner import Progress
 
 
-@dataclass(frozen=True)
+_EPOCHS = 5  # of a study without epochs and steps
+_NO_OPTIONS: FrozenDict[str, Any] = FrozenDict()
+
+
+@dataclass(frozen=True, repr=False)
 class Study:
     """A comparison of policies on a task, under a budget, with the certainty of the answer.
 
@@ -33,8 +40,10 @@ class Study:
     Finished trials are stored: running a study again runs only the missing ones.
 
     Args:
-        task: a built-in name, or ``module:function`` returning a Learner for a seed. Trials run
-            again when that module's file changes, but not when its imports change.
+        task: a built-in name, or ``module:function`` returning a Learner for a seed, or that
+            function: worker processes import its module, so it cannot be a function of a notebook
+            or script. Trials run again when the module's file changes, but not when its imports
+            change.
         arms: name to arm (or policy, schedule, number); the first is the reference.
         epochs: budget: passes over the training data in each trial, or several such numbers.
         steps: budget in optimizer updates, instead of epochs.
@@ -72,7 +81,8 @@ class Study:
     """
 
     task: str
-    arms: dict[str, Arm]
+    arms: FrozenDict[str, Arm]
+    _: KW_ONLY
     epochs: int | tuple[int, ...] | None = None
     steps: int | tuple[int, ...] | None = None
     seeds: int = 8
@@ -84,9 +94,9 @@ class Study:
     patience: int | None = None
     target: float | None = None
     stop_early: bool = False
-    options: dict[str, Any] = field(default_factory=dict)
+    options: FrozenDict[str, Any] = _NO_OPTIONS
     backend: str | None = None
-    storage: str | os.PathLike[str] = field(default="runs", compare=False)
+    storage: str = field(default="runs", compare=False)
     reference: str = field(init=False, repr=False)
     unit: str = field(init=False, repr=False, compare=False)
     budgets: tuple[int, ...] = field(init=False, repr=False, compare=False)
@@ -95,8 +105,9 @@ class Study:
 
         def __init__(
             self,
-            task: str,
+            task: str | Callable[..., Learner],
             arms: Mapping[str, Arm | Policy | Schedule | float],
+            *,
             epochs: int | Sequence[int] | None = None,
             steps: int | Sequence[int] | None = None,
             seeds: int = 8,
@@ -114,23 +125,26 @@ class Study:
         ) -> None: ...
 
     def __post_init__(self) -> None:
-        if not isinstance(self.task, str):
-            fail("task", "a built-in name or module:function", self.task, error=TypeError)
-        if not isinstance(self.storage, str | os.PathLike):
-            fail("storage", "a folder", self.storage, error=TypeError)
+        self._set(task=task_name(self.task))
+        storage: Any = self.storage
+        if not isinstance(storage, str | os.PathLike):
+            fail("storage", "a folder", storage, error=TypeError)
         if not isinstance(self.arms, Mapping) or not self.arms:
             fail("arms", "a dict of at least one arm, the first the reference", self.arms)
         for name in self.arms:
             check_name("name of an arm", name)
         arms = {name: arm if isinstance(arm, Arm) else Arm(arm) for name, arm in self.arms.items()}
         self._set(
-            arms=arms, reference=next(iter(arms)), options=_plain("options", self.options or {})
+            arms=FrozenDict(arms),
+            reference=next(iter(arms)),
+            options=_frozen(_plain("options", self.options or {})),
+            storage=os.fspath(storage),
         )
         if self.backend is not None:
             one_of("backend", self.backend, BACKENDS)
         self._check_task()
         if self.epochs is None and self.steps is None:
-            self._set(epochs=5)
+            self._set(epochs=_EPOCHS)
         if self.epochs is not None and self.steps is not None:
             fail("steps", "left out where epochs are given", self.steps)
         unit = "epochs" if self.steps is None else "steps"
@@ -167,12 +181,22 @@ class Study:
         for name, value in checked.items():
             object.__setattr__(self, name, value)
 
+    def __repr__(self) -> str:
+        arms = {
+            name: arm if arm != Arm(arm.policy) else arm.given for name, arm in self.arms.items()
+        }
+        defaults = {f.name: f.default for f in fields(self) if f.kw_only and f.init}
+        if self.steps is None:
+            defaults["epochs"] = _EPOCHS
+        named = {name: (getattr(self, name), default) for name, default in defaults.items()}
+        return call("Study", self.task, arms, **named)[0]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as plain data."""
         later = {"patience": self.patience, "backend": self.backend}  # older ones have none
         return {name: value for name, value in later.items() if value is not None} | {
             "task": self.task,
-            "options": self.options,
+            "options": json_data(self.options),
             self.unit: list(self.budgets),
             "judging seeds": list(range(self.seeds)),
             "tuning seeds": list(tuning_seeds(self.tuning_seeds)),
@@ -260,3 +284,10 @@ def _plain(field: str, value: Any) -> dict[str, Any]:
         return dict(json.loads(json.dumps(dict(value), allow_nan=False)))
     except (TypeError, ValueError):
         fail(field, "plain values that JSON can hold", value)
+
+
+def _frozen(value: Any) -> Any:
+    """Return plain data whose dicts and lists cannot be changed."""
+    if isinstance(value, dict):
+        return FrozenDict({name: _frozen(part) for name, part in value.items()})
+    return tuple(map(_frozen, value)) if isinstance(value, list) else value

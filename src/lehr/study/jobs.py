@@ -26,7 +26,7 @@ def make_job(
     (a function that returns plain data).
     """
     named = {} if optimizer is None else {"optimizer": optimizer}
-    return {"kind": kind, "task": task, "options": {**options, **named}, "seed": seed}
+    return {"kind": kind, "task": task, "options": json_data({**options, **named}), "seed": seed}
 
 
 def describe(job: Job) -> str:

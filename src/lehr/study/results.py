@@ -86,7 +86,7 @@ class Stop:
     beaten_by: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Results:
     """The results of a study.
 
@@ -103,6 +103,12 @@ class Results:
     tuning: dict[str, Tuning]
     trials: dict[tuple[str, int, int], Record]
     stopped: dict[str, Stop]
+
+    def __repr__(self) -> str:
+        study = self.study
+        arms = f"{len(study.arms)} arm{'s' if len(study.arms) > 1 else ''}"
+        seeds = f"{study.seeds} seed{'s' if study.seeds > 1 else ''}"
+        return f"<Results: {study.task}, {arms}, {seeds}, reference {self.reference!r}>"
 
     @property
     def reference(self) -> str:

@@ -101,6 +101,18 @@ def table(results: Results) -> Table:
     return drawn
 
 
+def arm_rows(results: Results) -> list[dict[str, str]]:
+    """Return one row per arm: its policy, how its peak is chosen, its optimizer."""
+    arms = results.study.arms
+    found = []
+    for name, arm in arms.items():
+        row = {"arm": name, "policy": repr(arm.given), "tune": arm.tune or "no: used as given"}
+        if any(other.optimizer for other in arms.values()):
+            row["optimizer"] = arm.optimizer or "the task's"
+        found.append(row)
+    return found
+
+
 def budget_rows(results: Results) -> list[dict[str, str]]:
     """Return one row per budget: every arm's mean, and the leader."""
     study, leaders = results.study, results.leaders()

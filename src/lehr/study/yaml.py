@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from lehr.schedule.codec import Definition
 from lehr.schedule.errors import fail, one_of
 from lehr.study.arm import Arm
 from lehr.study.definition import Study
+from lehr.study.jobs import json_data
 
 # the use of a tuned preset; of the others, which fall to zero, "one-cycle"
 _USES = dict.fromkeys(("constant", "inverse-sqrt", "multi-step", "step-decay"), "constant")
@@ -29,7 +31,7 @@ _SAME_NAMES = ("options", "backend", "peaks", "metric", "mode", "judge", "patien
 
 
 class ArmFile(pydantic.BaseModel):
-    """One arm: a policy, or a preset with its arguments, of which one may say ``tune``."""
+    """One arm: a policy, or a preset with its arguments, of which ``peak`` may be ``tune``."""
 
     model_config = pydantic.ConfigDict(extra="allow", strict=True)
 
@@ -67,9 +69,9 @@ def load_study(path: str | os.PathLike[str]) -> Study:
 
     An arm is a text (``one-cycle(0.05)``), a number, or a mapping: ``policy`` (text, number or a
     policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`; or ``preset`` with its arguments by
-    name, where ``peak: tune`` (``value: tune`` of a constant) means that the study chooses the
-    peak, and other rates are relative to it (``floor: 0.1`` is a tenth of the peak). Task modules
-    are also looked up in the file's folder.
+    name. With ``peak: tune`` the study chooses the peak, also that of a constant, and other rates
+    are relative to it (``floor: 0.1`` is a tenth of the peak). Task modules are also looked up in
+    the file's folder.
 
     Raises:
         ValueError: if the file is invalid; gives each error's line, field and allowed values.
@@ -108,15 +110,32 @@ def dump_study(study: Study) -> str:
     """Return a study as the text of a YAML file that `load_study` reads as the same study."""
     plain: dict[str, Any] = {"task": study.task, "arms": {}}
     for name, arm in study.arms.items():
-        entry = arm.to_dict()
-        plain["arms"][name] = {field: entry[field] for field in entry if entry[field] is not None}
+        given = {"policy": repr(arm.given), "tune": arm.tune, "optimizer": arm.optimizer}
+        entry = {field: value for field, value in given.items() if value is not None}
+        plain["arms"][name] = entry if len(entry) > 1 else entry["policy"]
     budgets = list(study.budgets)
     plain[study.unit] = budgets[0] if len(budgets) == 1 else budgets
     for name in ("seeds", "tuning_seeds", "peaks", "metric", "mode", "judge", "stop_early"):
         plain[name] = getattr(study, name)
     for name in ("patience", "target", "options", "backend"):
-        plain |= {name: value} if (value := getattr(study, name)) not in (None, {}) else {}
-    return yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=100)
+        if (value := getattr(study, name)) not in (None, {}):
+            plain[name] = json_data(value)
+    text: str = yaml.dump(
+        plain, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=math.inf
+    )
+    return text
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes a text with single quotes, such as a policy's, in double quotes on one line."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar(
+        "tag:yaml.org,2002:str", text, style='"' if "'" in text else None
+    ),
+)
 
 
 class _Recorded(Study):
@@ -129,7 +148,7 @@ class _Recorded(Study):
 def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
     """Return the study of a definition made by `Study.to_dict`, to read its results."""
     arms = {
-        name: Arm(Policy.from_dict(arm["policy"]), arm["tune"], arm["optimizer"])
+        name: Arm(Policy.from_dict(arm["policy"]), tune=arm["tune"], optimizer=arm["optimizer"])
         for name, arm in definition["arms"].items()
     }
     unit = "epochs" if "epochs" in definition else "steps"
@@ -164,21 +183,26 @@ def _arm(name: str, given: Any, found: _Faults) -> Arm | None:
         policy = as_policy(Definition.from_dict(arm.policy))
     else:
         policy = parse_policy(str(arm.policy))
-    return Arm(policy, arm.tune, arm.optimizer)
+    return Arm(policy, tune=arm.tune, optimizer=arm.optimizer)
 
 
 def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
     """Return the arm of a preset; a tuned one is written at peak 1."""
     name = one_of("preset", preset.replace("_", "-"), PRESETS)
-    make = PRESETS[name]
-    for key in arguments:
-        one_of(f"argument of {name}", key, inspect.signature(make).parameters)
-    tuned = [key for key, value in arguments.items() if value == "tune"]
-    if len(tuned) > 1:
-        fail("arguments that say tune", "one at most", tuned)
-    values = {key: 1.0 if key in tuned else typed(value) for key, value in arguments.items()}
-    use = arm.tune or (_USES.get(name, "one-cycle") if tuned else None)
-    return Arm(make(**values), use, arm.optimizer)
+    make, given = PRESETS[name], dict(arguments)
+    known, peak = inspect.signature(make).parameters, "value" if name == "constant" else "peak"
+    use: str | None = arm.tune
+    if peak in known and given.get("peak") == "tune":
+        del given["peak"]
+        given[peak] = 1.0
+        use = use or _USES.get(name, "one-cycle")
+    for key, value in given.items():
+        if value == "tune" and key in (*known, "peak"):
+            at_1 = f"{name} has no peak: write policy: {name}(...) at peak 1, and tune: one-cycle"
+            fail(key, "a value", value, "write peak: tune" if peak in known else at_1)
+        one_of(f"argument of {name}", key, known)
+    policy = make(**{key: typed(value) for key, value in given.items()})
+    return Arm(policy, tune=use, optimizer=arm.optimizer)
 
 
 class _Faults:

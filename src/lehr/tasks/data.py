@@ -64,16 +64,16 @@ def digits() -> dict[str, Split]:
 
 
 def _standardised(splits: dict[str, Split]) -> dict[str, Split]:
-    """Flatten the images and bring each pixel to mean 0 and spread 1 over the training rows."""
+    """Flatten the images and bring each pixel to mean 0 and std 1 over the training rows."""
     import numpy as np
 
     flat = {name: x.reshape(len(x), -1).astype("float32") for name, (x, _) in splits.items()}
     train = flat["train"]
     mean = train.mean(axis=0)
     train -= mean
-    spread = np.sqrt(np.einsum("ij,ij->j", train, train) / len(train))
-    spread[spread == 0] = 1  # a pixel that is always the same stays 0
-    train /= spread
+    std = np.sqrt(np.einsum("ij,ij->j", train, train) / len(train))
+    std[std == 0] = 1  # a pixel that is always the same stays 0
+    train /= std
     for name in flat.keys() - {"train"}:
-        flat[name] = (flat[name] - mean) / spread
+        flat[name] = (flat[name] - mean) / std
     return {name: (x, splits[name][1].astype("int32")) for name, x in flat.items()}

@@ -22,6 +22,28 @@ BUILT_IN = {
     "digits-mlp": "lehr.tasks.mlp:digits_mlp",
 }
 _RULE = "a built-in name, or module:function, a function from a seed to a Learner"
+_IMPORTABLE = "a function of a module that worker processes can import"
+
+
+def task_name(task: str | Task) -> str:
+    """Return the name of a task; that of a function is ``module:function``.
+
+    Raises:
+        ValueError: if worker processes cannot import the function: it is defined in a script or a
+            notebook, inside another function, or as a lambda.
+        TypeError: if the task is neither a name nor a function.
+    """
+    if isinstance(task, str):
+        return task
+    if not callable(task):
+        fail("task", f"{_RULE}, or that function", task, error=TypeError)
+    module_name = getattr(task, "__module__", None) or ""
+    name = getattr(task, "__qualname__", "")
+    module = sys.modules.get(module_name)
+    importable = getattr(module, "__spec__", None) is not None and module_name != "__main__"
+    if not importable or getattr(module, name, None) is not task:
+        fail("task", _IMPORTABLE, task, _in_a_file(name))
+    return f"{module_name}:{name}"
 
 
 def find_task(name: str) -> Task:
@@ -37,7 +59,7 @@ def find_task(name: str) -> Task:
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         fail("task", _RULE, name)
     if module_name == "__main__":
-        fail("task", "in a module of its own: worker processes import it", name)
+        fail("task", _IMPORTABLE, name, _in_a_file(function_name))
     _look_beside_the_user()
     try:
         module = importlib.import_module(module_name)
@@ -95,6 +117,15 @@ def source_digest(name: str) -> str:
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return ""
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+
+
+def _in_a_file(name: str) -> str:
+    """Return what to do with a function that worker processes cannot import."""
+    name = name if name.isidentifier() else "make"
+    return (
+        f"write the function to a file my_task.py (in a notebook, begin the cell with "
+        f'%%writefile my_task.py) and pass task="my_task:{name}"'
+    )
 
 
 def _look_beside_the_user() -> None:

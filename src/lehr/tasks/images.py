@@ -24,7 +24,7 @@ def splits(data: str, pixels: str, rows: int | None = None) -> dict[str, Split]:
 
     Args:
         data: "fashion-mnist", "mnist" or "cifar10".
-        pixels: "raw" from 0 to 255, "unit" from 0 to 1, "scaled" to mean 0 and spread 1 of each
+        pixels: "raw" from 0 to 255, "unit" from 0 to 1, "scaled" to mean 0 and std 1 of each
             pixel over the training rows.
         rows: number of rows of each split; default: all.
 
@@ -79,11 +79,11 @@ def _scaled(data: str, pixels: str) -> dict[str, Split]:
             x /= 255
     if pixels == "scaled":
         mean = images["train"].mean(axis=0)
-        spread = images["train"].std(axis=0)
-        spread[spread == 0] = 1  # a pixel that is always the same stays 0
+        std = images["train"].std(axis=0)
+        std[std == 0] = 1  # a pixel that is always the same stays 0
         for x in images.values():
             x -= mean
-            x /= spread
+            x /= std
     return {name: (images[name], np.ravel(raw[name][1]).astype("int32")) for name in raw}
 
 

@@ -28,7 +28,7 @@ def test_numbers_by_hand():
     (layer,) = found.layers
     assert (layer.name.split("/")[-1], layer.kind, found.loss) == ("dense", "Dense", 2.5)
     assert (layer.mean, layer.saturated, layer.gradient) == (1.0, 0.5, 5.0)
-    np.testing.assert_allclose(layer.spread, np.std([1, 0, 3, 0]))
+    np.testing.assert_allclose(layer.std, np.std([1, 0, 3, 0]))
 
 
 def test_gradients_are_those_of_differences():
@@ -62,8 +62,8 @@ def test_the_model_is_bit_for_bit_what_it_was():
     dropped = ["GaussianNoise", "Dropout", "Dropout"]  # without weights, hence without gradients
     assert kinds == ["Dense", "BatchNormalization", *dropped, "Dense"]
     assert [layer.kind for layer in found.layers if layer.gradient is None] == dropped
-    # as in training, batch norm brings the batch to spread 1
-    np.testing.assert_allclose(found.layers[1].spread, 1.0, atol=0.02)
+    # as in training, batch norm brings the batch to std 1
+    np.testing.assert_allclose(found.layers[1].std, 1.0, atol=0.02)
 
 
 def test_nested_shared_and_without_targets():

@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: only dropout is on, the mean and spread are right, nothing is touched."""
+"""Monte Carlo dropout: only dropout is on, the mean and std are right, nothing is touched."""
 
 import keras
 import keras_models as models
@@ -21,16 +21,16 @@ def ones(units, **kwargs):
     return layers.Dense(units, kernel_initializer="ones", **kwargs)
 
 
-def test_the_mean_and_spread_are_those_of_bernoulli_masks():
+def test_the_mean_and_std_are_those_of_bernoulli_masks():
     # y = sum of 4 inputs of 1, each kept with 3/4 and then scaled by 4/3:
     # mean 4, variance 4 * (1/4) / (3/4)
     model = keras.Sequential([layers.Input((4,)), layers.Dropout(0.25), ones(1)])
     prediction = lehr.keras.MonteCarlo(model).predict(np.ones((40, 4)), samples=500)
     np.testing.assert_allclose(prediction.mean.mean(), 4, rtol=0.02)
-    np.testing.assert_allclose((prediction.spread**2).mean(), 4 / 3, rtol=0.03)
+    np.testing.assert_allclose((prediction.std**2).mean(), 4 / 3, rtol=0.03)
 
 
-def test_mean_spread_and_classes_are_numpys_over_the_passes():
+def test_mean_std_and_classes_are_numpys_over_the_passes():
     passes = []
 
     class Kept(layers.Dropout):
@@ -43,7 +43,7 @@ def test_mean_spread_and_classes_are_numpys_over_the_passes():
         passes.append(lehr.keras.MonteCarlo(model).predict(X, samples=samples).mean)
     first, second = passes[0], 2 * passes[1] - passes[0]  # the second pass, from the mean of two
     two = lehr.keras.MonteCarlo(model).predict(X, samples=2)
-    np.testing.assert_allclose(two.spread, np.std([first, second], axis=0), atol=1e-6)
+    np.testing.assert_allclose(two.std, np.std([first, second], axis=0), atol=1e-6)
     assert two.classes.tolist() == np.mean([first, second], axis=0).argmax(-1).tolist()
 
 
@@ -73,7 +73,7 @@ def test_only_dropout_is_on_and_nothing_changes(dropping):
     # batch norm and noise are in inference: only what is under dropout moves
     quiet = lehr.keras.MonteCarlo(keras.Sequential([head, layers.Dropout(0.0)]))
     still = quiet.predict(X, samples=3)
-    np.testing.assert_allclose(still.spread, 0, atol=1e-7)
+    np.testing.assert_allclose(still.std, 0, atol=1e-7)
     np.testing.assert_allclose(still.mean, ops.convert_to_numpy(head(X)), rtol=1e-5, atol=1e-6)
 
 
@@ -100,7 +100,7 @@ def test_a_subclassed_model_attention_and_recurrence_drop():
     recurs = keras.Sequential([layers.Input((5, 5)), layers.GRU(3, dropout=0.5)])
     for model in (attends, recurs):
         prediction = lehr.keras.MonteCarlo(model).predict(sequence, samples=4)
-        assert prediction.spread.max() > 0
+        assert prediction.std.max() > 0
     monte_carlo = lehr.keras.MonteCarlo(recurs)
     assert monte_carlo.predict({"x": sequence}["x"], samples=1).mean.shape == (10, 3)
 

@@ -72,7 +72,7 @@ def test_less_is_better_where_the_mode_says_so() -> None:
     assert compare(reference, {"a": lower}, "max")["a"].verdict == "worse"
 
 
-def test_differences_without_spread_are_judged_by_signs() -> None:
+def test_equal_differences_are_judged_by_signs() -> None:
     reference = [1.0, 2.0, 4.0]
     found = compare(reference, {"same": reference, "shifted": [2.0, 3.0, 5.0]})
     assert (found["same"].p_value, found["same"].verdict) == (1.0, "undecided")
@@ -86,13 +86,13 @@ def test_differences_without_spread_are_judged_by_signs() -> None:
 
 
 def test_undecided_says_how_many_more_seeds_would_tell() -> None:
-    """With the same mean and spread, that many seeds decide, and one fewer does not."""
+    """With the same mean and standard deviation, that many seeds decide, and one fewer does not."""
     differences = [0.3, -0.1, 0.2, 0.05, -0.05, 0.15]
     found = compare([0.0] * 6, {"a": differences})["a"]
-    mean, spread = np.mean(differences), np.std(differences, ddof=1)
+    mean, std = np.mean(differences), np.std(differences, ddof=1)
 
     def p_value(n: int) -> float:
-        return 2 * stats.t.sf(mean / (spread / n**0.5), n - 1)
+        return 2 * stats.t.sf(mean / (std / n**0.5), n - 1)
 
     assert found.verdict == "undecided"
     assert p_value(6 + found.more_seeds) < 0.05 < p_value(6 + found.more_seeds - 1)

@@ -46,9 +46,9 @@ def test_increments_add_up_to_alpha(seeds: int) -> None:
     assert min(levels.values()) == next(iter(levels.values()))  # little at first
 
 
-def near(base: list[float], shift: float, spread: float, seed: int) -> list[float]:
+def near(base: list[float], shift: float, std: float, seed: int) -> list[float]:
     rng = random.Random(seed)
-    return [value + shift + rng.gauss(0, spread) for value in base]
+    return [value + shift + rng.gauss(0, std) for value in base]
 
 
 BASE = near([0.8] * 8, 0, 0.01, seed=0)

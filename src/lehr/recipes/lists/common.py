@@ -7,6 +7,7 @@ from typing import Any
 from lehr.recipes.recipe import Measurement, Published, Rate, Recipe, Training
 
 CHAPTER = "Géron, Hands-On Machine Learning, 2nd edition, chapter 11"
+NOTEBOOK = "ageron/handson-ml2@1e21152, 11_training_deep_neural_networks.ipynb"
 
 LOGITS = (
     "softmax and sparse cross-entropy of its probabilities lose the gradient of saturated rows on "
@@ -18,9 +19,9 @@ BATCHES = (
 )
 
 
-def published(row: int | str, cell: str, **values: float) -> tuple[Published, ...]:
-    """Return the published figures of one row of RESULTS.md 1B."""
-    return figures(f"RESULTS.md 1B row {row}, notebook cell {cell}", values)
+def published(cells: str, **values: float) -> tuple[Published, ...]:
+    """Return the figures that cells of the chapter's notebook print, for instance "[14]"."""
+    return figures(f"{NOTEBOOK}, In {cells}", values)
 
 
 def figures(source: str, values: dict[str, float]) -> tuple[Published, ...]:

@@ -6,7 +6,15 @@ from typing import Any
 
 from lehr.controllers import Plateau
 from lehr.policy import Policy, one_cycle
-from lehr.recipes.lists.common import CHAPTER, fashion, figures, measurement, published, sgd
+from lehr.recipes.lists.common import (
+    CHAPTER,
+    NOTEBOOK,
+    fashion,
+    figures,
+    measurement,
+    published,
+    sgd,
+)
 from lehr.recipes.recipe import Rate, Recipe
 from lehr.schedule.presets.basic import exponential, inverse_time, piecewise
 
@@ -44,7 +52,7 @@ _FINDER = [
         random=True,
         data=(data,),
         published=figures(
-            f"RESULTS.md 1B row {cell}",
+            f"{NOTEBOOK}, In {cell}, the plot",
             {"rate of least running mean": rate, "least running mean": loss},
         ),
         notes=(
@@ -59,14 +67,14 @@ _FINDER = [
             "the dense network of Fashion-MNIST",
             "Learning Rate Scheduling",
             {},
-            *("16, cell 149", 0.3, 1.6),
+            *("[98]", 0.3, 1.6),
         ),
         (
             "cifar10",
             "the 20 layers for CIFAR-10",
             "exercise 8f",
             {"hidden": [100] * 20, "dropout": 0.1, "drop": "AlphaDropout", "drop_all": False},
-            *("f0, cell 226", 0.15, 2.617),
+            *("[144]", 0.15, 2.617),
         ),
     )
 ]
@@ -89,7 +97,7 @@ _SCHEDULES = [
         "power",
         "power: 0.01 / (1 + step / 10,000)",
         inverse_time(0.01, 10_000),
-        published=published(10, "117", loss=0.2104, val_loss=0.3225, val_accuracy=0.8924),
+        published=published("[76]", loss=0.2104, val_loss=0.3225, val_accuracy=0.8924),
         notes=(_DECAY_IGNORED,),
     ),
     _schedule(
@@ -97,7 +105,7 @@ _SCHEDULES = [
         "exponential by epoch: 0.01 * 0.1**(epoch / 20), Nadam",
         exponential(0.01, 0.1, every=20).every("1 epoch"),
         _NADAM,
-        published=published(11, "124", loss=0.1308, val_loss=0.5699, val_accuracy=0.8928),
+        published=published("[81]", loss=0.1308, val_loss=0.5699, val_accuracy=0.8928),
     ),
     _schedule(
         "exponential-epoch-lr",
@@ -114,7 +122,7 @@ _SCHEDULES = [
         "exponential by step: 0.1**(1 / s) in each update, Nadam",
         exponential(0.01, 0.1, every=_STEPS_IN_20_EPOCHS),
         _NADAM,
-        published=published(12, "129", loss=0.1447, val_loss=0.5833, val_accuracy=0.8880),
+        published=published("[84]", loss=0.1447, val_loss=0.5833, val_accuracy=0.8880),
         notes=(
             "the book's callback reads a global s instead of its own: the figure is the same as "
             "long as a global of that name has the right value",
@@ -127,7 +135,7 @@ _SCHEDULES = [
         "piecewise: 0.01, 0.005 from epoch 5, 0.001 from 15, Nadam",
         piecewise((5, 15), (0.01, 0.005, 0.001)).every("1 epoch"),
         _NADAM,
-        published=published(13, "135", loss=0.2005, val_loss=0.5533, val_accuracy=0.8868),
+        published=published("[89]", loss=0.2005, val_loss=0.5533, val_accuracy=0.8868),
         notes=(
             "as printed, with softmax, it ends at 0.75 on JAX; Nadam at 0.01 for the first epochs "
             "makes the end differ much from run to run",
@@ -138,7 +146,7 @@ _SCHEDULES = [
         "performance: halved after 5 epochs without a lower validation loss, momentum",
         Policy(0.02, control=Plateau(factor=0.5, patience=5)),
         options={"optimizer": sgd(momentum=0.9)},
-        published=published(14, "139", loss=0.0683, val_loss=0.5241, val_accuracy=0.8936),
+        published=published("[92]", loss=0.0683, val_loss=0.5241, val_accuracy=0.8936),
         notes=(
             "the training loss hangs on when the rate is halved: in Keras 3's own fit on "
             "TensorFlow the printed code ends at 0.050, 0.054 and 0.065 in three runs "
@@ -149,14 +157,14 @@ _SCHEDULES = [
         "in-graph-exponential",
         "exponential inside the graph, as keras.optimizers.schedules.ExponentialDecay",
         exponential(0.01, 0.1, every=_STEPS_IN_20_EPOCHS),
-        published=published(15, "142", loss=0.2224, val_loss=0.3164, val_accuracy=0.8904),
+        published=published("[94]", loss=0.2224, val_loss=0.3164, val_accuracy=0.8904),
     ),
     _schedule(
         "one-cycle",
         "one cycle up to 0.05 in three phases, batches of 128",
         ONE_CYCLE,
         options={"batch_size": 128},
-        published=published(17, "151", loss=0.1610, val_loss=0.3170, val_accuracy=0.8934),
+        published=published("[100]", loss=0.1610, val_loss=0.3170, val_accuracy=0.8934),
         notes=(
             "the book's cycle is 25 steps short, as it counts batches without the last of an "
             "epoch: 25 of 10,750 updates are made at 5e-6 and move next to nothing",

@@ -37,7 +37,7 @@ _REGULARISATION = [
             "l2",
             "l2 of 0.01 on all kernels",
             {**_ELU, "regularizer": {"l2": 0.01}, "output_regularizer": True},
-            published(18, "155", loss=0.7280, val_loss=0.6850, val_accuracy=0.8376),
+            published("[102]", loss=0.7280, val_loss=0.6850, val_accuracy=0.8376),
             (),
         ),
         (
@@ -54,14 +54,14 @@ _REGULARISATION = [
             "dropout",
             "dropout of 0.2 before each layer",
             {**_ELU, "dropout": 0.2},
-            published(20, "158", loss=0.4306, val_loss=0.3395, val_accuracy=0.8722),
+            published("[104]", loss=0.4306, val_loss=0.3395, val_accuracy=0.8722),
             (),
         ),
         (
             "max-norm",
             "weights into a hidden unit of norm 1 at most",
             {"optimizer": "Nadam", "max_norm": 1.0},
-            published(22, "184", loss=0.3545, val_loss=0.3714, val_accuracy=0.8662),
+            published("[126]", loss=0.3545, val_loss=0.3714, val_accuracy=0.8662),
             (),
         ),
     )
@@ -69,14 +69,13 @@ _REGULARISATION = [
 _REGULARISATION += [
     fashion(
         "regularisation/alpha-dropout",
-        "alpha dropout of 0.2 before each layer, which keeps SELU's mean and spread",
+        "alpha dropout of 0.2 before each layer, which keeps SELU's mean and standard deviation",
         "Avoiding Overfitting Through Regularization",
         0.01,
         20,
         options=_ALPHA,
         published=published(
-            21,
-            "161",
+            "[106] and [107]",
             loss=0.4189,
             val_loss=0.4388,
             val_accuracy=0.8760,
@@ -91,7 +90,7 @@ _REGULARISATION += [
         0.01,
         20,
         options={**_ALPHA, "monte_carlo": {"test": 100}},
-        published=published(21, "161 to 181", test_monte_carlo_accuracy=0.8661),
+        published=published("[117]", test_monte_carlo_accuracy=0.8661),
         notes=(
             "the source trains one epoch more before; it averages model(x, training=True), which "
             "would put batch norm into training too if there were any",
@@ -130,7 +129,7 @@ _CIFAR = [
         5e-5,
         long=True,
         options={**_HE, "optimizer": "Nadam"},
-        published=published("b", "201-202", best_val_loss=1.4960, best_val_accuracy=0.4762),
+        published=published("[133] and [134]", best_val_loss=1.4960, best_val_accuracy=0.4762),
         notes=(
             "as printed, with softmax and pixels from 0 to 255, it does not train at all on JAX "
             "and PyTorch (loss 14.5, accuracy 0.1)",
@@ -142,14 +141,14 @@ _CIFAR = [
         5e-4,
         long=True,
         options={**_HE, "optimizer": "Nadam", "normalize": "before"},
-        published=published("c", "206", best_val_loss=1.3344, best_val_accuracy=0.5398),
+        published=published("[135]", best_val_loss=1.3344, best_val_accuracy=0.5398),
     ),
     _early_stopping(
         "selu",
         "8d: SELU, LeCun, standardised pixels, Nadam 7e-4, early stopping",
         7e-4,
         options={"optimizer": "Nadam"},
-        published=published("d", "209", best_val_loss=1.4633, best_val_accuracy=0.4792),
+        published=published("[136]", best_val_loss=1.4633, best_val_accuracy=0.4792),
         notes=(
             "the best epoch's accuracy is set beside final accuracies in the source, whose own "
             "network is at 0.517 after 24 epochs",
@@ -163,14 +162,14 @@ _CIFAR = [
         "8e: and alpha dropout of 0.1 before the last layer, Nadam 5e-4, early stopping",
         5e-4,
         options={"optimizer": "Nadam", **_LAST},
-        published=published("e", "213", best_val_loss=1.4805, best_val_accuracy=0.4890),
+        published=published("[138]", best_val_loss=1.4805, best_val_accuracy=0.4890),
     ),
     _early_stopping(
         "mc-dropout",
         "8e: the same judged by 10 passes with its dropout on",
         5e-4,
         options={"optimizer": "Nadam", **_LAST, "monte_carlo": {"validation": 10}},
-        published=published("e", "222", best_val_monte_carlo_accuracy=0.4892),
+        published=published("[142]", best_val_monte_carlo_accuracy=0.4892),
     ),
     _cifar(
         "one-cycle",
@@ -178,7 +177,7 @@ _CIFAR = [
         ONE_CYCLE,
         epochs=15,
         options={**_LAST, "batch_size": 128},
-        published=published("f", "228", loss=0.8936, val_loss=1.5912, val_accuracy=0.5198),
+        published=published("[146]", loss=0.8936, val_loss=1.5912, val_accuracy=0.5198),
         notes=(
             "the book's cycle is 15 steps short: 15 of 5,280 updates are made at 5e-6 and move "
             "next to nothing",

@@ -6,6 +6,7 @@ from lehr.recipes.lists.common import (
     BATCHES,
     CHAPTER,
     LOGITS,
+    NOTEBOOK,
     fashion,
     figures,
     measurement,
@@ -30,8 +31,10 @@ _CURVES = [
         ("elu", "ELU: smooth, below zero it ends at -1", ()),
         (
             "selu",
-            "SELU: alpha and scale derived, so that mean 0 and spread 1 stay",
-            figures("notebook cell 34", {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}),
+            "SELU: alpha and scale derived, so that mean 0 and std 1 stay",
+            figures(
+                f"{NOTEBOOK}, In [21]", {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
+            ),
         ),
     )
 ]
@@ -50,12 +53,12 @@ _TRAINED_CURVES = [
         (
             "leaky-relu",
             "leaky ReLU of slope 0.3",
-            published(1, "23", loss=0.4918, val_loss=0.4817, val_accuracy=0.8396),
+            published("[14]", loss=0.4918, val_loss=0.4817, val_accuracy=0.8396),
         ),
         (
             "prelu",
             "PReLU: the slope below zero is learnt",
-            published(2, "27", loss=0.4941, val_loss=0.4826, val_accuracy=0.8398),
+            published("[17]", loss=0.4941, val_loss=0.4826, val_accuracy=0.8398),
         ),
     )
 ]
@@ -87,17 +90,17 @@ _DEEP = (300, *[100] * 99)
 _SIGNALS = [
     measurement(
         "signals/selu-1000-layers",
-        "1,000 layers of SELU, nothing trained: mean 0 and spread 1 stay",
+        "1,000 layers of SELU, nothing trained: mean 0 and std 1 stay",
         f"{CHAPTER}, Nonsaturating Activation Functions",
         "signals:deep_selu",
         notes=("the book's own draws, NumPy's generator at seed 42; other seeds wander by 0.1",),
         published=figures(
-            "RESULTS.md 1B, SELU 1000-layer print",
+            f"{NOTEBOOK}, In [24]",
             {
                 "mean of layer 0": 0.0,
-                "spread of layer 0": 1.0,
+                "std of layer 0": 1.0,
                 "mean of layer 900": 0.02,
-                "spread of layer 900": 1.0,
+                "std of layer 900": 1.0,
             },
         ),
     ),
@@ -108,7 +111,7 @@ _SIGNALS = [
         1e-3,
         5,
         options={"hidden": _DEEP},
-        published=published(3, "48", loss=0.5569, val_loss=0.4907, val_accuracy=0.8218),
+        published=published("[30]", loss=0.5569, val_loss=0.4907, val_accuracy=0.8218),
         notes=("differs from run to run by more than a point: the published figures are one draw",),
     ),
     fashion(
@@ -118,10 +121,10 @@ _SIGNALS = [
         1e-3,
         5,
         options={"hidden": _DEEP, "activation": "relu", "initializer": "he_normal"},
-        published=published(4, "53", loss=0.7288, val_loss=0.6638, val_accuracy=0.7380),
+        published=published("[34]", loss=0.7288, val_loss=0.6638, val_accuracy=0.7380),
         notes=(
             "differs much from run to run: the published validation loss, 0.66, is one draw, five "
-            "seeds here end at 0.71 to 0.75, a run by the notebook's code at 0.89 (RESULTS.md)",
+            "seeds here end at 0.71 to 0.75, one run of the notebook's code in Keras 3 at 0.89",
         ),
     ),
 ]
@@ -136,8 +139,8 @@ _BATCH_NORM = [
         published=published,
     )
     for where, published in (
-        ("after", published(5, "61", loss=0.3903, val_loss=0.3573, val_accuracy=0.8750)),
-        ("before", published(6, "65", loss=0.4333, val_loss=0.3875, val_accuracy=0.8660)),
+        ("after", published("[40]", loss=0.3903, val_loss=0.3573, val_accuracy=0.8750)),
+        ("before", published("[43]", loss=0.4333, val_loss=0.3875, val_accuracy=0.8660)),
     )
 ]
 _CLIPPING = [
@@ -172,7 +175,7 @@ _TRANSFER = [
             "a",
             "task A: eight classes of Fashion-MNIST",
             20,
-            published(7, "81", loss=0.2112, val_loss=0.2333, val_accuracy=0.9200),
+            published("[54]", loss=0.2112, val_loss=0.2333, val_accuracy=0.9200),
             (BATCHES,),
         ),
         (
@@ -180,8 +183,7 @@ _TRANSFER = [
             "task B alone: sandal or shirt, from 200 images",
             20,
             published(
-                8,
-                "85 and 93",
+                "[58] and [64]",
                 loss=0.1096,
                 val_loss=0.1431,
                 val_accuracy=0.9716,
@@ -198,8 +200,7 @@ _TRANSFER = [
             "task B on A's layers: frozen for 4 epochs, then all for 16",
             16,
             published(
-                9,
-                "91 and 94",
+                "[63] and [65]",
                 loss=0.0434,
                 val_loss=0.0652,
                 val_accuracy=0.9878,

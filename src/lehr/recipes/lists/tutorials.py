@@ -24,7 +24,7 @@ _CLR: list[Recipe] = [
         task="lehr.recipes.learners:convolutional",
         policy=policy,  # type: ignore[arg-type]
         epochs=10,
-        published=figures("RESULTS.md 1A", published),
+        published=figures(f"{_TFA}, output of epoch 10", published),
         notes=("both start from the same weights: one seed, one start", *_RISES),
         data=("fashion-mnist",),
         backend="tensorflow",
@@ -82,8 +82,7 @@ _IN_FIT = [
             (
                 "a callback that holds the optimizer instead of the model changes nothing on JAX; "
                 "one called once per block is wrong under steps_per_execution; here the rate is in "
-                "the graph (of rates that should add up to 78 such callbacks apply 12 and 24, "
-                "RESULTS.md)",
+                "the graph (for rates that add up to 78, the two callbacks apply 12 and 24)",
             ),
         ),
     )
@@ -113,7 +112,7 @@ _RANGE_TESTS = [
         backend="torch",
         data=("mnist",),
         published=figures(
-            "RESULTS.md 1D, read from a plot",
+            f"{_FINDER}, read from a stored plot",
             {"rate of least lagging mean": rate, "least lagging mean": loss},
         ),
         notes=(

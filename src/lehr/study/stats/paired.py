@@ -31,12 +31,12 @@ class Comparison:
         verdict: "better", "worse" or "undecided".
         n: number of paired seeds.
         effect_size: difference over the standard deviation of the differences (Cohen's d_z);
-            None if they have no spread.
+            None if all are equal.
         level: at which the arm was tested; its interval has confidence 1 - level.
         test: "paired t" or "sign flip".
         more_seeds: if undecided, about how many more seeds a new study needs to detect this
-            difference at this spread; None if more than a thousand. (To add them to this study
-            would be an unplanned look.)
+            difference at this standard deviation; None if more than a thousand. (To add them to
+            this study would be an unplanned look.)
     """
 
     difference: float
@@ -96,7 +96,7 @@ def compare(
         if rejecting:  # after the first that is not rejected, none is, at its level
             level = alpha / left
             rejecting = test.p_value <= level
-        difference, sd = statistics.fmean(pair), spread(pair)
+        difference, sd = statistics.fmean(pair), std(pair)
         verdict = "undecided"
         if rejecting:
             verdict = "better" if (difference > 0) == (mode == "max") else "worse"
@@ -137,7 +137,7 @@ def paired_test(pair: Sequence[float], finest: float = ALPHA) -> PairedTest:
     The sign-flip test is exact if each difference is as likely as its negative, which pairing
     ensures for two equal arms. Its interval inverts the test: 95 % coverage at 16 seeds, where a
     BCa bootstrap has 92 % (docs/calibration.md). Its smallest p value is ``2**(1 - n)``: the
-    t test is used where that is above ``finest``. Equal differences, which have no spread, get
+    t test is used where that is above ``finest``. Equal differences, whose std is 0, get
     the sign-flip test at any n.
 
     Args:
@@ -147,7 +147,7 @@ def paired_test(pair: Sequence[float], finest: float = ALPHA) -> PairedTest:
     >>> paired_test([0.1, 0.3, 0.2]).name, paired_test([0.5] * 12).p_value == 2**-11
     ('paired t', True)
     """
-    if not spread(pair):
+    if not std(pair):
         return _sign_flip(pair)
     reachable = 2 / min(2 ** len(pair), _MOST_SUBSETS) <= finest
     return _sign_flip(pair) if len(pair) >= SIGN_FLIP_FROM and reachable else _paired_t(pair)
@@ -164,7 +164,7 @@ def differences(name: str, scores: Sequence[float], reference: Sequence[float]) 
     return pair
 
 
-def spread(pair: Sequence[float]) -> float:
+def std(pair: Sequence[float]) -> float:
     """Return the standard deviation; rounding of equal differences counts as none."""
     deviation = statistics.stdev(pair)
     return deviation if deviation > 1e-12 * max(map(abs, pair)) else 0.0
@@ -173,7 +173,7 @@ def spread(pair: Sequence[float]) -> float:
 def _paired_t(pair: Sequence[float]) -> PairedTest:
     from scipy import stats  # late: a worker process needs no SciPy
 
-    mean, sd, n = statistics.fmean(pair), spread(pair), len(pair)
+    mean, sd, n = statistics.fmean(pair), std(pair), len(pair)
 
     def interval(level: float) -> tuple[float, float]:
         half = float(_half_width(sd, n, level))
@@ -206,7 +206,7 @@ def _sign_flip(pair: Sequence[float]) -> PairedTest:
 
     def interval(level: float) -> tuple[float, float]:
         k = int(level / 2 * flips)
-        if k == 0:  # only without spread: too few signs for any verdict
+        if k == 0:  # only if all are equal: too few signs for any verdict
             mean = statistics.fmean(pair)
             return mean - abs(mean), mean + abs(mean)
         ends = np.partition(means, [k - 1, means.size - k])
@@ -241,8 +241,8 @@ def _more_seeds(pair: Sequence[float], level: float) -> int | None:
     import numpy as np
 
     n = len(pair)
-    if not spread(pair):  # as many signs as it takes
+    if not std(pair):  # as many signs as it takes
         return max(1, math.ceil(1 - math.log2(level)) - n) if any(pair) else None
     seeds = np.arange(n + 1, _MOST_SEEDS + 1)
-    enough = seeds[_half_width(spread(pair), seeds, level) < abs(statistics.fmean(pair))]
+    enough = seeds[_half_width(std(pair), seeds, level) < abs(statistics.fmean(pair))]
     return int(enough[0]) - n if enough.size else None

@@ -1,0 +1,58 @@
+"""The immutable dict of policies and studies."""
+
+import copy
+import pickle
+
+import pytest
+
+from lehr.schedule.frozen import FrozenDict
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.__setitem__("a", 2),
+        lambda d: d.__delitem__("a"),
+        lambda d: d.__ior__({"a": 2}),
+        lambda d: d.update(a=2),
+        lambda d: d.setdefault("b", 2),
+        lambda d: d.pop("a"),
+        lambda d: d.popitem(),
+        lambda d: d.clear(),
+    ],
+)
+def test_it_cannot_be_changed(change):
+    d = FrozenDict(a=1)
+    with pytest.raises(TypeError, match="an immutable dict cannot be changed; make a new one"):
+        change(d)
+    assert d == {"a": 1}
+
+
+def test_equal_ones_have_equal_hashes():
+    one, other = FrozenDict(a=1, b=2), FrozenDict(b=2, a=1)
+    assert one == other == {"a": 1, "b": 2}
+    assert hash(one) == hash(other)
+    assert len({one, other, FrozenDict(a=1)}) == 2
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda d: d.copy()])
+def test_copies_are_equal_and_immutable(copied):
+    d = FrozenDict(a=(1, 2), b=FrozenDict(c=3))
+    assert copied(d) == d
+    assert type(copied(d)) is FrozenDict
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_it_can_be_pickled(protocol):
+    d = FrozenDict(a=(1, 2), b=FrozenDict(c=3))
+    back = pickle.loads(pickle.dumps(d, protocol))
+    assert back == d
+    assert type(back["b"]) is FrozenDict
+
+
+def test_a_union_is_immutable_and_has_the_right_value_of_both():
+    d = FrozenDict(a=1, b=2)
+    union = d | {"b": 3, "c": 4}
+    assert union == {"a": 1, "b": 3, "c": 4}
+    assert type(union) is FrozenDict
+    assert d == {"a": 1, "b": 2}
