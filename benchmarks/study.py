@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--folder", default=None)
     given = parser.parse_args()
     throughput(given.task, given.epochs)
-    whole(given.task, given.epochs, given.folder or tempfile.mkdtemp(prefix="lehr-benchmark-"))
+    integer(given.task, given.epochs, given.folder or tempfile.mkdtemp(prefix="lehr-benchmark-"))
 
 
 def throughput(task: str, epochs: int) -> None:
@@ -53,7 +53,7 @@ def throughput(task: str, epochs: int) -> None:
     print(f"two workers do {seconds[1] / seconds[2]:.2f} times what one does")
 
 
-def whole(task: str, epochs: int, folder: str) -> None:
+def integer(task: str, epochs: int, folder: str) -> None:
     """The 200 trials that choose peaks, then the fewest that can be judged."""
     study = Study(task, ARMS, epochs=epochs, seeds=2, tuning_seeds=5, peaks=5, storage=folder)
     begun, parts = time.perf_counter(), {}

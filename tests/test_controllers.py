@@ -186,8 +186,8 @@ def test_greedy_rests_after_a_change_and_counts_nothing_then():
             "max_factor must be a number at least 1, got 0.5",
         ),
         (lambda: Greedy(factor=2.0), ValueError, "factor must be a number above 0 and below 1"),
-        (lambda: Greedy(average=0), ValueError, "average must be a whole number >= 1, got 0"),
-        (lambda: Plateau(average=1.5), TypeError, "average must be a whole number >= 1, got 1.5"),
+        (lambda: Greedy(average=0), ValueError, "average must be an integer >= 1, got 0"),
+        (lambda: Plateau(average=1.5), TypeError, "average must be an integer >= 1, got 1.5"),
         (
             lambda: Plateau(threshold_mode="rel"),
             ValueError,

@@ -59,7 +59,7 @@ def test_a_schedule_or_number_is_a_policy(s, number):
 def test_drivers_refuse_what_is_unresolved_and_say_so():
     p = Policy(lr=0.1, momentum=lehr.linear(0.9, 0.8))
     message = (
-        r"policy must be in whole steps before it drives an optimizer, got linear\(0\.9, 0\.8\); "
+        r"policy must be in integer steps before it drives an optimizer, got linear\(0\.9, 0\.8\); "
         r"pass steps=, or call .resolve\(...\)"
     )
     with pytest.raises(ValueError, match=message):
@@ -188,12 +188,12 @@ def test_decay_from_by_hand():
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ((-1, 5), ValueError, "step must be a whole number of steps >= 0, got -1"),
+        ((-1, 5), ValueError, "step must be an integer number of steps >= 0, got -1"),
         ((2.5, 5), ValueError, r"step must be a length: .*, got 2\.5; round it"),
         ((None, 5), ValueError, "step must be the first step of the decay, got None"),
         (("soon", 5), ValueError, "step must be a length: .*, got 'soon'"),
         ((True, 5), TypeError, "step must be a length: .*, got True"),
-        ((1, -1), ValueError, "steps must be a whole number of steps >= 0, got -1"),
+        ((1, -1), ValueError, "steps must be an integer number of steps >= 0, got -1"),
         ((1, "-5%"), ValueError, "steps must be a length of at least 0, got '-5%'"),
     ],
 )

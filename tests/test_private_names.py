@@ -103,8 +103,8 @@ def wrong(file: str, tree: ast.AST) -> list[str]:
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(SOURCE).as_posix())
 def test_private_names_of_frameworks_stand_in_two_files(path):
     file = path.relative_to(SOURCE).as_posix()
-    way_out = "add a function to keras/_private.py or torch/_private.py; JAX needs none"
-    assert not wrong(file, ast.parse(path.read_text())), way_out
+    fix = "add a function to keras/_private.py or torch/_private.py; JAX needs none"
+    assert not wrong(file, ast.parse(path.read_text())), fix
 
 
 def test_the_two_files_hold_the_names_that_are_known():

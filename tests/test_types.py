@@ -108,7 +108,7 @@ def code_of(page: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = [page for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_examples_of_the_pages_are_typed(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from lehr.schedule import scalar
 from lehr.schedule.codec import Definition
-from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.errors import fail, integer, number, one_of
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ class Controller(Definition):
         one_of("threshold_mode", self.threshold_mode, ("relative", "absolute"))
         self._derive(
             factor=number("factor", self.factor, above=0, below=1),
-            patience=whole("patience", self.patience),
+            patience=integer("patience", self.patience),
             threshold=number("threshold", self.threshold, at_least=0),
-            cooldown=whole("cooldown", self.cooldown, at_least=0),
-            average=whole("average", self.average),
+            cooldown=integer("cooldown", self.cooldown, at_least=0),
+            average=integer("average", self.average),
             min_factor=number("min_factor", self.min_factor, at_least=0, at_most=1),
         )
 

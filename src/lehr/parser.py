@@ -98,7 +98,7 @@ def parse(text: str) -> Schedule | Policy:
     if not isinstance(text, str):
         fail("text", "a string", text, _EXAMPLE, TypeError)
     try:
-        value = _Parser(text).whole()
+        value = _Parser(text).integer()
     except RecursionError:
         raise ValueError("text must be less deeply nested") from None
     if _is_number(value):
@@ -214,7 +214,7 @@ class _Parser:
         where = f"at character {start + 1}{after}"
         raise ValueError(f"text must have {expected} {where}, got {got}{hint}")
 
-    def whole(self) -> Any:
+    def integer(self) -> Any:
         value = self.expression()
         if self.next.kind != "end":
             self.fail_here("'then', an operator or its end")

@@ -457,16 +457,16 @@ def resolved_policy(
     samples_per_step: float | Schedule | None = None,
     tokens_per_step: float | Schedule | None = None,
 ) -> Policy:
-    """Return a policy in whole steps, or raise the error that drivers give."""
+    """Return a policy in integer steps, or raise the error that drivers give."""
     policy = as_policy(value)
     run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
     if not policy.resolved and run == Run():
         targets = policy._all()
         names = [n for n, t in targets.items() if not all(s.resolved for s in _schedules(t))]
         lengths = [x for s in flat(targets).values() for x in s._all_lengths()]
-        way_out = f"pass {' and '.join(sizes_for(lengths))}, or call .resolve(...)"
-        rule = "in whole steps before it drives an optimizer"
-        fail("policy", rule, targets[names[0]], way_out)
+        fix = f"pass {' and '.join(sizes_for(lengths))}, or call .resolve(...)"
+        rule = "in integer steps before it drives an optimizer"
+        fail("policy", rule, targets[names[0]], fix)
     return policy._in(run)
 
 
@@ -491,7 +491,7 @@ def one_cycle(
         steps: length of the whole cycle; None for the whole run.
         start: rate at step 0; None for peak / 25.
         end: rate after the last step, from 0 to ``start``.
-        rise: share of the cycle until the peak, above 0 and below 1, rounded to whole steps.
+        rise: share of the cycle until the peak, above 0 and below 1, rounded to integer steps.
         tail: share of the cycle for a last ramp from ``start`` to ``end``; 0 for none.
         momentum: (high, low): high at both ends, low at the peak; None leaves momentum alone.
         curve: of each ramp: "cosine", "linear", ...
@@ -645,6 +645,6 @@ def _checked(field: str, name: str, value: Any) -> Schedule:
         below = 1.0 if name == "momentum" or name.startswith("beta") else None
         for step in inspect.joints(schedule, _JOINTS):
             where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
-            way_out = "a teacher's momentum goes in values={'ema_decay': ...}" if below else ""
-            number(where, schedule(step), at_least=0, below=below, way_out=way_out)
+            fix = "a teacher's momentum goes in values={'ema_decay': ...}" if below else ""
+            number(where, schedule(step), at_least=0, below=below, fix=fix)
     return schedule

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from lehr.policy import Policy
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 
 TOLERANCE = 4e-7  # of a schedule's largest value: what float32 holds
 
@@ -56,7 +56,7 @@ def conformance(factory: str, steps: int = 6) -> None:
         AssertionError: names the first update that differs.
         RuntimeError: has the output of a process that failed.
     """
-    whole("steps", steps, at_least=2)
+    integer("steps", steps, at_least=2)
     if factory.count(":") != 1:
         fail("factory", "'module:function'", factory)
     with tempfile.TemporaryDirectory() as folder:

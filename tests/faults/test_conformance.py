@@ -59,7 +59,7 @@ def test_what_cannot_run_says_so(monkeypatch):
         conformance("bad:Nobody")
     with pytest.raises(ValueError, match="factory must be 'module:function', got 'bad'"):
         conformance("bad")
-    with pytest.raises(ValueError, match="steps must be a whole number >= 2, got 1"):
+    with pytest.raises(ValueError, match="steps must be an integer >= 2, got 1"):
         conformance("bad:Right", steps=1)
 
 

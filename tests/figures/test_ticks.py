@@ -123,7 +123,7 @@ def test_an_axis_of_any_range(scale: str, seed: int) -> None:
     figure, axes = new_figure("x", "y")
     axes.set(xscale=scale, yscale=scale)
     axes.plot([low, high], [low, high])
-    set_ticks(axes.xaxis, whole=seed % 2 == 0 and high - low > 5)
+    set_ticks(axes.xaxis, integer=seed % 2 == 0 and high - low > 5)
     set_ticks(axes.yaxis)
     assert len(assert_apart(figure)) >= 4
 

@@ -90,7 +90,7 @@ def test_losses_below_zero_do_not_stop_it() -> None:
     [
         ({"low": 0.0}, r"low must be a number above 0, got 0\.0"),
         ({"high": 1e-6}, r"high must be above low \(1e-05\), got 1e-06"),
-        ({"steps": 3}, "steps must be a whole number >= 20, got 3"),
+        ({"steps": 3}, "steps must be an integer >= 20, got 3"),
         ({"spacing": "log"}, "spacing must be one of exponential, linear, got 'log'"),
         ({"high": math.nan}, "high must be a number above 0, got nan"),
         ({"divergence": 1}, "divergence must be a number above 1, got 1"),

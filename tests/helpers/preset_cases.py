@@ -1,4 +1,4 @@
-"""Every preset as short runs in whole steps: what the frameworks' values are compared on."""
+"""Every preset as short runs in integer steps: what the frameworks' values are compared on."""
 
 import numpy as np
 

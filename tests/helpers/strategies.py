@@ -43,7 +43,7 @@ values = st.one_of(st.just(0.0), st.floats(1e-4, 10.0))
 above_zero = st.floats(1e-4, 10.0)
 powers = st.sampled_from([0.25, 0.5, 0.9, 1.0, 1.0, 2.0, 3.5])
 
-whole_steps = st.one_of(st.integers(1, 40), st.sampled_from([64, 99, 1000, 12_345]))
+integer_steps = st.one_of(st.integers(1, 40), st.sampled_from([64, 99, 1000, 12_345]))
 spelled_lengths = st.one_of(
     st.integers(1, 3).map("{} epochs".format),
     st.sampled_from(["0.5 epochs", "0.25 epochs", "0.333 epochs", "1.7 epochs", "1 epoch"]),
@@ -51,7 +51,7 @@ spelled_lengths = st.one_of(
     st.sampled_from(["0.5%", "2.25%", "33.3%", "1e3 tokens", "5e4 tokens", "2K samples"]),
     st.integers(1, 90).map("{} steps".format),
 )
-any_lengths = st.one_of(whole_steps, spelled_lengths)
+any_lengths = st.one_of(integer_steps, spelled_lengths)
 
 
 curves = st.sampled_from(sorted(CURVES))
@@ -89,14 +89,14 @@ def _windows(draw, lengths, depth, ends):
     shape = Ramp(draw(values), draw(values), None, draw(curves), draw(powers), draw(time_powers))
     if draw(st.booleans()):
         shape = Geometric(draw(above_zero), draw(above_zero))
-    steps, offset = draw(whole_steps), draw(st.sampled_from([0.0, 0.25, 1.0, 3.7]))
+    steps, offset = draw(integer_steps), draw(st.sampled_from([0.0, 0.25, 1.0, 3.7]))
     return Window(shape, steps, offset, offset + steps - draw(st.floats(-2.0, 0.9)))
 
 
 @st.composite
 def _piecewise(draw, lengths, depth, ends):
     at = sorted(draw(st.sets(st.integers(0, 90), min_size=2, max_size=4)))
-    if lengths is not whole_steps and draw(st.booleans()):
+    if lengths is not integer_steps and draw(st.booleans()):
         at = [f"{share}%" for share in at]
     if not ends and draw(st.booleans()):
         return Piecewise(tuple(at), tuple(draw(values) for _ in range(len(at) + 1)))
@@ -139,8 +139,8 @@ def _functions(draw, lengths, depth, ends):
 
 @st.composite
 def _every(draw, lengths, depth, ends):
-    part = draw(schedules(whole_steps, depth, ends))
-    if lengths is whole_steps or draw(st.booleans()):
+    part = draw(schedules(integer_steps, depth, ends))
+    if lengths is integer_steps or draw(st.booleans()):
         return Every(part, draw(intervals))
     return Every(part, draw(st.sampled_from(["1 epoch", "0.25 epochs", "1%", "1.111 epochs"])))
 
@@ -232,7 +232,7 @@ _ENDLESS = ("constant", "exponential", "inverse_time", "function", "radam")
 _LEAVES = (*_ENDLESS, "ramp", "geometric", "window", "piecewise", "table")
 
 
-def schedules(lengths=whole_steps, depth=3, ends=False) -> st.SearchStrategy[Schedule]:
+def schedules(lengths=integer_steps, depth=3, ends=False) -> st.SearchStrategy[Schedule]:
     """Draw a tree of at most ``depth`` combinators; with ``ends`` one that a part may follow."""
     kinds = [
         kind

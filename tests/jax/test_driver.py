@@ -278,7 +278,7 @@ def test_lengths_are_resolved_or_refused():
     close(ledger["lr"], [lehr.cosine(0.1, 10)(t) for t in range(STEPS)])
     _, ledger = loop(lehr.jax.drive(optax.sgd, lehr.cosine(0.1), steps=STEPS))
     close(ledger["lr"], [lehr.cosine(0.1, STEPS)(t) for t in range(STEPS)])
-    with pytest.raises(ValueError, match="policy must be in whole steps before it drives an opt"):
+    with pytest.raises(ValueError, match="policy must be in integer steps before it drives an opt"):
         lehr.jax.drive(optax.sgd, lehr.cosine(0.1))
 
 

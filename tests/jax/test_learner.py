@@ -261,8 +261,8 @@ def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
             ValueError,
             "lr must be one schedule for a jax.Learner",
         ),
-        (lambda run: run.train(lehr.cosine(0.1), 1), ValueError, "policy must be in whole steps"),
-        (lambda run: run.train(CYCLE, 1.5), TypeError, "steps must be a whole number"),
+        (lambda run: run.train(lehr.cosine(0.1), 1), ValueError, "policy must be in integer steps"),
+        (lambda run: run.train(CYCLE, 1.5), TypeError, "steps must be an integer"),
         (lambda run: run.evaluate("tets"), ValueError, r"split must be one of \['train', 'valid"),
         (
             lambda run: run.restore(learner("adamw").snapshot()),
@@ -295,8 +295,8 @@ def test_momentum_needs_an_optimizer_that_has_it():
         ),
         (np.ones(8), {"validation": ()}, ValueError, "validation must be arrays with"),
         (np.ones(8), {"batch_size": 9}, ValueError, "batch_size must be at most the 8 training"),
-        (np.ones(8), {"batch_size": 0}, ValueError, "batch_size must be a whole number >= 1"),
-        (np.ones(8), {"seed": -1}, ValueError, "seed must be a whole number >= 0"),
+        (np.ones(8), {"batch_size": 0}, ValueError, "batch_size must be an integer >= 1"),
+        (np.ones(8), {"seed": -1}, ValueError, "seed must be an integer >= 0"),
     ],
 )
 def test_data_refused(train, settings, error, match):

@@ -300,7 +300,7 @@ def test_fvcore_composite(fvcore, seed):
     r, peak, floor, warmup, steps = draws(seed)
     flat = r.randint(1, 60)
     n = warmup + flat + steps
-    # parts take shares of the run, in ours whole steps; "rescaled" is our chain
+    # parts take shares of the run, in ours integer steps; "rescaled" is our chain
     parts = [
         fvcore.LinearParamScheduler(floor, peak),
         fvcore.ConstantParamScheduler(peak),

@@ -223,10 +223,10 @@ def test_lengths_have_a_unit(name, n):
 def test_lengths_are_not_negative(name):
     field, make = ALL_LENGTHS[name]
     for n in (-1, -(10**30)):
-        with pytest.raises(ValueError, match=rf"^{field} must be a .* of steps >= 0, got {n}$"):
+        with pytest.raises(ValueError, match=rf"^{field} must be an .* of steps >= 0, got {n}$"):
             make(n)
     for n in (-1.0, -2e6):
-        with pytest.raises(ValueError, match=rf"^{field} must be a .* of steps >= 0, got {n:.0f}$"):
+        with pytest.raises(ValueError, match=rf"^{field} must be an .* of steps >= 0, got {n:.0f}$"):
             make(n)
     for n in ("-5%", "-1 steps", "until -5%", "-1e9 tokens", "-3/2 epochs"):
         with pytest.raises(
@@ -248,7 +248,7 @@ def test_lengths_may_be_0(name):
 def test_lengths_of_what_needs_a_step_are_above_0(name):
     field, make = ABOVE_ZERO[name]
     for n in (0, 0.0, "0 steps"):
-        with pytest.raises(ValueError, match=rf"^{field} must be (at least|a whole number >=) \d"):
+        with pytest.raises(ValueError, match=rf"^{field} must be (at least|an integer >=) \d"):
             make(n)
 
 
@@ -398,7 +398,7 @@ lehr.inverse_sqrt(0.1, 'until 10%')
 lehr.noam(512, '5%')
     warmup must be an integer number of steps, from which the peak follows, got '5%'
 lehr.noam(512, 0)
-    warmup must be a whole number >= 1, got 0
+    warmup must be an integer >= 1, got 0
 lehr.noam(512, None)
     warmup must be a number of steps such as 4000, got None
 lehr.triangular(0.0, 0.1, None)
@@ -461,7 +461,7 @@ Window(lehr.linear(1.0, 0.0), 5, 2.0, 2.0)
 Window(lehr.linear(1.0, 0.0), 5, -1.0, 2.0)
     offset must be a number at least 0, got -1.0
 Window(lehr.linear(1.0, 0.0), -5, 0.0, 2.0)
-    steps must be a whole number of steps >= 0, got -5
+    steps must be an integer number of steps >= 0, got -5
 ramp.every(0.5)
     steps must be at least 1 step, got 0.5
 ramp.every('0.5 steps')
@@ -511,7 +511,7 @@ lehr.cosine_restarts(1.0, 5, warmup=None)
 lehr.cosine_restarts(1.0, 5, factor=0)
     factor must be a number above 0 and at most 1, got 0
 lehr.cosine_restarts(1.0, 5, cycles=0)
-    cycles must be a whole number >= 1, got 0
+    cycles must be an integer >= 1, got 0
 lehr.cosine_restarts(1.0, '1 epoch', growth=0.5)
     cycles must be given, at most 200, where cycles of these lengths never end the longest run, got
     None
@@ -609,7 +609,7 @@ lehr.constant(0.1).then(ramp).repeat(3)
 lehr.cosine(0.1).take(5).repeat(3)
     part must be one whose lengths are given, as all cycles are alike, got cosine(0.1).take(5)
 ramp.repeat(0)
-    times must be a whole number >= 1, got 0
+    times must be an integer >= 1, got 0
 lehr.warmup(0.1, 0).repeat()
     part must be at least 1 step long to be repeated, not 0, got warmup(0.1, 0)
 lehr.cosine(0.1, '0.01%').repeat().resolve(1000)
@@ -672,13 +672,13 @@ Plateau(factor=1.0)
 Plateau(factor=0)
     factor must be a number above 0 and below 1, got 0
 Plateau(patience=0)
-    patience must be a whole number >= 1, got 0
+    patience must be an integer >= 1, got 0
 Plateau(threshold=-0.1)
     threshold must be a number at least 0, got -0.1
 Plateau(mode='auto')
     mode must be one of min, max, got 'auto'
 Plateau(cooldown=-1)
-    cooldown must be a whole number >= 0, got -1
+    cooldown must be an integer >= 0, got -1
 Plateau(min_factor=2)
     min_factor must be a number at least 0 and at most 1, got 2
 lehr.cosine(0.1).resolve()
@@ -722,7 +722,7 @@ ramp.then(lehr.cosine(0.1, 'until 5%')).resolve(100)
 lehr.cosine(0.1).resolve(0)
     steps must be at least 1 step, got 0
 ramp.resolve(-5)
-    steps must be a whole number of steps >= 0, got -5
+    steps must be an integer number of steps >= 0, got -5
 ramp.resolve(10, steps_per_epoch=0)
     steps_per_epoch must be a number above 0, got 0
 ramp.resolve(10, samples_per_step=-1.5)
@@ -784,7 +784,7 @@ Product((ramp, 'x'))
 Min((True,))
     part 1 must be a schedule or a number, got True
 ramp.repeat(1.5)
-    times must be a whole number >= 1, got 1.5
+    times must be an integer >= 1, got 1.5
 Take(None, 5)
     part must be a schedule or a number, got None
 Policy(lr=None)
@@ -794,9 +794,9 @@ Policy(lr=Policy(lr=0.1))
 Policy(lr=0.1, control='plateau')
     control must be a controller, Plateau() or Greedy(), or None, got 'plateau'
 Plateau(patience=0.5)
-    patience must be a whole number >= 1, got 0.5
+    patience must be an integer >= 1, got 0.5
 Plateau(patience=True)
-    patience must be a whole number >= 1, got True
+    patience must be an integer >= 1, got True
 Plateau(monitor='')
     monitor must be the name of a metric, got ''
 Plateau(monitor=3)
@@ -821,20 +821,20 @@ def test_refused(code):
 STEPS = [
     (V, "step must be at least 0, got -1", -1),
     (V, "step must be at least 0, got -1", -1.0),
-    (V, "step must be a whole number, got 1.5", 1.5),
-    (V, "step must be a whole number, got nan", NAN),
-    (V, "step must be a whole number, got inf", INF),
-    (T, "step must be a whole number or an array of them, got True", True),
-    (T, "step must be a whole number or an array of them, got '3'", "3"),
-    (T, "step must be a whole number or an array of them, got None", None),
-    (T, "step must be a whole number or an array of them, got [1, 2]", [1, 2]),
+    (V, "step must be an integer, got 1.5", 1.5),
+    (V, "step must be an integer, got nan", NAN),
+    (V, "step must be an integer, got inf", INF),
+    (T, "step must be an integer or an array of them, got True", True),
+    (T, "step must be an integer or an array of them, got '3'", "3"),
+    (T, "step must be an integer or an array of them, got None", None),
+    (T, "step must be an integer or an array of them, got [1, 2]", [1, 2]),
     (V, "step must be at least 0, got -3", np.array([1, -3, -2])),
     (V, "step must be at least 0, got -1", np.int8(-1)),
-    (V, "step must be a whole number, got 0.5", np.array([1.0, 0.5])),
-    (V, "step must be a whole number, got nan", np.array([1.0, NAN])),
-    (V, "step must be a whole number, got 1.5", np.float64(1.5)),
-    (T, "step must be a whole number or an array of them, got array([ True])", np.array([True])),
-    (T, "step must be a whole number or an array of them, got array(['1']", np.array(["1"])),
+    (V, "step must be an integer, got 0.5", np.array([1.0, 0.5])),
+    (V, "step must be an integer, got nan", np.array([1.0, NAN])),
+    (V, "step must be an integer, got 1.5", np.float64(1.5)),
+    (T, "step must be an integer or an array of them, got array([ True])", np.array([True])),
+    (T, "step must be an integer or an array of them, got array(['1']", np.array(["1"])),
 ]
 
 
@@ -861,7 +861,7 @@ UNRESOLVED = [
 @pytest.mark.parametrize("s", UNRESOLVED, ids=repr)
 @pytest.mark.parametrize("step", [0, 3.0, np.arange(3)], ids=repr)
 def test_unresolved_schedules_are_not_used(s, step):
-    message = f"schedule must be in whole steps before it is used, got {repr(s)[:60]}"
+    message = f"schedule must be in integer steps before it is used, got {repr(s)[:60]}"
     refuses(ValueError, message, lambda: s(step))
     with pytest.raises(ValueError, match=r"; call \.resolve\(steps=\.\.\., steps_per_epoch="):
         s(step)

@@ -154,7 +154,7 @@ for places in (slice(None), 0, 7):  # of the whole run, and two scalars
     tensors = {
         name: keras.ops.convert_to_tensor(steps(s)[places], "int32") for name, s in CASES.items()
     }
-    for name, value in whole(tensors).items():
+    for name, value in integer(tensors).items():
         assert keras.backend.standardize_dtype(value.dtype) == "float32", name
         values[name] += keras.ops.convert_to_numpy(value).reshape(-1).tolist()
 print(json.dumps([backend, values]))

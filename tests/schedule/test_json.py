@@ -257,7 +257,7 @@ RAMP % 2**31
 CONSTANT % '{"a": 1}'
     kind must be one of .*, got None
 RAMP % -1
-    in ramp: steps must be a whole number of steps >= 0, got -1
+    in ramp: steps must be an integer number of steps >= 0, got -1
 RAMP % 1.5
     in ramp: steps must be a length: an integer number of steps, .*, got 1\.5; round it
 RAMP % '"3 weeks"'

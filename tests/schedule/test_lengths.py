@@ -423,7 +423,7 @@ def test_the_rest_before_with_end_is_one_step_shorter():
 def test_a_chain_cannot_begin_with_an_open_start():
     with pytest.raises(ValueError, match="part 1 of a chain must be one with a start"):
         Chain((Ramp(None, 0.0, 5), Constant(0.0)))
-    with pytest.raises(ValueError, match="in whole steps before it is used"):
+    with pytest.raises(ValueError, match="in integer steps before it is used"):
         Ramp(None, 0.0, 5)(0)
 
 

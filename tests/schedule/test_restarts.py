@@ -1,4 +1,4 @@
-"""Restarts against integers and fractions, in whole steps and in every other unit."""
+"""Restarts against integers and fractions, in integer steps and in every other unit."""
 
 import math
 from fractions import Fraction
@@ -103,7 +103,7 @@ def test_restarts_in_epochs_and_with_a_warmup():
     assert s(6 * 10**6) == 0.25
 
 
-# In other units: the same as in whole steps, where its cycles are whole steps.
+# In other units: the same as in integer steps, where its cycles are integer steps.
 
 UNITS = {  # how 12 steps, and how a share of them, are written
     "epochs": ("{:g} epochs", 2, {"steps_per_epoch": 6}),

@@ -494,10 +494,10 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
         ({"task": "toys:toi"}, "function of toys must be one of .*; did you mean toy"),
         ({"task": "no_such_module:f"}, "module that can be imported"),
         ({"arms": {}}, "arms must be a dict of at least one arm"),
-        ({"seeds": 0}, "seeds must be a whole number >= 2, got 0"),
-        ({"seeds": 1}, "seeds must be a whole number >= 2, got 1"),
-        ({"epochs": 0}, "epochs must be a whole number >= 1, got 0"),
-        ({"tuning_seeds": 0}, "tuning_seeds must be a whole number >= 1, got 0"),
+        ({"seeds": 0}, "seeds must be an integer >= 2, got 0"),
+        ({"seeds": 1}, "seeds must be an integer >= 2, got 1"),
+        ({"epochs": 0}, "epochs must be an integer >= 1, got 0"),
+        ({"tuning_seeds": 0}, "tuning_seeds must be an integer >= 1, got 0"),
         ({"seeds": 1001}, "seeds must be at most 1000"),
         ({"mode": "maximum"}, "mode must be one of min, max"),
     ],
@@ -527,7 +527,7 @@ def test_what_would_fail_later_is_refused_at_once() -> None:
         Arm(lehr.one_cycle(0.1), tune="one-cycle")
     with pytest.raises(ValueError, match="from_function"):
         Arm(lehr.from_function(lambda step: 0.1))
-    with pytest.raises(ValueError, match="workers must be a whole number >= 1, got -1"):
+    with pytest.raises(ValueError, match="workers must be an integer >= 1, got -1"):
         Study("toys:toy", {"a": 0.1}).run(workers=-1)
 
 

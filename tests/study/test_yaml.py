@@ -117,11 +117,11 @@ def test_a_written_file_has_the_text_of_each_arm() -> None:
         ),
         (
             "task: toys:toy\narms: {a: 0.1}\nepochs: [4, 2]\n",
-            [r"yaml:3: epochs must be a whole number or several, rising, got \[4, 2\]"],
+            [r"yaml:3: epochs must be an integer or several, rising, got \[4, 2\]"],
         ),
         (
             "task: toys:toy\narms: {a: 0.1}\nepochs: 0\n",
-            [r"yaml:3: epochs must be a whole number >= 1, got 0"],
+            [r"yaml:3: epochs must be an integer >= 1, got 0"],
         ),
         (
             "task: toys:toi\narms: {a: 0.1}\n",

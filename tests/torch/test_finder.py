@@ -250,7 +250,7 @@ def test_on_a_model_that_a_scheduler_drives():
         ({"val_loader": []}, "val_loader must be one with at least one batch"),
         ({"loss": None}, "loss must be given, or else a step, got None"),
         ({"loss": lambda o, y: o.sum(1)}, r"loss must be a scalar, got 'shape \(200,\)'"),
-        ({"accumulation": 0}, "accumulation must be a whole number >= 1, got 0"),
+        ({"accumulation": 0}, "accumulation must be an integer >= 1, got 0"),
     ],
 )
 def test_bad_arguments_are_refused_and_nothing_is_lost(options, message):

@@ -288,8 +288,8 @@ def test_a_loss_that_is_no_scalar_is_refused():
         ({"validation": data()[0]}, TypeError, r"validation must be a pair \(x, y\) of tensors"),
         ({"test": (data()[0], [1])}, ValueError, r"test must be x and y of equally.*\(100, 1\)"),
         ({"batch_size": 101}, ValueError, "batch_size must be at most the 100 training rows"),
-        ({"batch_size": 0}, ValueError, "batch_size must be a whole number >= 1, got 0"),
-        ({"seed": -1}, ValueError, "seed must be a whole number >= 0, got -1"),
+        ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
+        ({"seed": -1}, ValueError, "seed must be an integer >= 0, got -1"),
     ],
 )
 def test_a_learner_that_cannot_be_is_refused(options, error, match):
@@ -303,7 +303,7 @@ def test_a_learner_refuses_what_its_optimizer_lacks():
     run = lehr.torch.Learner(model, adagrad, torch.nn.functional.cross_entropy, data())
     with pytest.raises(ValueError, match="momentum must be None for Adagrad"):
         run.train(CALM, 1)
-    with pytest.raises(ValueError, match="policy must be in whole steps"):
+    with pytest.raises(ValueError, match="policy must be in integer steps"):
         run.train(lehr.Policy(lr=lehr.cosine(0.1)), 1)
 
 

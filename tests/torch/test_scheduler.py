@@ -212,7 +212,7 @@ def test_two_of_ours_inside_sequential_lr():
         ]
         return optimizer, SequentialLR(optimizer, parts, milestones=[4])
 
-    whole = lehr.warmup(0.5, 4).then(lehr.cosine(0.5, 6))
+    schedule = lehr.warmup(0.5, 4).then(lehr.cosine(0.5, 6))
     optimizer, sequence = run()
     used = drive(optimizer, sequence, 3)
     for _ in range(3):  # saved and resumed before, at and after the milestone
@@ -222,7 +222,7 @@ def test_two_of_ours_inside_sequential_lr():
         sequence.load_state_dict(saved)
         used += drive(optimizer, sequence, 1)
     used += drive(optimizer, sequence, 4)
-    assert used == [whole(t) for t in range(10)]
+    assert used == [schedule(t) for t in range(10)]
 
 
 def test_inside_chained_scheduler():
@@ -271,7 +271,7 @@ def test_a_plateau_acts_on_every_group():
 )
 def test_a_metric_is_no_step(epoch, error):
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
-    with pytest.raises(error, match=f"epoch must be a whole number >= 0, got {epoch}"):
+    with pytest.raises(error, match=f"epoch must be an integer >= 0, got {epoch}"):
         scheduler.step(epoch)
     assert scheduler.last_epoch == 0
 
@@ -325,7 +325,7 @@ def test_ignite_simulates_it():
 
 def test_lengths_are_resolved_or_refused():
     optimizer = SGD(weights(), lr=1.0)
-    with pytest.raises(ValueError, match=r"policy must be in whole steps .* pass steps="):
+    with pytest.raises(ValueError, match=r"policy must be in integer steps .* pass steps="):
         lehr.torch.Scheduler(optimizer, lehr.cosine(1.0))
     used = drive(optimizer, lehr.torch.Scheduler(optimizer, lehr.cosine(1.0), 10), 10)
     assert used == [lehr.cosine(1.0, 10)(t) for t in range(10)]

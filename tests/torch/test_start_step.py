@@ -95,10 +95,10 @@ def test_inside_torchs_composed_schedulers():
 @pytest.mark.parametrize(
     ("start", "error", "rule"),
     [
-        (-1, ValueError, "a whole number of steps >= 0, got -1"),
-        (1.0, TypeError, "a whole number of steps >= 0, got 1.0"),
-        (True, TypeError, "a whole number of steps >= 0, got True"),
-        ("3", TypeError, "a whole number of steps >= 0, got '3'"),
+        (-1, ValueError, "an integer number of steps >= 0, got -1"),
+        (1.0, TypeError, "an integer number of steps >= 0, got 1.0"),
+        (True, TypeError, "an integer number of steps >= 0, got True"),
+        ("3", TypeError, "an integer number of steps >= 0, got '3'"),
         (
             2**31,
             ValueError,

@@ -221,7 +221,7 @@ def test_a_missing_size_can_be_passed():
 @pytest.mark.parametrize(
     ("sizes", "match"),
     [
-        ({"steps": -1}, "steps must be a whole number of steps >= 0, got -1"),
+        ({"steps": -1}, "steps must be an integer number of steps >= 0, got -1"),
         ({"steps": 2.5}, "steps must be a length: .*, got 2.5"),
         ({"steps": "50%"}, "steps must be the length of the run in steps, epochs, samples or tok"),
         ({"steps_per_epoch": 0}, "steps_per_epoch must be a number above 0, got 0"),
@@ -240,6 +240,6 @@ def test_a_learner_asks_for_a_resolved_policy():
     data = torch.zeros(4, 1), torch.zeros(4, 1)
     loss = torch.nn.functional.mse_loss
     learner = lehr.torch.Learner(model, SGD(model.parameters()), loss, data, batch_size=4)
-    match = r"policy must be in whole steps before training, .*; call .resolve\(steps, ...\)"
+    match = r"policy must be in integer steps before training, .*; call .resolve\(steps, ...\)"
     with pytest.raises(ValueError, match=match):
         learner.train(lehr.cosine(0.1, "1B tokens"), 5)

@@ -15,7 +15,7 @@ from rich.table import Table
 from lehr.cli.common import AsJson, ensure_data, print_status
 from lehr.cli.live import watched
 from lehr.parser import parse_policy
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 
 if TYPE_CHECKING:
     from lehr.study import Study
@@ -68,7 +68,7 @@ def compare(
     It goes on where it stopped.
     """
     if workers is not None:
-        whole("--workers", workers)
+        integer("--workers", workers)
     if report is not None and report.is_dir():
         fail("--report", "a file", str(report))
     given: dict[str, Any] = {

@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from lehr.cli.common import AsJson, Out, TaskName, check_drawable, ensure_data, errors
-from lehr.schedule.errors import whole
+from lehr.schedule.errors import integer
 
 
 def find(
@@ -35,7 +35,7 @@ def find(
     find_task(task)
     ensure_data(task)
     with errors.status(f"range test of {task}, {steps} updates"):
-        learner = make_learner(task, whole("--seed", seed, at_least=0))
+        learner = make_learner(task, integer("--seed", seed, at_least=0))
         options = {"low": low, "high": high, "steps": steps, "spacing": spacing}
         sweep = range_test(learner, **options, objective=objective)  # type: ignore[arg-type]
     if out is not None:

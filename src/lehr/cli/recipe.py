@@ -10,7 +10,7 @@ import typer
 from rich.table import Column, Table
 
 from lehr.cli.common import print_status
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 
 app = typer.Typer(no_args_is_help=True, help="Published experiments, ours beside theirs.")
 
@@ -61,10 +61,10 @@ def run(
     if out is not None and out.is_dir():
         fail("--out", "a file", str(out))
     if bool(names) == everything:
-        way_out = "lehr recipe list shows the names"
-        fail("recipes", "named, or else all of them with --all", names, way_out)
+        fix = "lehr recipe list shows the names"
+        fail("recipes", "named, or else all of them with --all", names, fix)
     if workers is not None:
-        whole("--workers", workers)
+        integer("--workers", workers)
     chosen = [find_recipe(name) for name in names or ()]
     if everything:
         chosen = [recipe for recipe in RECIPES.values() if long or not recipe.long]

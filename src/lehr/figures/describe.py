@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from lehr.figures.style import MOST_POINTS, SIZE, STYLE, legend, new_figure, set_ticks, styles
 from lehr.policy import Policy
 from lehr.schedule import Constant, Schedule
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 
 _LABEL_WIDTH = 16  # characters beside a panel
 
@@ -48,21 +48,21 @@ def _span(schedules: Iterable[Schedule], steps: int | None) -> int:
     lengths = []
     for schedule in schedules:
         if not schedule.resolved:
-            way_out = "call .resolve(steps=...) first"
-            fail("schedule", "in whole steps before it is drawn", schedule, way_out)
+            fix = "call .resolve(steps=...) first"
+            fail("schedule", "in integer steps before it is drawn", schedule, fix)
         if isinstance(schedule.length, int):
             lengths.append(schedule.length)
         elif steps is None and not isinstance(schedule, Constant):
             fail("steps", "given for a schedule without an end", None, "pass steps=")
     if steps is None and not lengths:
         fail("steps", "given for a schedule without an end", None, "pass steps=")
-    return max(lengths) if steps is None else whole("steps", steps)
+    return max(lengths) if steps is None else integer("steps", steps)
 
 
 def _draw_over_steps(axes: Axes, schedules: dict[str, Schedule], steps: int) -> None:
     at = sorted({round(i * steps / MOST_POINTS) for i in range(MOST_POINTS + 1)})
     for (name, schedule), style in zip(schedules.items(), styles(), strict=False):
         axes.plot(at, [schedule(t) for t in at], drawstyle="steps-post", label=name, **style)
-    set_ticks(axes.xaxis, whole=True)
+    set_ticks(axes.xaxis, integer=True)
     set_ticks(axes.yaxis)
     legend(axes)

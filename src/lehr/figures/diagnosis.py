@@ -40,7 +40,7 @@ def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
         bottom.set_yscale("log")
     for axes in (top, middle, bottom):
         set_ticks(axes.yaxis)
-    set_ticks(bottom.xaxis, whole=True)
+    set_ticks(bottom.xaxis, integer=True)
     if len(layers) <= _MOST_NAMES:
         names = [layer.name[-_LONGEST_NAME:] for layer in layers]  # the end tells layers apart
         bottom.set_xticks(at, names, rotation=90, fontsize=7)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from lehr.figures.style import legend, new_figure, set_ticks, styles
 
-_MANY = 5  # from here on ticks are whole numbers
+_MANY = 5  # from here on ticks are integers
 Line = tuple[Sequence[float], Sequence[float]]
 
 
@@ -55,7 +55,7 @@ def draw_lines(
     if "y" not in log and min(drawn) >= 0:
         axes.set_ylim(bottom=0)  # or a constant rate looks like a guess between two others
     low, high = axes.get_xlim()
-    set_ticks(axes.xaxis, whole="x" not in log and high - low > _MANY)  # epochs, layers
+    set_ticks(axes.xaxis, integer="x" not in log and high - low > _MANY)  # epochs, layers
     for panel in figure.axes:
         set_ticks(panel.yaxis)
     legend(axes)

@@ -141,7 +141,7 @@ def draw_budgets(results: Results) -> Figure:
         by_budget = [results.scores(arm, budget) for budget in study.budgets]
         curves = [[_shown(results, x) for x in seed] for seed in zip(*by_budget, strict=True)]
         _band(axes, [float(b) for b in study.budgets], curves, results.label(arm), style)
-    set_ticks(axes.xaxis, whole=True, at=study.budgets)
+    set_ticks(axes.xaxis, integer=True, at=study.budgets)
     set_ticks(axes.yaxis)
     legend(axes)
     return figure
@@ -149,7 +149,7 @@ def draw_budgets(results: Results) -> Figure:
 
 def _finish(axes: Axes) -> None:
     """Set the ticks of a panel over epochs, and add the legend."""
-    set_ticks(axes.xaxis, whole=axes.get_xlim()[1] >= 1)
+    set_ticks(axes.xaxis, integer=axes.get_xlim()[1] >= 1)
     set_ticks(axes.yaxis)
     legend(axes)
 

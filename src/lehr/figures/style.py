@@ -75,19 +75,19 @@ def styles() -> Iterable[dict[str, Any]]:
     return [{"color": c, "linestyle": d} for d in ("-", "--") for c in COLOURS]
 
 
-def set_ticks(axis: Axis, *, whole: bool = False, at: Sequence[float] = ()) -> None:
+def set_ticks(axis: Axis, *, integer: bool = False, at: Sequence[float] = ()) -> None:
     """Set few ticks with short labels, so that labels do not overlap; call it after drawing.
 
     Args:
         axis: an axis of a panel, linear or logarithmic.
-        whole: whether the values are counts: ticks are whole numbers, labels 500, 20K, 1.5M.
+        whole: whether the values are counts: ticks are integers, labels 500, 20K, 1.5M.
         at: positions of the ticks, thinned where they are too close; default: round values.
     """
     low, high = sorted(axis.get_view_interval())
     log = axis.get_scale() == "log"
     decades = math.log10(high / low) if log else 0.0
     labels: Any = ScalarFormatter(useOffset=False)
-    if whole and high >= _LEAST_SHORTENED:
+    if integer and high >= _LEAST_SHORTENED:
         labels = EngFormatter(sep="")
         labels.ENG_PREFIXES = {0: "", 3: "K", 6: "M", 9: "B"}  # as in lengths
     if at:
@@ -97,7 +97,7 @@ def set_ticks(axis: Axis, *, whole: bool = False, at: Sequence[float] = ()) -> N
     elif decades > 0.7:  # a factor of 5: at least two of 1, 2, 5
         ticks, labels = LogLocator(subs=(1, 2, 5)), "{x:g}"
     else:
-        ticks = MaxNLocator(4 if log else _MOST_TICKS, steps=[1, 2, 2.5, 5, 10], integer=whole)
+        ticks = MaxNLocator(4 if log else _MOST_TICKS, steps=[1, 2, 2.5, 5, 10], integer=integer)
         labels = "{x:g}" if log else labels
     axis.set_major_locator(ticks)
     axis.set_major_formatter(labels)

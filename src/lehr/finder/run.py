@@ -8,7 +8,7 @@ from collections.abc import Callable
 from lehr.finder.sweep import OBJECTIVES, SPACINGS, Sweep
 from lehr.learner import Trace, TrainingRun
 from lehr.policy import Policy
-from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.schedule.shapes import segment
 
 _SMOOTHING = 0.9  # of the running mean that is watched for divergence
@@ -47,7 +47,7 @@ def range_test(
     high = number("high", high, above=0)
     if high <= low:
         fail("high", f"above low ({low:g})", high)
-    steps = whole("steps", steps, at_least=20)
+    steps = integer("steps", steps, at_least=20)
     divergence = number("divergence", divergence, above=1)
     curve = "geometric" if one_of("spacing", spacing, SPACINGS) == "exponential" else "linear"
     # the last update, number steps - 1, is made at `high`

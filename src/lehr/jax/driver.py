@@ -245,10 +245,10 @@ def _groups(policy: Policy, groups: Any) -> list[str]:
     if bool(named) == (groups is None):
         name = next(iter(named), "lr")
         if named:
-            rule, way_out = "one schedule", "pass groups= to assign parameters to groups"
+            rule, fix = "one schedule", "pass groups= to assign parameters to groups"
         else:
-            rule, way_out = "a dict of schedules where groups= is given", "omit groups="
-        fail(name, rule, policy.targets[name], way_out)
+            rule, fix = "a dict of schedules where groups= is given", "omit groups="
+        fail(name, rule, policy.targets[name], fix)
     for name, own in named.items():
         first = next(iter(named.values()))
         if set(own) != set(first):

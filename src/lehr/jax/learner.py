@@ -157,8 +157,8 @@ class Learner(interface.Learner):
                 fail(name, "one schedule for a jax.Learner", target, "leave the groups out")
             if taken[moved[name]].default is None:
                 argument = f"{moved[name]}=..."
-                way_out = f"pass functools.partial(make_optimizer, {argument}) to the Learner"
-                fail(name, "left alone where the optimizer has none", target, way_out)
+                fix = f"pass functools.partial(make_optimizer, {argument}) to the Learner"
+                fail(name, "left alone where the optimizer has none", target, fix)
         return moved
 
     def _call(self, params: Any, state: Any, batch: Any, key: Any) -> tuple[Any, Any]:

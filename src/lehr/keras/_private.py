@@ -18,8 +18,8 @@ _EXCLUSIONS = ("_exclude_from_weight_decay", "_exclude_from_weight_decay_pattern
 def _missing(name: str, purpose: str) -> NoReturn:
     rule = f"a version with {name}, which lehr needs to {purpose}"
     oldest, newest = SUPPORTED
-    way_out = f"install keras>={oldest},<={newest}, which lehr supports"
-    fail("Keras", rule, keras.__version__, way_out, RuntimeError)
+    fix = f"install keras>={oldest},<={newest}, which lehr supports"
+    fail("Keras", rule, keras.__version__, fix, RuntimeError)
 
 
 def _read(owner: Any, name: str, purpose: str) -> Any:

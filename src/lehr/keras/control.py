@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from lehr.keras.driver import driven
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 
 
 class Control(keras.callbacks.Callback):  # type: ignore[misc]
@@ -27,7 +27,7 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, validation_freq: int = 1) -> None:
         super().__init__()
-        self.validation_freq = whole("validation_freq", validation_freq)
+        self.validation_freq = integer("validation_freq", validation_freq)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Refuse an optimizer that is not driven."""
@@ -42,6 +42,6 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
         if control is None or (epoch + 1) % self.validation_freq:
             return
         if control.monitor not in logs:
-            way_out = "give fit validation_data for a val_ metric, and Control its validation_freq"
-            fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor, way_out)
+            fix = "give fit validation_data for a val_ metric, and Control its validation_freq"
+            fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor, fix)
         optimizer.observe(logs[control.monitor], self.model)

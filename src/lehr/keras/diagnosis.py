@@ -52,8 +52,8 @@ def diagnose(
     x = keras.tree.map_structure(keras.ops.convert_to_tensor, x)
     y = y if y is None else keras.tree.map_structure(keras.ops.convert_to_tensor, y)
     if y is not None and loss is None and not model.compiled:
-        way_out = "call model.compile(...) first, or pass loss="
-        fail("model", "compiled with a loss", model.name, way_out)
+        fix = "call model.compile(...) first, or pass loss="
+        fail("model", "compiled with a loss", model.name, fix)
     with preserve_rng():
         if not model.built:
             model(x, **training_argument(model, False))

@@ -26,7 +26,7 @@ from lehr.keras.saved import Saved
 from lehr.learner.driver_state import ON_CHANGE, OnChange, first_state, observing_controller
 from lehr.policy import Policy, loads, resolved_policy
 from lehr.schedule.base import Schedule
-from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.schedule.length import Length
 
 
@@ -181,8 +181,8 @@ class Driven(Saved, WritableHyperparameters):
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
-        way_out = "set lehr.keras.driven(model).factor to scale it"
-        fail("learning_rate", "left to the policy", value, way_out)
+        fix = "set lehr.keras.driven(model).factor to scale it"
+        fail("learning_rate", "left to the policy", value, fix)
 
     @property
     def control_state(self) -> State:
@@ -266,7 +266,7 @@ def attach(
     start_step, state = first_state(start_step, factor)
     for name in resolved.targets:
         attribute_of(optimizer, name)
-    record = whole("record", record, at_least=0)
+    record = integer("record", record, at_least=0)
     one_of("on_change", on_change, ON_CHANGE)
     own = {
         "start_step": start_step,

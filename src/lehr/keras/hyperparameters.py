@@ -72,8 +72,8 @@ class WritableHyperparameters:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), _Hyper):
-            way_out = "change the policy, or leave it out there and set it in a new optimizer"
-            fail(name, "left to the policy, which moves it", value, way_out)
+            fix = "change the policy, or leave it out there and set it in a new optimizer"
+            fail(name, "left to the policy, which moves it", value, fix)
         super().__setattr__(name, value)
 
     def variable_of(self, name: str) -> Any:
@@ -123,8 +123,8 @@ def remade(cls: Any, optimizer: keras.optimizers.Optimizer, rate: float, **more:
 def check_fresh(optimizer: Any, driven: bool = False) -> None:
     """Raise unless it is an optimizer with a constant rate that has not trained; perhaps driven."""
     if not isinstance(optimizer, keras.optimizers.Optimizer):
-        way_out = "build one first, such as keras.optimizers.Adam()"
-        fail("optimizer", "a Keras optimizer", optimizer, way_out, TypeError)
+        fix = "build one first, such as keras.optimizers.Adam()"
+        fail("optimizer", "a Keras optimizer", optimizer, fix, TypeError)
     if type(optimizer).__name__ in WRAPPERS:
         fail("optimizer", "an inner one", optimizer, "attach first, then wrap it in this")
     if isinstance(optimizer, WritableHyperparameters) and not driven:
@@ -133,16 +133,16 @@ def check_fresh(optimizer: Any, driven: bool = False) -> None:
         fail("optimizer", "one that has not trained yet", optimizer, "attach before compile")
     rate = _private.learning_rate(optimizer)
     if not isinstance(rate, keras.Variable):  # it would be replaced in silence
-        way_out = "build the optimizer without it: a policy moves it"
-        fail("learning_rate", "a number in the optimizer", type(rate).__name__, way_out)
+        fix = "build the optimizer without it: a policy moves it"
+        fail("learning_rate", "a number in the optimizer", type(rate).__name__, fix)
 
 
 def check_groups(policy: Policy) -> None:
     """Raise if a policy names parameter groups."""
     for name, target in policy.targets.items():
         if isinstance(target, dict):
-            way_out = "use one schedule: Keras optimizers have no parameter groups"
-            fail(name, "one schedule for Keras", list(target), way_out)
+            fix = "use one schedule: Keras optimizers have no parameter groups"
+            fail(name, "one schedule for Keras", list(target), fix)
 
 
 def attribute_of(optimizer: Any, name: str) -> str:
@@ -154,16 +154,16 @@ def attribute_of(optimizer: Any, name: str) -> str:
         fail(name, rule, "a policy that moves it", f"give the policy {name}=None")
     if name == "weight_decay":
         if optimizer.weight_decay is None:
-            way_out = "build it with weight_decay=, any number"
-            fail("optimizer", "one with weight decay to move", optimizer, way_out)
+            fix = "build it with weight_decay=, any number"
+            fail("optimizer", "one with weight decay to move", optimizer, fix)
         return "weight_decay"
     if name != "momentum":
         return _extra(optimizer, name)
     for attribute in ("momentum", "beta_1"):
         if hasattr(optimizer, attribute):
             if getattr(optimizer, attribute) == 0:
-                way_out = "build it with momentum=0.9, or Keras keeps no momentum to scale"
-                fail("momentum", "above 0 in the optimizer at the start", 0.0, way_out)
+                fix = "build it with momentum=0.9, or Keras keeps no momentum to scale"
+                fail("momentum", "above 0 in the optimizer at the start", 0.0, fix)
             return attribute
     rule = "one with momentum or beta_1, which the policy moves"
     fail("optimizer", rule, optimizer, "give the policy momentum=None")

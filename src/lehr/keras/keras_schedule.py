@@ -10,7 +10,7 @@ from keras import ops
 from lehr.policy import loads, resolved_policy
 from lehr.schedule.base import Schedule as LehrSchedule
 from lehr.schedule.base import as_schedule
-from lehr.schedule.errors import whole
+from lehr.schedule.errors import integer
 from lehr.schedule.length import Length
 
 
@@ -19,7 +19,7 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
     """A lehr schedule as a Keras ``LearningRateSchedule``; made by `schedule`."""
 
     def __init__(self, definition: LehrSchedule | str, accumulation: int = 1) -> None:
-        self.accumulation = whole("accumulation", accumulation)
+        self.accumulation = integer("accumulation", accumulation)
         schedule = loads(definition) if isinstance(definition, str) else definition
         self._schedule: LehrSchedule = schedule
         self.definition: str = schedule.dumps()
@@ -61,7 +61,7 @@ def schedule(
             with the count of micro-batches, not of updates.
 
     Raises:
-        ValueError: if a length is not known in whole steps.
+        ValueError: if a length is not known in integer steps.
 
     >>> import keras, lehr
     >>> optimizer = keras.optimizers.SGD(schedule(lehr.cosine(0.1), steps=100))

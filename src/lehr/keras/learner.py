@@ -61,8 +61,8 @@ class Learner(interface.Learner):
         optimizer = optimizer_of(model)
         check_fresh(optimizer, driven=True)
         if steps := optimizer.gradient_accumulation_steps:
-            way_out = "compile without it and use a larger batch_size"
-            fail("gradient_accumulation_steps", "None for a Learner", steps, way_out)
+            fix = "compile without it and use a larger batch_size"
+            fail("gradient_accumulation_steps", "None for a Learner", steps, fix)
         if len(train[0]) != len(train[1]):
             # JAX would read the last target again and again
             fail("train", "inputs and targets of one length", [len(part) for part in train])
@@ -89,8 +89,8 @@ class Learner(interface.Learner):
         optimizer = self.model.optimizer
         for name in policy.targets:
             if name not in optimizer.moves:
-                way_out = f"build the optimizer with {name} > 0, or leave it out of the policy"
-                fail(name, "one of " + ", ".join(optimizer.moves), policy.targets[name], way_out)
+                fix = f"build the optimizer with {name} > 0, or leave it out of the policy"
+                fail(name, "one of " + ", ".join(optimizer.moves), policy.targets[name], fix)
         yield
 
     def make_updates(

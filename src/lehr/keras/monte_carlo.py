@@ -13,7 +13,7 @@ from lehr.keras import _private
 from lehr.keras.batches import taken
 from lehr.keras.calls import Call, patch_calls, training_argument
 from lehr.keras.generators import seeded
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 
 DROPPING = (
     *(keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout),
@@ -77,14 +77,14 @@ class MonteCarlo:
             fail("model", "a Keras model", model, error=TypeError)
         if not model.built:
             fail("model", "built", model, "call it on some data first")
-        self.model, self.seed = model, whole("seed", seed, at_least=0)
+        self.model, self.seed = model, integer("seed", seed, at_least=0)
         self._activation = keras.activations.get(activation)
         self._active = [
             layer for layer in _private.flatten_layers(model) if isinstance(layer, layers)
         ]
         if not self._active:
-            way_out = "name the classes of your own with layers="
-            fail("model", "one with a layer that drops", model.name, way_out)
+            fix = "name the classes of your own with layers="
+            fail("model", "one with a layer that drops", model.name, fix)
         self._pass = _compiled(self._one_pass)
 
     def predict(self, x: Any, samples: int = 100, *, batch_size: int = 256) -> Prediction:
@@ -98,7 +98,7 @@ class MonteCarlo:
         Raises:
             ValueError: if a number is below 1, there are no rows, or the model has several outputs.
         """
-        samples, size = whole("samples", samples), whole("batch_size", batch_size)
+        samples, size = integer("samples", samples), integer("batch_size", batch_size)
         rows = len(keras.tree.flatten(x)[0])
         if rows == 0:
             fail("x", "at least one row", rows)

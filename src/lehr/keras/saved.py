@@ -53,15 +53,15 @@ class Saved:
 
     def _saved_state(self: Any, store: Any, keys: set[str]) -> dict[str, Any]:
         """Return the saved driver's state, or raise if it does not fit this optimizer."""
-        way_out = "call load_weights(..., skip_mismatch=True) to load the model's weights only"
+        fix = "call load_weights(..., skip_mismatch=True) to load the model's weights only"
         if not self.built:
-            build = f"call model.optimizer.build(model.trainable_variables) first, or {way_out}"
+            build = f"call model.optimizer.build(model.trainable_variables) first, or {fix}"
             fail("optimizer", "built before its state is loaded", self, build)
         count, saved = len(self._stock_variables()), sum(key.isdigit() for key in keys)
         micro = int(np.asarray(store["0"]))
         never_built = saved == 2 and micro == 0  # iterations and the rate: no slots to restore
         if saved != count and not never_built:
-            fail("optimizer", f"like the saved one, of {saved} variables", count, way_out)
+            fail("optimizer", f"like the saved one, of {saved} variables", count, fix)
         accumulation = self.gradient_accumulation_steps or 1
         if "lehr" not in keys:  # a plain optimizer of Keras: a constant rate
             rate = float(np.asarray(store["1"]))
@@ -69,7 +69,7 @@ class Saved:
         state: dict[str, Any] = json.loads(bytes(np.asarray(store["lehr"])))
         if micro // accumulation + int(np.asarray(store["start_step"])) != state["step"]:
             field, rule = "gradient_accumulation_steps", "what they were in the saved optimizer"
-            fail(field, rule, self.gradient_accumulation_steps, way_out)
+            fail(field, rule, self.gradient_accumulation_steps, fix)
         return state
 
     def _stock_variables(self: Any) -> list[Any]:

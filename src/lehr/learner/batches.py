@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from typing import Any
 
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 
 
 class Batches:
@@ -19,7 +19,7 @@ class Batches:
     """
 
     def __init__(self, rows: int, size: int, seed: int) -> None:
-        self.size, self.seed = whole("batch_size", size), whole("seed", seed, at_least=0)
+        self.size, self.seed = integer("batch_size", size), integer("seed", seed, at_least=0)
         if size > rows:
             fail("batch_size", f"at most the {rows} training rows", size)
         self.rows = rows

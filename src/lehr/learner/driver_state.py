@@ -7,7 +7,7 @@ from typing import Any, Literal, NoReturn
 
 from lehr.controllers import Controller, State
 from lehr.policy import Policy, loads
-from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.errors import fail, integer, number, one_of
 
 OnChange = Literal["refuse", "continue"]
 ON_CHANGE = ("refuse", "continue")
@@ -29,7 +29,7 @@ def observing_controller(policy: Policy, model: Any) -> tuple[Controller, bool]:
 def first_state(start_step: int, factor: float) -> tuple[int, State]:
     """Return the step and the controller's state of a new driver."""
     factor = number("factor", factor, at_least=0)
-    return whole("start_step", start_step, at_least=0, unit="steps"), State(factor=factor)
+    return integer("start_step", start_step, at_least=0, unit="steps"), State(factor=factor)
 
 
 def saved_state(step: int, control: State, policy: Policy) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def read_state(
     control = _state(state["control"])
     step = state["step"]
     if step != -1:  # a part of a torch SequentialLR that has not begun
-        whole("step", step, at_least=0)
+        integer("step", step, at_least=0)
     saved = loads(state["policy"])
     if not isinstance(saved, Policy):
         fail("policy", "the JSON of a policy", state["policy"])

@@ -9,7 +9,7 @@ from typing import Any, final
 
 from lehr.learner.trace import Trace, scheduled
 from lehr.policy import Policy, as_policy
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 
 _UNTIL_BLOCK = 16  # updates between two calls of `until`, at most
 
@@ -44,10 +44,10 @@ class TrainingRun(ABC):
             ValueError: if ``steps`` is negative, the policy has lengths that are not resolved, or
                 `make_updates` returns too few or too many losses or values.
         """
-        policy, steps = as_policy(policy), whole("steps", steps, at_least=0)
+        policy, steps = as_policy(policy), integer("steps", steps, at_least=0)
         if not policy.resolved:
-            way_out = "call .resolve(steps, ...) with the sizes of the run"
-            fail("policy", "in whole steps before training", policy, way_out)
+            fix = "call .resolve(steps, ...) with the sizes of the run"
+            fail("policy", "in integer steps before training", policy, fix)
         block = self.block if until is None else min(self.block, _UNTIL_BLOCK)
         trace = Trace()
         with self.training(policy):

@@ -12,7 +12,7 @@ from typing import Any
 
 from lehr.recipes.recipe import Measurement, Recipe, Training, Trial
 from lehr.recipes.trial import trial_of
-from lehr.schedule.errors import whole
+from lehr.schedule.errors import integer
 from lehr.study.cache_key import cache_key, environment_key
 from lehr.study.engines.engine import Engine, Event, TrialError
 from lehr.study.engines.local import LocalEngine
@@ -59,7 +59,7 @@ def run_recipes(
         ValueError: if a backend is not installed, or the storage cannot be read or written.
         OSError: if images are missing.
     """
-    chosen, count = list(recipes), whole("seeds", seeds)
+    chosen, count = list(recipes), integer("seeds", seeds)
     failed: dict[str, str] = {}
     with Storage(Path(storage)) as opened:
         found = {recipe.name: _trials(recipe, count, opened) for recipe in chosen}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from lehr.schedule import scalar
 from lehr.schedule.code import PRIMARY, Code
 from lehr.schedule.codec import Definition
-from lehr.schedule.errors import fail, number, ordered, whole_steps
+from lehr.schedule.errors import fail, integer_steps, number, ordered
 from lehr.schedule.length import Amount, Extent, Length, nearest
 from lehr.schedule.run import Run, make_run
 
@@ -122,12 +122,12 @@ class Schedule(Definition, ABC):
     def __call__(self, step: Any = None) -> Any:
         """Return the value at a step, or the values at an array of steps."""
         if step is None:  # a Keras optimizer calls a function that it does not know like this
-            rule = "a whole number or an array of them"
+            rule = "an integer or an array of them"
             fix = "a Keras optimizer takes lehr.keras.schedule(...), or lehr.keras.attach wraps it"
             fail("step", rule, None, fix, TypeError)
         if not self.resolved:
-            way_out = "call .resolve(steps=..., steps_per_epoch=...)"
-            fail("schedule", "in whole steps before it is used", self, way_out)
+            fix = "call .resolve(steps=..., steps_per_epoch=...)"
+            fail("schedule", "in integer steps before it is used", self, fix)
         if type(step) is int:
             if step < 0:
                 fail("step", "at least 0", step)
@@ -140,11 +140,11 @@ class Schedule(Definition, ABC):
         xp = scalar.namespace(step)
         if xp is None:
             if isinstance(step, bool) or not isinstance(step, numbers.Real):
-                fail("step", "a whole number or an array of them", step, error=TypeError)
+                fail("step", "an integer or an array of them", step, error=TypeError)
             if not float(step).is_integer():
-                fail("step", "a whole number", step)
+                fail("step", "an integer", step)
             return self(int(float(step)))
-        return self.at(whole_steps(step, xp) if xp.__name__ == "numpy" else step, xp)
+        return self.at(integer_steps(step, xp) if xp.__name__ == "numpy" else step, xp)
 
     def resolve(
         self,

@@ -150,7 +150,7 @@ def loads(text: str) -> Any:
         fail("text", "a JSON string", text, error=TypeError)
     try:
         data = json.loads(
-            text, parse_int=_whole, parse_constant=_refuse_constant, object_pairs_hook=_unique
+            text, parse_int=_integer, parse_constant=_refuse_constant, object_pairs_hook=_unique
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"definition must be valid JSON: {error}") from None
@@ -167,7 +167,7 @@ def placed(error: Exception, where: str) -> Exception:
     return type(error)(message)
 
 
-def _whole(digits: str) -> int:
+def _integer(digits: str) -> int:
     if len(digits) > 400:  # no float is longer; Python itself stops at 4300 with other words
         fail("number", "at most 400 digits long", digits)
     return int(digits)

@@ -134,7 +134,7 @@ class Exponential(Decay, kind="exponential"):
     def __post_init__(self) -> None:
         self._check()
         fix = "to grow, use warmup(..., curve='geometric')"
-        factor = number("factor", self.factor, above=0, at_most=1, way_out=fix)
+        factor = number("factor", self.factor, above=0, at_most=1, fix=fix)
         self._derive(factor=factor, _log_factor=math.log(factor))
 
     def left(self, u: Any, xp: Any) -> Any:

@@ -15,7 +15,7 @@ def fail(
     field: str,
     rule: str,
     value: object,
-    way_out: str = "",
+    fix: str = "",
     error: type[Exception] = ValueError,
 ) -> NoReturn:
     """Raise the error that says which field, what it must be, what it got, and the way out."""
@@ -25,7 +25,7 @@ def fail(
         got = object.__repr__(value)
     if len(got) > 200:
         got = got[:200] + "..."
-    raise error(f"{field} must be {rule}, got {got}" + (f"; {way_out}" if way_out else ""))
+    raise error(f"{field} must be {rule}, got {got}" + (f"; {fix}" if fix else ""))
 
 
 def number(
@@ -36,12 +36,12 @@ def number(
     above: float | None = None,
     at_most: float | None = None,
     below: float | None = None,
-    way_out: str = "",
+    fix: str = "",
 ) -> float:
     """Return ``value`` as a finite float within the bounds, or raise."""
     rule = "a finite number"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        fail(field, rule, value, way_out, TypeError)
+        fail(field, rule, value, fix, TypeError)
     try:
         result = float(value)
     except OverflowError:
@@ -56,13 +56,13 @@ def number(
     if given:
         rule = "a number " + " and ".join(f"{word} {bound:g}" for bound, word, _ in given)
     if not math.isfinite(result) or not all(holds(result, bound) for bound, _, holds in given):
-        fail(field, rule, value, way_out)
+        fail(field, rule, value, fix)
     return result
 
 
-def whole(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int:
+def integer(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int:
     """Return ``value`` as an int of at least ``at_least``, or raise."""
-    rule = f"a whole number{f' of {unit}' if unit else ''} >= {at_least}"
+    rule = f"an integer{f' number of {unit}' if unit else ''} >= {at_least}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         fail(field, rule, value, error=TypeError)
     if value < at_least:
@@ -74,15 +74,15 @@ def whole(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int:
     return int(value)
 
 
-def whole_steps(steps: Any, np: Any) -> Any:
+def integer_steps(steps: Any, np: Any) -> Any:
     """Return NumPy steps as signed integers, which later subtractions do not overflow."""
     array = np.asarray(steps)
     if array.dtype.kind not in "iuf":
-        fail("step", "a whole number or an array of them", steps, error=TypeError)
+        fail("step", "an integer or an array of them", steps, error=TypeError)
     if array.dtype.kind == "f":
         wrong = array[~np.isfinite(array) | (array != np.floor(array))]
         if wrong.size:
-            fail("step", "a whole number", wrong[0].item())
+            fail("step", "an integer", wrong[0].item())
     if array.size and array.min() < 0:
         fail("step", "at least 0", array.min().item())
     return array.astype(np.int64, copy=False)
@@ -94,11 +94,11 @@ def ordered(low_field: str, low: float, high_field: str, high: float) -> None:
         fail(low_field, f"at most {high_field} ({high:g})", low)
 
 
-def one_of(field: str, value: Any, known: Iterable[str], way_out: str = "") -> str:
+def one_of(field: str, value: Any, known: Iterable[str], fix: str = "") -> str:
     """Return ``value`` if it is one of the known names, else raise and offer the nearest."""
     names = list(known)
     if value in names:
         return str(value)
     near = difflib.get_close_matches(str(value)[:100], names, n=3, cutoff=0.5)
-    hint = "did you mean " + " or ".join(near) + "?" if near else way_out
+    hint = "did you mean " + " or ".join(near) + "?" if near else fix
     fail(field, "one of " + ", ".join(names), value, hint)

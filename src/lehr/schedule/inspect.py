@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lehr.schedule.errors import LAST, fail, whole
+from lehr.schedule.errors import LAST, fail, integer
 
 if TYPE_CHECKING:
     from lehr.schedule.base import Schedule
@@ -68,7 +68,7 @@ def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
         if not isinstance(schedule.length, int):
             fail("steps", "given for a schedule without a known end", None, "pass steps=")
         steps = schedule.length
-    whole("steps", steps)
+    integer("steps", steps)
     seen = {t: schedule(t) for t in _looked_at(schedule, steps)}
     peak_step = max(seen, key=lambda t: (seen[t], -t))
     return Summary(

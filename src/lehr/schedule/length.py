@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from lehr.schedule.errors import LAST, fail, number, whole
+from lehr.schedule.errors import LAST, fail, integer, number
 
 Length = int | float | str | None
 Extent = int | float | str | None
@@ -127,7 +127,7 @@ def check_length(field: str, value: Any, *, signed: bool = False, missing: str =
         value = int(float(value))
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         fail(field, _RULE, value, error=TypeError)
-    return whole(field, value, at_least=-LAST if signed else 0, unit="steps")
+    return integer(field, value, at_least=-LAST if signed else 0, unit="steps")
 
 
 def check_interval(field: str, value: Any, *, counted: bool = True) -> int | float | str:

@@ -91,10 +91,10 @@ class Piecewise(Schedule, kind="piecewise"):
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         at = tuple(run.place("boundaries", b, first, last) for b in self.boundaries)
-        whole_steps = replace(self, boundaries=at)
+        integer_steps = replace(self, boundaries=at)
         ramps = [run.ramp_of(b) for b in self.boundaries[1:]]
         if self.curve == "constant" or not any(ramps):
-            return whole_steps
+            return integer_steps
         parts: list[Schedule] = [Constant(self.values[0]).take(at[0])]
         ends = zip(itertools.pairwise(self.values), itertools.pairwise(at), ramps, strict=True)
         for (value, next_value), (start, end), ramp in ends:
@@ -188,8 +188,8 @@ class Function(Schedule, kind="function"):
                 fail("name", "a text", self.name, error=TypeError)
             f = f or _FUNCTIONS.get(self.name)
             if f is None:
-                way_out = "first call from_function(f, name=...) with it"
-                fail("name", "that of a registered function", self.name, way_out)
+                fix = "first call from_function(f, name=...) with it"
+                fail("name", "that of a registered function", self.name, fix)
             known = _FUNCTIONS.setdefault(self.name, f)
             if known is not f and not _written_alike(known, f):
                 fail("name", f"one that no other function has, as {known!r}", self.name)

@@ -16,7 +16,7 @@ from lehr.schedule.code import (
     call,
     method,
 )
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, in_steps, parse, real
 from lehr.schedule.run import MOST_PIECES, Run
 
@@ -53,7 +53,7 @@ class Repeat(Schedule, kind="repeat"):
             fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
         if None in part._all_lengths():
             fail("part", "one whose lengths are given, as all cycles are alike", part)
-        times = None if self.times is None else whole("times", self.times)
+        times = None if self.times is None else integer("times", self.times)
         period = part.length if part.resolved else _exact_period(part)
         boundaries = None
         if isinstance(period, int | Fraction):

@@ -129,7 +129,7 @@ class Run:
         return size if isinstance(size, SizeRamp) else None
 
     def place(self, field: str, length: Length, first: Fraction, last: Fraction | None) -> int:
-        """Return the whole steps of a part that begins at ``first``.
+        """Return the integer steps of a part that begins at ``first``.
 
         Both ends are rounded, not the length, so that the parts of a run add up to it.
         """
@@ -203,10 +203,10 @@ def make_run(
         return run
     if isinstance(length, str) and (length.endswith("%") or parse("steps", length).until):
         fail("steps", "the length of the run in steps, epochs, samples or tokens", steps)
-    whole = nearest(run.move("steps", length, Fraction(0)))
-    if not 1 <= whole <= LAST:
-        fail("steps", f"from 1 to 2**31 - 1 steps, not {whole}", steps)
-    return replace(run, steps=Fraction(whole))
+    count = nearest(run.move("steps", length, Fraction(0)))
+    if not 1 <= count <= LAST:
+        fail("steps", f"from 1 to 2**31 - 1 steps, not {count}", steps)
+    return replace(run, steps=Fraction(count))
 
 
 def sizes_for(lengths: Iterable[Length]) -> list[str]:

@@ -12,7 +12,7 @@ from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
 from lehr.schedule.code import PRIMARY, Code, call
 from lehr.schedule.curves import CURVES, Curve, bend, double, find_curve, fraction
-from lehr.schedule.errors import LAST, fail, number, one_of, whole
+from lehr.schedule.errors import LAST, fail, integer, number, one_of
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
 from lehr.schedule.run import Run, SizeRamp
 
@@ -305,7 +305,7 @@ class Window(Schedule, kind="window"):
         shape = self.shape
         if not isinstance(shape, Segment) or shape.steps is not None or not shape.from_zero:
             fail("shape", "a Ramp or Geometric without steps", shape)
-        steps = whole("steps", self.steps, at_least=0, unit="steps")
+        steps = integer("steps", self.steps, at_least=0, unit="steps")
         offset = number("offset", self.offset, at_least=0) + 0.0
         span = number("span", self.span, above=offset)
         rest = span - offset

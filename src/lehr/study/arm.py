@@ -106,8 +106,8 @@ def _check_peak(resolved: Policy | None) -> None:
         return
     highest = max(resolved.written(step)["lr"] for step in range(_CHECKED_STEPS))
     if not 0.5 <= highest <= 1 + 1e-3:
-        way_out = "the study multiplies it by the peaks it tries; one_cycle(1.0), for instance"
-        fail("largest rate of a tuned policy", "1", highest, way_out)
+        fix = "the study multiplies it by the peaks it tries; one_cycle(1.0), for instance"
+        fail("largest rate of a tuned policy", "1", highest, fix)
 
 
 def check_name(field: str, name: Any) -> None:

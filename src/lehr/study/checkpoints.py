@@ -18,7 +18,7 @@ class Run:
     """The progress of a trial.
 
     Attributes:
-        policy: in whole steps.
+        policy: in integer steps.
         control: the controller's state.
         trace: losses and rates of every update so far.
         history: validation metrics at the end of each epoch and of the run.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lehr.policy import Policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.code import call
-from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.schedule.frozen import FrozenDict
 from lehr.study.arm import Arm, check_name
 from lehr.study.environment import BACKENDS
@@ -153,7 +153,7 @@ class Study:
         self._set(unit=unit, budgets=budgets)
         least_seeds = 1 if len(arms) == 1 else 2  # one arm is compared with nothing
         for name, least in (("seeds", least_seeds), ("tuning_seeds", 1), ("peaks", 1)):
-            self._set(**{name: whole(name, getattr(self, name), at_least=least)})
+            self._set(**{name: integer(name, getattr(self, name), at_least=least)})
         if self.seeds > FIRST_TUNING_SEED:
             fail("seeds", f"at most {FIRST_TUNING_SEED}: the seeds after tune", self.seeds)
         if self.peaks % 2 == 0:
@@ -161,7 +161,7 @@ class Study:
         one_of("mode", self.mode, ("min", "max"))
         one_of("judge", self.judge, ("final", "best"))
         if self.patience is not None:
-            self._set(patience=whole("patience", self.patience))
+            self._set(patience=integer("patience", self.patience))
             if self.judge != "best" or unit != "epochs":
                 fail("patience", 'left out unless judge="best" and epochs', self.patience)
         if self.target is not None:
@@ -271,9 +271,9 @@ class Study:
 
 def _budgets(unit: str, value: Any) -> tuple[int, ...]:
     given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
-    budgets = tuple(whole(unit, budget) for budget in given)
+    budgets = tuple(integer(unit, budget) for budget in given)
     if not budgets or list(budgets) != sorted(set(budgets)):
-        fail(unit, "a whole number or several, rising", value)
+        fail(unit, "an integer or several, rising", value)
     return budgets
 
 

@@ -52,6 +52,6 @@ def check_pairs(trials: dict[tuple[str, int, int], Any], optimizers: dict[str, s
             optimizer = optimizers[arm] if what == "initial state" else None
             known, wanted = first.setdefault((what, budget, seed, optimizer), (arm, value))
             if value != wanted:
-                way_out = "the task must make the same Learner whenever it is given the same seed"
+                fix = "the task must make the same Learner whenever it is given the same seed"
                 where = f"{what} of {arm}, seed {seed},"
-                fail(where, f"the same as of {known}", value, way_out)
+                fail(where, f"the same as of {known}", value, fix)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lehr.learner import Snapshot
-from lehr.schedule.errors import whole
+from lehr.schedule.errors import integer
 from lehr.study.definition import Study
 from lehr.study.engines.local import LocalEngine
 from lehr.study.environment import cores
@@ -42,7 +42,7 @@ def plan(study: Study, workers: int | None) -> Plan:
             with contextlib.suppress(MissingJobs):
                 runner.results()
             parts = runner.parts
-    count = cores() if workers is None else whole("workers", workers)
+    count = cores() if workers is None else integer("workers", workers)
     if all(total == finished for total, finished in parts.values()):
         return Plan(parts, 0.0, count)
     with tempfile.TemporaryDirectory(prefix="lehr-") as folder:

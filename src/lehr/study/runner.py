@@ -177,8 +177,8 @@ class Runner:
                 widened = widened or bool(added)
                 if best is None:
                     if not added:
-                        way_out = "give the arm its own rate with tune=None"
-                        fail(f"peak of {arm}", "one whose runs do not diverge", grid, way_out)
+                        fix = "give the arm its own rate with tune=None"
+                        fail(f"peak of {arm}", "one whose runs do not diverge", grid, fix)
                     continue
                 seconds = (r.metadata["seconds"] for (a, *_), r in records.items() if a == arm)
                 chosen[arm] = Tuning(best, scores, math.fsum(seconds))

@@ -97,8 +97,8 @@ class Storage:
             if not readonly:
                 self._prepare_folder()
         except filelock.Timeout:
-            way_out = "wait for it, or give this one another storage"
-            fail("storage", "used by one process at a time", str(folder), way_out)
+            fix = "wait for it, or give this one another storage"
+            fail("storage", "used by one process at a time", str(folder), fix)
         except OSError as error:
             fail("storage", "a folder that can be written", str(folder), str(error.strerror))
         self._engine = sql.create_engine(_url(self._path, readonly))
@@ -126,8 +126,8 @@ class Storage:
             if found is None and not readonly:
                 connection.execute(sql.insert(_meta).values(name="format", value=str(FORMAT)))
             elif found is None or int(found) > FORMAT:
-                way_out = "it was written by a newer lehr: update lehr"
-                fail("storage", f"of format {FORMAT} or older", f"format {found}", way_out)
+                fix = "it was written by a newer lehr: update lehr"
+                fail("storage", f"of format {FORMAT} or older", f"format {found}", fix)
 
     @contextmanager
     def _transaction(self) -> Iterator[sql.Connection]:

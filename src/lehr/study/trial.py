@@ -223,7 +223,7 @@ class _Trial:
 
 
 def in_steps(run: Job, steps_per_epoch: int) -> tuple[int, Policy]:
-    """Return a run's updates and its policy in whole steps."""
+    """Return a run's updates and its policy in integer steps."""
     steps = run["budget"] * (steps_per_epoch if run["unit"] == "epochs" else 1)
     policy = Policy.from_dict(run["policy"])
     return steps, policy.resolve(steps, steps_per_epoch=steps_per_epoch)
@@ -251,8 +251,8 @@ def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Jo
     if job["peak"] is not None:
         highest = max(policy.written(step)["lr"] for step in range(steps))
         if highest > job["peak"] * (1 + 1e-3):
-            way_out = "write a tuned policy at peak 1, for instance one_cycle(1.0)"
-            fail("largest rate", f"at most the peak chosen, {job['peak']:g}", highest, way_out)
+            fix = "write a tuned policy at peak 1, for instance one_cycle(1.0)"
+            fail("largest rate", f"at most the peak chosen, {job['peak']:g}", highest, fix)
 
 
 def _named(validation: dict[str, float]) -> dict[str, float]:

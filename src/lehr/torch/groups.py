@@ -165,8 +165,8 @@ def _refuse_groups(name: str, having: list[str], given: list[str], known: list[s
         "extra": [key for key in given if key not in known],
     }
     told = [f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys]
-    way_out = "a group goes by its 'name' or its index; name those to come in later="
-    fail(f"groups of {name}", f"the optimizer's {having}", given, "; ".join([*told, way_out]))
+    fix = "a group goes by its 'name' or its index; name those to come in later="
+    fail(f"groups of {name}", f"the optimizer's {having}", given, "; ".join([*told, fix]))
 
 
 def check_base_rates(groups: Sequence[Group]) -> None:

@@ -24,7 +24,7 @@ from lehr.learner.driver_state import (
 )
 from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
-from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.schedule.length import Length
 from lehr.torch._private import PrivateNames, check_names, has_own_hooks, has_torch_scheduler
 from lehr.torch.groups import (
@@ -155,7 +155,7 @@ class Scheduler(PrivateNames, LRScheduler):
     def step(self, epoch: int | None = None) -> None:
         """Advance to the next step, or to step ``epoch``, and write its values."""
         if epoch is not None:  # a metric goes to `observe`
-            epoch = whole("epoch", epoch, at_least=0)
+            epoch = integer("epoch", epoch, at_least=0)
         for optimizer in self.optimizers:
             if not self.shared and has_torch_scheduler(optimizer):  # attached after this one
                 _refuse_driven(optimizer)
@@ -295,8 +295,8 @@ class Scheduler(PrivateNames, LRScheduler):
             fail("later", rule, list(later), "give the group a 'name'")
         named = {key for t in self.policy.targets.values() if isinstance(t, dict) for key in t}
         if set(names) - named:
-            way_out = "leave out what it does not name: a group without its own joins by itself"
-            fail("later", f"groups that the policy names, {sorted(named)}", list(later), way_out)
+            fix = "leave out what it does not name: a group without its own joins by itself"
+            fail("later", f"groups that the policy names, {sorted(named)}", list(later), fix)
         return names
 
     def _others_drive(self, optimizer: Optimizer) -> bool:
@@ -337,8 +337,8 @@ class Scheduler(PrivateNames, LRScheduler):
 
 
 def _refuse_driven(optimizer: Optimizer) -> NoReturn:
-    rule, way_out = "one that no other scheduler drives", "pass shared=True to be one of several"
-    fail("optimizer", rule, f"{type(optimizer).__name__} with one attached", way_out)
+    rule, fix = "one that no other scheduler drives", "pass shared=True to be one of several"
+    fail("optimizer", rule, f"{type(optimizer).__name__} with one attached", fix)
 
 
 def _inner(optimizer: Optimizer) -> Optimizer:
@@ -348,6 +348,6 @@ def _inner(optimizer: Optimizer) -> Optimizer:
     inside = vars(optimizer).get("optimizer")
     if not isinstance(inside, Optimizer):
         rule = "one with hooks, or a wrapper that keeps such a one as .optimizer"
-        way_out = "pass the optimizer that it wraps"
-        fail("optimizer", rule, type(optimizer).__name__, way_out, TypeError)
+        fix = "pass the optimizer that it wraps"
+        fail("optimizer", rule, type(optimizer).__name__, fix, TypeError)
     return _inner(inside)

@@ -29,7 +29,7 @@ KINDS = {
     "Adafactor": ({}, ["epsilon_1", "epsilon_2", "clip_threshold"]),
     "Ftrl": (FTRL, list(FTRL)),
     "SGD clipped": ({"clipnorm": 1.0}, ["clipnorm"]),
-    "SGD clipped by a whole number": ({"clipnorm": 1}, ["clipnorm"]),
+    "SGD clipped by an integer": ({"clipnorm": 1}, ["clipnorm"]),
     "SGD clipped together": ({"global_clipnorm": 1.0}, ["global_clipnorm"]),
     "SGD averaged": ({"use_ema": True, "ema_overwrite_frequency": 2}, ["ema_momentum"]),
 }

@@ -78,7 +78,7 @@ DATA = {
     "a longer batch": ({"data": LONG}, "data must be batches of one shape: 8 rows of .*got '96"),
     "a narrower batch": ({"data": WIDE}, "data must be batches of one shape.*pad them"),
     "a large batch": ({"batch_size": 97}, "batch_size must be at most the 96 training rows"),
-    "no batch": ({"batch_size": 0}, "batch_size must be a whole number >= 1, got 0"),
+    "no batch": ({"batch_size": 0}, "batch_size must be an integer >= 1, got 0"),
     "one pass": ({"validation_data": iter(PAIRS)}, "validation_data must be .*pass a list"),
     "unlike": (
         {"validation_data": (X[:, :4], Y)},

@@ -128,7 +128,7 @@ def test_a_metric_that_is_not_there_every_epoch():
     assert number(model.optimizer.factor) == 0.5
     with pytest.raises(ValueError, match=r"monitor must be one of learning_rate, loss, got 'val_"):
         model.fit(*data, callbacks=[lehr.keras.Control()], **settings)
-    with pytest.raises(ValueError, match="validation_freq must be a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match="validation_freq must be an integer >= 1, got 0"):
         lehr.keras.Control(validation_freq=0)
 
 

@@ -145,7 +145,7 @@ def test_what_it_cannot_do_is_refused():
     with pytest.raises(ValueError, match="model must be one with one output"):
         lehr.keras.MonteCarlo(both).predict(X)
     fine = lehr.keras.MonteCarlo(keras.Sequential([layers.Input((5,)), layers.Dropout(0.5)]))
-    with pytest.raises(ValueError, match="samples must be a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match="samples must be an integer >= 1, got 0"):
         fine.predict(X, samples=0)
     with pytest.raises(ValueError, match="x must be at least one row, got 0"):
         fine.predict(X[:0])

@@ -48,7 +48,7 @@ ATTACH = {
     "two decays": (keras.optimizers.Muon, DECAY, "weight_decay must be left alone with Muon"),
     "no decay": (Adam, DECAY, "one with weight decay to move.*weight_decay="),
     "groups": (SGD, GROUPS, r"lr must be one schedule for Keras, got \['head', 'body'\]"),
-    "unresolved": (SGD, lehr.cosine(0.1), "in whole steps.*pass steps="),
+    "unresolved": (SGD, lehr.cosine(0.1), "in integer steps.*pass steps="),
     "no policy": (SGD, "fast", "policy must be a policy, a schedule or a number, got 'fast'"),
 }
 if hasattr(keras.optimizers, "ScheduleFreeAdamW"):  # since Keras 3.14
@@ -69,16 +69,16 @@ def test_attach_refuses(case):
 
 
 def test_other_arguments_are_refused():
-    with pytest.raises(ValueError, match="record must be a whole number >= 0, got -1"):
+    with pytest.raises(ValueError, match="record must be an integer >= 0, got -1"):
         lehr.keras.attach(SGD(), 0.1, record=-1)
     with pytest.raises(ValueError, match=r"record must be above 0 to record values.*attach"):
         lehr.keras.attach(SGD(), 0.1).recorded()
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         lehr.keras.attach(SGD(), 0.1, on_change="go")
-    with pytest.raises(ValueError, match="start_step must be a whole number of steps >= 0, got -1"):
+    with pytest.raises(ValueError, match="start_step must be an integer number of steps >= 0, got -1"):
         lehr.keras.attach(SGD(), 0.1, start_step=-1)
     for start in (1.0, True, "3"):
-        with pytest.raises(TypeError, match=f"start_step must be a whole number .*, got {start!r}"):
+        with pytest.raises(TypeError, match=f"start_step must be an integer .*, got {start!r}"):
             lehr.keras.attach(SGD(), 0.1, start_step=start)
     for factor in (-0.5, float("nan")):
         with pytest.raises(ValueError, match=f"factor must be a number at least 0, got {factor}"):
@@ -86,9 +86,9 @@ def test_other_arguments_are_refused():
     for factor in (True, "half"):
         with pytest.raises(TypeError, match=f"factor must be a finite number, got {factor!r}"):
             lehr.keras.attach(SGD(), 0.1, factor=factor)
-    with pytest.raises(ValueError, match=r"in whole steps.*pass steps="):
+    with pytest.raises(ValueError, match=r"in integer steps.*pass steps="):
         lehr.keras.schedule(lehr.cosine(0.1))
-    with pytest.raises(ValueError, match="accumulation must be a whole number >= 1, got 0"):
+    with pytest.raises(ValueError, match="accumulation must be an integer >= 1, got 0"):
         lehr.keras.schedule(0.1, accumulation=0)
     with pytest.raises(ValueError, match=r"the whole run|steps"):
         lehr.keras.attach(SGD(), lehr.warmup(0.1, "5%"), steps_per_epoch=10)
@@ -139,7 +139,7 @@ LEARNERS = {
         "optimizer must be an inner one",
     ),
     "small data": (lambda: learner(rows=4), "batch_size must be at most the 4 training rows"),
-    "no batch": (lambda: learner(batch_size=0), "batch_size must be a whole number >= 1, got 0"),
+    "no batch": (lambda: learner(batch_size=0), "batch_size must be an integer >= 1, got 0"),
     "few targets": (
         lambda: learner(targets=np.ones((15, 1))),
         r"train must be inputs and targets of one length, got \[16, 15\]",
@@ -158,8 +158,8 @@ LEARNERS = {
         "momentum must be one of lr.*momentum > 0",
     ),
     "groups": (lambda: learner().train(GROUPS, 1), "lr must be one schedule for Keras"),
-    "unresolved": (lambda: learner().train(lehr.Policy(lehr.cosine(1.0)), 1), "in whole steps"),
-    "negative": (lambda: learner().train(ONE_CYCLE, -1), "steps must be a whole number >= 0"),
+    "unresolved": (lambda: learner().train(lehr.Policy(lehr.cosine(1.0)), 1), "in integer steps"),
+    "negative": (lambda: learner().train(ONE_CYCLE, -1), "steps must be an integer >= 0"),
     "foreign snapshot": (
         lambda: learner(SGD(momentum=0.9)).restore(learner().snapshot()),
         "snapshot must be one of a model and optimizer built alike",

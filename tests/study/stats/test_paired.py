@@ -192,7 +192,7 @@ def test_twelve_equal_differences_decide_by_their_signs() -> None:
         ({"b": [1.0, float("nan")]}, {}, "scores of b and the reference must be finite"),
         ({"b": [1.0, 2.0]}, {"mode": "best"}, "mode must be one of min, max, got 'best'"),
         ({"b": [1.0, 2.0]}, {"alpha": 0}, "alpha must be a number above 0 and below 1, got 0"),
-        ({"b": [1.0, 2.0]}, {"family": 0}, "family must be a whole number >= 1, got 0"),
+        ({"b": [1.0, 2.0]}, {"family": 0}, "family must be an integer >= 1, got 0"),
     ],
 )
 def test_wrong_input_is_refused(arms: dict, options: dict, message: str) -> None:

@@ -22,7 +22,7 @@ def test_looks_are_every_four_seeds_and_leave_no_single_one() -> None:
         16: (4, 8, 12, 16),
     }
     assert {n: looks(n) for n in expected} == expected
-    with pytest.raises(ValueError, match="seeds must be a whole number >= 2, got 1"):
+    with pytest.raises(ValueError, match="seeds must be an integer >= 2, got 1"):
         looks(1)
 
 

@@ -20,7 +20,7 @@ from lehr.schedule.shapes import Ramp, Window
 Knot = tuple[Fraction, float]
 _CHECKED_CYCLES = 100
 MOST_TOGETHER = (
-    16  # cycles of a real period that are written out, as they take whole steps together
+    16  # cycles of a real period that are written out, as they take integer steps together
 )
 
 
@@ -121,7 +121,7 @@ def _per_cycle(factor: Schedule, up: Amount, down: Amount) -> Schedule:
     if factor.resolved:
         for k in range(_CHECKED_CYCLES):
             fix = "a function of the cycle is called with 1 for the first one"
-            number(f"scale of cycle {k + 1}", factor(k), at_least=0, at_most=1, way_out=fix)
+            number(f"scale of cycle {k + 1}", factor(k), at_least=0, at_most=1, fix=fix)
     if up.unit != down.unit:
         fail("down", f"in {up.unit}, as up is, with a scale per cycle", str(down))
     period = replace(up, amount=up.amount + down.amount)
@@ -137,7 +137,7 @@ def _per_cycle(factor: Schedule, up: Amount, down: Amount) -> Schedule:
 
 
 def _real_triangle(low: float, high: float, up: Amount, down: Amount) -> Schedule:
-    """Return as many cycles as take whole steps together, at their exact times.
+    """Return as many cycles as take integer steps together, at their exact times.
 
     Where these would be too many, one cycle: each then begins at the nearest step.
     """
@@ -154,7 +154,7 @@ def _real_triangle(low: float, high: float, up: Amount, down: Amount) -> Schedul
 
 
 def through(knots: Sequence[Knot], curve: str = "linear") -> list[Schedule]:
-    """Return ramps from knot to knot, at real times; each owns the whole steps in its time."""
+    """Return ramps from knot to knot, at real times; each owns the integer steps in its time."""
     parts: list[Schedule] = []
     for (start, value), (end, next_value) in pairwise(knots):
         first, last = math.ceil(start), min(math.ceil(end), LAST)

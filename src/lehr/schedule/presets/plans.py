@@ -5,7 +5,7 @@ from typing import Any
 
 from lehr.schedule.base import Schedule
 from lehr.schedule.decays import InverseTime
-from lehr.schedule.errors import fail, number, ordered, whole
+from lehr.schedule.errors import fail, integer, number, ordered
 from lehr.schedule.length import Length, check_length, parse, scale_length, typed
 from lehr.schedule.presets.basic import Floor, check_floor, constant, cosine
 from lehr.schedule.presets.basic import warmup as rise
@@ -50,9 +50,9 @@ def noam(model_size: int, warmup: float, *, scale: float = 1.0) -> Schedule:
     known = check_length("warmup", warmup, missing="a number of steps such as 4000")
     if not isinstance(known, int):
         fail("warmup", "an integer number of steps, from which the peak follows", warmup)
-    warmup = whole("warmup", known)
+    warmup = integer("warmup", known)
     scale = number("scale", scale, above=0)
-    peak = scale / math.sqrt(whole("model_size", model_size)) / math.sqrt(warmup)
+    peak = scale / math.sqrt(integer("model_size", model_size)) / math.sqrt(warmup)
     first = constant(peak / warmup, 1)
     up = first if warmup == 1 else first.then(Ramp(peak / warmup, peak, warmup - 1))
     return up.then(InverseTime(peak, warmup, power=0.5))
@@ -144,7 +144,7 @@ def slanted_triangular(
     if not isinstance(length, int):
         up, down = scale_length(length, share), scale_length(length, 1 - share)
         return Ramp(low, peak, up).then(Ramp(peak, low, down))
-    whole("steps", length, at_least=2)
+    integer("steps", length, at_least=2)
     first = min(max(1, math.floor(length * share)), length - 1)
     return Ramp(low, peak, first).then(Ramp(peak, low, length - first))
 

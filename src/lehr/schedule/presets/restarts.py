@@ -9,7 +9,7 @@ from lehr.schedule.base import Schedule
 from lehr.schedule.chain import Chain
 from lehr.schedule.clock import Every
 from lehr.schedule.decays import Exponential
-from lehr.schedule.errors import LAST, fail, number, whole
+from lehr.schedule.errors import LAST, fail, integer, number
 from lehr.schedule.length import (
     Amount,
     Length,
@@ -73,7 +73,7 @@ def cosine_restarts(
     growth = number("growth", growth, above=0)
     factor = number("factor", factor, above=0, at_most=1)
     first = check_interval("period", period)
-    times = None if cycles is None else whole("cycles", cycles)
+    times = None if cycles is None else integer("cycles", cycles)
     amount = parse("period", first)
     rise = check_length("warmup", warmup, missing="a length, or 0 for none")
     rise = 0 if parse("warmup", rise).amount == 0 else rise
@@ -125,7 +125,7 @@ def polynomial_cycles(
     peak = number("peak", peak, above=0)
     floor = check_floor(floor, peak)
     length = check_length("period", period, missing="a length such as 1000 or '30 epochs'")
-    cycles = whole("cycles", cycles)
+    cycles = integer("cycles", cycles)
     if cycles > MOST_PARTS:
         fail("cycles", f"at most {MOST_PARTS}", cycles)
     if not isinstance(length, int):
@@ -134,7 +134,7 @@ def polynomial_cycles(
         # each is cut where its cycle begins
         parts = [f.shift(_minus(e)).take(length) for f, e in zip(falls[1:], ends, strict=False)]
         return Chain((falls[0], *parts)) if parts else falls[0]
-    whole("period", length)
+    integer("period", length)
     shape = Ramp(peak, floor, None, "linear", power)
     first = Ramp(peak, floor, length, "linear", power)
     windows = [Window(shape, length, i * length, (i + 1) * length) for i in range(1, cycles)]
@@ -146,7 +146,7 @@ def _minus(length: Length) -> str:
 
 
 def _restart(top: float, bottom: float, period: Amount, rise: Length) -> Schedule:
-    """Return one cycle, or, of real steps, as many as take whole steps together."""
+    """Return one cycle, or, of real steps, as many as take integer steps together."""
     exact = period.amount
     if period.unit != "steps" or exact.denominator > MOST_TOGETHER:
         return _spelled_cycle(top, bottom, period, rise)

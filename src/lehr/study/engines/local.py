@@ -18,7 +18,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from lehr.schedule.errors import whole
+from lehr.schedule.errors import integer
 from lehr.study.engines.engine import Engine, Event, Orders, log_tail
 from lehr.study.environment import check_installed, cores, usual_backend, worker_environment
 
@@ -77,7 +77,7 @@ class LocalEngine(Engine):
     """
 
     def __init__(self, workers: int | None, cache: Path, backend: str | None = None) -> None:
-        self.count = cores() if workers is None else whole("workers", workers)
+        self.count = cores() if workers is None else integer("workers", workers)
         if backend is not None:
             check_installed(backend)
         self._cache, self._backend = cache, backend or usual_backend()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.errors import fail, integer, number, one_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -85,7 +85,7 @@ def compare(
     number("alpha", alpha, above=0, below=1)
     if family is None:
         family = len(arms)
-    whole("family", family, at_least=len(arms))
+    integer("family", family, at_least=len(arms))
     pairs = {name: differences(name, scores, reference) for name, scores in arms.items()}
     tests = {name: paired_test(pair, alpha / family) for name, pair in pairs.items()}
     result: dict[str, Comparison] = {}
@@ -159,8 +159,8 @@ def differences(name: str, scores: Sequence[float], reference: Sequence[float]) 
         fail(f"number of scores of {name}", f"2 to the reference's {len(reference)}", len(scores))
     pair = [score - base for score, base in zip(scores, reference, strict=False)]
     if not all(map(math.isfinite, pair)):
-        way_out = "leave diverged arms out"
-        fail(f"scores of {name} and the reference", "finite", list(scores), way_out)
+        fix = "leave diverged arms out"
+        fail(f"scores of {name} and the reference", "finite", list(scores), fix)
     return pair
 
 

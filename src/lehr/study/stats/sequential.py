@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from lehr.schedule.errors import fail, number, one_of, whole
+from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.study.stats.paired import ALPHA, Comparison, compare, differences, paired_test
 
 _EVERY = 4  # seeds
@@ -25,7 +25,7 @@ def looks(seeds: int) -> tuple[int, ...]:
     >>> looks(8), looks(10), looks(5)
     ((4, 8), (4, 8, 10), (5,))
     """
-    whole("seeds", seeds, at_least=2)
+    integer("seeds", seeds, at_least=2)
     return (*range(_EVERY, seeds - 1, _EVERY), seeds)
 
 
@@ -91,7 +91,7 @@ def cannot_win(
     one_of("mode", mode, ("min", "max"))
     number("alpha", alpha, above=0, below=1)
     seeds = max(map(len, scores.values()), default=0)
-    whole("seeds", seeds, at_least=2)
+    integer("seeds", seeds, at_least=2)
     running = {name: list(values) for name, values in scores.items() if len(values) == seeds}
     means = {name: statistics.fmean(s) for name, s in running.items() if _finite(s)}
     if not means:
