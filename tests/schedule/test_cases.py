@@ -789,7 +789,7 @@ DINO = lehr.warmup(1.0, 100, start=0.996, curve="cosine")
         {"momentum": DINO},
         {"momentum": {"head": DINO, "body": 0.9}},
         {"momentum": 1.0},
-        {"others": {"beta2": DINO}},
+        {"extra": {"beta2": DINO}},
     ],
 )
 def test_s26_a_teachers_momentum_is_not_the_optimizers(given):
