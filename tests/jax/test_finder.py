@@ -58,7 +58,7 @@ def test_the_order_and_noise_of_the_batches_come_back():
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize("spacing", ["exponential", "linear"])
+@pytest.mark.parametrize("spacing", ["geometric", "linear"])
 def test_the_losses_are_those_of_each_batch_at_those_rates(spacing):
     step, state = make()
     sweep = lehr.jax.range_test(step, state, BATCHES, steps=30, high=0.1, spacing=spacing)
@@ -68,7 +68,7 @@ def test_the_losses_are_those_of_each_batch_at_those_rates(spacing):
         losses.append(float(loss))
     assert list(sweep.losses) == losses
     assert (sweep.rates[0], sweep.rates[-1]) == (np.float32(1e-5), np.float32(0.1))
-    grid = np.geomspace if spacing == "exponential" else np.linspace
+    grid = np.geomspace if spacing == "geometric" else np.linspace
     np.testing.assert_allclose(sweep.rates, grid(1e-5, 0.1, 30), rtol=1e-6)
 
 

@@ -14,7 +14,7 @@ import lehr.torch
 from lehr.finder import agree, grid, repeat
 
 OTHER = [(X[i : i + 20], Y[i : i + 20]) for i in range(0, 60, 20)]  # a fixed sample of batches
-SPACED = {"exponential": np.geomspace, "linear": np.linspace}
+SPACED = {"geometric": np.geomspace, "linear": np.linspace}
 
 
 def by_hand(rates, validating):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from lehr import finder
 from lehr.finder import Sweep
 from lehr.finder.rng import preserve_rng
+from lehr.finder.sweep import Objective
 from lehr.learner import TrainingRun, cycled
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
@@ -50,7 +51,7 @@ def range_test(
     >>> sweep.losses[0], round(sweep.rates[-1], 6)
     (4.0, 1.0)
     """
-    objective = "training" if evaluate is None else "validation"
+    objective: Objective = "training" if evaluate is None else "validation"
     with preserve_rng(batches):
         run = _Run(step, state, batches, evaluate)
         return finder.range_test(run, objective=objective, **options)

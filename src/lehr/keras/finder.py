@@ -13,6 +13,7 @@ import numpy as np
 
 from lehr import finder
 from lehr.finder import Sweep
+from lehr.finder.sweep import Objective
 from lehr.keras import _private
 from lehr.keras.batches import Source, joined, shape
 from lehr.keras.compiled_cache import CompiledCache, compiled_cache
@@ -83,7 +84,7 @@ def range_test(
         graph = compiled_cache(model)
         with _writable(inner, graph.rate) as rate:
             run = _Run(model, inner, rate, graph, source, validation, folder)
-            objective = "training" if validation is None else "validation"
+            objective: Objective = "training" if validation is None else "validation"
             return finder.range_test(run, objective=objective, **options)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 _TESTS: dict[str, dict[str, Any]] = {
-    "exponential": {"low": 1e-3, "high": 10.0},
+    "geometric": {"low": 1e-3, "high": 10.0},
     "linear": {"low": 0.02, "high": 1.5, "spacing": "linear"},
     "validation": {"low": 1e-3, "high": 10.0},
 }
@@ -39,7 +39,7 @@ def book(
 def mnist(
     seed: int, *, test: str, rows: int | None = None, data: str = "mnist", steps: int = 100
 ) -> dict[str, Any]:
-    """Return a range test of the MNIST example, in PyTorch: "exponential", "linear" or other."""
+    """Return a range test of the MNIST example, in PyTorch: "geometric", "linear" or other."""
     import torch
 
     import lehr.torch
@@ -76,7 +76,7 @@ def _read(sweep: Sweep, theirs: Sequence[float], name: str, source: str) -> dict
         "smoothed": [list(rates), list(losses)],
         f"{name}, as in the {source}": [list(sweep.rates), theirs],
     }
-    log = "x" if sweep.spacing == "exponential" else ""
+    log = "x" if sweep.spacing == "geometric" else ""
     x = "learning rate" + (" (log scale)" if log else "")
     y = f"{sweep.objective} loss (nats)"
     top = sweep.losses[0] + (sweep.losses[0] - min(losses))  # diverged losses are far above

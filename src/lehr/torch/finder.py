@@ -18,6 +18,7 @@ from torch.optim import Optimizer
 from lehr import finder
 from lehr.finder import Sweep
 from lehr.finder.rng import preserve_rng
+from lehr.finder.sweep import Objective
 from lehr.learner import TrainingRun, cycled, folder_if
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, whole
@@ -83,7 +84,7 @@ def range_test(
         )
     if (loss is None) == (step is None):
         fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
-    objective = "training" if val_loader is None else "validation"
+    objective: Objective = "training" if val_loader is None else "validation"
     step = step or functools.partial(_pair_loss, loss)
     with preserve_rng(loader, val_loader), folder_if(on_disk) as folder:
         run = _Run(model, optimizer, step, loader, val_loader, device, accumulation, scaler, folder)
