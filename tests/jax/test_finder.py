@@ -173,11 +173,11 @@ def test_it_stops_at_a_loss_that_is_not_finite():
 @pytest.mark.parametrize(
     ("batches", "loss", "message"),
     [
-        ([], 1.0, "batches must be one batch for each update"),
-        (iter([0] * 5), 1.0, "batches must be one batch for each update"),
+        ([], 1.0, "data must be an iterable with a batch for each update"),
+        (iter([0] * 5), 1.0, "data must be an iterable with a batch for each update"),
         ([0], jnp.ones(3), r"loss must be a scalar, got 'shape \(3,\)'; return its mean"),
     ],
 )
-def test_what_cannot_be_is_refused(batches, loss, message):
+def test_bad_data_and_losses_are_refused(batches, loss, message):
     with pytest.raises(ValueError, match=message):
         lehr.jax.range_test(lambda state, batch, rate: (state, jnp.asarray(loss)), 0, batches)

@@ -49,7 +49,7 @@ def mnist(
     loaders = {name: _loader(given[name], seed) for name in ("train", "validation")}
     model = _network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.5)
-    more = {"val_loader": loaders["validation"]} if test == "validation" else {}
+    more = {"validation_data": loaders["validation"]} if test == "validation" else {}
     loss = torch.nn.functional.nll_loss
     sweep = lehr.torch.range_test(
         model, optimizer, loss, loaders["train"], steps=steps, **_TESTS[test], **more
