@@ -1,5 +1,6 @@
 """The range test on a user's own JAX step: it leaves the user's state alone."""
 
+import inspect
 import random
 from pathlib import Path
 
@@ -181,3 +182,10 @@ def test_it_stops_at_a_loss_that_is_not_finite():
 def test_bad_data_and_losses_are_refused(batches, loss, message):
     with pytest.raises(ValueError, match=message):
         lehr.jax.range_test(lambda state, batch, rate: (state, jnp.asarray(loss)), 0, batches)
+
+
+def test_the_shared_arguments_have_the_defaults_of_every_range_test():
+    shared = inspect.signature(lehr.range_test).parameters
+    own = inspect.signature(lehr.jax.range_test).parameters
+    for name in ("low", "high", "steps", "spacing", "divergence"):
+        assert own[name] == shared[name]

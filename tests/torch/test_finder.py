@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 import random
 import tempfile
 
@@ -245,7 +246,7 @@ def test_on_a_model_that_a_scheduler_drives():
     [
         (
             {"data": []},
-            r"data must be an iterable with a batch for each update, or one that can be restarted, got \[\]",
+            r"data must be an iterable with a batch for each update, or .* restarted, got \[\]",
         ),
         ({"data": [X]}, r"batch must be a pair \(x, y\), got 'Tensor'; pass train_step=lambda"),
         ({"data": iter([(X, Y)] * 5)}, "data must be an iterable with a batch for each update"),
@@ -309,3 +310,10 @@ def test_all_ranks_run_the_same_test_and_stop_together(tmp_path):
     assert [sweep.stopped for sweep in sweeps] == ["diverged", "not finite", "end"]
     assert len(sweeps[1].losses) == 25
     assert sweeps[2].objective == "validation"
+
+
+def test_the_shared_arguments_have_the_defaults_of_every_range_test():
+    shared = inspect.signature(lehr.range_test).parameters
+    own = inspect.signature(lehr.torch.range_test).parameters
+    for name in ("low", "high", "steps", "spacing", "divergence"):
+        assert own[name] == shared[name]
