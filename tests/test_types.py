@@ -33,6 +33,13 @@ looped = lehr.Policy(s, values={"ema_decay": s, "clip_norm": 1.0})
 looped.resolve("2T tokens", tokens_per_step=s).summary().schedules["lr"].peak_step
 looped.lint(10, samples_per_step=4)[0].where.upper()
 lehr.testing.conformance("module:function", steps=3)
+def make(seed: int) -> lehr.torch.Learner: raise NotImplementedError
+lehr.range_test(make(0), steps=50, spacing="linear", objective="validation").losses
+lehr.torch.range_test(torch.nn.Linear(1, 1), [optimizer], None, [], closure=True, scaler=None)
+lehr.keras.range_test(object(), (1, 2), class_weight={0: 1.5}, sample_weight=[1.0])
+lehr.jax.range_test(lambda state, x, rate: (state, rate), 0, [], low=1e-4).suggest("constant").lr
+lehr.finder.grid(make, {"seed": [0]}, steps=50)[0].sweep.spacing == "geometric"
+lehr.finder.repeat(make, [0], objective="validation")[0].objective == "training"
 """
 REJECTED = {
     "lehr.torch.Scheduler(1, 2, nonsense=3)": 'Unexpected keyword argument "nonsense"',
@@ -47,6 +54,13 @@ REJECTED = {
     "lehr.Policy(lr='0.1')": 'Argument "lr" to "Policy"',
     "lehr.Policy(s, values={'k': '1'})": 'Dict entry 0 has incompatible type "str": "str"',
     "lehr.torch.Scheduler(optimizer, s, tokens_per_step='1')": 'Argument "tokens_per_step" to',
+    "lehr.range_test(make(0), spacing='exponential')": 'Argument "spacing" to "range_test"',
+    "lehr.torch.range_test(1, optimizer, None, [])": 'Argument 1 to "range_test"',
+    "lehr.keras.range_test(1, 2, class_weight=[1.0])": 'Argument "class_weight" to "range_test"',
+    "lehr.jax.range_test(lambda s, x, r: (s, r), 0, [], stepz=3)": "Unexpected keyword argument",
+    "lehr.finder.repeat(make, [0], stepz=3)": 'Unexpected keyword argument "stepz"',
+    "lehr.finder.repeat(make, [0], spacing='log')": 'Argument "spacing" to "repeat"',
+    "lehr.finder.grid(make, {}, steps='3')": 'Argument "steps" to "grid"',
 }
 
 

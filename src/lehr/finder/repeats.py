@@ -28,6 +28,15 @@ def repeat(
     Raises:
         TypeError: before a Learner is built, if an option is unknown or has the wrong type.
         ValueError: before a Learner is built, if an option is out of range.
+
+    >>> import lehr, torch
+    >>> def make(seed):
+    ...     torch.manual_seed(seed)
+    ...     x, model = torch.randn(64, 1), torch.nn.Linear(1, 1)
+    ...     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    ...     return lehr.torch.Learner(model, sgd, torch.nn.functional.mse_loss, (x, 2 * x))
+    >>> [sweep.steps for sweep in lehr.finder.repeat(make, seeds=range(3), steps=20)]
+    [20, 20, 20]
     """
     test = RangeTest(**options)
     return [test(make(seed)) for seed in seeds]
@@ -91,6 +100,16 @@ def grid(
     Raises:
         TypeError: before a Learner is built, if an option is unknown or has the wrong type.
         ValueError: before a Learner is built, if an axis is empty or an option is out of range.
+
+    >>> import lehr, torch
+    >>> def make(momentum):
+    ...     torch.manual_seed(0)
+    ...     x, model = torch.randn(64, 1), torch.nn.Linear(1, 1)
+    ...     sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=momentum)
+    ...     return lehr.torch.Learner(model, sgd, torch.nn.functional.mse_loss, (x, 2 * x))
+    >>> cells = lehr.finder.grid(make, {"momentum": [0.0, 0.9]}, high=1.0, steps=40)
+    >>> len(cells), cells[0].lowest < cells[1].lowest
+    (2, True)
     """
     test = RangeTest(**options)
     for name, values in axes.items():

@@ -39,7 +39,7 @@ def book(
 def mnist(
     seed: int, *, test: str, rows: int | None = None, data: str = "mnist", steps: int = 100
 ) -> dict[str, Any]:
-    """Return a range test of the MNIST example, in PyTorch: "geometric", "linear" or other."""
+    """Run a range test of the MNIST example in PyTorch: geometric, linear or validation."""
     import torch
 
     import lehr.torch
