@@ -44,7 +44,7 @@ sweep = lehr.torch.range_test(
     optimizer,
     nn.functional.cross_entropy,
     train,
-    val_loader=validation,
+    validation_data=validation,
     low=1e-3,
     high=1.0,
     steps=150,

@@ -40,6 +40,13 @@ tx = lehr.jax.drive(optax.sgd, s, steps=10, start_step=4, factor=0.5, on_change=
 tx.load_state_dict(tx.with_factor(tx.observe(None, 0.5), 0.1), tx.state_dict(None))
 lehr.keras.attach(object(), s, steps=10, start_step=4, factor=0.5, on_change="continue", record=9)
 s.plot(10, other=s, constant=0.1).savefig("schedule.svg")
+def make(seed: int) -> lehr.torch.Learner: raise NotImplementedError
+lehr.range_test(make(0), steps=50, spacing="linear", objective="validation").losses
+lehr.torch.range_test(torch.nn.Linear(1, 1), [optimizer], None, [], closure=True, scaler=None)
+lehr.keras.range_test(object(), (1, 2), class_weight={0: 1.5}, sample_weight=[1.0])
+lehr.jax.range_test(lambda state, x, rate: (state, rate), 0, [], low=1e-4).suggest("constant").lr
+lehr.finder.grid(make, {"seed": [0]}, steps=50)[0].sweep.spacing == "geometric"
+lehr.finder.repeat(make, [0], objective="validation")[0].objective == "training"
 """
 REJECTED = {
     "lehr.torch.Scheduler(1, 2, nonsense=3)": 'Unexpected keyword argument "nonsense"',
@@ -66,6 +73,13 @@ REJECTED = {
     "s.summary(100, steps_per_epochs=10)": 'Unexpected keyword argument "steps_per_epochs"',
     "looped.plot(tokens_per_step='1')": 'Argument "tokens_per_step" to "plot"',
     "s.then('linear')": 'Argument 1 to "then"',
+    "lehr.range_test(make(0), spacing='exponential')": 'Argument "spacing" to "range_test"',
+    "lehr.torch.range_test(1, optimizer, None, [])": 'Argument 1 to "range_test"',
+    "lehr.keras.range_test(1, 2, class_weight=[1.0])": 'Argument "class_weight" to "range_test"',
+    "lehr.jax.range_test(lambda s, x, r: (s, r), 0, [], stepz=3)": "Unexpected keyword argument",
+    "lehr.finder.repeat(make, [0], stepz=3)": 'Unexpected keyword argument "stepz"',
+    "lehr.finder.repeat(make, [0], spacing='log')": 'Argument "spacing" to "repeat"',
+    "lehr.finder.grid(make, {}, steps='3')": 'Argument "steps" to "grid"',
 }
 
 

@@ -98,6 +98,7 @@ def test_compare_prints_verdict_table_and_report(tmp_path: Path) -> None:
         (["show", "0.1", "--steps", "5", "--out", "x.gif"], "ending in .svg, .png or .pdf"),
         (["show", "import os"], "policy must be JSON, a file, a number or a call"),
         (["find", "toy"], "task must be one of"),
+        (["find", "toys:toy", "--spacing", "exponential"], "spacing must be one of geometric, lin"),
         (["compare", "digit-mlp"], "did you mean digits-mlp"),
         (["compare", "toys:toy", "--seeds", "0"], "seeds must be an integer >= 2, got 0"),
         (["compare", "toys:toy", "--arm", "a=0.1"], "--arm must be given at least twice"),

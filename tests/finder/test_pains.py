@@ -21,7 +21,7 @@ USES = ("constant", "one-cycle", "cyclical")
 
 
 def with_losses(sweep: Sweep, losses: list[float], stopped: str = "end") -> Sweep:
-    return Sweep(sweep.rates[: len(losses)], tuple(losses), "exponential", sweep.steps, stopped)
+    return Sweep(sweep.rates[: len(losses)], tuple(losses), "geometric", sweep.steps, stopped)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -35,7 +35,7 @@ def test_noise_at_the_small_rates_is_not_taken_for_a_fall(low: float, seed: int)
         x = math.log10(rate / 0.1)
         bend = 2 / (1 + math.exp(-3 * (x + 1.2)))
         losses.append(2.5 - bend + 0.05 * math.exp(2.5 * max(x, 0)) + rng.gauss(0, 0.3))
-    sweep = Sweep(tuple(rates), tuple(losses), "exponential", 100, "end")
+    sweep = Sweep(tuple(rates), tuple(losses), "geometric", 100, "end")
     for use in USES:
         assert 0.005 < sweep.suggest(use).lr < 0.5
 
@@ -86,7 +86,7 @@ def test_whatever_the_losses_a_suggestion_is_a_rate_that_was_tried_or_none(
 ) -> None:
     """transformers #16013, pytorch-forecasting #298: wild numbers from hopeless curves."""
     rates = tuple(1e-5 * 1.2**i for i in range(len(losses)))
-    sweep = Sweep(rates, tuple(losses), "exponential", 60, stopped)
+    sweep = Sweep(rates, tuple(losses), "geometric", 60, stopped)
     for use in USES:
         found = sweep.suggest(use)
         assert found.reason

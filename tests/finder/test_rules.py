@@ -1,5 +1,6 @@
 """Other people's rules over a sweep, and several sweeps at once."""
 
+import inspect
 import math
 
 import pytest
@@ -8,6 +9,7 @@ from toys import Toy
 
 import lehr
 from lehr.finder import RULES, Suggestion, Sweep, agree, grid, repeat
+from lehr.finder.run import RangeTest, RangeTestOptions
 from lehr.finder.terminal import draw_text
 
 # what fastai 2.8.12's own functions return for these curves (run once, in float32)
@@ -31,7 +33,7 @@ def straight() -> Sweep:
     logs = [-6 + i / 25 for i in range(151)]
     losses = [3 - max(0, min(2, x + 4)) + 3 * max(0, x + 1) for x in logs]
     rates = tuple(10.0**x for x in logs)
-    return Sweep(rates, tuple(losses), "exponential", 151, "diverged")
+    return Sweep(rates, tuple(losses), "geometric", 151, "diverged")
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,34 @@ def test_a_grid_of_range_tests_is_ordered_by_its_lowest_loss():
     assert all(cell.largest in cell.sweep.rates for cell in cells)
     with pytest.raises(ValueError, match="momentum must be at least one value to try, got"):
         grid(lambda momentum: Toy(0), {"momentum": []})
+
+
+WRONG = {
+    "stepz": (30, TypeError, "unexpected keyword argument 'stepz'"),
+    "steps": ("30", TypeError, "steps must be an integer >= 20, got '30'"),
+    "low": (0.0, ValueError, r"low must be a number above 0, got 0\.0"),
+    "spacing": ("exponential", ValueError, "spacing must be one of geometric, linear, got 'exp"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_options_are_refused_before_a_learner_is_built(name):
+    value, error, message = WRONG[name]
+
+    def make(seed):
+        pytest.fail("a learner was built")
+
+    with pytest.raises(error, match=message):
+        repeat(make, [0], **{name: value})
+    with pytest.raises(error, match=message):
+        grid(make, {"seed": [0]}, **{name: value})
+
+
+def test_the_arguments_of_range_tests_are_written_once_more_without_a_difference():
+    checked = inspect.signature(RangeTest).parameters
+    for name, parameter in list(inspect.signature(lehr.range_test).parameters.items())[1:]:
+        assert parameter == checked[name]
+    assert checked.keys() == RangeTestOptions.__annotations__.keys()
 
 
 def test_the_validation_loss_is_measured_after_each_update():

@@ -11,7 +11,7 @@ import lehr
 from lehr.finder import Sweep, minimum, range_test, smoothed, steepest
 
 
-def test_exponential_grid_hits_both_ends_and_keeps_one_ratio() -> None:
+def test_geometric_grid_hits_both_ends_and_keeps_one_ratio() -> None:
     sweep = range_test(Toy(0), low=1e-4, high=1e-2, steps=21)
     assert len(sweep.rates) == 21
     assert sweep.rates[0] == 1e-4
@@ -91,7 +91,7 @@ def test_losses_below_zero_do_not_stop_it() -> None:
         ({"low": 0.0}, r"low must be a number above 0, got 0\.0"),
         ({"high": 1e-6}, r"high must be above low \(1e-05\), got 1e-06"),
         ({"steps": 3}, "steps must be an integer >= 20, got 3"),
-        ({"spacing": "log"}, "spacing must be one of exponential, linear, got 'log'"),
+        ({"spacing": "log"}, "spacing must be one of geometric, linear, got 'log'"),
         ({"high": math.nan}, "high must be a number above 0, got nan"),
         ({"divergence": 1}, "divergence must be a number above 1, got 1"),
     ],
@@ -109,13 +109,13 @@ def test_minimum_finds_the_bottom_whatever_the_noise() -> None:
 def test_minimum_of_a_symmetric_valley_is_its_middle() -> None:
     rates = [10.0 ** (i / 20) for i in range(-60, 61)]
     losses = [math.log10(rate) ** 2 for rate in rates]
-    sweep = Sweep(tuple(rates), tuple(losses), "exponential", len(rates), "end")
+    sweep = Sweep(tuple(rates), tuple(losses), "geometric", len(rates), "end")
     assert minimum(sweep).lr == 1.0
 
 
 def test_smoothing_keeps_a_straight_line_straight() -> None:
     rates = [10.0 ** (i / 50) for i in range(-200, 1)]
-    sweep = Sweep(tuple(rates), tuple(3 - math.log10(r) for r in rates), "exponential", 201, "end")
+    sweep = Sweep(tuple(rates), tuple(3 - math.log10(r) for r in rates), "geometric", 201, "end")
     _, line = smoothed(sweep)
     # away from the ends the centred kernel has no lag at all
     assert line[100] == pytest.approx(sweep.losses[100], rel=1e-6)
@@ -125,20 +125,20 @@ def test_one_exploding_batch_moves_nothing() -> None:
     calm = curve(0.1)
     for burst in (1e2, 1e6, 1e30):
         rates, losses = (*calm.rates, 20.0), (*calm.losses, burst)
-        sweep = Sweep(rates, losses, "exponential", 101, "diverged")
+        sweep = Sweep(rates, losses, "geometric", 101, "diverged")
         assert minimum(sweep).lr == pytest.approx(minimum(calm).lr, rel=0.2)
         assert steepest(sweep).lr == pytest.approx(steepest(calm).lr, rel=0.2)
 
 
 def test_a_constant_loss_is_called_flat() -> None:
-    sweep = Sweep(curve().rates, (2.3,) * 100, "exponential", 100, "end")
+    sweep = Sweep(curve().rates, (2.3,) * 100, "geometric", 100, "end")
     assert "flat" in minimum(sweep).reason
 
 
 def test_steepest_of_a_logistic_is_its_middle() -> None:
     rates = [10.0 ** (i / 25) for i in range(-100, 26)]
     losses = [1 / (1 + math.exp(6 * (math.log10(r) + 2))) for r in rates]
-    sweep = Sweep(tuple(rates), tuple(losses), "exponential", len(rates), "diverged")
+    sweep = Sweep(tuple(rates), tuple(losses), "geometric", len(rates), "diverged")
     assert steepest(sweep).lr == pytest.approx(0.01, rel=0.15)
 
 
@@ -159,12 +159,12 @@ def test_unknown_use_is_refused() -> None:
 
 def rising() -> Sweep:
     rates = curve().rates
-    return Sweep(rates, tuple(1 + i for i in range(100)), "exponential", 100, "end")
+    return Sweep(rates, tuple(1 + i for i in range(100)), "geometric", 100, "end")
 
 
 def falling() -> Sweep:
     rates = curve().rates
-    return Sweep(rates, tuple(3 - 0.02 * i for i in range(100)), "exponential", 100, "end")
+    return Sweep(rates, tuple(3 - 0.02 * i for i in range(100)), "geometric", 100, "end")
 
 
 def short() -> Sweep:
@@ -197,27 +197,46 @@ def test_json_round_trip_with_losses_that_are_not_finite() -> None:
 
 
 def test_json_of_something_else_is_refused() -> None:
-    with pytest.raises(ValueError, match="data must be a sweep of format version 1"):
-        Sweep.from_json('{"lehr_sweep": 2}')
+    with pytest.raises(ValueError, match=r"data must be a sweep as plain data, got \[1\]; Sweep"):
+        Sweep.from_json("[1]")
     with pytest.raises(ValueError, match="fields of a sweep must be losses, objective, rates"):
-        Sweep.from_json('{"lehr_sweep": 1}')
+        Sweep.from_json('{"lehr_sweep": 2}')
+
+
+def test_a_record_of_format_version_1_is_refused() -> None:
+    saved = curve().to_dict() | {"lehr_sweep": 1, "spacing": "exponential"}
+    message = "lehr_sweep must be the format version 2, got 1; run the range test again"
+    with pytest.raises(ValueError, match=message):
+        Sweep.from_dict(saved)
+
+
+def test_the_repr_of_a_sweep_is_one_short_line() -> None:
+    rates = tuple(1e-5 * 1.2**i for i in range(40))
+    sweep = Sweep(rates, (1.0,) * 40, "geometric", 100, "diverged", "validation")
+    assert repr(sweep) == (
+        "<Sweep: validation loss of 40 of 100 updates at 1e-05 to 0.0122, geometric; "
+        "ended: diverged>"
+    )
+    assert repr(Sweep((), (), "linear", 20, "end")) == (
+        "<Sweep: training loss of 0 of 20 updates, linear; ended: end>"
+    )
 
 
 def test_a_record_must_be_consistent() -> None:
     with pytest.raises(ValueError, match="losses must be as many as the 2 rates"):
         Sweep((0.1, 0.2), (1.0,), "linear", 2, "end")
-    with pytest.raises(ValueError, match="rates must be rising"):
+    with pytest.raises(ValueError, match="rates must be strictly increasing"):
         Sweep((0.2, 0.1), (1.0, 1.0), "linear", 2, "end")
 
 
-def test_a_linear_sweep_is_read_like_an_exponential_one() -> None:
+def test_a_linear_sweep_is_read_like_a_geometric_one() -> None:
     def loss(rate: float) -> float:
         return math.log10(rate / 0.1) ** 2
 
-    exponential = [10.0 ** (-3 + i / 50) for i in range(151)]
+    geometric = [10.0 ** (-3 + i / 50) for i in range(151)]
     linear = [0.001 + 0.999 * i / 999 for i in range(1000)]
     found = [
         minimum(Sweep(tuple(rates), tuple(map(loss, rates)), spacing, len(rates), "end")).lr
-        for rates, spacing in ((exponential, "exponential"), (linear, "linear"))
+        for rates, spacing in ((geometric, "geometric"), (linear, "linear"))
     ]
     assert found[1] == pytest.approx(found[0], rel=0.25)

@@ -43,7 +43,7 @@ def record(recorded: dict[str, Any]) -> dict[str, Any]:
             "not finite": _sweep(low=1e-2, high=1e12, steps=40, divergence=1e300),
             "flat": _sweep(low=1e-7, high=1e-6, steps=20),
             "linear": _sweep(low=0.01, high=2.0, steps=40, spacing="linear"),
-            "validation": _sweep(high=30.0, steps=40, val_loader=_loader("validation")),
+            "validation": _sweep(high=30.0, steps=40, validation_data=_loader("validation")),
             "accumulation": _sweep(high=30.0, steps=30, accumulation=4),
             "groups": _sweep(high=30.0, steps=40, groups=True),
             "dropout, own step, on disk": _sweep(
@@ -117,7 +117,7 @@ def _sweep(
     optimizer = _optimizer(model, groups, adam)
     torch.manual_seed(4)
     loss = None if step else mse_loss
-    sweep = lehr.torch.range_test(model, optimizer, loss, _loader("train"), step=step, **how)
+    sweep = lehr.torch.range_test(model, optimizer, loss, _loader("train"), train_step=step, **how)
     return sweep_of(sweep) | {"after": digest(*(w.numpy() for w in model.state_dict().values()))}
 
 

@@ -22,11 +22,11 @@ def curve(
         x = math.log10(rate / lowest)
         fall = 2 / (1 + math.exp(-3 * (x + 1.2)))
         losses.append(2.5 - fall + 0.05 * math.exp(2.5 * max(x, 0)) + rng.gauss(0, noise))
-    return Sweep(tuple(rates), tuple(losses), "exponential", points, "end")
+    return Sweep(tuple(rates), tuple(losses), "geometric", points, "end")
 
 
 def flat() -> Sweep:
     rng = random.Random(0)
     return Sweep(
-        curve().rates, tuple(2.3 + rng.gauss(0, 0.1) for _ in range(100)), "exponential", 100, "end"
+        curve().rates, tuple(2.3 + rng.gauss(0, 0.1) for _ in range(100)), "geometric", 100, "end"
     )

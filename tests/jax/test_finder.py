@@ -1,5 +1,6 @@
 """The range test on a user's own JAX step: it leaves the user's state alone."""
 
+import inspect
 import random
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def test_the_order_and_noise_of_the_batches_come_back():
     assert losses[0] == losses[1]
 
 
-@pytest.mark.parametrize("spacing", ["exponential", "linear"])
+@pytest.mark.parametrize("spacing", ["geometric", "linear"])
 def test_the_losses_are_those_of_each_batch_at_those_rates(spacing):
     step, state = make()
     sweep = lehr.jax.range_test(step, state, BATCHES, steps=30, high=0.1, spacing=spacing)
@@ -68,7 +69,7 @@ def test_the_losses_are_those_of_each_batch_at_those_rates(spacing):
         losses.append(float(loss))
     assert list(sweep.losses) == losses
     assert (sweep.rates[0], sweep.rates[-1]) == (np.float32(1e-5), np.float32(0.1))
-    grid = np.geomspace if spacing == "exponential" else np.linspace
+    grid = np.geomspace if spacing == "geometric" else np.linspace
     np.testing.assert_allclose(sweep.rates, grid(1e-5, 0.1, 30), rtol=1e-6)
 
 
@@ -173,11 +174,18 @@ def test_it_stops_at_a_loss_that_is_not_finite():
 @pytest.mark.parametrize(
     ("batches", "loss", "message"),
     [
-        ([], 1.0, "batches must be one batch for each update"),
-        (iter([0] * 5), 1.0, "batches must be one batch for each update"),
+        ([], 1.0, "data must be an iterable with a batch for each update"),
+        (iter([0] * 5), 1.0, "data must be an iterable with a batch for each update"),
         ([0], jnp.ones(3), r"loss must be a scalar, got 'shape \(3,\)'; return its mean"),
     ],
 )
-def test_what_cannot_be_is_refused(batches, loss, message):
+def test_bad_data_and_losses_are_refused(batches, loss, message):
     with pytest.raises(ValueError, match=message):
         lehr.jax.range_test(lambda state, batch, rate: (state, jnp.asarray(loss)), 0, batches)
+
+
+def test_the_shared_arguments_have_the_defaults_of_every_range_test():
+    shared = inspect.signature(lehr.range_test).parameters
+    own = inspect.signature(lehr.jax.range_test).parameters
+    for name in ("low", "high", "steps", "spacing", "divergence"):
+        assert own[name] == shared[name]

@@ -39,7 +39,7 @@ schedules/{in-graph-exponential,one-cycle} finder/{fashion-mnist,cifar10}
 regularisation/{l1,l2,l1-l2,dropout,alpha-dropout,mc-dropout,max-norm}
 cifar10/{baseline,batch-norm,selu,alpha-dropout,mc-dropout,one-cycle} tfa/{without,with}-clr
 tfa/schedule-{10,100}-epochs keras-callbacks/{fixed,reduce-on-plateau,cyclic-callback}
-keras-schedules/{step-decay,cosine,cosine-restarts} range-test/{exponential,linear,validation}
+keras-schedules/{step-decay,cosine,cosine-restarts} range-test/{geometric,linear,validation}
 why/{too-small-right-too-large,saddle-point}
 """
 TRAINING = [name for name, recipe in RECIPES.items() if isinstance(recipe, Training)]

@@ -226,7 +226,9 @@ def test_lengths_are_not_negative(name):
         with pytest.raises(ValueError, match=rf"^{field} must be an .* of steps >= 0, got {n}$"):
             make(n)
     for n in (-1.0, -2e6):
-        with pytest.raises(ValueError, match=rf"^{field} must be an .* of steps >= 0, got {n:.0f}$"):
+        with pytest.raises(
+            ValueError, match=rf"^{field} must be an .* of steps >= 0, got {n:.0f}$"
+        ):
             make(n)
     for n in ("-5%", "-1 steps", "until -5%", "-1e9 tokens", "-3/2 epochs"):
         with pytest.raises(

@@ -23,9 +23,7 @@ from lehr.schedule.frozen import FrozenDict
 )
 def test_it_cannot_be_changed(change):
     d = FrozenDict(a=1)
-    with pytest.raises(
-        TypeError, match="this dict must not be changed"
-    ):
+    with pytest.raises(TypeError, match="this dict must not be changed"):
         change(d)
     assert d == {"a": 1}
 

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import inspect
 import random
 import tempfile
 
@@ -57,7 +58,9 @@ def test_random_generators_gradients_and_modes_come_back():
     grads = [p.grad for p in model.parameters()]
     values = copy.deepcopy(grads)
     before = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].tolist()
-    lehr.torch.range_test(model, optimizer, F.cross_entropy, loader, steps=20, val_loader=loader)
+    lehr.torch.range_test(
+        model, optimizer, F.cross_entropy, loader, steps=20, validation_data=loader
+    )
     after = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].tolist()
     assert (before[0], before[2]) == (after[0], after[2])
     assert torch.equal(before[1], after[1])
@@ -137,7 +140,7 @@ def test_the_grid_is_the_rates_applied_and_hits_both_ends():
         return weight.sum() + 1000  # each update moves the weight by its rate
 
     sweep = lehr.torch.range_test(
-        torch.nn.ParameterList([weight]), optimizer, None, [0], step=slope_of_one, high=0.1
+        torch.nn.ParameterList([weight]), optimizer, None, [0], train_step=slope_of_one, high=0.1
     )
     steps = -np.diff(np.array(moved))
     assert (sweep.rates[0], sweep.rates[-1], len(sweep.rates)) == (1e-5, 0.1, 100)
@@ -208,7 +211,7 @@ def test_batches_of_any_layout():
         optimizer,
         None,
         [{"x": X, "labels": Y}],
-        step=lambda m, batch: F.cross_entropy(m(batch["x"]), batch["labels"]),
+        train_step=lambda m, batch: F.cross_entropy(m(batch["x"]), batch["labels"]),
         steps=20,
     )
     assert named == plain
@@ -224,7 +227,7 @@ def test_mixed_precision_with_a_scaler():
             return F.cross_entropy(model(batch[0]), batch[1])
 
     sweep = lehr.torch.range_test(
-        model, optimizer, None, [(X, Y)], step=step, scaler=scaler, high=1.0
+        model, optimizer, None, [(X, Y)], train_step=step, scaler=scaler, high=1.0
     )
     assert len(sweep.losses) == 100
     assert scaler.state_dict() == before
@@ -242,13 +245,17 @@ def test_on_a_model_that_a_scheduler_drives():
     ("options", "message"),
     [
         (
-            {"loader": []},
-            r"loader must be one batch for each update, or what can be begun again, got \[\]",
+            {"data": []},
+            r"data must be an iterable with a batch for each update, or .* restarted, got \[\]",
         ),
-        ({"loader": [X]}, r"batch must be a pair \(x, y\), got 'Tensor'; pass step=lambda"),
-        ({"loader": iter([(X, Y)] * 5)}, "loader must be one batch for each update"),
-        ({"val_loader": []}, "val_loader must be one with at least one batch"),
-        ({"loss": None}, "loss must be given, or else a step, got None"),
+        ({"data": [X]}, r"batch must be a pair \(x, y\), got 'Tensor'; pass train_step=lambda"),
+        ({"data": iter([(X, Y)] * 5)}, "data must be an iterable with a batch for each update"),
+        ({"validation_data": []}, r"validation_data must be at least one batch, got \[\]"),
+        (
+            {"loss": None},
+            r"loss must be a function loss\(output, y\), got None; pass it, or train_s",
+        ),
+        ({"train_step": lambda m, b: m}, "loss must be None with train_step, got <function cross"),
         ({"loss": lambda o, y: o.sum(1)}, r"loss must be a scalar, got 'shape \(200,\)'"),
         ({"accumulation": 0}, "accumulation must be an integer >= 1, got 0"),
     ],
@@ -256,7 +263,7 @@ def test_on_a_model_that_a_scheduler_drives():
 def test_bad_arguments_are_refused_and_nothing_is_lost(options, message):
     model, optimizer = linear()
     before = copy.deepcopy(model.state_dict())
-    given = {"loss": F.cross_entropy, "loader": [(X, Y)]} | options
+    given = {"loss": F.cross_entropy, "data": [(X, Y)]} | options
     with pytest.raises(ValueError, match=message):
         lehr.torch.range_test(model, optimizer, **given)
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
@@ -286,7 +293,7 @@ def _rank(rank: int, folder: str) -> None:
             test = functools.partial(lehr.torch.range_test, model, optimizer)
             sweeps.append(test(F.cross_entropy, loader, high=1e6))
             sweeps.append(test(bursting, loader))
-            sweeps.append(test(F.cross_entropy, loader, steps=20, val_loader=unequal))
+            sweeps.append(test(F.cross_entropy, loader, steps=20, validation_data=unequal))
         losses.append(seen + epoch(model, optimizer, loader * 2))
     assert losses[0] == losses[1]
     with open(f"{folder}/{rank}.json", "w") as file:  # noqa: PTH123
@@ -303,3 +310,10 @@ def test_all_ranks_run_the_same_test_and_stop_together(tmp_path):
     assert [sweep.stopped for sweep in sweeps] == ["diverged", "not finite", "end"]
     assert len(sweeps[1].losses) == 25
     assert sweeps[2].objective == "validation"
+
+
+def test_the_shared_arguments_have_the_defaults_of_every_range_test():
+    shared = inspect.signature(lehr.range_test).parameters
+    own = inspect.signature(lehr.torch.range_test).parameters
+    for name in ("low", "high", "steps", "spacing", "divergence"):
+        assert own[name] == shared[name]

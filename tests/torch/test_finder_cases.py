@@ -14,7 +14,7 @@ import lehr.torch
 from lehr.finder import agree, grid, repeat
 
 OTHER = [(X[i : i + 20], Y[i : i + 20]) for i in range(0, 60, 20)]  # a fixed sample of batches
-SPACED = {"exponential": np.geomspace, "linear": np.linspace}
+SPACED = {"geometric": np.geomspace, "linear": np.linspace}
 
 
 def by_hand(rates, validating):
@@ -59,7 +59,7 @@ def test_losses_are_those_of_a_loop_written_by_hand(spacing, validating):
         optimizer,
         F.cross_entropy,
         loader,
-        val_loader=OTHER if validating else None,
+        validation_data=OTHER if validating else None,
         low=1e-3,
         high=0.3,
         steps=30,
@@ -107,7 +107,7 @@ def test_batches_are_moved_whatever_holds_them():
         return F.cross_entropy(model(x), y)
 
     plain = lehr.torch.range_test(model, optimizer, F.cross_entropy, [(X, Y)], steps=20)
-    options = {"step": step, "steps": 20}
+    options = {"train_step": step, "steps": 20}
     sweep = lehr.torch.range_test(model, optimizer, None, [holder], device="cpu", **options)
     assert sweep == plain
     assert holder.moves == ["cpu"] * 20

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 import rich
 import typer
@@ -19,7 +19,7 @@ def find(
     low: Annotated[float, typer.Option(help="First rate.")] = 1e-5,
     high: Annotated[float, typer.Option(help="Last rate.")] = 10.0,
     steps: Annotated[int, typer.Option(help="Updates.")] = 100,
-    spacing: Annotated[str, typer.Option(help="exponential or linear.")] = "exponential",
+    spacing: Annotated[str, typer.Option(help="geometric or linear.")] = "geometric",
     objective: Annotated[str, typer.Option(help="training or validation loss.")] = "training",
     rules: Annotated[bool, typer.Option(help="Show other people's rules too.")] = False,
     out: Out = None,
@@ -36,8 +36,8 @@ def find(
     ensure_data(task)
     with errors.status(f"range test of {task}, {steps} updates"):
         learner = make_learner(task, integer("--seed", seed, at_least=0))
-        options = {"low": low, "high": high, "steps": steps, "spacing": spacing}
-        sweep = range_test(learner, **options, objective=objective)  # type: ignore[arg-type]
+        options: dict[str, Any] = {"spacing": spacing, "objective": objective}
+        sweep = range_test(learner, low=low, high=high, steps=steps, **options)
     if out is not None:
         from lehr.figures import save
 

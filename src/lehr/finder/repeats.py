@@ -6,26 +6,53 @@ import itertools
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Unpack
 
-from lehr.finder.run import range_test
+from lehr.finder.run import RangeTest, RangeTestOptions
 from lehr.finder.suggest import Suggestion, lowest_point, smoothed
 from lehr.finder.sweep import Sweep
 from lehr.learner import Learner
 from lehr.schedule.errors import fail
 
 
-def repeat(make: Callable[[int], Learner], seeds: Iterable[int], **options: Any) -> list[Sweep]:
-    """Return the range test of ``make(seed)``, a fresh Learner, for each seed; see `range_test`."""
-    return [range_test(make(seed), **options) for seed in seeds]
+def repeat(
+    make: Callable[[int], Learner], seeds: Iterable[int], **options: Unpack[RangeTestOptions]
+) -> list[Sweep]:
+    """Run a range test for each seed.
+
+    Args:
+        make: a function from a seed to a new Learner.
+        seeds: the seeds.
+        **options: keyword arguments of `range_test`.
+
+    Raises:
+        TypeError: before a Learner is built, if an option is unknown or has the wrong type.
+        ValueError: before a Learner is built, if an option is out of range.
+
+    >>> import lehr, torch
+    >>> def make(seed):
+    ...     torch.manual_seed(seed)
+    ...     x, model = torch.randn(64, 1), torch.nn.Linear(1, 1)
+    ...     sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    ...     return lehr.torch.Learner(model, sgd, torch.nn.functional.mse_loss, (x, 2 * x))
+    >>> [sweep.steps for sweep in lehr.finder.repeat(make, seeds=range(3), steps=20)]
+    [20, 20, 20]
+    """
+    test = RangeTest(**options)
+    return [test(make(seed)) for seed in seeds]
 
 
 def agree(sweeps: Sequence[Sweep], use: str) -> Suggestion:
-    """Return the median suggestion of several range tests; its bounds are the extreme ones.
+    """Return the median suggestion of several range tests; its bounds are the extreme rates.
+
+    There is no suggestion if half or more of the range tests have none.
 
     Args:
-        sweeps: of one task, over several seeds; half or more without suggestion give none.
+        sweeps: range tests of one task, over several seeds.
         use: "constant", "one-cycle" or "cyclical".
+
+    Raises:
+        ValueError: if there are no sweeps or the use is unknown.
     """
     if not sweeps:
         fail("sweeps", "at least one range test", sweeps)
@@ -45,8 +72,8 @@ class Cell:
     """One range test of a grid.
 
     Attributes:
-        settings: its hyperparameters.
-        sweep: its record.
+        settings: hyperparameters of the Learner.
+        sweep: the range test.
         lowest: lowest smoothed loss, reached at the rate ``largest``.
     """
 
@@ -57,27 +84,41 @@ class Cell:
 
 
 def grid(
-    make: Callable[..., Learner], axes: Mapping[str, Sequence[Any]], **options: Any
+    make: Callable[..., Learner],
+    axes: Mapping[str, Sequence[Any]],
+    **options: Unpack[RangeTestOptions],
 ) -> list[Cell]:
-    """Return a range test for each combination of other hyperparameters, lowest loss first.
+    """Run a range test for each combination of other hyperparameters; lowest loss first.
 
     Prefer settings that reach a low loss at a large rate. Source: Smith, arXiv 1803.09820.
 
     Args:
-        make: a function from the settings, as keyword arguments, to a fresh Learner.
+        make: a function from the settings, as keyword arguments, to a new Learner.
         axes: values to try by name, ``{"weight_decay": [0.0, 1e-4], "momentum": [0.9, 0.95]}``.
-        **options: of `range_test`.
+        **options: keyword arguments of `range_test`.
 
     Raises:
-        ValueError: if an axis is empty.
+        TypeError: before a Learner is built, if an option is unknown or has the wrong type.
+        ValueError: before a Learner is built, if an axis is empty or an option is out of range.
+
+    >>> import lehr, torch
+    >>> def make(momentum):
+    ...     torch.manual_seed(0)
+    ...     x, model = torch.randn(64, 1), torch.nn.Linear(1, 1)
+    ...     sgd = torch.optim.SGD(model.parameters(), lr=0.1, momentum=momentum)
+    ...     return lehr.torch.Learner(model, sgd, torch.nn.functional.mse_loss, (x, 2 * x))
+    >>> cells = lehr.finder.grid(make, {"momentum": [0.0, 0.9]}, high=1.0, steps=40)
+    >>> len(cells), cells[0].lowest < cells[1].lowest
+    (2, True)
     """
+    test = RangeTest(**options)
     for name, values in axes.items():
         if not values:
             fail(name, "at least one value to try", values)
     cells = []
     for values in itertools.product(*axes.values()):
         settings = dict(zip(axes, values, strict=True))
-        sweep = range_test(make(**settings), **options)
+        sweep = test(make(**settings))
         rates, line = smoothed(sweep)
         if line:
             at = lowest_point(line)

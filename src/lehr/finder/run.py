@@ -1,17 +1,72 @@
-"""The range test: raise the learning rate step by step, watch the loss, put everything back."""
+"""The range test: train with an increasing learning rate, record the loss, restore the run."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypedDict, get_args
 
-from lehr.finder.sweep import OBJECTIVES, SPACINGS, Sweep
+from lehr.finder.sweep import Objective, Spacing, Sweep
 from lehr.learner import Trace, TrainingRun
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.schedule.shapes import segment
 
-_SMOOTHING = 0.9  # of the running mean that is watched for divergence
+_SMOOTHING = 0.9  # of the running mean that is checked for divergence
+
+
+class RangeTestOptions(TypedDict, total=False):
+    """The keyword arguments of `range_test`."""
+
+    low: float
+    high: float
+    steps: int
+    spacing: Spacing
+    divergence: float
+    objective: Objective
+
+
+class RangeTest:
+    """A range test with checked arguments, those of `range_test`; called with a training run."""
+
+    def __init__(
+        self,
+        *,
+        low: float = 1e-5,
+        high: float = 10.0,
+        steps: int = 100,
+        spacing: Spacing = "geometric",
+        divergence: float = 4.0,
+        objective: Objective = "training",
+    ) -> None:
+        low = number("low", low, above=0)
+        high = number("high", high, above=0)
+        if high <= low:
+            fail("high", f"above low ({low:g})", high)
+        self.steps = integer("steps", steps, at_least=20)
+        one_of("spacing", spacing, get_args(Spacing))
+        self.spacing = spacing
+        self.divergence = number("divergence", divergence, above=1)
+        one_of("objective", objective, get_args(Objective))
+        self.objective = objective
+        # update number steps - 1, the last, uses `high`
+        self.policy = Policy(lr=segment(low, high, self.steps - 1, spacing))
+
+    def __call__(self, run: TrainingRun) -> Sweep:
+        """Return the sweep of a training run, which is restored."""
+
+        def until(trace: Trace) -> bool:
+            return _stopping_point(trace.losses, self.divergence) is not None
+
+        with run.preserved():
+            if self.objective == "validation":
+                trace = _validated(run, self.policy, self.steps, until)
+            else:
+                trace = run.train(self.policy, self.steps, until=until)
+        stop = _stopping_point(trace.losses, self.divergence)
+        count, stopped = stop if stop is not None else (len(trace.losses), "end")
+        rates, losses = tuple(trace.rates["lr"][:count]), tuple(trace.losses[:count])
+        return Sweep(rates, losses, self.spacing, self.steps, stopped, self.objective)
 
 
 def range_test(
@@ -20,58 +75,53 @@ def range_test(
     low: float = 1e-5,
     high: float = 10.0,
     steps: int = 100,
-    spacing: str = "exponential",
+    spacing: Spacing = "geometric",
     divergence: float = 4.0,
-    objective: str = "training",
+    objective: Objective = "training",
 ) -> Sweep:
-    """Train with a rising rate, record the loss at each, and restore the run exactly.
+    """Train with an increasing rate, record the loss of each update, and restore the run exactly.
 
-    Source: Smith, arXiv 1506.01186; the exponential spacing is fastai's.
+    Source: Smith, arXiv 1506.01186; the geometric spacing is fastai's.
 
     Args:
         run: the training run; restored bit for bit at the end, also after an error.
-        low: first rate, above 0.
-        high: last rate, above ``low``.
-        steps: updates, at least 20.
-        spacing: "exponential" (a constant ratio) or "linear" (a constant difference).
-        divergence: above 1. The test stops when a loss is not finite, or when the running mean
+        low: learning rate of the first update, above 0.
+        high: learning rate of the last update, above ``low``.
+        steps: number of updates, at least 20.
+        spacing: of the rates: "geometric" (a constant ratio) or "linear" (a constant difference).
+        divergence: above 1. The test ends when a loss is not finite, or when the running mean
             has risen from its best value by ``divergence - 1`` times the larger of that value
             and the fall before it.
         objective: "training", the loss of each batch before its update, or "validation", the
             validation loss after each update (Smith's form; slower).
 
     Raises:
+        TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range.
+
+    >>> import lehr, torch
+    >>> x = torch.arange(8.0)[:, None] / 8
+    >>> model = torch.nn.Linear(1, 1)
+    >>> sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    >>> learner = lehr.torch.Learner(model, sgd, torch.nn.functional.mse_loss, (x, x), batch_size=4)
+    >>> lehr.range_test(learner, high=1e-2, steps=20)
+    <Sweep: training loss of 20 of 20 updates at 1e-05 to 0.01, geometric; ended: end>
     """
-    low = number("low", low, above=0)
-    high = number("high", high, above=0)
-    if high <= low:
-        fail("high", f"above low ({low:g})", high)
-    steps = integer("steps", steps, at_least=20)
-    divergence = number("divergence", divergence, above=1)
-    curve = "geometric" if one_of("spacing", spacing, SPACINGS) == "exponential" else "linear"
-    # the last update, number steps - 1, is made at `high`
-    policy = Policy(lr=segment(low, high, steps - 1, curve))
-
-    def until(trace: Trace) -> bool:
-        return _stopping_point(trace.losses, divergence) is not None
-
-    validated = one_of("objective", objective, OBJECTIVES) == "validation"
-    with run.preserved():
-        if validated:
-            trace = _validated(run, policy, steps, until)
-        else:
-            trace = run.train(policy, steps, until=until)
-    stop = _stopping_point(trace.losses, divergence)
-    kept, stopped = stop if stop is not None else (len(trace.losses), "end")
-    rates, losses = tuple(trace.rates["lr"][:kept]), tuple(trace.losses[:kept])
-    return Sweep(rates, losses, spacing, steps, stopped, objective)
+    test = RangeTest(
+        low=low,
+        high=high,
+        steps=steps,
+        spacing=spacing,
+        divergence=divergence,
+        objective=objective,
+    )
+    return test(run)
 
 
 def _validated(
     run: TrainingRun, policy: Policy, steps: int, until: Callable[[Trace], bool]
 ) -> Trace:
-    """Train one update at a time; the trace's losses are those of the validation split."""
+    """Train one update at a time and record the validation loss after each."""
     trace = Trace()
     for step in range(steps):
         one = run.train(policy, 1, first=step)
@@ -82,7 +132,7 @@ def _validated(
 
 
 def _stopping_point(losses: list[float], divergence: float) -> tuple[int, str] | None:
-    """Return how many losses count and why the test ends there, or None to go on."""
+    """Return the number of losses up to the end of the test and its reason; None: not ended."""
     mean, best, highest = 0.0, math.inf, -math.inf
     for i, loss in enumerate(losses, 1):
         if not math.isfinite(loss):

@@ -1,4 +1,4 @@
-"""What a sweep suggests. The numbers were chosen by the evidence in docs/suggestions.md."""
+"""Suggested learning rates of a sweep; docs/suggestions.md has the data behind the numbers."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from lehr.finder.sweep import Sweep
 from lehr.schedule.errors import one_of
 
 WIDTH = 0.4  # decades: standard deviation of the centred smoothing
-CAP = 30.0  # falls above the start beyond which an exploding loss says no more
-_FEWEST = 20  # points below which a curve says nothing
-_AT_START = 10  # points whose median is the loss before anything was learned
+CAP = 30.0  # losses are clipped at this many falls above the start
+_FEWEST = 20  # finite losses that a suggestion needs
+_AT_START = 10  # number of first losses whose median is the loss before training
 _CLEAR = 3.0  # a fall must be this many times the noise of the smoothed line
 
 
@@ -66,7 +66,7 @@ def minimum(sweep: Sweep) -> Suggestion:
 def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
     """Return the rates and losses of the finite points, smoothed over 0.4 decade of log rate.
 
-    An exploding loss is capped: 30 times as far above the start as the lowest lies below it.
+    Losses are clipped above the start at 30 times the fall from the start to the lowest loss.
     """
     points = [(r, x) for r, x in zip(sweep.rates, sweep.losses, strict=True) if math.isfinite(x)]
     rates, losses = [rate for rate, _ in points], [loss for _, loss in points]
@@ -77,7 +77,7 @@ def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
     logs = [math.log10(rate) for rate in rates]
     if len(logs) < 2:
         return rates, losses
-    # a point counts by the stretch that it stands for: those of a linear sweep crowd on the right
+    # weight of a point: its distance to the neighbours; a linear sweep is dense at large rates
     around = [2 * logs[0] - logs[1], *logs, 2 * logs[-1] - logs[-2]]
     gaps = [b - a for a, b in zip(around, around[2:], strict=False)]
     line = []
@@ -92,7 +92,7 @@ def smoothed(sweep: Sweep) -> tuple[list[float], list[float]]:
 
 
 def lowest_point(line: list[float]) -> int:
-    """Return where a line is lowest."""
+    """Return the index of the lowest value."""
     return min(range(len(line)), key=line.__getitem__)
 
 

@@ -1,4 +1,4 @@
-"""The record of a range test: what was tried and what it gave. Nothing in it is smoothed."""
+"""The record of a range test: learning rates and raw losses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import json
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from lehr.schedule.errors import fail, one_of
 
@@ -16,44 +16,55 @@ if TYPE_CHECKING:
 
     from lehr.finder.suggest import Suggestion
 
-SPACINGS = ("exponential", "linear")
-OBJECTIVES = ("training", "validation")
-_VERSION = 1
+Spacing = Literal["geometric", "linear"]
+Objective = Literal["training", "validation"]
+_VERSION = 2
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sweep:
-    """Losses at rising learning rates.
+    """Losses at increasing learning rates.
 
     Attributes:
-        rates: learning rate applied in each update, rising.
+        rates: learning rate applied in each update, strictly increasing.
         losses: loss at each rate; the last may be NaN or infinite.
-        spacing: "exponential" or "linear".
+        spacing: "geometric" (a constant ratio of the rates) or "linear" (a constant difference).
         steps: planned number of updates.
-        stopped: reason of the end: "end", "diverged" or "not finite".
+        stopped: why the test ended: "end", "diverged" or "not finite".
         objective: "training": the loss of each batch before its update; "validation": after it.
 
-    >>> sweep = Sweep((0.1, 1.0), (2.0, 1.5), "exponential", 2, "end")
+    Raises:
+        ValueError: if the rates do not increase, or their number is not that of the losses.
+
+    >>> sweep = Sweep((0.1, 1.0), (2.0, 1.5), "geometric", 2, "end")
+    >>> sweep
+    <Sweep: training loss of 2 of 2 updates at 0.1 to 1, geometric; ended: end>
     >>> Sweep.from_json(sweep.to_json()) == sweep
     True
     """
 
     rates: tuple[float, ...]
     losses: tuple[float, ...]
-    spacing: str
+    spacing: Spacing
     steps: int
     stopped: str
-    objective: str = "training"
+    objective: Objective = "training"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rates", tuple(self.rates))
         object.__setattr__(self, "losses", tuple(self.losses))
-        one_of("spacing", self.spacing, SPACINGS)
-        one_of("objective", self.objective, OBJECTIVES)
+        one_of("spacing", self.spacing, get_args(Spacing))
+        one_of("objective", self.objective, get_args(Objective))
         if len(self.rates) != len(self.losses):
             fail("losses", f"as many as the {len(self.rates)} rates", len(self.losses))
         if any(not a < b for a, b in itertools.pairwise(self.rates)):
-            fail("rates", "rising", self.rates)
+            fail("rates", "strictly increasing", self.rates)
+
+    def __repr__(self) -> str:
+        ends = f" at {self.rates[0]:.3g} to {self.rates[-1]:.3g}" if self.rates else ""
+        count = f"{len(self.rates)} of {self.steps} updates"
+        ran = f"{self.objective} loss of {count}{ends}, {self.spacing}"
+        return f"<Sweep: {ran}; ended: {self.stopped}>"
 
     def suggest(self, use: str) -> Suggestion:
         """Return the learning rate for a use: "constant", "one-cycle" or "cyclical"."""
@@ -62,42 +73,44 @@ class Sweep:
         return suggest(self, use)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain data; a loss that is not finite is written as a string."""
+        """Return the sweep as plain data; a loss that is not finite is written as a string."""
         losses = [loss if math.isfinite(loss) else str(loss) for loss in self.losses]
         fields = dataclasses.asdict(self) | {"rates": list(self.rates), "losses": losses}
         return {"lehr_sweep": _VERSION} | fields
 
     @classmethod
     def from_dict(cls, data: Any) -> Sweep:
-        """Return the record that `to_dict` converted to plain data.
+        """Return the sweep that `to_dict` converted to plain data.
 
         Raises:
-            ValueError: if it is something else.
+            ValueError: if the data is not a sweep, or has another format version.
         """
+        if not isinstance(data, dict) or "lehr_sweep" not in data:
+            fail("data", "a sweep as plain data", data, "Sweep.to_dict returns it")
         names = {field.name for field in dataclasses.fields(cls)}
-        if not isinstance(data, dict) or data.get("lehr_sweep") != _VERSION:
-            fail("data", f"a sweep of format version {_VERSION}", data)
-        fields = {"objective": "training", **data}  # the first sweeps have no objective
-        del fields["lehr_sweep"]
+        fields = {"objective": "training", **data}
+        if (version := fields.pop("lehr_sweep")) != _VERSION:
+            fix = "run the range test again with this version of lehr"
+            fail("lehr_sweep", f"the format version {_VERSION}", version, fix)
         if fields.keys() != names:
             fail("fields of a sweep", ", ".join(sorted(names)), sorted(fields))
         return cls(**fields | {"losses": tuple(float(loss) for loss in fields["losses"])})
 
     def to_json(self) -> str:
-        """Return the record as JSON text."""
+        """Return the sweep as JSON text."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> Sweep:
-        """Return the record that `to_json` wrote.
+        """Return the sweep that `to_json` converted to text.
 
         Raises:
-            ValueError: if it is something else.
+            ValueError: if the text is not JSON or not a sweep, or has another format version.
         """
         return cls.from_dict(json.loads(text))
 
     def plot(self) -> Figure:
-        """Return a figure: the losses, their smoothed line, the suggestions."""
+        """Return a figure of the losses, their smoothed line and the suggestions."""
         from lehr import figures
 
         return figures.draw_sweep(self)

@@ -1,4 +1,4 @@
-"""A range test drawn in block characters."""
+"""Drawing of a range test in block characters."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def draw_text(sweep: Sweep, marks: dict[str, float], width: int = 64, height: in
         i = min(range(len(rates)), key=lambda i: abs(math.log10(rates[i]) - at))
         columns.append(line[i])
     begin, low = line[0], min(line)
-    high = begin + 0.6 * (begin - low)  # what lies above has diverged
+    high = begin + 0.6 * (begin - low)  # losses above have diverged
     rows = block_rows([min(value, high) for value in columns], low, max(high, begin), height)
     row = [" "] * width
     for name, rate in marks.items():

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
 import numpy as np
 
 from lehr.learner import Batches
-from lehr.schedule.errors import fail
+from lehr.schedule.errors import fail, integer, number
 
 _RULE = "(x, y) or (x, y, sample_weight), or an iterable of such batches"
 
@@ -24,13 +24,22 @@ class Source:
         size: rows in a batch of arrays.
         seed: of the order of arrays.
         targets: whether batches need targets.
+        class_weight: weights of the classes, from which the sample weights are computed, or None.
     """
 
-    def __init__(self, field: str, data: Any, size: int, seed: int, targets: bool) -> None:
-        self.field, self.targets = field, targets
+    def __init__(
+        self,
+        field: str,
+        data: Any,
+        size: int,
+        seed: int,
+        targets: bool,
+        class_weight: Mapping[int, float] | None = None,
+    ) -> None:
+        self.field, self.targets, self.class_weight = field, targets, class_weight
         self._data: Iterable[Any]
         if isinstance(data, tuple):
-            arrays = self.checked(data)
+            arrays = self._arrays(data)
             order = Batches(_rows(arrays), size, seed)
             self._data = (taken(arrays, order[step]) for step in itertools.count())
         elif isinstance(data, Iterable) and not isinstance(data, str | dict | np.ndarray):
@@ -39,11 +48,11 @@ class Source:
             fail(field, _RULE, type(data).__name__)
         self._left: Iterator[Any] = iter(())
         self.first = self._next()
-        self._left = itertools.chain([self.first], self._left)
+        self._ready = [self.first]  # read from the data and not taken yet
 
     def take(self, count: int) -> list[Any]:
         """Return the next batches."""
-        return [self._next() for _ in range(count)]
+        return [self._ready.pop() if self._ready else self._next() for _ in range(count)]
 
     def _next(self) -> Any:
         for _ in range(2):
@@ -52,11 +61,11 @@ class Source:
                 if not hasattr(self, "first") or self._fits(batch):
                     return batch
             self._left = iter(self._data)
-        rule = "one with a batch for each update, or that can be begun again"
+        rule = "an iterable with a batch for each update, or one that can be restarted"
         fail(self.field, rule, self._data)
 
     def _fits(self, batch: Any) -> bool:
-        """Return whether a batch is like the first; a smaller one is left out."""
+        """Return whether a batch has the shape of the first; a smaller batch is skipped."""
         rows, row = _rows(batch), shape(batch)
         wanted = shape(self.first)
         if row != wanted or rows > _rows(self.first):
@@ -66,6 +75,16 @@ class Source:
 
     def checked(self, batch: Any) -> Any:
         """Return a batch as a tuple of one to three parts, nested NumPy arrays."""
+        arrays = self._arrays(batch)
+        if self.class_weight is None:
+            return arrays
+        if len(arrays) == 3:
+            fail("class_weight", "None with sample weights", self.class_weight)
+        if len(arrays) == 1 or keras.tree.is_nested(arrays[1]):
+            fail("class_weight", "None unless the model has one output", self.class_weight)
+        return *arrays, _class_weights(arrays[1], self.class_weight)
+
+    def _arrays(self, batch: Any) -> Any:
         parts = batch if isinstance(batch, tuple | list) else (batch,)
         while len(parts) > 1 and parts[-1] is None:
             parts = parts[:-1]
@@ -77,6 +96,25 @@ class Source:
         if len(counts) != 1 or counts == [0]:
             fail(self.field, "arrays of one length, above 0", counts)
         return arrays
+
+
+def check_class_weight(class_weight: Any) -> None:
+    """Raise unless ``class_weight`` is a dict from class numbers to weights."""
+    if not isinstance(class_weight, Mapping):
+        fail("class_weight", "a dict {class: weight}", class_weight, error=TypeError)
+    for label, weight in class_weight.items():
+        integer("class in class_weight", label, at_least=0)
+        number(f"class_weight[{label}]", weight)
+
+
+def _class_weights(targets: Any, class_weight: Mapping[int, float]) -> Any:
+    """Return the weight of each sample: 1 for classes without a weight, as in ``fit``."""
+    one_hot = targets.ndim > 1 and targets.shape[-1] != 1
+    labels = targets.argmax(-1) if one_hot else np.round(targets)
+    if labels.size != len(targets):
+        fail("class_weight", "None unless there is one class per sample", class_weight)
+    weights = [class_weight.get(int(label), 1.0) for label in labels.flat]
+    return np.array(weights, keras.backend.floatx())
 
 
 def joined(batches: list[Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 import keras
 import numpy as np
 
-from lehr import finder
 from lehr.finder import Sweep
+from lehr.finder.run import RangeTest
+from lehr.finder.sweep import Spacing
 from lehr.keras import _private
-from lehr.keras.batches import Source, joined, shape
+from lehr.keras.batches import Source, check_class_weight, joined, shape
 from lehr.keras.compiled_cache import CompiledCache, compiled_cache
 from lehr.keras.generators import preserve_rng
 from lehr.keras.hyperparameters import WritableHyperparameters
@@ -31,37 +32,56 @@ def range_test(
     model: keras.Model,
     data: Any,
     *,
+    low: float = 1e-5,
+    high: float = 10.0,
+    steps: int = 100,
+    spacing: Spacing = "geometric",
+    divergence: float = 4.0,
     batch_size: int = 32,
     validation_data: Any = None,
+    class_weight: Mapping[int, float] | None = None,
+    sample_weight: Any = None,
     seed: int = 0,
     on_disk: bool = False,
-    **options: Any,
 ) -> Sweep:
-    """Train with a rising rate, record the loss of each update, and restore everything.
+    """Train with an increasing rate, record the loss of each update, and restore everything.
 
     Restored bit for bit, also after an error or Ctrl-C: weights, statistics, seeds of dropout,
     metrics, the optimizer with its rate, schedule or policy, and the random generators of Keras,
-    Python, NumPy, torch and the data. A model that never trained is built, as ``fit`` would. An
-    optimizer that accumulates gradients uses its number of batches in each update; the loss is
-    their mean. ``steps_per_execution`` has no effect. Under ``torch.distributed`` every process
-    must call it: losses are averaged over them.
+    Python, NumPy, torch and the data. A model that has never been trained is built, as ``fit``
+    does. With an optimizer that accumulates gradients, one update of the test is one of the
+    optimizer, and its loss is the mean of its batches. ``steps_per_execution`` has no effect.
+    Under ``torch.distributed`` every process must call it: losses are averaged over all processes.
+    Source: Smith, arXiv 1506.01186.
 
     Args:
-        model: compiled.
-        data: ``(x, y)`` or ``(x, y, sample_weight)``, arrays or nests of arrays, which are
-            shuffled; or an iterable of such batches: a ``tf.data.Dataset``, a ``PyDataset``, a
+        model: a compiled model.
+        data: ``(x, y)`` or ``(x, y, sample_weight)``, arrays or nested arrays, which are shuffled;
+            or an iterable of batches of this form: a ``tf.data.Dataset``, a ``PyDataset``, a
             ``DataLoader``, a generator. An iterable is restarted when it ends, its position is
             not restored, and batches smaller than the first are skipped.
-        batch_size: rows in a batch of arrays; a smaller last batch is skipped.
-        validation_data: like ``data``: record the loss on all of it after each update, not the
-            training loss.
-        seed: of the order of arrays.
-        on_disk: store the state to restore in a temporary file, not in memory.
-        **options: low, high, steps, spacing, divergence of `lehr.range_test`.
+        low: learning rate of the first update, above 0.
+        high: learning rate of the last update, above ``low``.
+        steps: number of updates, at least 20.
+        spacing: of the rates: "geometric" (a constant ratio) or "linear" (a constant difference).
+        divergence: above 1. The test ends when a loss is not finite, or when the running mean
+            has risen from its best value by ``divergence - 1`` times the larger of that value
+            and the fall before it.
+        batch_size: samples in a batch of arrays; a smaller last batch is skipped.
+        validation_data: like ``data``; the loss on all of it is recorded after each update
+            instead of the training loss.
+        class_weight: weights of the classes, as in ``fit``: ``{class: weight}``, for one output
+            with class numbers or one-hot targets; other classes have the weight 1.
+        sample_weight: weights of the samples, as in ``fit``, for ``data`` that is ``(x, y)``: an
+            array, or one for each output in the structure of y.
+        seed: seed of the order of arrays.
+        on_disk: store the state to restore in a temporary file instead of in memory.
 
     Raises:
+        TypeError: if an argument has the wrong type.
         ValueError: if an argument is out of range, the model is not compiled or its optimizer has
-            several rates, or the data has no targets, too few batches or several shapes.
+            several rates, the data has no targets, too few batches or several shapes, or both
+            class weights and sample weights are given.
 
     >>> import keras, lehr, numpy as np
     >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
@@ -70,21 +90,45 @@ def range_test(
     >>> sweep.steps, float(model.optimizer.learning_rate)
     (40, 0.25)
     """
+    test = RangeTest(
+        low=low,
+        high=high,
+        steps=steps,
+        spacing=spacing,
+        divergence=divergence,
+        objective="training" if validation_data is None else "validation",
+    )
     optimizer = optimizer_of(model)
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     if type(inner).__name__ == "MultiOptimizer":
-        fail("optimizer", "one with one rate", inner, "compile with one of its parts")
+        fail("optimizer", "an optimizer with one rate", inner, "compile with one of its parts")
+    if class_weight is not None:
+        check_class_weight(class_weight)
     with preserve_rng(data, validation_data), folder_if(on_disk) as folder:
-        source = Source("data", data, batch_size, seed, model.loss is not None)
+        weighted = _with_weights(data, sample_weight)
+        targets = model.loss is not None
+        source = Source("data", weighted, batch_size, seed, targets, class_weight)
         validation = _validation(validation_data, source, batch_size)
         _private.symbolic_build(model, source.first)
         if not optimizer.built:
             optimizer.build(model.trainable_variables)
         graph = compiled_cache(model)
         with _writable(inner, graph.rate) as rate:
-            run = _Run(model, inner, rate, graph, source, validation, folder)
-            objective = "training" if validation is None else "validation"
-            return finder.range_test(run, objective=objective, **options)
+            return test(_Run(model, inner, rate, graph, source, validation, folder))
+
+
+def _with_weights(data: Any, sample_weight: Any) -> Any:
+    """Return ``(x, y)`` with the weights as its third part; other data has weights of its own."""
+    if sample_weight is None:
+        return data
+    if not isinstance(data, tuple) or len(data) != 2:
+        fix = "let the batches be (x, y, sample_weight)"
+        fail("sample_weight", "None unless data is (x, y)", type(sample_weight).__name__, fix)
+    structure = keras.tree.map_structure(lambda _: 0, sample_weight)
+    if structure not in (0, keras.tree.map_structure(lambda _: 0, data[1])):
+        rule = "an array, or one for each output in the structure of y"
+        fail("sample_weight", rule, type(sample_weight).__name__)
+    return *data, sample_weight
 
 
 def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, Any]] | None:
@@ -92,7 +136,7 @@ def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, An
     if data is None:
         return None
     if isinstance(data, Iterator):
-        rule = "arrays, or batches that can be begun again"
+        rule = "arrays, or batches that can be restarted"
         fail("validation_data", rule, data, "pass a list of its batches")
     source = Source("validation_data", data, 1, 0, like.targets)
     for ours, theirs in zip(like.first[:2], source.first[:2], strict=False):
@@ -106,7 +150,7 @@ def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, An
 
 @contextlib.contextmanager
 def _writable(optimizer: Any, spare: Any) -> Iterator[Any]:
-    """Lend the variable that an optimizer takes its rate from: its own, or the spare one."""
+    """Return the variable that an optimizer reads its rate from: its own, or the spare one."""
     if isinstance(optimizer, WritableHyperparameters):
         with optimizer.hold():
             yield optimizer.variable_of("lr")
@@ -151,7 +195,7 @@ class _Run(TrainingRun):
         return means.tolist(), {"lr": used[::each, 0].tolist()}
 
     def evaluate(self) -> dict[str, float]:
-        assert self.validation is not None  # else it is not asked for
+        assert self.validation is not None  # called for the objective "validation" only
         with preserve_rng():
             metrics = self.model.evaluate(**self.validation(), verbose=0, return_dict=True)
         return {"loss": all_reduce_mean(float(metrics["loss"]))}
@@ -184,7 +228,7 @@ class _Run(TrainingRun):
         return variables_of(self.model, *self.model.metrics_variables)
 
     def _begin(self) -> None:
-        """Make the model ready for blocks of the test."""
+        """Prepare the model for blocks of updates."""
         optimizer = self.optimizer
         if optimizer.use_ema:  # after fit weights and averages share buffers, which JAX donates
             for variable in self._variables().values():
@@ -194,7 +238,7 @@ class _Run(TrainingRun):
         self._compiled = self.graph.block(self.model, self.rate)
 
     def _next(self, count: int) -> tuple[Any, Any]:
-        """Return the next batches, one after the other, and the rows of each."""
+        """Return the next batches, concatenated, and the rows of each."""
         batches = self.source.take(count)
         size = len(keras.tree.flatten(batches[0])[0])
         self._capacity = max(self._capacity, count)  # one shape of the data: one compilation
@@ -204,7 +248,7 @@ class _Run(TrainingRun):
 
 
 def _buffers(model: Any) -> list[Any]:
-    """Return what torch modules in a Keras model hold beside variables, such as statistics."""
+    """Return the buffers of torch modules in a Keras model, such as statistics."""
     if keras.backend.backend() != "torch":
         return []
     return [buffer for layer in _private.flatten_layers(model) for buffer in layer.buffers()]

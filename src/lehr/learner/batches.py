@@ -39,7 +39,10 @@ class Batches:
 
 
 def cycled(field: str, batches: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield batches for ever: from the beginning again when they end, or raise if there are none.
+    """Yield batches without end; the iterable is restarted when it ends.
+
+    Raises:
+        ValueError: if the iterable is empty, or was an iterator that has ended.
 
     >>> first = cycled("batches", [1, 2])
     >>> [next(first) for _ in range(5)]
@@ -51,4 +54,8 @@ def cycled(field: str, batches: Iterable[Any]) -> Generator[Any, None, None]:
             empty = False
             yield batch
         if empty:
-            fail(field, "one batch for each update, or what can be begun again", batches)
+            fail(
+                field,
+                "an iterable with a batch for each update, or one that can be restarted",
+                batches,
+            )

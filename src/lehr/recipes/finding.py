@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
 
 _TESTS: dict[str, dict[str, Any]] = {
-    "exponential": {"low": 1e-3, "high": 10.0},
+    "geometric": {"low": 1e-3, "high": 10.0},
     "linear": {"low": 0.02, "high": 1.5, "spacing": "linear"},
     "validation": {"low": 1e-3, "high": 10.0},
 }
@@ -39,7 +39,7 @@ def book(
 def mnist(
     seed: int, *, test: str, rows: int | None = None, data: str = "mnist", steps: int = 100
 ) -> dict[str, Any]:
-    """Return a range test of the MNIST example, in PyTorch: "exponential", "linear" or other."""
+    """Run a range test of the MNIST example in PyTorch: geometric, linear or validation."""
     import torch
 
     import lehr.torch
@@ -49,7 +49,7 @@ def mnist(
     loaders = {name: _loader(given[name], seed) for name in ("train", "validation")}
     model = _network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.5)
-    more = {"val_loader": loaders["validation"]} if test == "validation" else {}
+    more = {"validation_data": loaders["validation"]} if test == "validation" else {}
     loss = torch.nn.functional.nll_loss
     sweep = lehr.torch.range_test(
         model, optimizer, loss, loaders["train"], steps=steps, **_TESTS[test], **more
@@ -76,7 +76,7 @@ def _read(sweep: Sweep, theirs: Sequence[float], name: str, source: str) -> dict
         "smoothed": [list(rates), list(losses)],
         f"{name}, as in the {source}": [list(sweep.rates), theirs],
     }
-    log = "x" if sweep.spacing == "exponential" else ""
+    log = "x" if sweep.spacing == "geometric" else ""
     x = "learning rate" + (" (log scale)" if log else "")
     y = f"{sweep.objective} loss (nats)"
     top = sweep.losses[0] + (sweep.losses[0] - min(losses))  # diverged losses are far above

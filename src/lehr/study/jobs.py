@@ -9,7 +9,7 @@ from typing import Any
 Job = dict[str, Any]
 
 FIRST_TUNING_SEED = 1000
-SWEEP: dict[str, Any] = {"low": 1e-5, "high": 10.0, "steps": 100, "spacing": "exponential"}
+SWEEP: dict[str, Any] = {"low": 1e-5, "high": 10.0, "steps": 100, "spacing": "geometric"}
 
 
 def tuning_seeds(count: int) -> range:

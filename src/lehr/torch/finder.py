@@ -1,11 +1,12 @@
-"""The range test on a user's own model, optimizer and loader."""
+"""The range test on a user's own model, optimizers and data."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,85 +16,136 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel as DDP
 from torch.optim import Optimizer
 
-from lehr import finder
 from lehr.finder import Sweep
 from lehr.finder.rng import preserve_rng
+from lehr.finder.run import RangeTest
+from lehr.finder.sweep import Spacing
 from lehr.learner import TrainingRun, cycled, folder_if
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, integer
-from lehr.torch.groups import parameters, write_value
+from lehr.torch.groups import all_groups, check_distinct, optimizer_list, parameters, write_value
 from lehr.torch.learner import checked_loss, mode
 from lehr.torch.processes import all_reduce_mean
 
 
 def range_test(
     model: torch.nn.Module,
-    optimizer: Optimizer,
+    optimizer: Optimizer | Sequence[Optimizer],
     loss: Callable[[Any, Any], Tensor] | None,
-    loader: Iterable[Any],
+    data: Iterable[Any],
     *,
+    low: float = 1e-5,
+    high: float = 10.0,
+    steps: int = 100,
+    spacing: Spacing = "geometric",
+    divergence: float = 4.0,
+    train_step: Callable[[torch.nn.Module, Any], Tensor] | None = None,
+    validation_data: Iterable[Any] | None = None,
     device: str | torch.device | None = None,
-    val_loader: Iterable[Any] | None = None,
-    step: Callable[[torch.nn.Module, Any], Tensor] | None = None,
     accumulation: int = 1,
     scaler: torch.amp.GradScaler | None = None,
+    closure: bool = False,
     on_disk: bool = False,
-    **options: Any,
 ) -> Sweep:
-    """Train with a rising rate, record the loss of each update, and restore everything.
+    """Train with an increasing rate, record the loss of each update, and restore everything.
 
     Restored bit for bit, also after an error or Ctrl-C: weights, buffers, gradients, modes, the
-    optimizer, the scaler, and the random generators of Python, NumPy, torch, the loaders and their
-    datasets and samplers. Parameter groups keep the ratios of their rates; the sweep has the
-    largest. A short loader is restarted. Under ``torch.distributed`` every process must call it:
-    losses are averaged over them.
+    optimizers, the scaler, and the random generators of Python, NumPy, torch, the data loaders and
+    their datasets and samplers. All parameter groups keep the ratios of their rates; the sweep
+    records the largest rate. Under ``torch.distributed`` every process must call it: losses are
+    averaged over all processes. Source: Smith, arXiv 1506.01186.
 
     Args:
-        model: any module, also wrapped in DDP or compiled.
-        optimizer: over its parameters.
+        model: any module, also one that is compiled or wrapped in DDP.
+        optimizer: a torch optimizer, or a list of them, such as Muon and AdamW; each makes one
+            step in every update.
         loss: ``loss(output, y)``, a scalar, for batches ``(x, y)``; a tuple or dict x is unpacked
-            into the model's arguments. None with ``step``.
-        loader: training batches, of any number.
-        device: where batches are moved; None for nowhere.
-        val_loader: record the mean loss over it after each update, not the training loss.
-        step: for other batches: ``step(model, batch)`` returns the loss, autocast included.
-        accumulation: micro-batches in one update; the loss is their mean.
+            into the model's arguments. None with ``train_step``.
+        data: training batches; restarted if the test is longer.
+        low: learning rate of the first update, above 0.
+        high: learning rate of the last update, above ``low``.
+        steps: number of updates, at least 20.
+        spacing: of the rates: "geometric" (a constant ratio) or "linear" (a constant difference).
+        divergence: above 1. The test ends when a loss is not finite, or when the running mean
+            has risen from its best value by ``divergence - 1`` times the larger of that value
+            and the fall before it.
+        train_step: ``train_step(model, batch)`` returns the loss, for other batches or for
+            autocast; replaces ``loss``.
+        validation_data: batches; the mean loss over them is recorded after each update instead of
+            the training loss.
+        device: device that batches are moved to; None: batches are not moved.
+        accumulation: number of micro-batches in one update; the loss is their mean.
         scaler: for mixed precision; updates that it skips count too.
-        on_disk: store the state to restore in a temporary file, not in memory.
-        **options: low, high, steps, spacing, divergence of `lehr.range_test`.
+        closure: call ``optimizer.step(closure)``, as LBFGS requires. The closure computes the loss
+            and gradients of the update's batches; the loss of its first call is recorded.
+        on_disk: store the state to restore in a temporary file instead of in memory.
 
     Raises:
-        ValueError: if an argument is out of range, the loader is empty, or a batch needs ``step``.
+        TypeError: if an argument has the wrong type.
+        ValueError: if an argument is out of range, there are too few batches, a batch needs
+            ``train_step``, or an optimizer needs ``closure=True``.
 
     >>> import lehr, torch
     >>> model = torch.nn.Linear(1, 1)
     >>> sgd = torch.optim.SGD(model.parameters(), lr=0.1)
-    >>> loader = [(torch.ones(4, 1), torch.ones(4, 1))]
-    >>> sweep = lehr.torch.range_test(model, sgd, torch.nn.functional.mse_loss, loader)
+    >>> data = [(torch.ones(4, 1), torch.ones(4, 1))]
+    >>> sweep = lehr.torch.range_test(model, sgd, torch.nn.functional.mse_loss, data)
     >>> sweep.steps, sgd.param_groups[0]["lr"]
     (100, 0.1)
     """
-    if not isinstance(optimizer, Optimizer):
-        fail(
-            "optimizer",
-            "one torch.optim.Optimizer",
-            type(optimizer).__name__,
-            "test the others one by one",
-            TypeError,
+    test = RangeTest(
+        low=low,
+        high=high,
+        steps=steps,
+        spacing=spacing,
+        divergence=divergence,
+        objective="training" if validation_data is None else "validation",
+    )
+    optimizers = optimizer_list(optimizer)
+    check_distinct(optimizers)
+    _check_closure(closure, optimizers, scaler)
+    if train_step is None and loss is None:
+        fail("loss", "a function loss(output, y)", loss, "pass it, or train_step")
+    if train_step is not None and loss is not None:
+        fail("loss", "None with train_step", loss)
+    loss_of = train_step or functools.partial(_pair_loss, loss)
+    accumulation = integer("accumulation", accumulation)
+    with preserve_rng(data, validation_data), folder_if(on_disk) as folder:
+        return test(
+            _Run(
+                model,
+                optimizers,
+                loss_of,
+                cycled("data", data),
+                validation_data,
+                device,
+                accumulation,
+                scaler,
+                closure,
+                folder,
+            )
         )
-    if (loss is None) == (step is None):
-        fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
-    objective = "training" if val_loader is None else "validation"
-    step = step or functools.partial(_pair_loss, loss)
-    with preserve_rng(loader, val_loader), folder_if(on_disk) as folder:
-        run = _Run(model, optimizer, step, loader, val_loader, device, accumulation, scaler, folder)
-        return finder.range_test(run, objective=objective, **options)
+
+
+def _check_closure(closure: Any, optimizers: list[Optimizer], scaler: Any) -> None:
+    if not isinstance(closure, bool):
+        fix = "the range test makes the closure from the loss and the data"
+        fail("closure", "True or False", closure, fix, TypeError)
+    if closure and scaler is not None:
+        fix = "torch's GradScaler does not support closures"
+        fail("scaler", "None with closure=True", type(scaler).__name__, fix)
+    if not closure:
+        for optimizer in optimizers:
+            parameter = inspect.signature(optimizer.step).parameters.get("closure")
+            if parameter is not None and parameter.default is parameter.empty:
+                rule = f"True for {type(optimizer).__name__}, whose step requires a closure"
+                fail("closure", rule, closure)
 
 
 def _pair_loss(loss: Any, model: torch.nn.Module, batch: Any) -> Any:
     """Return the loss of a batch ``(x, y)``."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
-        fix = "pass step=lambda model, batch: ... that returns the loss"
+        fix = "pass train_step=lambda model, batch: ... that returns the loss"
         fail("batch", "a pair (x, y)", type(batch).__name__, fix)
     x, y = batch
     if isinstance(x, Mapping):
@@ -106,21 +158,24 @@ class _Run(TrainingRun):
     """The user's training loop during a range test."""
 
     model: torch.nn.Module
-    optimizer: Optimizer
+    optimizers: list[Optimizer]
     loss: Callable[[torch.nn.Module, Any], Tensor]
-    loader: Iterable[Any]
-    val_loader: Iterable[Any] | None
+    batches: Generator[Any, None, None]
+    validation_data: Iterable[Any] | None
     device: str | torch.device | None
     accumulation: int
     scaler: torch.amp.GradScaler | None
+    closure: bool
     folder: Path | None
 
     def __post_init__(self) -> None:
-        self.accumulation = integer("accumulation", self.accumulation)
-        self._batches = cycled("loader", self.loader)
-        rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        rates = [float(group["lr"]) for group in all_groups(self.optimizers)]
         largest = max(rates)
-        self._shares = [rate / largest if largest > 0 else 1.0 for rate in rates]
+        self._ratios = [rate / largest if largest > 0 else 1.0 for rate in rates]
+        of_model = dict.fromkeys(self.model.parameters())
+        of_optimizers = dict.fromkeys(p for o in self.optimizers for p in parameters(o))
+        self._others = [p for p in of_optimizers if p not in of_model]  # such as a loss's own
+        self._parameters = [*of_model, *self._others]
 
     def training(self, policy: Policy) -> contextlib.AbstractContextManager[None]:
         return mode(self.model, training=True)
@@ -130,39 +185,31 @@ class _Run(TrainingRun):
     ) -> tuple[list[float], dict[str, list[float]]]:
         losses, rates = [], []
         for wanted in values:
-            for group, share in zip(self.optimizer.param_groups, self._shares, strict=True):
-                write_value(group, "lr", wanted["lr"] * share)
+            groups = all_groups(self.optimizers)
+            for group, ratio in zip(groups, self._ratios, strict=True):
+                write_value(group, "lr", wanted["lr"] * ratio)
             losses.append(self._update())
-            rates.append(max(float(group["lr"]) for group in self.optimizer.param_groups))
+            rates.append(max(float(group["lr"]) for group in groups))
         return all_reduce_mean(torch.stack(losses)).tolist(), {"lr": rates}
 
     def evaluate(self) -> dict[str, float]:
         losses = []
         draws = torch.random.fork_rng(range(torch.cuda.device_count()))
-        # without DDP, whose calls wait for the other processes: they may have fewer batches
+        # DDP's forward is collective, and processes may have different numbers of batches
         model = self.model.module if isinstance(self.model, DDP) else self.model
         with mode(self.model, training=False), torch.no_grad(), draws:
-            for batch in self.val_loader or ():
+            for batch in self.validation_data or ():
                 losses.append(self.loss(model, _moved(batch, self.device)).float())
         if not losses:
-            fail("val_loader", "one with at least one batch", self.val_loader)
+            fail("validation_data", "at least one batch", self.validation_data)
         return {"loss": float(all_reduce_mean(torch.stack(losses).mean()))}
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
-        optimizer = self.optimizer
-        self._grads = [(p, p.grad) for p in self.model.parameters()]
-        for parameter, _ in self._grads:  # set aside, not copied
+        gradients = [p.grad for p in self._parameters]  # the tensors themselves, not copies
+        for parameter in self._parameters:
             parameter.grad = None
-        state = {
-            "model": self.model.state_dict(),
-            "groups": [
-                {name: value for name, value in group.items() if name != "params"}
-                for group in optimizer.param_groups
-            ],
-            "slots": [optimizer.state.get(p) for p in parameters(optimizer)],
-            "scaler": None if self.scaler is None else self.scaler.state_dict(),
-        }
+        state = self._state()
         if self.folder is None:
             copied = copy.deepcopy(state)
         else:
@@ -173,46 +220,79 @@ class _Run(TrainingRun):
             if self.folder is not None:
                 copied = torch.load(self.folder / "state.pt", weights_only=True)
             self._restore(copied)
-            for parameter, grad in self._grads:
-                parameter.grad = grad
-            self._batches.close()  # this ends the loader's iterator too
+            for parameter, gradient in zip(self._parameters, gradients, strict=True):
+                parameter.grad = gradient
+            self.batches.close()  # also closes the iterator of the data
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "others": [p.detach() for p in self._others],
+            "groups": [
+                {name: value for name, value in group.items() if name != "params"}
+                for group in all_groups(self.optimizers)
+            ],
+            "slots": [[o.state.get(p) for p in parameters(o)] for o in self.optimizers],
+            "scaler": None if self.scaler is None else self.scaler.state_dict(),
+        }
 
     def _restore(self, state: dict[str, Any]) -> None:
         self.model.load_state_dict(state["model"])
-        for group, before in zip(self.optimizer.param_groups, state["groups"], strict=True):
+        with torch.no_grad():
+            for parameter, before in zip(self._others, state["others"], strict=True):
+                parameter.copy_(before)
+        for group, before in zip(all_groups(self.optimizers), state["groups"], strict=True):
             for name, value in before.items():
                 if isinstance(group[name], Tensor):
-                    group[name].copy_(value)  # the tensor that a user may hold
+                    group[name].copy_(value)  # in place: user code may refer to the tensor
                 else:
                     group[name] = value
-        self.optimizer.state.clear()
-        slots_of = zip(parameters(self.optimizer), state["slots"], strict=True)
-        for parameter, slots in slots_of:
-            if slots is not None:
-                self.optimizer.state[parameter] = slots
+        for optimizer, slots in zip(self.optimizers, state["slots"], strict=True):
+            optimizer.state.clear()
+            for parameter, own in zip(parameters(optimizer), slots, strict=True):
+                if own is not None:
+                    optimizer.state[parameter] = own
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
 
     def _update(self) -> Tensor:
-        """Make one update; return the mean loss of its micro-batches."""
-        for parameter, _ in self._grads:
+        """Make one update; return the mean loss of its micro-batches before it."""
+        batches = (_moved(next(self.batches), self.device) for _ in range(self.accumulation))
+        if self.closure:
+            kept, losses = list(batches), []
+
+            def closure() -> Any:
+                losses.append(self._backward(kept))
+                return losses[-1]
+
+            for optimizer in self.optimizers:
+                optimizer.step(closure)
+            return losses[0]
+        loss = self._backward(batches)
+        for optimizer in self.optimizers:
+            if self.scaler is None:
+                optimizer.step()
+            else:
+                self.scaler.step(optimizer)
+        if self.scaler is not None:
+            self.scaler.update()
+        return loss
+
+    def _backward(self, batches: Iterable[Any]) -> Tensor:
+        """Compute the gradients of the mean loss of micro-batches, and return that loss."""
+        for parameter in self._parameters:
             parameter.grad = None
         losses = []
-        for _ in range(self.accumulation):
-            loss = checked_loss(self.loss(self.model, _moved(next(self._batches), self.device)))
+        for batch in batches:
+            loss = checked_loss(self.loss(self.model, batch))
             part = loss / self.accumulation
             (part if self.scaler is None else self.scaler.scale(part)).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
         return torch.stack(losses).float().mean()
 
 
 def _moved(batch: Any, device: str | torch.device | None) -> Any:
-    """Return a batch with its tensors on a device, whatever holds them."""
+    """Move the tensors of a batch, nested or with a method ``to``, to a device."""
     if device is None:
         return batch
     if hasattr(batch, "to"):

@@ -16,6 +16,22 @@ Group = dict[str, Any]
 _BETAS = {"momentum": 0, "beta2": 1}  # index in a group's "betas", if it has no such key
 
 
+def optimizer_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
+    """Return the optimizers of an argument that accepts one or a list of them, or raise."""
+    found: list[Any] = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    if not found or not all(isinstance(each, Optimizer) for each in found):
+        rule = "a torch.optim.Optimizer or a list of them"
+        fail("optimizer", rule, optimizer, error=TypeError)
+    return found
+
+
+def check_distinct(optimizers: Sequence[Optimizer]) -> None:
+    """Raise if an optimizer occurs twice."""
+    if len(set(map(id, optimizers))) < len(optimizers):
+        kinds = [type(optimizer).__name__ for optimizer in optimizers]
+        fail("optimizer", "a list without the same one twice", kinds)
+
+
 def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
     """Return the current parameter groups of several optimizers."""
     return [group for optimizer in optimizers for group in optimizer.param_groups]

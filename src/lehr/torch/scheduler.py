@@ -31,8 +31,10 @@ from lehr.torch.groups import (
     Group,
     all_groups,
     check_base_rates,
+    check_distinct,
     check_values,
     group_name,
+    optimizer_list,
     read_value,
     store_base_rates,
     write_rates,
@@ -114,15 +116,8 @@ class Scheduler(PrivateNames, LRScheduler):
         shared: bool = False,
     ) -> None:
         check_names()
-        several = isinstance(optimizer, list | tuple)
-        self.optimizers: list[Optimizer] = list(optimizer) if several else [optimizer]  # type: ignore[arg-type, list-item]
-        if not self.optimizers or not all(isinstance(o, Optimizer) for o in self.optimizers):
-            rule = "a torch.optim.Optimizer or a list of them"
-            fail("optimizer", rule, optimizer, error=TypeError)
-        self.optimizers = [_inner(optimizer) for optimizer in self.optimizers]
-        if len(set(map(id, self.optimizers))) < len(self.optimizers):
-            kinds = [type(optimizer).__name__ for optimizer in self.optimizers]
-            fail("optimizer", "a list without the same one twice", kinds)
+        self.optimizers = [_inner(each) for each in optimizer_list(optimizer)]
+        check_distinct(self.optimizers)
         for name, flag in (("relative", relative), ("shared", shared)):
             if not isinstance(flag, bool):
                 fail(name, "True or False", flag, error=TypeError)

@@ -1,5 +1,7 @@
 """What the range test refuses, with the way out."""
 
+import inspect
+
 import keras
 import keras_models as models
 import pytest
@@ -47,11 +49,11 @@ if hasattr(keras.optimizers, "MultiOptimizer"):  # since Keras 3.15
     MODELS |= {
         "scaled, two optimizers": (
             lambda: built(keras.Sequential, LossScaleOptimizer(multi()), "mse"),
-            "must be one with one rate",
+            "optimizer must be an optimizer with one rate",
         ),
         "two optimizers": (
             lambda: built(keras.Sequential, multi(), "mse"),
-            "must be one with one rate",
+            "optimizer must be an optimizer with one rate",
         ),
     }
 
@@ -73,8 +75,8 @@ DATA = {
     "too many": ({"data": (X, Y, Y, Y)}, "data must be .*got 'tuple of 4'"),
     "unequal": ({"data": (X, Y[:9])}, r"data must be arrays of one length, above 0, got \[9, 96\]"),
     "empty arrays": ({"data": (X[:0], Y[:0])}, r"of one length, above 0, got \[0\]"),
-    "empty": ({"data": []}, r"data must be one with a batch for each update, or .*, got \[\]"),
-    "a short generator": ({"data": iter(PAIRS)}, "data must be one with a batch for each update"),
+    "empty": ({"data": []}, r"data must be an iterable with a batch for each update, .*, got \[\]"),
+    "a short generator": ({"data": iter(PAIRS)}, "data must be an iterable with a batch for each"),
     "a longer batch": ({"data": LONG}, "data must be batches of one shape: 8 rows of .*got '96"),
     "a narrower batch": ({"data": WIDE}, "data must be batches of one shape.*pad them"),
     "a large batch": ({"batch_size": 97}, "batch_size must be at most the 96 training rows"),
@@ -85,9 +87,16 @@ DATA = {
         r"validation_data must be like the data.*\(4,\)",
     ),
     "validation without targets": ({"validation_data": (X,)}, "validation_data must be .*of 1"),
-    "empty validation": ({"validation_data": []}, "validation_data must be one with"),
+    "empty validation": ({"validation_data": []}, "validation_data must be an iterable with"),
     "an option": ({"high": 1e-9}, "high must be above low"),
 }
+
+
+def test_the_shared_arguments_have_the_defaults_of_every_range_test():
+    shared = inspect.signature(lehr.range_test).parameters
+    own = inspect.signature(lehr.keras.range_test).parameters
+    for name in ("low", "high", "steps", "spacing", "divergence"):
+        assert own[name] == shared[name]
 
 
 @pytest.mark.parametrize("case", DATA)

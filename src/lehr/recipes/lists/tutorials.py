@@ -125,7 +125,7 @@ _RANGE_TESTS = [
         ),
     )
     for name, title, rate, loss in (
-        ("exponential", "1e-3 to 10 in 100 updates, training loss", 0.8, 1.84),
+        ("geometric", "1e-3 to 10 in 100 updates, training loss", 0.8, 1.84),
         ("linear", "0.02 to 1.5 in 100 updates, training loss", 0.46, 1.17),
         ("validation", "1e-3 to 10 in 100 updates, loss on validation images", 0.5, 1.78),
     )
