@@ -99,7 +99,7 @@ def test_policies_of_several_panels(count: int, steps: int) -> None:
 def test_range_tests_of_any_rates(low: float, factor: float) -> None:
     rates = [low * factor ** (i / 99) for i in range(100)]
     losses = [2.3 - 0.01 * i + 0.0004 * i**2 for i in range(100)]
-    sweep = lehr.Sweep(tuple(rates), tuple(losses), "exponential", 100, "end")
+    sweep = lehr.Sweep(tuple(rates), tuple(losses), "geometric", 100, "end")
     assert_apart(sweep.plot())
 
 
