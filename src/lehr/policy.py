@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Target = Schedule | dict[str, Schedule]
-_G = TypeVar("_G", str, int)  # names or indices of parameter groups, one type per argument
-_H = TypeVar("_H", str, int)
-_K = TypeVar("_K", str, int)
+_G = TypeVar("_G", bound=str | int)  # names or indices of parameter groups
+_H = TypeVar("_H", bound=str | int)
+_K = TypeVar("_K", bound=str | int)
 Given = Schedule | float | Mapping[_G, Schedule | float]
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
 _BETA1, _BETA2 = "momentum=, which is beta1 in Adam", "extra={'beta2': ...}"
