@@ -89,7 +89,7 @@ def test_policies_of_several_panels(count: int, steps: int) -> None:
     values = {f"value_{i}_with_quite_a_long_name": lehr.linear(0.0, 10.0**-i) for i in range(count)}
     policy = lehr.one_cycle(0.1)
     decay = {"head": lehr.cosine(0.1), "body": lehr.cosine(1e-6)}
-    policy = lehr.Policy(policy.lr, policy.momentum, weight_decay=decay, values=values)
+    policy = lehr.Policy(policy.lr, momentum=policy.momentum, weight_decay=decay, values=values)
     texts = assert_apart(policy.plot(steps))
     assert {"learning rate", "momentum", "weight decay", "step"} <= set(texts)
 
