@@ -1,7 +1,8 @@
-"""Draw every preset: writes gallery.md and gallery/*.svg beside this file.
+"""Generate the gallery of presets: gallery.md and gallery/*.svg in the folder of this file.
 
-``python docs/make_gallery.py`` writes; with ``--check`` it only says whether gallery.md shows the
-presets and expressions that it would write, and exits with 1 if not.
+``python docs/make_gallery.py`` writes the page and the images. With ``--check`` it writes no file;
+it compares the presets and expressions in gallery.md with the generated page, prints the
+differences and exits with status 1 if there are any.
 """
 
 import inspect
@@ -14,16 +15,16 @@ import lehr
 from lehr.schedule import presets
 
 PAGE = Path(__file__).parent / "gallery.md"
-PICTURES = PAGE.parent / "gallery"
+IMAGES = PAGE.parent / "gallery"
 STEPS = 100
 HEAD = f"""\
 # Gallery
 
-Every preset of lehr, over {STEPS} steps.
-`python docs/make_gallery.py` writes this page and its pictures.
+Plots of every preset of lehr over {STEPS} steps, with the expressions that are plotted.
+`python docs/make_gallery.py` generates this page and its images.
 """
 
-# What is drawn of each preset. A new preset needs a line here.
+# The expressions that are plotted for each preset. Every preset needs an entry.
 EXAMPLES = {
     "constant": ["constant(0.1)"],
     "cosine": [
@@ -93,67 +94,66 @@ def find_presets() -> dict[str, typing.Any]:
 
 
 def write_page() -> str:
-    """Return the text of gallery.md."""
+    """Return the Markdown text of gallery.md."""
     parts = [HEAD]
     found = find_presets()
     if set(found) != set(EXAMPLES):
         wrong = sorted(set(found) ^ set(EXAMPLES))
-        raise SystemExit(f"EXAMPLES must be the presets of lehr; these are not in both: {wrong}")
+        raise SystemExit(f"EXAMPLES must have one entry per preset; these differ: {wrong}")
     for name, preset in found.items():
-        what = " ".join((inspect.getdoc(preset) or "").split("\n\n")[0].split())
+        summary = " ".join((inspect.getdoc(preset) or "").split("\n\n")[0].split())
         code = "\n".join(EXAMPLES[name])
         parts.append(
-            f"## {name}\n\n{what}\n\n```python\n{code}\n```\n\n![{name}](gallery/{name}.svg)\n"
+            f"## {name}\n\n{summary}\n\n```python\n{code}\n```\n\n![{name}](gallery/{name}.svg)\n"
         )
     return "\n".join(parts)
 
 
 def draw(name: str) -> str:
-    """Return the picture of a preset."""
+    """Plot the expressions of a preset and return the SVG."""
     from lehr import figures
 
-    words = {key: getattr(lehr, key) for key in find_presets()}
-    made = {code: eval(code, words).resolve(steps=STEPS) for code in EXAMPLES[name]}
-    first, *more = made.values()
+    resolved = {code: eval(code, find_presets()).resolve(steps=STEPS) for code in EXAMPLES[name]}
+    first, *others = resolved.values()
     if isinstance(first, lehr.Policy):
         return figures.to_svg(figures.draw_policy(first, STEPS))
-    figure = figures.draw_schedules(made if more else {"": first}, STEPS)
-    if more:  # above the curves, which leave no room
+    figure = figures.draw_schedules(resolved if others else {"": first}, STEPS)
+    if others:  # the legend is placed above the axes so that it does not cover the curves
         figure.axes[0].legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=8, frameon=False)
     return figures.to_svg(figure)
 
 
-def listed(page: str) -> list[str]:
-    """Return the names and expressions that a page shows."""
+def entries(page: str) -> list[str]:
+    """Return the preset names and expressions of a page, as ``name: expression``."""
     blocks = re.findall(r"^## (\w+)\n.*?^```python\n(.*?)^```", page, re.M | re.S)
     return [f"{name}: {line}" for name, code in blocks for line in code.splitlines()]
 
 
 def check() -> int:
-    """Return 0 if the page shows what would be written, else say what differs and return 1."""
-    wanted = listed(write_page())
-    shown = listed(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
-    different = sorted(set(wanted) ^ set(shown))
-    different += [name for name in find_presets() if not (PICTURES / f"{name}.svg").exists()]
-    if wanted == shown and not different:
+    """Return 0 if the page is up to date; otherwise print the differences and return 1."""
+    expected = entries(write_page())
+    found = entries(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else []
+    different = sorted(set(expected) ^ set(found))
+    different += [name for name in find_presets() if not (IMAGES / f"{name}.svg").exists()]
+    if expected == found and not different:
         return 0
-    print("gallery.md is old; run python docs/make_gallery.py:", *different, sep="\n  ")
+    print("gallery.md is out of date; run python docs/make_gallery.py:", *different, sep="\n  ")
     return 1
 
 
 def main() -> int:
-    """Write the page and its pictures, or check the page."""
+    """Write the page and its images, or check the page."""
     if sys.argv[1:] == ["--check"]:
         return check()
     if sys.argv[1:]:
         print(__doc__)
         return 2
-    PICTURES.mkdir(exist_ok=True)
+    IMAGES.mkdir(exist_ok=True)
     text = write_page()
-    for old in PICTURES.glob("*.svg"):
+    for old in IMAGES.glob("*.svg"):
         old.unlink()
     for name in find_presets():
-        (PICTURES / f"{name}.svg").write_text(draw(name) + "\n", encoding="utf-8")
+        (IMAGES / f"{name}.svg").write_text(draw(name) + "\n", encoding="utf-8")
     PAGE.write_text(text, encoding="utf-8")
     return 0
 

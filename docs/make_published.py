@@ -1,7 +1,8 @@
-"""Draw every published policy: writes published.md and published/*.svg beside this file.
+"""Generate the page of published policies: published.md and published/*.svg in this folder.
 
-``python docs/make_published.py`` writes; with ``--check`` it only says whether published.md is
-what it would write, and exits with 1 if not.
+``python docs/make_published.py`` writes the page and the images. With ``--check`` it writes no
+file; it compares published.md with the generated page, prints the differences and exits with
+status 1 if there are any.
 """
 
 import re
@@ -12,45 +13,45 @@ import lehr
 from lehr.schedule.run import make_run
 
 PAGE = Path(__file__).parent / "published.md"
-PICTURES = PAGE.parent / "published"
-ERROR = 0.002  # of a drawn curve, as a fraction of its height: keeps the pictures small
-# Updates in an epoch for the pictures of recipes for any data set.
+IMAGES = PAGE.parent / "published"
+ERROR = 0.002  # largest error of a simplified curve, as a fraction of its height
+# Steps per epoch for the plots of policies whose source does not fix the data set.
 EXAMPLE = {"clip-vit-open-clip": 1000, "yolov8-ultralytics-sgd": 1000}
 HEAD = f"""\
 # Published policies
 
-{len(lehr.published())} learning-rate policies as their papers and repositories give them, in lehr:
+{len(lehr.published())} learning-rate policies from papers and repositories, transcribed to lehr:
 
 ```python
 import lehr
 
 entry = lehr.published("llama-2-7b")
-policy = entry.resolved()  # in the steps of its own run
-short = entry.resolved(steps=10_000)  # the same policy in another one
-assert policy.lr(2000) == short.lr(2000) == 3e-4
+policy = entry.resolved()  # for the number of steps of the published run
+short = entry.resolved(steps=10_000)  # the same policy for a run of 10,000 steps
+assert policy(2000)["lr"] == short(2000)["lr"] == 3e-4
 ```
 
-`lehr.published()` lists the names; `lehr show --published llama-2-7b` draws one at the shell.
-`entry.sizes` holds the run as arguments of `resolve`, `summary` and `plot`.
-What the source does not give, and what the policy does not contain, is listed as omitted.
-`python docs/make_published.py` writes this page and its pictures.
+`lehr.published()` returns the names; `lehr show --published llama-2-7b` plots one in the terminal.
+`entry.sizes` contains the arguments of `resolve`, `summary` and `plot` for the run.
+The field "omitted" lists facts that are missing in the source and parts that are not in the policy.
+`python docs/make_published.py` generates this page and its images.
 """
 
 
 def sizes(entry: lehr.PublishedPolicy) -> dict[str, object]:
-    """Return the run of an entry, with an example where it depends on the data set."""
+    """Return the run arguments of an entry, with ``EXAMPLE`` if they depend on the data set."""
     if entry.name in EXAMPLE:
         return entry.sizes | {"steps_per_epoch": EXAMPLE[entry.name]}
     return entry.sizes
 
 
 def steps(entry: lehr.PublishedPolicy) -> int:
-    """Return the steps of the run."""
+    """Return the length of the run in steps."""
     return int(make_run(**sizes(entry)).steps)
 
 
 def code(entry: lehr.PublishedPolicy) -> str:
-    """Return the policy as text, one line for each hyperparameter, group and value."""
+    """Format the policy with one line per hyperparameter, parameter group and value."""
     policy = entry.policy
     lines = []
     for name, target in (policy.targets | (policy.values or {})).items():
@@ -61,7 +62,7 @@ def code(entry: lehr.PublishedPolicy) -> str:
 
 
 def run(entry: lehr.PublishedPolicy) -> str:
-    """Return the length of the run and, where it is counted in something else, its steps."""
+    """Format the length of the run, with its number of steps if it is in another unit."""
     if isinstance(entry.run, int):
         return f"{entry.run:,} steps"
     if entry.name in EXAMPLE:
@@ -71,7 +72,7 @@ def run(entry: lehr.PublishedPolicy) -> str:
 
 
 def write_page() -> str:
-    """Return the text of published.md."""
+    """Return the Markdown text of published.md."""
     parts = [HEAD]
     for entry in map(lehr.published, lehr.published()):
         facts = {
@@ -90,69 +91,69 @@ def write_page() -> str:
 
 
 def draw(entry: lehr.PublishedPolicy) -> str:
-    """Return the picture of an entry, without what is constant."""
+    """Plot the schedules of an entry, without constant ones except ``lr``; return the SVG."""
     from lehr import figures
 
     policy = entry.resolved(**sizes(entry))
-    moving = {
+    plotted = {
         name: target
         for name, target in policy.targets.items()
         if name == "lr" or not isinstance(target, lehr.schedule.Constant)
     }
-    figure = figures.draw_policy(lehr.Policy(**moving), steps(entry))
+    figure = figures.draw_policy(lehr.Policy(**plotted), steps(entry))
     for axes in figure.axes:
         for line in axes.lines:
             points = [*zip(*line.get_data(), strict=True)]
             height = max(y for _, y in points) - min(y for _, y in points)
-            line.set_data(*zip(*simplified(points, ERROR * height), strict=True))
+            line.set_data(*zip(*simplify(points, ERROR * height), strict=True))
             line.set_drawstyle("default")
-    return re.sub("<[^>]*>", lambda tag: shortened(tag[0]), figures.to_svg(figure))
+    return re.sub("<[^>]*>", lambda tag: shorten(tag[0]), figures.to_svg(figure))
 
 
-def shortened(tag: str) -> str:
-    """Return a tag of an SVG with coordinates of two decimals and one font family."""
+def shorten(tag: str) -> str:
+    """Round the coordinates in an SVG tag to two decimals and set one font family."""
     tag = re.sub(r"font-family: [^;\"]*", "font-family: sans-serif", tag)
     return re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)
 
 
-def simplified(points: list[tuple[float, float]], error: float) -> list[tuple[float, float]]:
-    """Return the points that are needed to draw a line with an error of at most that."""
+def simplify(points: list[tuple[float, float]], error: float) -> list[tuple[float, float]]:
+    """Simplify a polyline (Douglas-Peucker) with a vertical error of at most ``error``."""
     (x0, y0), *inner, (x1, y1) = points
     off = [abs(y - y0 - (y1 - y0) * (x - x0) / (x1 - x0)) for x, y in inner]
     if max(off, default=0.0) <= error:
         return [points[0], points[-1]]
     i = off.index(max(off)) + 1
-    return simplified(points[: i + 1], error)[:-1] + simplified(points[i:], error)
+    return simplify(points[: i + 1], error)[:-1] + simplify(points[i:], error)
 
 
 def check() -> int:
-    """Return 0 if the page is what would be written, else say what differs and return 1."""
-    shown = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
-    wanted = write_page().splitlines()
-    different = [line for line in wanted if line not in shown]
-    different += [line for line in shown if line not in wanted]
-    drawn = {path.stem for path in PICTURES.glob("*.svg")}
+    """Return 0 if the page is up to date; otherwise print the differences and return 1."""
+    found = PAGE.read_text(encoding="utf-8").splitlines() if PAGE.exists() else []
+    expected = write_page().splitlines()
+    different = [line for line in expected if line not in found]
+    different += [line for line in found if line not in expected]
+    drawn = {path.stem for path in IMAGES.glob("*.svg")}
     different += sorted(drawn ^ {*lehr.published()})
-    if wanted == shown and not different:
+    if expected == found and not different:
         return 0
-    print("published.md is old; run python docs/make_published.py:", *different, sep="\n  ")
+    print("published.md is out of date; run python docs/make_published.py:", *different, sep="\n  ")
     return 1
 
 
 def main() -> int:
-    """Write the page and its pictures, or check the page."""
+    """Write the page and its images, or check the page."""
     if sys.argv[1:] == ["--check"]:
         return check()
     if sys.argv[1:]:
         print(__doc__)
         return 2
-    PICTURES.mkdir(exist_ok=True)
+    IMAGES.mkdir(exist_ok=True)
     text = write_page()
-    pictures = {name: draw(lehr.published(name)) for name in lehr.published()}
-    for old in PICTURES.glob("*.svg"):
+    images = {name: draw(lehr.published(name)) for name in lehr.published()}
+    for old in IMAGES.glob("*.svg"):
         old.unlink()
-    for name, picture in pictures.items():
-        (PICTURES / f"{name}.svg").write_text(picture + "\n", encoding="utf-8")
+    for name, image in images.items():
+        (IMAGES / f"{name}.svg").write_text(image + "\n", encoding="utf-8")
     PAGE.write_text(text, encoding="utf-8")
     return 0
 

@@ -120,15 +120,15 @@ def keras() -> dict[str, list]:
 # The tables of conventions.md. A row of an installed library is what the library does here; the
 # others' formulas are from their sources, named above them.
 
-WARMUP = "Warm up for 4 steps, then fall in a line to zero by step 12"
-MILESTONES = "Milestones at 2 and 4, a tenth each"
-COSINE = "A cosine of 10 steps, and after it"
+WARMUP = "Warm up for 4 steps, then decay linearly to zero at step 12"
+MILESTONES = "Milestones at 2 and 4, factor 0.1"
+COSINE = "A cosine of 10 steps, and the steps after it"
 SHARE = "Warm up for a share of the run"
 RESTARTS = (
     "Restarts: a first cycle of 20 steps with a warm-up of 5, growth 2, factor 0.5, floor 0.1"
 )
 CYCLE = "One cycle of 20 steps"
-PLATEAU = "A plateau with patience 2, and a metric that stays the same"
+PLATEAU = "A plateau with patience 2 and a constant metric"
 AFTER = (9, 10, 11, 15, 20)
 
 
@@ -337,7 +337,7 @@ def test_a_row_of_the_restarts_is_what_the_library_does(row) -> None:
 
 # The reference tables.
 
-REFERENCE = ("Words", "Lengths")
+REFERENCE = ("Words", "Lengths", "Policies", "Drivers", "Range tests")
 
 
 def test_the_words_are_those_of_the_presets() -> None:

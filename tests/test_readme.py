@@ -33,7 +33,6 @@ def test_contributings_worked_example_works_and_adds_a_curve() -> None:
     (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
     code = f"""
 import jax, numpy as np, lehr
-from lehr.schedule.curves import curve
 {block}
 s = lehr.warmup(0.1, 500, curve="smoothstep")
 assert s(0) == 0.0 and s(250) == 0.05 and s(500) == 0.1
