@@ -198,7 +198,7 @@ def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> N
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; what had finished is kept" in said
+    assert "interrupted; finished jobs are stored" in said
     kept = _finished(tmp_path)
     assert 0 < kept < 33
     again = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -264,8 +264,8 @@ def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path)
     for expected in (
         results.verdict(),
         "fixed 0.01 (untuned)",
-        "learning rate used (log scale)",
-        "momentum used",
+        "applied learning rate (log scale)",
+        "applied momentum",
         "validation accuracy (%)",
         "difference to fixed on test data (points)",
         "learning rate (log scale)",
