@@ -129,8 +129,8 @@ def test_the_report_tells_budgets_peaks_and_how_soon(results: Results, tmp_path:
     assert html.count("<svg") == 8
     headings = re.findall(r"<h2>(.*?)</h2>", html)
     assert headings == [
-        *("Budgets", "How much the peak matters", "How soon", "Policies", "Figures"),
-        *("Definition", "How it was made"),
+        *("Budgets", "Sensitivity to the peak", "Updates to the target", "Policies", "Figures"),
+        *("Definition", "Reproduction"),
     ]
     definition = re.search(r"<pre>(.*?)</pre>", html, re.S)[1]
     (tmp_path / "study.yaml").write_text(definition.replace("&#39;", "'").replace("&#34;", '"'))

@@ -26,7 +26,7 @@ _SUFFIXES = (".yaml", ".yml")
 def compare(
     task: Annotated[
         str | None,
-        typer.Argument(help="A task or a study's YAML file; default: Fashion-MNIST, else digits."),
+        typer.Argument(help="A task or a study's YAML file; default: Fashion-MNIST or digits."),
     ] = None,
     arm: Annotated[
         list[str] | None,

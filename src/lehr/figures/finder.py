@@ -17,7 +17,15 @@ if TYPE_CHECKING:
 
 
 def draw_sweep(sweep: Sweep) -> Figure:
-    """Draw a range test: raw losses, the smoothed line and the suggestions."""
+    """Draw a range test: raw losses, the smoothed line and the suggestions.
+
+    >>> from lehr.finder import Sweep
+    >>> rates = [10 ** (k / 10 - 4) for k in range(40)]
+    >>> losses = [(math.log10(x) + 1) ** 2 for x in rates]
+    >>> figure = draw_sweep(Sweep(rates, losses, "geometric", 40, "end"))
+    >>> [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    ['raw losses', 'smoothed, centred', 'constant: 0.04', 'one-cycle: 0.08']
+    """
     return draw_sweeps([sweep])
 
 

@@ -88,7 +88,7 @@ class Stop:
 
     Attributes:
         seeds: number of judging seeds before the stop.
-        beaten_by: the best arm at this look.
+        beaten_by: the best arm at this look, which the stopped arm cannot beat.
     """
 
     seeds: int

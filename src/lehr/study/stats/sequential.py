@@ -71,9 +71,10 @@ def cannot_win(
 ) -> dict[str, str]:
     """Return the arms that can no longer win, each with the arm that it cannot beat.
 
-    An arm cannot win if the paired interval of its difference to the best arm excludes a win, or
-    if it diverged and another arm did not. The best arm is the arm with the best mean. Intervals
-    are corrected for all pairs of arms, because the best arm is chosen by the same scores.
+    An arm cannot win if the paired interval of its difference to the best arm is entirely on the
+    worse side of zero, or if it diverged and another arm did not. The best arm is the arm with the
+    best mean. Intervals are corrected for all pairs of arms, because the best arm is chosen by the
+    same scores.
 
     Args:
         scores: scores of each arm. Arms with fewer scores than the longest were stopped earlier;
