@@ -149,7 +149,7 @@ def _named_arms(texts: list[str]) -> dict[str, Any]:
     for text in texts:
         name, equals, policy = text.partition("=")
         if not equals or not name.strip() or "(" in name:
-            fail("--arm", "NAME=POLICY", text, "for instance 'mine=cosine(0.1)'")
+            fail("--arm", "NAME=POLICY", text, "write for instance 'mine=cosine(0.1)'")
         if name.strip() in arms:
             fail("--arm", "a unique name", name.strip())
         arms[name.strip()] = Arm(parse_policy(policy))

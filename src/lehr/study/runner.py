@@ -105,9 +105,8 @@ class Runner:
     ) -> None:
         self.study, self.storage = study, storage
         self.engine, self.progress, self.recorded = engine, progress, recorded
-        self.source = source_digest(
-            study.task
-        )  # computed once, because the file may change while the study runs
+        # computed at the start, because the file may change while the study runs
+        self.source = source_digest(study.task)
         self.environment_key = environment_key(study.task, self.source, study.backend)
         self.study_id = storage.add_study(study.to_dict()) if engine else ""
         self.parts = {part: (total, 0) for part, total in job_counts(study).items()}
