@@ -74,7 +74,7 @@ def test_one_test_without_an_answer_is_outvoted_two_of_three_are_not():
     assert agree([curve(), flat(), curve(seed=1)], "constant").lr is not None
     none = agree([curve(), flat(), flat()], "constant")
     assert none == Suggestion("constant", None, None, None, none.reason)
-    assert none.reason.startswith("2 of 3 range tests suggest nothing: the curve is flat")
+    assert none.reason.startswith("2 of 3 range tests have no suggestion: the curve is flat")
     with pytest.raises(ValueError, match="sweeps must be at least one range test"):
         agree([], "constant")
 

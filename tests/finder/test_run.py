@@ -223,7 +223,7 @@ def test_the_repr_of_a_sweep_is_one_short_line() -> None:
 
 
 def test_a_record_must_be_consistent() -> None:
-    with pytest.raises(ValueError, match="losses must be as many as the 2 rates"):
+    with pytest.raises(ValueError, match="number of losses must be the number of rates, 2"):
         Sweep((0.1, 0.2), (1.0,), "linear", 2, "end")
     with pytest.raises(ValueError, match="rates must be strictly increasing"):
         Sweep((0.2, 0.1), (1.0, 1.0), "linear", 2, "end")

@@ -410,7 +410,7 @@ def test_the_commands(tmp_path: Path):
     [
         (["run", "schedules/onecycle"], "did you mean schedules/one-cycle"),
         (["show", "zzz"], "that `lehr recipe list` shows, got 'zzz'"),
-        (["run"], "recipes must be named, or else all of them with --all"),
+        (["run"], "recipes must be given by name or with --all"),
         (["run", "why/saddle-point", "--seeds", "0"], "seeds must be an integer >= 1, got 0"),
     ],
 )

@@ -114,7 +114,7 @@ def test_figures_are_files_with_labels_and_units(results: Results, tmp_path: Pat
     labels = {
         "budgets": ["budget (epochs, log scale)", "test accuracy (%)"],
         "peaks": ["peak learning rate (log scale)", "validation accuracy (%)"],
-        "rates": ["epoch", "learning rate used (log scale)"],
+        "rates": ["epoch", "applied learning rate (log scale)"],
         "range-test": ["learning rate (log scale)", "training loss of the batch"],
         "differences": ["difference to fixed on test data (points)"],
     }
@@ -129,8 +129,8 @@ def test_the_report_tells_budgets_peaks_and_how_soon(results: Results, tmp_path:
     assert html.count("<svg") == 8
     headings = re.findall(r"<h2>(.*?)</h2>", html)
     assert headings == [
-        *("Budgets", "How much the peak matters", "How soon", "Policies", "Figures"),
-        *("Definition", "How it was made"),
+        *("Budgets", "Sensitivity to the peak", "Updates to the target", "Policies", "Figures"),
+        *("Definition", "Reproduction"),
     ]
     definition = re.search(r"<pre>(.*?)</pre>", html, re.S)[1]
     (tmp_path / "study.yaml").write_text(definition.replace("&#39;", "'").replace("&#34;", '"'))
@@ -186,7 +186,7 @@ def test_a_dry_run_tells_the_jobs_and_runs_none(tmp_path: Path) -> None:
     assert lehr_command("compare", "study.yaml", cwd=tmp_path).returncode == 0
     told = lehr_command("compare", "study.yaml", "--dry-run", cwd=tmp_path).stdout
     assert re.search(r"trials +│ 12 +│ 12", told)
-    assert "0 jobs left" in told
+    assert "0 jobs missing" in told
 
 
 def test_a_dry_run_times_the_first_arms_optimizer(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_study_file_leaves_no_room_for_options(tmp_path: Path) -> None:
     for option in (["--arm", "a=0.1"], ["--epochs", "3"], ["--stop-early"]):
         done = lehr_command("compare", "study.yaml", *option, cwd=tmp_path)
         assert done.returncode == 2
-        assert f"{option[0]} must be left out with a study file" in done.stderr
+        assert f"{option[0]} must be omitted with a study file" in done.stderr
 
 
 def test_results_that_are_not_complete_say_so(study: Study, results: Results) -> None:

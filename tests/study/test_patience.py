@@ -91,8 +91,8 @@ def test_patience_and_backend_are_kept_in_files_and_definitions(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"patience": 2}, r'patience must be left out unless judge="best" and epochs, got 2'),
-        ({"patience": 2, "judge": "best", "steps": 9}, r"patience must be left out unless"),
+        ({"patience": 2}, r'patience must be omitted unless judge="best" with epochs, got 2'),
+        ({"patience": 2, "judge": "best", "steps": 9}, r"patience must be omitted unless"),
         ({"patience": 0, "judge": "best"}, r"patience must be an integer >= 1, got 0"),
         ({"backend": "theano"}, r"backend must be one of .*jax.*, got 'theano'"),
     ],

@@ -198,7 +198,7 @@ def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> N
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted; what had finished is kept" in said
+    assert "interrupted; finished jobs are stored" in said
     kept = _finished(tmp_path)
     assert 0 < kept < 33
     again = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -264,12 +264,12 @@ def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path)
     for expected in (
         results.verdict(),
         "fixed 0.01 (untuned)",
-        "learning rate used (log scale)",
-        "momentum used",
+        "applied learning rate (log scale)",
+        "applied momentum",
         "validation accuracy (%)",
         "difference to fixed on test data (points)",
         "learning rate (log scale)",
-        '<td data-name="policy">constant(0.01)</td><td data-name="tune">no: used as given</td>',
+        '<td data-name="policy">constant(0.01)</td><td data-name="tune">untuned</td>',
     ):
         assert expected in html.replace("&#34;", '"')
 
@@ -311,7 +311,7 @@ def test_a_diverged_reference_is_told_and_everything_else_is_there(
 ) -> None:
     broken = diverging(results, "fixed")
     assert broken.comparisons() == {}
-    assert "The reference fixed diverged, so nothing is compared: lower its" in broken.verdict()
+    assert "The reference fixed diverged, so there is no comparison: lower its" in broken.verdict()
     assert {row["verdict"] for row in text.rows(broken)[1:]} == {"not compared"}
     assert json.loads(broken.to_json())["scores"]["fixed"][1] is None
     broken.report(tmp_path / "report.html")
@@ -380,7 +380,7 @@ def test_a_task_file_that_changes_while_it_runs_fails_what_follows(
         if now.done == 2:
             task.write_text("from toys import toy as make\n")
 
-    with pytest.raises(TrialError, match="the task's file must be the same all through a study"):
+    with pytest.raises(TrialError, match="the task's file must be unchanged during a study"):
         study.run(workers=1, progress=edit)
 
 

@@ -117,7 +117,7 @@ def test_a_written_file_has_the_text_of_each_arm() -> None:
         ),
         (
             "task: toys:toy\narms: {a: 0.1}\nepochs: [4, 2]\n",
-            [r"yaml:3: epochs must be an integer or several, rising, got \[4, 2\]"],
+            [r"yaml:3: epochs must be an integer or several in increasing order, got \[4, 2\]"],
         ),
         (
             "task: toys:toy\narms: {a: 0.1}\nepochs: 0\n",

@@ -1,4 +1,4 @@
-"""The command line: parse, call one library function, print."""
+"""Command-line interface: each command parses arguments, calls the library, prints the result."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ try:
     import rich as _rich  # noqa: F401
     import typer as _typer  # noqa: F401
 except ImportError as error:
-    sys.stderr.write(f"lehr: error: the commands need more ({error}); pip install 'lehr[study]'\n")
+    sys.stderr.write(
+        f"lehr: error: the lehr command needs more packages ({error}); pip install 'lehr[study]'\n"
+    )
     raise SystemExit(2) from None
 
 import lehr
@@ -26,23 +28,23 @@ app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:
-    """Run the command line; bad input ends with one line and exit code 2."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C
+    """Run the command line; for invalid input, print one line to stderr and exit with code 2."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM is handled like Ctrl-C
     try:
         code = app(standalone_mode=False)
     except Exception as error:
-        if hasattr(error, "format_message"):  # typer's own: unknown options and so on
+        if hasattr(error, "format_message"):  # an error of typer, for instance an unknown option
             message = error.format_message()
-            _end(message, 2) if message else sys.exit(2)
+            _exit_with(message, 2) if message else sys.exit(2)
         if isinstance(error, ValueError | TypeError | ImportError | OSError):
-            _end(str(error), 2)
+            _exit_with(str(error), 2)
         if isinstance(error, lehr.study.TrialError):
-            _end(str(error), 1)
+            _exit_with(str(error), 1)
         raise
     if code == _INTERRUPTED:
-        _end("interrupted; what had finished is kept, the same command goes on from there", code)
+        _exit_with("interrupted; finished jobs are stored, run the same command to resume", code)
 
 
-def _end(message: str, code: int) -> None:
+def _exit_with(message: str, code: int) -> None:
     sys.stderr.write(f"lehr: {'' if code == _INTERRUPTED else 'error: '}{message}\n")
     raise SystemExit(code)

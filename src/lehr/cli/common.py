@@ -1,4 +1,4 @@
-"""The application, and the messages and arguments that its commands share."""
+"""The application, and the arguments and messages shared by its commands."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ app = typer.Typer(
 errors = Console(stderr=True)
 
 TaskName = Annotated[str, typer.Argument(help="A built-in task or module:function.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
-Out = Annotated[Path | None, typer.Option(help="Draw it to this file: .svg, .png or .pdf.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Out = Annotated[Path | None, typer.Option(help="Save the figure to this .svg, .png or .pdf file.")]
 
 
 def print_status(text: str) -> None:
@@ -34,10 +34,15 @@ def ensure_data(task: str) -> None:
     from lehr.tasks.data import ensure_fashion_mnist
 
     if task == "fashion-mnist-mlp" and (reason := ensure_fashion_mnist(print_status)):
-        fail("task", "one whose data is here", task, f"{reason}; digits-mlp needs no download")
+        fail(
+            "task",
+            "a task whose data is available",
+            task,
+            f"{reason}; digits-mlp needs no download",
+        )
 
 
 def check_drawable(path: Path | None) -> None:
-    """Raise unless a figure can be written to such a file."""
+    """Raise unless the suffix of the file is a supported figure format."""
     if path is not None and path.suffix not in (".svg", ".png", ".pdf"):
         fail("--out", "a file ending in .svg, .png or .pdf", str(path))

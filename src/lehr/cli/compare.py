@@ -1,4 +1,4 @@
-"""``lehr compare``: run a study, print its verdict, write its report."""
+"""``lehr compare``: run a study, print its verdict and write its report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from lehr.cli.common import AsJson, ensure_data, print_status
-from lehr.cli.live import watched
+from lehr.cli.live import show_progress
 from lehr.parser import parse_policy
 from lehr.schedule.errors import fail, integer
 
@@ -26,46 +26,61 @@ _SUFFIXES = (".yaml", ".yml")
 def compare(
     task: Annotated[
         str | None,
-        typer.Argument(help="A task, or a study's YAML file; else Fashion-MNIST or digits."),
+        typer.Argument(help="A task or a study's YAML file; default: Fashion-MNIST or digits."),
     ] = None,
     arm: Annotated[
-        list[str] | None, typer.Option(help="NAME=POLICY, as given; the first is the reference.")
+        list[str] | None,
+        typer.Option(help="NAME=POLICY, without tuning; the first arm is the reference."),
     ] = None,
     epochs: Annotated[
-        list[int] | None, typer.Option(help="Passes over the training data; several: budgets.")
+        list[int] | None, typer.Option(help="Budget in passes over the training data; repeatable.")
     ] = None,
-    steps: Annotated[list[int] | None, typer.Option(help="Updates, instead of epochs.")] = None,
-    seeds: Annotated[int | None, typer.Option(help="Judging seeds; 8 if left out.")] = None,
+    steps: Annotated[
+        list[int] | None, typer.Option(help="Budget in updates, instead of epochs.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Number of judging seeds; default: 8.")] = None,
     peaks: Annotated[
-        int | None, typer.Option(help="Peaks each tuned arm tries; 5, or 1: the range test's.")
+        int | None,
+        typer.Option(help="Peaks per tuned arm; default: 5; 1: the range test's peak."),
     ] = None,
-    metric: Annotated[str | None, typer.Option(help="Judged metric; accuracy.")] = None,
-    mode: Annotated[str | None, typer.Option(help="max or min: which is better.")] = None,
+    metric: Annotated[str | None, typer.Option(help="Judged metric; default: accuracy.")] = None,
+    mode: Annotated[
+        str | None, typer.Option(help="Better direction of the metric: max or min.")
+    ] = None,
     judge: Annotated[
         str | None, typer.Option(help="final: the end of the run; best: the best checkpoint.")
     ] = None,
     patience: Annotated[
-        int | None, typer.Option(help="With --judge best: epochs without a better one to stop at.")
+        int | None,
+        typer.Option(help="With --judge best: stop after this many epochs without improvement."),
     ] = None,
     backend: Annotated[
         str | None, typer.Option(help="Keras backend of the trials: jax, tensorflow or torch.")
     ] = None,
     stop_early: Annotated[
-        bool | None, typer.Option("--stop-early", help="Leave out arms that cannot win.")
+        bool | None, typer.Option("--stop-early", help="Stop arms that can no longer win.")
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes at a time.")] = None,
-    runs: Annotated[Path | None, typer.Option(help="Folder of the results; runs.")] = None,
-    report: Annotated[Path | None, typer.Option(help="Report; runs/TASK.html if left out.")] = None,
-    figures: Annotated[Path | None, typer.Option(help="Folder for figures, SVG and PNG.")] = None,
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for event files.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes; default: one per core.")
+    ] = None,
+    runs: Annotated[Path | None, typer.Option(help="Folder of the results; default: runs.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="File of the report; default: runs/TASK.html.")
+    ] = None,
+    figures: Annotated[
+        Path | None, typer.Option(help="Folder for the figures (SVG and PNG).")
+    ] = None,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Folder for TensorBoard event files.")
+    ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would run, and about how long.")
+        bool, typer.Option("--dry-run", help="Print the jobs and their estimated time; run none.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare policies on a task over paired seeds: verdict, table, report.
 
-    It goes on where it stopped.
+    Run the same command again to resume an interrupted study.
     """
     if workers is not None:
         integer("--workers", workers)
@@ -89,7 +104,7 @@ def compare(
     if dry_run:
         _print_plan(study, workers, as_json)
         return
-    with watched(study) as progress:
+    with show_progress(study) as progress:
         results = study.run(workers=workers, progress=progress)
     target = report or Path(study.storage, f"{_file_name(study, standard)}.html")
     results.report(target)
@@ -106,15 +121,15 @@ def compare(
 
 
 def _study(task: str | None, arms: list[str], given: dict[str, Any]) -> tuple[Study, bool]:
-    """Return the study that was asked for, and whether its arms are the standard ones."""
+    """Return the study of the arguments, and whether its arms are the standard ones."""
     from lehr.recipes.arms import standard_arms
     from lehr.study import Study, load_study
 
     if task is not None and task.endswith(_SUFFIXES):
         if arms:
-            fail("--arm", "left out with a study file", arms, "put the arms into the file")
+            fail("--arm", "omitted with a study file", arms, "put the arms into the file")
         for name in given.keys() - {"storage"}:
-            fail(f"--{name.replace('_', '-')}", "left out with a study file", given[name])
+            fail(f"--{name.replace('_', '-')}", "omitted with a study file", given[name])
         study = dataclasses.replace(load_study(task), **given)
         ensure_data(study.task)
         return study, False
@@ -136,7 +151,7 @@ def _named_arms(texts: list[str]) -> dict[str, Any]:
         if not equals or not name.strip() or "(" in name:
             fail("--arm", "NAME=POLICY", text, "write for instance 'mine=cosine(0.1)'")
         if name.strip() in arms:
-            fail("--arm", "a name used once", name.strip())
+            fail("--arm", "a unique name", name.strip())
         arms[name.strip()] = Arm(parse_policy(policy))
     if len(arms) == 1:
         fail("--arm", "given at least twice, the reference first", texts)
@@ -148,19 +163,19 @@ def _print_plan(study: Study, workers: int | None, as_json: bool) -> None:
     if as_json:
         print(json.dumps(dataclasses.asdict(plan)))
         return
-    table = Table("part", "jobs", "finished", title=f"{study.task}: what the study runs")
+    table = Table("part", "jobs", "finished", title=f"{study.task}: jobs of the study")
     for name, (total, finished) in plan.parts.items():
         table.add_row(name, str(total), str(finished))
     rich.print(table)
     left = sum(total - finished for total, finished in plan.parts.values())
     minutes = plan.seconds / 60
     time = f"{minutes:.1f} minutes" if minutes >= 1 else f"{plan.seconds:.0f} seconds"
-    print(f"{left} jobs left, about {time} of training with {plan.workers} processes.")
-    print("A grid whose best peak stands at its edge adds two more; budgets share what they can.")
+    print(f"{left} jobs missing, about {time} of training with {plan.workers} processes.")
+    print("Two more peaks are tried if the best one is at an edge; budgets share common updates.")
 
 
 def _file_name(study: Study, standard: bool) -> str:
-    """Return a name that studies of other arms do not overwrite."""
+    """Return the report's file name, with the study's id unless the arms are the standard ones."""
     from lehr.study.cache_key import study_id
 
     name = study.task.replace(":", "-").replace(os.sep, "-")
@@ -168,12 +183,12 @@ def _file_name(study: Study, standard: bool) -> str:
 
 
 def _available_task() -> str:
-    """Return the task on Fashion-MNIST if Keras has or downloads the data, else on digits."""
+    """Return the Fashion-MNIST task if its data is cached or can be downloaded, else digits."""
     from lehr.tasks.data import ensure_fashion_mnist
 
     reason = ensure_fashion_mnist(print_status)
     if not reason:
         print_status("data: Fashion-MNIST, from Keras's cache")
         return "fashion-mnist-mlp"
-    print_status(f"data: scikit-learn's digits, because Fashion-MNIST is not here: {reason}")
+    print_status(f"data: scikit-learn's digits, because Fashion-MNIST is not available: {reason}")
     return "digits-mlp"

@@ -1,4 +1,4 @@
-"""The terminal while a study runs: its progress, and the running trials."""
+"""Show the progress of a study and its running trials in the terminal."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def watched(study: Study) -> Iterator[Callable[[StudyProgress], None]]:
-    """Show a study's progress: a live table, or a line for every tenth."""
+def show_progress(study: Study) -> Iterator[Callable[[StudyProgress], None]]:
+    """Show a study's progress: a live table in a terminal, else one line per tenth of the jobs."""
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     bar = Progress(*columns, console=errors)
     row = bar.add_task("starting", total=None)

@@ -1,4 +1,4 @@
-"""The commands ``lehr recipe``: published experiments, ours beside theirs."""
+"""``lehr recipe``: run published experiments and compare the results with the published ones."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from rich.table import Column, Table
 from lehr.cli.common import print_status
 from lehr.schedule.errors import fail, integer
 
-app = typer.Typer(no_args_is_help=True, help="Published experiments, ours beside theirs.")
+app = typer.Typer(no_args_is_help=True, help="Run published experiments and compare the results.")
 
 
 @app.command("list")
 def list_recipes() -> None:
-    """List the recipes: their names, what they show, how many figures are published."""
+    """List the recipes: name, subject, number of published figures."""
     from lehr.recipes.catalogue import RECIPES
 
-    table = Table(Column("recipe", no_wrap=True), "what it shows", "published", "")
+    table = Table(Column("recipe", no_wrap=True), "subject", "published", "")
     for name, recipe in RECIPES.items():
         figures = str(len(recipe.published) or "-")
         table.add_row(name, recipe.title, figures, "long" if recipe.long else "")
@@ -28,8 +28,8 @@ def list_recipes() -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(help="A recipe's name.")]) -> None:
-    """Show a recipe: source, task, policy, what was wrong, what is published."""
+def show(name: Annotated[str, typer.Argument(help="Name of a recipe.")]) -> None:
+    """Show a recipe: source, task, policy, corrections, published figures."""
     from lehr.recipes.catalogue import find_recipe
     from lehr.recipes.page import describe
 
@@ -39,20 +39,24 @@ def show(name: Annotated[str, typer.Argument(help="A recipe's name.")]) -> None:
 
 @app.command()
 def run(
-    names: Annotated[list[str] | None, typer.Argument(help="Recipes' names.")] = None,
-    everything: Annotated[bool, typer.Option("--all", help="All but the long ones.")] = False,
-    long: Annotated[bool, typer.Option("--long", help="With --all: the long ones too.")] = False,
-    seeds: Annotated[int, typer.Option(help="Runs of each.")] = 1,
+    names: Annotated[list[str] | None, typer.Argument(help="Names of the recipes.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Run all recipes but the long ones.")
+    ] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="With --all: also run the long ones.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(help="Number of runs per recipe.")] = 1,
     workers: Annotated[
-        int | None, typer.Option(help="Processes at a time; one per core if left out.")
+        int | None, typer.Option(help="Worker processes; default: one per core.")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/recipes"),
     out: Annotated[
         Path | None,
-        typer.Option(help="Page with every row and figure; with --all recipes.md in RUNS."),
+        typer.Option(help="Page with all rows and figures; with --all: recipes.md in RUNS."),
     ] = None,
 ) -> None:
-    """Run recipes, or what is missing of them; print published figures beside ours."""
+    """Run the missing runs of recipes; print the published and the reproduced figures."""
     from lehr.recipes.catalogue import RECIPES, find_recipe
     from lehr.recipes.page import HEAD, rows, write_page
     from lehr.recipes.run import run_recipes
@@ -61,8 +65,8 @@ def run(
     if out is not None and out.is_dir():
         fail("--out", "a file", str(out))
     if bool(names) == everything:
-        fix = "lehr recipe list shows the names"
-        fail("recipes", "named, or else all of them with --all", names, fix)
+        fix = "list the names with lehr recipe list"
+        fail("recipes", "given by name or with --all", names, fix)
     if workers is not None:
         integer("--workers", workers)
     chosen = [find_recipe(name) for name in names or ()]

@@ -1,4 +1,4 @@
-"""``lehr runs``: the studies of a folder."""
+"""``lehr runs``: list, show, export and delete the studies of a folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lehr.schedule.errors import one_of
 app = typer.Typer(no_args_is_help=True, help="List, show, export and delete studies.")
 
 Runs = Annotated[Path, typer.Option(help="Folder of the results.")]
-Id = Annotated[str, typer.Argument(help="A study's id, as `lehr runs list` shows it.")]
+Id = Annotated[str, typer.Argument(help="Id of a study, listed by `lehr runs list`.")]
 
 
 @app.command("list")
@@ -28,7 +28,7 @@ def list_studies(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
     if as_json:
         print(json.dumps(studies))
         return
-    table = Table("id", "task", "arms", "budgets", "seeds", "finished jobs", "begun")
+    table = Table("id", "task", "arms", "budgets", "seeds", "finished jobs", "started")
     for study in studies:
         d = study["definition"]
         unit = "epochs" if "epochs" in d else "steps"
@@ -41,7 +41,7 @@ def list_studies(runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
 
 @app.command()
 def show(study: Id, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
-    """Show a finished study: table and verdict."""
+    """Print the table and the verdict of a finished study."""
     results = _results(study, runs)
     if as_json:
         print(results.to_json())
@@ -53,7 +53,7 @@ def show(study: Id, runs: Runs = Path("runs"), as_json: AsJson = False) -> None:
 @app.command()
 def export(
     study: Id,
-    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    out: Annotated[Path, typer.Option(help="Folder of the exported files.")],
     runs: Runs = Path("runs"),
 ) -> None:
     """Write a finished study to a folder: definition, results, CSV, events, figures, report."""
@@ -76,12 +76,12 @@ def export(
 def delete(
     study: Id,
     runs: Runs = Path("runs"),
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Delete without confirmation.")] = False,
 ) -> None:
-    """Delete a study and the jobs that no other study shares."""
+    """Delete a study, and its jobs that are not part of another study."""
     from lehr.study.storage import Storage
 
-    found = _found(study, runs)
+    found = _find_study(study, runs)
     if not yes:
         typer.confirm(f"delete study {found['id']} on {found['definition']['task']}?", abort=True)
     with Storage(runs) as storage:
@@ -96,12 +96,12 @@ def _studies(runs: Path) -> list[dict[str, Any]]:
         return storage.studies()
 
 
-def _found(study: str, runs: Path) -> dict[str, Any]:
+def _find_study(study: str, runs: Path) -> dict[str, Any]:
     known = {found["id"]: found for found in _studies(runs)}
-    return known[one_of("study", study, known, f"`lehr runs list --runs {runs}` shows them")]
+    return known[one_of("study", study, known, f"list them with `lehr runs list --runs {runs}`")]
 
 
 def _results(study: str, runs: Path) -> Any:
     from lehr.study.yaml import study_of
 
-    return study_of(_found(study, runs)["definition"], runs).results()
+    return study_of(_find_study(study, runs)["definition"], runs).results()

@@ -1,4 +1,4 @@
-"""``lehr show``: a policy, its values, what looks wrong with it."""
+"""``lehr show``: print a policy, its values and the findings of its lint."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from lehr.schedule.run import RUN_SIZES
 
 PolicyText = Annotated[
     str | None,
-    typer.Argument(help="JSON, a file, a number or a call such as 'one-cycle(peak=0.05)'."),
+    typer.Argument(help="JSON, a JSON file, a number or a call such as 'one-cycle(peak=0.05)'."),
 ]
 Published = Annotated[
     bool,
     typer.Option(
-        "--published", help="POLICY is the name of a published one; without a name, list them."
+        "--published", help="POLICY is the name of a published policy; without a name, list them."
     ),
 ]
-_SIZE_HELP = "{} in an update: a number or a schedule such as 'linear(32e3, 3.2e6, 5000)'."
+_SIZE_HELP = "{} per update: a number or a schedule such as 'linear(32e3, 3.2e6, 5000)'."
 
 
 def show(
@@ -39,18 +39,20 @@ def show(
     steps: Annotated[
         str | None, typer.Option(help="Length of the run: updates, '90 epochs' or '2T tokens'.")
     ] = None,
-    steps_per_epoch: Annotated[float | None, typer.Option(help="Updates in an epoch.")] = None,
+    steps_per_epoch: Annotated[float | None, typer.Option(help="Updates per epoch.")] = None,
     samples_per_step: Annotated[str | None, typer.Option(help=_SIZE_HELP.format("Samples"))] = None,
     tokens_per_step: Annotated[str | None, typer.Option(help=_SIZE_HELP.format("Tokens"))] = None,
     out: Out = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a policy: its shape and values over a run, and what looks wrong with it."""
+    """Show a policy: its shape and values over a run, and probable mistakes."""
     if published and policy is None:
         _list_published(as_json)
         return
     if policy is None:
-        raise ValueError("Missing argument 'POLICY'; lehr show --published lists published ones")
+        raise ValueError(
+            "Missing argument 'POLICY'; list the published policies with lehr show --published"
+        )
     entry = lehr.published(policy) if published else None
     parsed = parse_policy(policy) if entry is None else entry.policy
     check_drawable(out)
@@ -62,7 +64,7 @@ def show(
     }
     run: dict[str, Any] = {name: size for name, size in given.items() if size is not None}
     if entry is not None:
-        run = entry.sizes | run  # options replace its sizes
+        run = entry.sizes | run  # command-line options override the published sizes
     with _names_as_options():
         summary = parsed.summary(**run)
         run = {"steps": summary.steps} | run
@@ -93,11 +95,11 @@ def show(
     for finding in findings:
         print(f"{finding.where}: {finding.name}: {finding.advice}")
     if out is not None:
-        print(f"drawn to {out}")
+        print(f"figure: {out}")
 
 
 def _size(option: str, text: str | None) -> float | Schedule | None:
-    """Return the number or schedule that was typed for samples or tokens in a step."""
+    """Parse the number or schedule of samples or tokens per step."""
     number = _number(text)
     if not isinstance(number, str):
         return number
@@ -108,7 +110,7 @@ def _size(option: str, text: str | None) -> float | Schedule | None:
 
 
 def _number(text: str | None) -> int | float | str | None:
-    """Return the number that was typed, or the text if it is none."""
+    """Parse a number; return the text unchanged if it is not a number."""
     for kind in (int, float):
         with contextlib.suppress(TypeError, ValueError):
             return kind(text)  # type: ignore[arg-type]
@@ -117,7 +119,7 @@ def _number(text: str | None) -> int | float | str | None:
 
 @contextlib.contextmanager
 def _names_as_options() -> Iterator[None]:
-    """Spell the sizes of the run in errors as options: ``--tokens-per-step``."""
+    """Replace names of run sizes in error messages by options, such as ``--tokens-per-step``."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Every figure, drawn with matplotlib from records: schedules, sweeps, results of studies."""
+"""Matplotlib figures of schedules, policies, range tests, diagnoses and studies."""
 
 try:
     import matplotlib as _matplotlib  # noqa: F401

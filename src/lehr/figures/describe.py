@@ -14,11 +14,25 @@ from lehr.policy import Policy
 from lehr.schedule import Constant, Schedule
 from lehr.schedule.errors import fail, integer
 
-_LABEL_WIDTH = 16  # characters beside a panel
+_LABEL_WIDTH = 16  # characters per line of a vertical label
 
 
 def draw_schedules(schedules: dict[str, Schedule], steps: int | None = None) -> Figure:
-    """Return a figure of schedules by name over ``steps`` steps, or over their own lengths."""
+    """Draw schedules over the steps of a run.
+
+    Args:
+        schedules: resolved schedules by name; the names are shown in the legend.
+        steps: number of steps to draw; default: the length of the longest schedule.
+
+    Raises:
+        ValueError: if a schedule is not resolved, or ``steps`` is missing for a schedule without
+            an end.
+
+    >>> import lehr
+    >>> figure = draw_schedules({"cosine": lehr.cosine(0.1, steps=100)})
+    >>> figure.axes[0].get_xlabel()
+    'step'
+    """
     steps = _span(schedules.values(), steps)
     figure, axes = new_figure("step", "value")
     _draw_over_steps(axes, schedules, steps)
@@ -26,7 +40,21 @@ def draw_schedules(schedules: dict[str, Schedule], steps: int | None = None) -> 
 
 
 def draw_policy(policy: Policy, steps: int | None = None) -> Figure:
-    """Return a figure of a policy: one panel for each hyperparameter or value of the loop."""
+    """Draw a policy: one panel for each hyperparameter or value of the training loop.
+
+    Args:
+        policy: a resolved policy.
+        steps: number of steps to draw; default: the length of the longest schedule.
+
+    Raises:
+        ValueError: if a schedule is not resolved, or ``steps`` is missing for a schedule without
+            an end.
+
+    >>> import lehr
+    >>> figure = draw_policy(lehr.Policy(lr=lehr.cosine(0.1, steps=100), momentum=0.9))
+    >>> [panel.get_ylabel() for panel in figure.axes]
+    ['learning rate', 'momentum']
+    """
     panels = {
         name: target if isinstance(target, dict) else {"": target}
         for name, target in (policy.targets | (policy.values or {})).items()
@@ -44,7 +72,7 @@ def draw_policy(policy: Policy, steps: int | None = None) -> Figure:
 
 
 def _span(schedules: Iterable[Schedule], steps: int | None) -> int:
-    """Return the number of steps to draw; raise if a schedule is unresolved or has no end."""
+    """Return the number of steps to draw; raise if a schedule is not resolved or has no end."""
     lengths = []
     for schedule in schedules:
         if not schedule.resolved:

@@ -1,4 +1,4 @@
-"""The figure of a diagnosis."""
+"""Figure of a diagnosis."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
-    """Return a figure of activations, saturated shares and gradient norms by layer."""
+    """Draw the activations, the share of saturated units and the gradient norm of each layer."""
     layers, at = diagnosis.layers, range(len(diagnosis.layers))
     with mpl.rc_context(STYLE):
         figure = Figure((SIZE[0], 2 * SIZE[1]), layout="constrained")
@@ -42,6 +42,6 @@ def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
         set_ticks(axes.yaxis)
     set_ticks(bottom.xaxis, integer=True)
     if len(layers) <= _MOST_NAMES:
-        names = [layer.name[-_LONGEST_NAME:] for layer in layers]  # the end tells layers apart
+        names = [layer.name[-_LONGEST_NAME:] for layer in layers]  # names differ at the end
         bottom.set_xticks(at, names, rotation=90, fontsize=7)
     return figure

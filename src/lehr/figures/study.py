@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 from lehr.figures.style import MOST_POINTS, SIZE, finite, legend, new_figure, set_ticks, styles
 from lehr.study.jobs import stored_number
 
-_LABEL_WIDTH, _NAME_WIDTH = 44, 24  # characters in a line
+_LABEL_WIDTH, _NAME_WIDTH = 44, 24  # characters per line
 
 if TYPE_CHECKING:
     from lehr.study.results import Results
 
 
 def draw_rates(results: Results, name: str = "lr") -> Figure:
-    """Return a figure of the values applied, from the ledger, seed 0 of each arm."""
-    words = {"lr": "learning rate used (log scale)", "momentum": "momentum used"}
+    """Draw the applied values of a hyperparameter, from the ledger of seed 0 of each arm."""
+    words = {"lr": "applied learning rate (log scale)", "momentum": "applied momentum"}
     figure, axes = new_figure("epoch", words.get(name, name))
     largest = 0.0
     for arm, style in _arms(results):
@@ -45,7 +45,7 @@ def draw_rates(results: Results, name: str = "lr") -> Figure:
 
 
 def draw_losses(results: Results) -> Figure:
-    """Return a figure of the training loss: mean and standard deviation over seeds."""
+    """Draw the training loss: mean and standard deviation over seeds."""
     figure, axes = new_figure("epoch", "training loss (log scale)")
     for arm, style in _arms(results):
         records = results.records(arm)
@@ -64,7 +64,7 @@ def draw_losses(results: Results) -> Figure:
 
 
 def draw_metric(results: Results) -> Figure:
-    """Return a figure of the validation metric after each epoch: mean and std over seeds."""
+    """Draw the validation metric after each epoch: mean and std over seeds."""
     metric = results.study.metric
     figure, axes = new_figure("epoch", f"validation {_unit(results)}")
     for arm, style in _arms(results):
@@ -81,7 +81,7 @@ def draw_metric(results: Results) -> Figure:
 
 
 def draw_differences(results: Results) -> Figure:
-    """Return a figure of the intervals of the paired differences to the reference."""
+    """Draw the paired differences to the reference, with their intervals."""
     unit = "points" if results.percent else results.study.metric
     reference = results.label(results.reference)
     label = f"difference to {reference} on test data ({unit})"
@@ -104,7 +104,7 @@ def draw_differences(results: Results) -> Figure:
 
 
 def draw_peaks(results: Results) -> Figure:
-    """Return a figure of the sensitivity to the peak: validation scores of every peak tried."""
+    """Draw the sensitivity to the peak: validation scores of every peak tried."""
     figure, axes = new_figure("peak learning rate (log scale)", f"validation {_unit(results)}")
     axes.set_xscale("log")
     means = []
@@ -122,7 +122,7 @@ def draw_peaks(results: Results) -> Figure:
         axes.plot([tuning.peak], [mean], "o", color=style["color"], markersize=7)
         means += [statistics.fmean(finite(at)) for at in zip(*curves, strict=True) if finite(at)]
     if results.percent and means:
-        # scores of runs that learnt little would compress the rest
+        # limit the axis: the scores of runs with a poor peak would compress the rest
         top, middle = max(means), statistics.median(means)
         axes.set_ylim(max(min(means) - 1, top - 4 * max(top - middle, 1)), top + 1)
     set_ticks(axes.xaxis)
@@ -132,7 +132,7 @@ def draw_peaks(results: Results) -> Figure:
 
 
 def draw_budgets(results: Results) -> Figure:
-    """Return a figure of the test metric over the budget: mean and std over seeds."""
+    """Draw the test metric over the budget: mean and std over seeds."""
     study = results.study
     unit = "updates" if study.unit == "steps" else study.unit
     figure, axes = new_figure(f"budget ({unit}, log scale)", f"test {_unit(results)}")
@@ -163,7 +163,7 @@ def _shown(results: Results, value: float | None) -> float:
 
 
 def _arms(results: Results) -> list[tuple[str, dict[str, Any]]]:
-    """Return each arm's style; the reference is a broad pale line below the others."""
+    """Return each arm and its style; the reference is a wide pale line below the others."""
     styled = list(zip(results.study.arms, itertools.cycle(styles()), strict=False))
     styled[0][1].update(linewidth=4, alpha=0.45)
     return styled
@@ -176,8 +176,8 @@ def _band(
     label: str,
     style: dict[str, Any],
 ) -> None:
-    """Draw the mean of the curves, as far as all go, and a band of one standard deviation."""
-    points = [finite(values) for values in zip(*curves, strict=False)]  # diverged runs drop out
+    """Draw the mean of the curves, up to the shortest, and a band of one standard deviation."""
+    points = [finite(values) for values in zip(*curves, strict=False)]  # diverged runs are omitted
     x = x[: len(points)]
     mean = [statistics.fmean(values) if values else math.nan for values in points]
     std = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in points]

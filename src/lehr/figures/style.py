@@ -1,4 +1,4 @@
-"""Common parts of all figures: size, colours, labels, files."""
+"""Size, colours, ticks, legend and file output, common to all figures."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from matplotlib.ticker import (
 
 from lehr._atomic import atomic_write
 
-SIZE = (4.8, 3.3)  # inches: readable at its own size on a phone, two abreast on a desk
+SIZE = (4.8, 3.3)  # inches: readable on a phone; two fit side by side on a desktop
 STYLE = {
-    "svg.fonttype": "none",  # text stays text: small, searchable
+    "svg.fonttype": "none",  # text elements: smaller files, searchable
     "svg.hashsalt": "lehr",
     "font.size": 10,
     "axes.spines.top": False,
@@ -36,33 +36,38 @@ STYLE = {
     "grid.alpha": 0.25,
     "legend.frameon": False,
     "lines.linewidth": 1.6,
-    "xtick.major.pad": 6,  # apart from the lowest label of the vertical axis
+    "xtick.major.pad": 6,  # no overlap with the lowest label of the vertical axis
 }
-# Okabe and Ito's colours, which colour-blind readers can distinguish; then dashes
+# Okabe and Ito's palette, distinguishable by colour-blind readers
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MOST_POINTS = 2000
 _MOST_TICKS = 6
-_MOST_INSIDE, _INCHES_OF_LABEL = 8, 0.17  # of a legend
-_LEAST_SHORTENED = 10_000  # from here on counts are labelled 10K, 2M
+_MOST_INSIDE, _INCHES_OF_LABEL = 8, 0.17  # number and height of the labels of a legend
+_LEAST_SHORTENED = 10_000  # larger counts are labelled 10K, 2M
 
 
 def to_svg(figure: Figure) -> str:
-    """Return a figure as an SVG element to put into a page."""
+    """Return a figure as an SVG element that can be embedded in HTML.
+
+    >>> figure, axes = new_figure("step", "value")
+    >>> to_svg(figure)[:4]
+    '<svg'
+    """
     text = io.StringIO()
     with mpl.rc_context(STYLE):
-        nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(text, format="svg", metadata=nothing)
+        omitted = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+        figure.savefig(text, format="svg", metadata=omitted)
     return text.getvalue()[text.getvalue().index("<svg") :]
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Save a figure in the format of the file's suffix; the write is atomic."""
-    with atomic_write(path) as beside, mpl.rc_context(STYLE):
-        figure.savefig(beside, format=path.suffix.removeprefix("."), dpi=200)
+    """Save a figure in the format given by the suffix of the path; the write is atomic."""
+    with atomic_write(path) as temporary, mpl.rc_context(STYLE):
+        figure.savefig(temporary, format=path.suffix.removeprefix("."), dpi=200)
 
 
 def new_figure(x: str, y: str) -> tuple[Figure, Axes]:
-    """Return a figure with one panel and the labels of its axes."""
+    """Return a figure with one panel, and the panel, with axis labels ``x`` and ``y``."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
@@ -71,17 +76,18 @@ def new_figure(x: str, y: str) -> tuple[Figure, Axes]:
 
 
 def styles() -> Iterable[dict[str, Any]]:
-    """Return 14 line styles: each colour solid, then dashed."""
+    """Return 14 line styles: all colours solid, then all colours dashed."""
     return [{"color": c, "linestyle": d} for d in ("-", "--") for c in COLOURS]
 
 
 def set_ticks(axis: Axis, *, integer: bool = False, at: Sequence[float] = ()) -> None:
-    """Set few ticks with short labels, so that labels do not overlap; call it after drawing.
+    """Set a few ticks with short labels that do not overlap; call it after drawing.
 
     Args:
         axis: an axis of a panel, linear or logarithmic.
-        whole: whether the values are counts: ticks are integers, labels 500, 20K, 1.5M.
-        at: positions of the ticks, thinned where they are too close; default: round values.
+        integer: whether the values are counts: ticks are integers, labels 500, 20K, 1.5M.
+        at: positions of the ticks; positions too close to the next are omitted. Default: round
+            values.
     """
     low, high = sorted(axis.get_view_interval())
     log = axis.get_scale() == "log"
@@ -89,7 +95,7 @@ def set_ticks(axis: Axis, *, integer: bool = False, at: Sequence[float] = ()) ->
     labels: Any = ScalarFormatter(useOffset=False)
     if integer and high >= _LEAST_SHORTENED:
         labels = EngFormatter(sep="")
-        labels.ENG_PREFIXES = {0: "", 3: "K", 6: "M", 9: "B"}  # as in lengths
+        labels.ENG_PREFIXES = {0: "", 3: "K", 6: "M", 9: "B"}  # suffixes as in run lengths
     if at:
         ticks: Any = FixedLocator(_thinned(axis, at))
     elif decades > 2:
@@ -108,18 +114,18 @@ def set_ticks(axis: Axis, *, integer: bool = False, at: Sequence[float] = ()) ->
 
 
 def _thinned(axis: Axis, at: Sequence[float]) -> list[float]:
-    """Return the positions that are far enough from the next larger one."""
-    places = dict(zip(at, axis.get_transform().transform(at), strict=True))
+    """Return the positions at a sufficient distance from the next larger one."""
+    position = dict(zip(at, axis.get_transform().transform(at), strict=True))
     low, high = axis.get_transform().transform(axis.get_view_interval())
     chosen: list[float] = []
     for value in sorted(at, reverse=True):
-        if not chosen or places[chosen[-1]] - places[value] >= abs(high - low) / _MOST_TICKS:
+        if not chosen or position[chosen[-1]] - position[value] >= abs(high - low) / _MOST_TICKS:
             chosen.append(value)
     return chosen
 
 
 def legend(axes: Axes) -> None:
-    """Add a legend if there are labels: inside the panel, or below it if there are many."""
+    """Add a legend if there are labels: inside the panel, or below it for more than 8 labels."""
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) > _MOST_INSIDE:
         figure: Any = axes.figure
@@ -130,5 +136,5 @@ def legend(axes: Axes) -> None:
 
 
 def finite(values: Iterable[float]) -> list[float]:
-    """Return the values that are finite."""
+    """Return the finite values."""
     return [value for value in values if math.isfinite(value)]

@@ -1,4 +1,4 @@
-"""Find: the range test, its record and what it suggests."""
+"""Range tests: the test, its record (a sweep), and the learning rates suggested from it."""
 
 from lehr.finder.repeats import Cell as Cell
 from lehr.finder.repeats import agree as agree

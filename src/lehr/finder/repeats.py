@@ -21,9 +21,12 @@ def repeat(
     """Run a range test for each seed.
 
     Args:
-        make: a function from a seed to a new Learner.
-        seeds: the seeds.
+        make: function from a seed to a new Learner.
+        seeds: seeds of the range tests.
         **options: keyword arguments of `range_test`.
+
+    Returns:
+        One sweep per seed.
 
     Raises:
         TypeError: before a Learner is built, if an option is unknown or has the wrong type.
@@ -43,9 +46,10 @@ def repeat(
 
 
 def agree(sweeps: Sequence[Sweep], use: str) -> Suggestion:
-    """Return the median suggestion of several range tests; its bounds are the extreme rates.
+    """Return the median suggestion of several range tests.
 
-    There is no suggestion if half or more of the range tests have none.
+    The bounds are the smallest and the largest of the suggested rates. The result has no rate
+    (``lr=None``) if half or more of the range tests have no suggestion.
 
     Args:
         sweeps: range tests of one task, over several seeds.
@@ -53,6 +57,14 @@ def agree(sweeps: Sequence[Sweep], use: str) -> Suggestion:
 
     Raises:
         ValueError: if there are no sweeps or the use is unknown.
+
+    >>> import math
+    >>> from lehr.finder import Sweep
+    >>> rates = [10 ** (k / 10 - 4) for k in range(40)]
+    >>> seeds = [[(math.log10(x) + best) ** 2 for x in rates] for best in (1.0, 1.2, 1.4)]
+    >>> sweeps = [Sweep(rates, losses, "geometric", 40, "end") for losses in seeds]
+    >>> agree(sweeps, "constant").reason
+    'median of 3 range tests, from 0.016 to 0.04'
     """
     if not sweeps:
         fail("sweeps", "at least one range test", sweeps)
@@ -60,7 +72,7 @@ def agree(sweeps: Sequence[Sweep], use: str) -> Suggestion:
     rates = [s.lr for s in suggestions if s.lr is not None]
     if len(rates) <= len(sweeps) / 2:
         none = next(s for s in suggestions if s.lr is None)
-        count = f"{len(sweeps) - len(rates)} of {len(sweeps)} range tests suggest nothing"
+        count = f"{len(sweeps) - len(rates)} of {len(sweeps)} range tests have no suggestion"
         return Suggestion(use, None, None, None, f"{count}: {none.reason}")
     lr = statistics.median(rates)
     why = f"median of {len(rates)} range tests, from {min(rates):.2g} to {max(rates):.2g}"
@@ -72,9 +84,10 @@ class Cell:
     """One range test of a grid.
 
     Attributes:
-        settings: hyperparameters of the Learner.
-        sweep: the range test.
-        lowest: lowest smoothed loss, reached at the rate ``largest``.
+        settings: hyperparameters of the Learner, by name.
+        sweep: record of the range test.
+        lowest: lowest smoothed loss.
+        largest: learning rate of the lowest smoothed loss.
     """
 
     settings: dict[str, Any]
@@ -88,14 +101,17 @@ def grid(
     axes: Mapping[str, Sequence[Any]],
     **options: Unpack[RangeTestOptions],
 ) -> list[Cell]:
-    """Run a range test for each combination of other hyperparameters; lowest loss first.
+    """Run a range test for each combination of other hyperparameters.
 
     Prefer settings that reach a low loss at a large rate. Source: Smith, arXiv 1803.09820.
 
     Args:
-        make: a function from the settings, as keyword arguments, to a new Learner.
+        make: function from the settings, as keyword arguments, to a new Learner.
         axes: values to try by name, ``{"weight_decay": [0.0, 1e-4], "momentum": [0.9, 0.95]}``.
         **options: keyword arguments of `range_test`.
+
+    Returns:
+        One cell per combination, lowest loss first. Range tests without a finite loss are omitted.
 
     Raises:
         TypeError: before a Learner is built, if an option is unknown or has the wrong type.

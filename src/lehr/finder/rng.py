@@ -1,4 +1,4 @@
-"""The random generators that a range test puts back: the process's and those of its data."""
+"""Save and restore random generators around a range test: global ones and those of the data."""
 
 from __future__ import annotations
 
@@ -11,14 +11,15 @@ from typing import Any
 
 import numpy as np
 
-_PARTS = ("dataset", "sampler", "batch_sampler")  # of a loader, that may hold generators
+_PARTS = ("dataset", "sampler", "batch_sampler")  # attributes of a loader that may have generators
 
 
 @contextlib.contextmanager
 def preserve_rng(*sources: Any) -> Iterator[None]:
-    """Put generators back: of Python, NumPy and, if it is loaded, torch; and those of sources.
+    """Save the states of random generators and restore them at the end of the context.
 
-    A source's are the generators among the attributes of it, its dataset and its samplers.
+    The global generators of Python, NumPy and, if it is imported, torch are restored. So are the
+    generators among the attributes of each source, its dataset and its samplers.
 
     Args:
         *sources: iterables of batches, or None.
@@ -30,7 +31,7 @@ def preserve_rng(*sources: Any) -> Iterator[None]:
     """
     python, numpy, torch = random.getstate(), np.random.get_state(), sys.modules.get("torch")
     torchs = torch and (torch.get_rng_state(), torch.cuda.get_rng_state_all())
-    undo = [put_back for source in sources for put_back in _held(source, set())]
+    restores = [restore for source in sources for restore in _source_restores(source, set())]
     try:
         yield
     finally:
@@ -39,23 +40,24 @@ def preserve_rng(*sources: Any) -> Iterator[None]:
         if torch and torchs:
             torch.set_rng_state(torchs[0])
             torch.cuda.set_rng_state_all(torchs[1])
-        for put_back in undo:
-            put_back()
+        for restore in restores:
+            restore()
 
 
-def _held(holder: Any, seen: set[int]) -> Iterator[Callable[[], Any]]:
-    """Yield functions that put the generators of a source back as they are now."""
-    if id(holder) in seen:
+def _source_restores(owner: Any, seen: set[int]) -> Iterator[Callable[[], Any]]:
+    """Yield functions that restore the generators of a source to their current states."""
+    if id(owner) in seen:
         return
-    seen.add(id(holder))
-    for value in list(getattr(holder, "__dict__", {}).values()):
-        if put_back := _putting_back(value):
-            yield put_back
+    seen.add(id(owner))
+    for value in list(getattr(owner, "__dict__", {}).values()):
+        if restore := _generator_restore(value):
+            yield restore
     for name in _PARTS:
-        yield from _held(getattr(holder, name, None), seen)
+        yield from _source_restores(getattr(owner, name, None), seen)
 
 
-def _putting_back(value: Any) -> Callable[[], Any] | None:
+def _generator_restore(value: Any) -> Callable[[], Any] | None:
+    """Return a function that restores a generator's current state; None for other values."""
     torch = sys.modules.get("torch")
     if isinstance(value, random.Random) and not isinstance(value, random.SystemRandom):
         python = value.getstate()

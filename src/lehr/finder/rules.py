@@ -1,4 +1,4 @@
-"""Rules of other libraries and papers, for comparison with `suggest`: docs/suggestions.md."""
+"""Rules of other libraries and papers, for comparison with `suggest` (docs/suggestions.md)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable
 
-from lehr.finder.suggest import Suggestion, lowest_point, none_because, smoothed
+from lehr.finder.suggest import Suggestion, lowest_point, no_suggestion_reason, smoothed
 from lehr.finder.sweep import Sweep
 
 Rule = Callable[[Sweep], Suggestion]
@@ -18,11 +18,11 @@ _FASTAI_CHANGE = 0.005
 
 
 def _rule(rule: Rule) -> Rule:
-    """Register a rule by its name; it is not asked where nothing can be suggested."""
+    """Register a rule by its name; call it only for sweeps that allow a suggestion."""
 
     @functools.wraps(rule)
     def checked(sweep: Sweep) -> Suggestion:
-        why = none_because(sweep)
+        why = no_suggestion_reason(sweep)
         return Suggestion(rule.__name__, None, None, None, why) if why else rule(sweep)
 
     RULES[rule.__name__] = checked
@@ -31,7 +31,15 @@ def _rule(rule: Rule) -> Rule:
 
 @_rule
 def steepest(sweep: Sweep) -> Suggestion:
-    """Return the rate of the steepest fall per decade: the rule of torch-lr-finder and ignite."""
+    """Return the rate at which the smoothed loss falls fastest per decade.
+
+    The bounds are a third of this rate and three times this rate. Source: torch-lr-finder, ignite.
+
+    >>> rates = [10 ** (k / 10 - 4) for k in range(40)]
+    >>> losses = [math.tanh(-2 * (math.log10(x) + 2)) for x in rates]
+    >>> steepest(Sweep(rates, losses, "geometric", 40, "diverged")).reason
+    'the loss falls fastest at 0.01'
+    """
     rates, line = smoothed(sweep)
     last = lowest_point(line)
 
@@ -44,43 +52,48 @@ def steepest(sweep: Sweep) -> Suggestion:
 
 @_rule
 def halfway(sweep: Sweep) -> Suggestion:
-    """Return the rate where the smoothed loss has fallen half of its way down."""
+    """Return the first rate at which the smoothed loss has fallen by half of its total fall."""
     lr = _fallen(sweep, 0.5)
-    return Suggestion("halfway", lr, lr / 3, lr * 3, f"half of the fall is done at {lr:.2g}")
+    return Suggestion("halfway", lr, lr / 3, lr * 3, f"the loss has fallen by half at {lr:.2g}")
 
 
 @_rule
 def smith(sweep: Sweep) -> Suggestion:
-    """Return Smith's bounds for cyclical rates: where the loss begins to fall and where it stops.
+    """Return Smith's bounds for cyclical rates: the start and the end of the fall of the loss.
 
-    Source: Smith, arXiv 1506.01186, section 3.3, who reads validation accuracy.
+    The start is the rate at which a tenth of the fall is reached.
+
+    Source: Smith, arXiv 1506.01186, section 3.3, which uses validation accuracy.
     """
     rates, line = smoothed(sweep)
     low, high = _fallen(sweep, 0.1), rates[lowest_point(line)]
-    why = f"the loss begins to fall at {low:.2g} and stops at {high:.2g}"
+    why = f"the loss starts to fall at {low:.2g} and stops at {high:.2g}"
     return Suggestion("smith", high, low, high, why)
 
 
 @_rule
 def book(sweep: Sweep) -> Suggestion:
-    """Return a tenth of the rate at which the loss turns up.
+    """Return a tenth of the rate at which the loss starts to rise.
 
     Source: Géron, Hands-On Machine Learning, chapter 11.
     """
-    return _tenth("book", sweep, smoothed, "the loss turns up")
+    return _tenth("book", sweep, smoothed, "the loss starts to rise")
 
 
 @_rule
 def minimum_tenth(sweep: Sweep) -> Suggestion:
-    """Return a tenth of the rate of the lowest running mean: fastai's ``minimum``."""
+    """Return a tenth of the rate of the lowest running mean. Source: fastai's ``minimum``."""
     return _tenth("minimum_tenth", sweep, _as_fastai, "the running mean is lowest")
 
 
 @_rule
 def valley(sweep: Sweep) -> Suggestion:
-    """Return the middle of the longest decreasing stretch of the running mean: fastai's default."""
+    """Return the rate in the middle of the longest decreasing subsequence of the running mean.
+
+    Source: fastai's ``valley``, its default.
+    """
     rates, means = _as_fastai(sweep)
-    lengths = [1] * len(means)  # of the longest decreasing subsequence that ends here
+    lengths = [1] * len(means)  # of the longest decreasing subsequence ending at i
     for i, mean in enumerate(means):
         for j in range(i):
             if mean < means[j] and lengths[i] < lengths[j] + 1:
@@ -94,9 +107,11 @@ def valley(sweep: Sweep) -> Suggestion:
 
 @_rule
 def slide(sweep: Sweep) -> Suggestion:
-    """Return fastai's ``slide``: from the right, the first rate where slopes stop changing.
+    """Return the first rate, from the right, at which the slope stops changing.
 
-    Two slopes, 15 points apart, count as equal within 0.005, whatever the scale of the loss.
+    Two slopes, 15 points apart, count as equal within 0.005, regardless of the scale of the loss.
+
+    Source: fastai's ``slide``.
     """
     rates, means = _as_fastai(sweep)
     if len(means) <= _FASTAI_WINDOW + 1:
@@ -114,16 +129,16 @@ def slide(sweep: Sweep) -> Suggestion:
 
 
 def _tenth(
-    rule: str, sweep: Sweep, line_of: Callable[[Sweep], tuple[list[float], list[float]]], what: str
+    rule: str, sweep: Sweep, line_of: Callable[[Sweep], tuple[list[float], list[float]]], event: str
 ) -> Suggestion:
     """Return a tenth of the rate at which a smoothed line is lowest."""
     rates, line = line_of(sweep)
     rate = rates[lowest_point(line)]
-    return Suggestion(rule, rate / 10, rate / 30, rate, f"{what} at {rate:.2g}; a tenth of it")
+    return Suggestion(rule, rate / 10, rate / 30, rate, f"{event} at {rate:.2g}; a tenth of it")
 
 
 def _fallen(sweep: Sweep, share: float) -> float:
-    """Return the first rate where the smoothed loss has fallen a share of its way down."""
+    """Return the first rate at which the smoothed loss has fallen by a share of its total fall."""
     rates, line = smoothed(sweep)
     last = lowest_point(line)
     top = max(line[: last + 1])
@@ -133,7 +148,7 @@ def _fallen(sweep: Sweep, share: float) -> float:
 
 
 def _as_fastai(sweep: Sweep) -> tuple[list[float], list[float]]:
-    """Return rates and running means as fastai's rules see them, cut at both ends."""
+    """Return rates and running means as in fastai, without the first tenth and last 5 points."""
     means, mean = [], 0.0
     for i, loss in enumerate(itertools.takewhile(math.isfinite, sweep.losses), 1):
         mean = _FASTAI_BETA * mean + (1 - _FASTAI_BETA) * loss

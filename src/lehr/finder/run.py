@@ -27,7 +27,7 @@ class RangeTestOptions(TypedDict, total=False):
 
 
 class RangeTest:
-    """A range test with checked arguments, those of `range_test`; called with a training run."""
+    """A range test with checked arguments (those of `range_test`); call it with a training run."""
 
     def __init__(
         self,
@@ -49,11 +49,11 @@ class RangeTest:
         self.divergence = number("divergence", divergence, above=1)
         one_of("objective", objective, get_args(Objective))
         self.objective = objective
-        # update number steps - 1, the last, uses `high`
+        # the last update, number steps - 1, uses `high`
         self.policy = Policy(lr=segment(low, high, self.steps - 1, spacing))
 
     def __call__(self, run: TrainingRun) -> Sweep:
-        """Return the sweep of a training run, which is restored."""
+        """Run the test on a training run, restore the run, and return the sweep."""
 
         def until(trace: Trace) -> bool:
             return _stopping_point(trace.losses, self.divergence) is not None
@@ -84,11 +84,11 @@ def range_test(
     Source: Smith, arXiv 1506.01186; the geometric spacing is fastai's.
 
     Args:
-        run: the training run; restored bit for bit at the end, also after an error.
+        run: the training run; its state is restored bit for bit at the end, also after an error.
         low: learning rate of the first update, above 0.
         high: learning rate of the last update, above ``low``.
         steps: number of updates, at least 20.
-        spacing: of the rates: "geometric" (a constant ratio) or "linear" (a constant difference).
+        spacing: "geometric" (constant ratio of the rates) or "linear" (constant difference).
         divergence: above 1. The test ends when a loss is not finite, or when the running mean
             has risen from its best value by ``divergence - 1`` times the larger of that value
             and the fall before it.
@@ -132,7 +132,7 @@ def _validated(
 
 
 def _stopping_point(losses: list[float], divergence: float) -> tuple[int, str] | None:
-    """Return the number of losses up to the end of the test and its reason; None: not ended."""
+    """Return the number of losses and the reason if the test must stop, otherwise None."""
     mean, best, highest = 0.0, math.inf, -math.inf
     for i, loss in enumerate(losses, 1):
         if not math.isfinite(loss):

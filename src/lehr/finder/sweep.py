@@ -30,11 +30,12 @@ class Sweep:
         losses: loss at each rate; the last may be NaN or infinite.
         spacing: "geometric" (a constant ratio of the rates) or "linear" (a constant difference).
         steps: planned number of updates.
-        stopped: why the test ended: "end", "diverged" or "not finite".
-        objective: "training": the loss of each batch before its update; "validation": after it.
+        stopped: reason for the end of the test: "end", "diverged" or "not finite".
+        objective: "training" (loss of each batch before its update) or "validation" (validation
+            loss after each update).
 
     Raises:
-        ValueError: if the rates do not increase, or their number is not that of the losses.
+        ValueError: if the rates do not increase, or there is not one loss per rate.
 
     >>> sweep = Sweep((0.1, 1.0), (2.0, 1.5), "geometric", 2, "end")
     >>> sweep
@@ -56,7 +57,7 @@ class Sweep:
         one_of("spacing", self.spacing, get_args(Spacing))
         one_of("objective", self.objective, get_args(Objective))
         if len(self.rates) != len(self.losses):
-            fail("losses", f"as many as the {len(self.rates)} rates", len(self.losses))
+            fail("number of losses", f"the number of rates, {len(self.rates)}", len(self.losses))
         if any(not a < b for a, b in itertools.pairwise(self.rates)):
             fail("rates", "strictly increasing", self.rates)
 
@@ -67,20 +68,24 @@ class Sweep:
         return f"<Sweep: {ran}; ended: {self.stopped}>"
 
     def suggest(self, use: str) -> Suggestion:
-        """Return the learning rate for a use: "constant", "one-cycle" or "cyclical"."""
+        """Return the suggested learning rate for a use: "constant", "one-cycle" or "cyclical".
+
+        Raises:
+            ValueError: if the use is unknown.
+        """
         from lehr.finder.suggest import suggest
 
         return suggest(self, use)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the sweep as plain data; a loss that is not finite is written as a string."""
+        """Return the sweep as plain data; a loss that is not finite is converted to a string."""
         losses = [loss if math.isfinite(loss) else str(loss) for loss in self.losses]
         fields = dataclasses.asdict(self) | {"rates": list(self.rates), "losses": losses}
         return {"lehr_sweep": _VERSION} | fields
 
     @classmethod
     def from_dict(cls, data: Any) -> Sweep:
-        """Return the sweep that `to_dict` converted to plain data.
+        """Return the sweep of plain data made by `to_dict`.
 
         Raises:
             ValueError: if the data is not a sweep, or has another format version.
@@ -102,7 +107,7 @@ class Sweep:
 
     @classmethod
     def from_json(cls, text: str) -> Sweep:
-        """Return the sweep that `to_json` converted to text.
+        """Return the sweep of JSON text made by `to_json`.
 
         Raises:
             ValueError: if the text is not JSON or not a sweep, or has another format version.

@@ -1,4 +1,4 @@
-"""Drawing of a range test in block characters."""
+"""Draw a range test in block characters."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lehr.schedule.inspect import block_rows
 
 
 def draw_text(sweep: Sweep, marks: dict[str, float], width: int = 64, height: int = 8) -> str:
-    """Return a drawing of the smoothed loss over log rate; ``marks``: rates by one-letter names."""
+    """Draw the smoothed loss over log rate; ``marks``: rates by one-letter names, shown below."""
     rates, line = smoothed(sweep)
     if len(rates) < 2:
         return "too few losses to draw"
@@ -21,7 +21,7 @@ def draw_text(sweep: Sweep, marks: dict[str, float], width: int = 64, height: in
         i = min(range(len(rates)), key=lambda i: abs(math.log10(rates[i]) - at))
         columns.append(line[i])
     begin, low = line[0], min(line)
-    high = begin + 0.6 * (begin - low)  # losses above have diverged
+    high = begin + 0.6 * (begin - low)  # larger losses have diverged and are clipped
     rows = block_rows([min(value, high) for value in columns], low, max(high, begin), height)
     row = [" "] * width
     for name, rate in marks.items():

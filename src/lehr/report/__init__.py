@@ -1,4 +1,4 @@
-"""The report of a study: one HTML file that opens offline, on a phone and on paper."""
+"""The report of a study: one self-contained HTML file, readable on phones and printable."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ if TYPE_CHECKING:
 
 
 def write_report(results: Results, path: str | os.PathLike[str]) -> None:
-    """Write the report of a study to an HTML file; the write is atomic."""
+    """Write the report of a study to an HTML file; the write is atomic.
+
+    Missing folders of the path are created.
+    """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as temporary:
@@ -37,21 +40,21 @@ def write_report(results: Results, path: str | os.PathLike[str]) -> None:
 
 
 def write_figures(results: Results, folder: str | os.PathLike[str]) -> list[Path]:
-    """Write the report's figures to a folder, each as SVG and PNG."""
-    place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
+    """Write the figures of the report to a folder as SVG and PNG files; return their paths."""
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
     written = []
     for name, (_, draw) in _figures(results).items():
         figure = draw()
         for suffix in (".svg", ".png"):
-            path = place / f"{name}{suffix}"
+            path = target / f"{name}{suffix}"
             figures.save(figure, path)
             written.append(path)
     return written
 
 
 def render(results: Results) -> str:
-    """Return the report as HTML."""
+    """Return the report of a study as HTML."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("lehr.report", "."),
         autoescape=True,
@@ -80,41 +83,43 @@ def render(results: Results) -> str:
 
 
 def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
-    """Return the tables: heading, note, rows. The first is the verdict's and has no heading."""
+    """Return the tables: heading, note, rows. The first table has the verdicts and no heading."""
     study, reference = results.study, results.label(results.reference)
     note = (
-        "Each seed trains every policy from the same initial weights on the same batches in the "
-        f"same order; differences are taken seed by seed, to {reference}. The intervals are those "
-        f"of {'sign-flip' if study.seeds >= SIGN_FLIP_FROM else 'paired t'} tests, stepped down "
-        "by Holm for the number of comparisons: each has at least 95 % coverage and leaves out "
-        "zero exactly when the verdict is better or worse. The effect size is the mean difference "
-        "over the standard deviation of the differences. Peaks were chosen on other seeds by "
-        "validation data; a policy marked untuned was used as given."
+        "For each seed, all policies start from the same initial weights and use the same batches "
+        f"in the same order; differences to {reference} are paired by seed. The intervals are from "
+        f"{'sign-flip' if study.seeds >= SIGN_FLIP_FROM else 'paired t'} tests with Holm's "
+        "step-down correction for the number of comparisons: each interval has at least 95 % "
+        "coverage and excludes zero if and only if the verdict is better or worse. The effect size "
+        "is the mean difference divided by the standard deviation of the differences. Peaks were "
+        "chosen on other seeds with validation data; policies marked untuned were used unchanged."
     )
     if study.stop_early:
         note += (
-            " Looks on the way stop arms that can no longer win; the looks share the error of 5 %, "
-            "and the intervals allow for it."
+            " Interim looks stop arms that can no longer win. The looks share the error "
+            "probability of 5 %, and the intervals are corrected for them."
         )
     tables = [("", note, rows(results))]
     if len(study.budgets) > 1:
-        note = f"Mean {judged(study)} test {study.metric} at each budget. Peaks are those chosen "
-        note += f"for {study.budgets[-1]} {study.unit}."
+        note = (
+            f"Mean {judged(study)} test {study.metric} at each budget. All budgets use the peaks "
+        )
+        note += f"chosen for {study.budgets[-1]} {study.unit}."
         tables.append(("Budgets", note, budget_rows(results)))
     if peaks := peak_rows(results):
         note = (
-            f"Every tuned policy tried its peaks on {study.tuning_seeds} tuning seeds, each peak "
-            "twice the one before, more where the best stood at the edge. The wider the range, "
-            "the less a wrong peak costs."
+            f"The peaks of each tuned policy were tried on {study.tuning_seeds} tuning seeds, with "
+            "a ratio of 2 between neighbours; more peaks were tried if the best was at an edge. "
+            "With a wider range, a wrong peak reduces the score less."
         )
-        tables.append(("How much the peak matters", note, peaks))
+        tables.append(("Sensitivity to the peak", note, peaks))
     note = (
         "Median over seeds of the first validation that met the target"
         f"{', the mean final validation score of the reference' if study.target is None else ''}."
-        " Validation data: it was not used for the verdict."
+        " The validation data was not used for the verdict."
     )
     if targets := target_rows(results):
-        tables.append(("How soon", note, targets))
+        tables.append(("Updates to the target", note, targets))
     return tables
 
 
@@ -133,23 +138,23 @@ def _figures(results: Results) -> dict[str, tuple[str, Callable[[], Figure]]]:
         add("differences", caption, figures.draw_differences)
     if len(study.budgets) > 1:
         add("budgets", f"Test {metric} over the budget: {band}.", figures.draw_budgets)
-    caption = f"Validation {metric} after each epoch: {band}. It was not used for the verdict."
+    caption = f"Validation {metric} after each epoch: {band}. Not used for the verdict."
     add("validation", caption, figures.draw_metric)
     caption = f"Training loss, averaged over tenths of an epoch: {band}."
     add("losses", caption, figures.draw_losses)
-    caption = "Learning rates really used in each update, read back from the optimizer (seed 0)."
+    caption = "Applied learning rate of each update, read from the optimizer (seed 0)."
     add("rates", caption, figures.draw_rates)
     if any("momentum" in record.trace.rates for record in results.trials.values()):
-        caption = "Momentum really used in each update, where a policy moves it (seed 0)."
+        caption = "Applied momentum of each update, for policies that change it (seed 0)."
         add("momentum", caption, figures.draw_rates, "momentum")
     if any(tuning.scores for tuning in results.tuning.values()):
-        caption = f"Validation {metric} of every peak tried, on the tuning seeds: mean, band of one"
-        add("peaks", f"{caption} standard deviation. Points: the peaks chosen.", figures.draw_peaks)
+        caption = f"Validation {metric} of each peak tried, on the tuning seeds: mean, band of one"
+        add("peaks", f"{caption} standard deviation. Points: chosen peaks.", figures.draw_peaks)
     for optimizer, sweeps in results.sweeps.items():
         name = "range-test" if optimizer is None else f"range-test-{optimizer}"
         caption = (
-            f"Range tests on the {len(sweeps)} tuning seeds: where the grids of peaks begin. "
-            "Lines stand at the median suggestions."
+            f"Range tests on the {len(sweeps)} tuning seeds, which suggest the centres of the "
+            "grids of peaks. Vertical lines: median suggestions."
         )
         if optimizer is not None:
             caption += f" Optimizer: {optimizer}."

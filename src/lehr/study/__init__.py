@@ -1,4 +1,4 @@
-"""Compare: arms x seeds on a task, paired, and honest statistics."""
+"""Studies: paired comparisons of policies over seeds, with corrected statistical tests."""
 
 try:
     import filelock as _filelock  # noqa: F401
@@ -7,7 +7,7 @@ try:
     import sqlalchemy as _sqlalchemy  # noqa: F401
     import yaml as _yaml  # noqa: F401
 except ImportError as error:
-    raise ImportError(f"studies need more ({error}); pip install 'lehr[study]'") from error
+    raise ImportError(f"studies need more packages ({error}); pip install 'lehr[study]'") from error
 
 from lehr.study.arm import Arm as Arm
 from lehr.study.definition import Study as Study

@@ -1,4 +1,4 @@
-"""An arm of a study: a policy, how its peak is chosen, its optimizer."""
+"""An arm of a study: a policy, the rule for its peak, and its optimizer."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from lehr.schedule.code import call
 from lehr.schedule.errors import fail, one_of
 
 _CHECKED_STEPS = 2000  # updates over which the largest rate of a tuned policy is computed
-_IN_NAMES, _LONGEST_NAME = " -_.,+=()[]%@#'", 60
+_IN_NAMES, _LONGEST_NAME = " -_.,+=()[]%@#'", 60  # other allowed characters of a name
 
 
 @dataclass(frozen=True, repr=False)
 class Arm:
-    """A policy to compare, how its peak is chosen, and its optimizer where it differs.
+    """An arm of a study: a policy, the rule for its peak, and its optimizer.
 
     Args:
         policy: a policy, a schedule or a number.
-        tune: "constant", "one-cycle" or "cyclical": the policy is written at peak 1, and its
-            learning rate is multiplied by a peak that the study chooses, around the range test's
+        tune: "constant", "one-cycle" or "cyclical" for a policy written at peak 1: the study
+            multiplies the learning rate by a peak that it chooses around the range test's
             suggestion for this use. None: the policy is used unchanged and shown as untuned.
-        optimizer: passed to the task as ``optimizer=``; None for the task's own.
+        optimizer: name of an optimizer, passed to the task as ``optimizer=``; None for the task's
+            default.
 
     Raises:
         ValueError: if ``tune`` is unknown, the tuned policy has parameter groups or is not
@@ -62,10 +63,12 @@ class Arm:
                 fail("policy", "without parameter groups where its peak is tuned", policy.lr)
             _check_peak(resolved)
         if not isinstance(self.optimizer, str | None):
-            fail("optimizer", "a name that the task knows", self.optimizer, error=TypeError)
+            fail(
+                "optimizer", "the name of an optimizer of the task", self.optimizer, error=TypeError
+            )
         if self.optimizer is not None:
             check_name("optimizer", self.optimizer)
-        policy.to_dict()  # raises for what JSON cannot hold
+        policy.to_dict()  # raises if the policy cannot be saved as JSON
 
     def __repr__(self) -> str:
         tune, optimizer = (self.tune, None), (self.optimizer, None)
@@ -73,13 +76,13 @@ class Arm:
 
     @property
     def given(self) -> Policy | Schedule:
-        """The policy, or its only schedule: the shorter of two texts that make the same arm."""
+        """The policy, or its schedule if it has only a learning rate; shorter in texts."""
         policy = self.policy
         schedule = policy.lr
         return schedule if isinstance(schedule, Schedule) and policy == Policy(schedule) else policy
 
     def at(self, peak: float | None) -> Policy:
-        """Return the policy at a tuned peak; an untuned arm takes None."""
+        """Return the policy scaled to a peak; None (for an untuned arm) returns it unchanged."""
         if peak is None or isinstance(self.policy.lr, dict):
             return self.policy
         return replace(self.policy, lr=self.policy.lr * peak)
@@ -90,7 +93,7 @@ class Arm:
 
 
 def _example(policy: Policy) -> Policy | None:
-    """Return the policy in a run of some length; None if it is for runs of another length."""
+    """Return the policy resolved for 2000 steps, or None if that length does not fit it."""
     try:
         return policy.resolve(_CHECKED_STEPS, steps_per_epoch=_CHECKED_STEPS // 10)
     except ValueError as error:
@@ -106,7 +109,7 @@ def _check_peak(resolved: Policy | None) -> None:
         return
     highest = max(resolved.written(step)["lr"] for step in range(_CHECKED_STEPS))
     if not 0.5 <= highest <= 1 + 1e-3:
-        fix = "the study multiplies it by the peaks it tries; one_cycle(1.0), for instance"
+        fix = "the study multiplies it by each peak; use peak 1, for instance one_cycle(1.0)"
         fail("largest rate of a tuned policy", "1", highest, fix)
 
 

@@ -1,4 +1,4 @@
-"""Cache keys: the hash of everything that a job's result depends on."""
+"""Cache keys: hashes of a job and of the environment that its result depends on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BACKENDS = {
 
 @cache
 def versions(task: str, backend: str) -> dict[str, str]:
-    """Return the versions that a result depends on: lehr's and the frameworks'."""
+    """Return the versions of lehr and of the frameworks that a result depends on."""
     found = {}
     for name in ("lehr", *_frameworks(task, backend)):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -32,16 +32,16 @@ def versions(task: str, backend: str) -> dict[str, str]:
 
 
 def _frameworks(task: str, backend: str) -> tuple[str, ...]:
-    # lehr's own tasks use Keras, or else PyTorch: other installed frameworks do not matter
+    # lehr's tasks use only Keras or PyTorch: other installed frameworks have no effect
     if task in BUILT_IN or task.startswith(("lehr.recipes.", "lehr.tasks.")):
         return ("numpy", "keras", *_BACKENDS.get(backend, ()))
     return ("numpy", "keras", "optax", *itertools.chain(*_BACKENDS.values()))
 
 
 def environment_key(task: str, source: str, backend: str | None) -> str:
-    """Return the hash of what all jobs of a study depend on: backend, versions, the task's file.
+    """Return the hash of a study's backend, versions and task file, shared by all its jobs.
 
-    ``source`` is the hash of that file; a backend of None is that of the environment.
+    ``source`` is the hash of the task file; ``backend=None`` uses the environment's backend.
     """
     used = backend or usual_backend()
     return _digest({"backend": used, "versions": versions(task, used), "source": source})
@@ -53,7 +53,7 @@ def cache_key(job: Job, environment_key: str) -> str:
 
 
 def study_id(definition: dict[str, Any]) -> str:
-    """Return the hash of a study's definition, whose order counts, short enough to type."""
+    """Return the 8-digit hash of a study's definition; it depends on the order of the entries."""
     return hashlib.sha256(json.dumps(definition).encode()).hexdigest()[:8]
 
 

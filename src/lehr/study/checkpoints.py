@@ -1,4 +1,4 @@
-"""The state of a running trial, saved to and restored from checkpoints, bit for bit."""
+"""Save the state of a running trial to checkpoints, and restore it bit for bit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Run:
     """The progress of a trial.
 
     Attributes:
-        policy: in integer steps.
-        control: the controller's state.
-        trace: losses and rates of every update so far.
+        policy: policy resolved to integer steps.
+        control: state of the controller, if there is one.
+        trace: losses and rates of all updates so far.
         history: validation metrics at the end of each epoch and of the run.
-        best: scores at the best validation metric so far, if the study judges by it.
-        seconds: of training and evaluation.
+        best: scores at the best validation metric so far, with ``judge="best"``.
+        seconds: time spent on training and evaluation.
     """
 
     policy: Policy
@@ -35,16 +35,16 @@ class Run:
 
     @property
     def step(self) -> int:
-        """How many updates have been made."""
+        """The number of completed updates."""
         return len(self.trace.losses)
 
     @property
     def factor(self) -> float:
-        """The controller's factor on the rate."""
+        """The controller's factor on the learning rate."""
         return self.control.factor if self.control else 1.0
 
     def save(self, learner: Learner, path: Path) -> None:
-        """Save the run and its learner to one file of arrays and JSON; the write is atomic."""
+        """Save the run and its learner to an ``.npz`` file; the write is atomic."""
         state = learner.snapshot()
         arrays = {f"{_LEARNER}{name}": array for name, array in state.arrays.items()}
         metadata = {
@@ -78,6 +78,6 @@ def curves(trace: Trace) -> dict[str, Any]:
 
 
 def trace_of(arrays: dict[str, Any]) -> Trace:
-    """Return the trace that `curves` converted to arrays."""
+    """Return the trace of arrays made by `curves`."""
     rates = {n.removeprefix("rates/"): a.tolist() for n, a in arrays.items() if n != "losses"}
     return Trace(arrays["losses"].tolist(), rates)

@@ -1,4 +1,4 @@
-"""The definition of a study: a task, its arms, budgets, seeds."""
+"""The definition of a study: task, arms, budgets and seeds."""
 
 from __future__ import annotations
 
@@ -26,49 +26,51 @@ if TYPE_CHECKING:
     from lehr.study.runner import Progress
 
 
-_EPOCHS = 5  # of a study without epochs and steps
+_EPOCHS = 5  # default budget
 _NO_OPTIONS: FrozenDict[str, Any] = FrozenDict()
 
 
 @dataclass(frozen=True, repr=False)
 class Study:
-    """A comparison of policies on a task, under a budget, with the certainty of the answer.
+    """A comparison of policies on a task under a budget, with significance tests.
 
-    For one seed every arm starts from the same weights and sees the same batches. Each tuned
-    arm's peak is chosen from a grid around the range test's suggestion, on tuning seeds and
-    validation data, at the largest budget; the verdict uses other seeds and test data.
-    Finished trials are stored: running a study again runs only the missing ones.
+    For each seed, all arms start from the same weights and use the same batches. The peak of
+    each tuned arm is chosen from a grid around the range test's suggestion, on tuning seeds and
+    validation data, at the largest budget. The verdict uses other seeds and test data.
+    Finished trials are stored: a second run of the study trains only the missing ones.
 
     Args:
-        task: a built-in name, or ``module:function`` returning a Learner for a seed, or that
-            function: worker processes import its module, so it cannot be a function of a notebook
-            or script. Trials run again when the module's file changes, but not when its imports
-            change.
-        arms: name to arm (or policy, schedule, number); the first is the reference.
-        epochs: budget: passes over the training data in each trial, or several such numbers.
-        steps: budget in optimizer updates, instead of epochs.
+        task: name of a built-in task, or a function from a seed to a Learner, or its name
+            ``module:function``. Worker processes import the module, so the function cannot be
+            defined in a notebook or script. Trials run again when the module's file changes, but
+            not when its imports change.
+        arms: arms by name (or policies, schedules, numbers); the first is the reference.
+        epochs: budget in passes over the training data per trial, or several budgets.
+        steps: budget in optimizer updates, or several budgets; instead of ``epochs``.
         seeds: number of judging seeds, at least 2 (1 for a single arm).
-        tuning_seeds: number of other seeds, on which peaks are chosen.
-        peaks: odd number of peaks that each tuned arm tries: each twice the one before, the
-            range test's in the middle; more if the best is at the edge. 1: use the range test's
-            peak without training.
+        tuning_seeds: number of seeds for the choice of peaks; they are not judging seeds.
+        peaks: odd number of peaks to try for each tuned arm, with a ratio of 2, centred at the
+            range test's suggestion; more are tried if the best is at an edge. 1: use the
+            suggestion without training.
         metric: name of the judged metric in the task's evaluation.
-        mode: "max" or "min": which direction of the metric is better.
-        judge: "final" scores the end of the run, "best" the weights of the best validation metric.
-        patience: epochs without a better validation metric after which a trial stops; requires
-            ``judge="best"``.
-        target: validation metric for "updates to the target"; default: the reference's final one.
+        mode: "max" if larger metrics are better, "min" if smaller ones are.
+        judge: "final" scores the weights at the end of the run, "best" those of the best
+            validation metric.
+        patience: number of epochs without a better validation metric after which a trial stops;
+            requires ``judge="best"`` and a budget in epochs.
+        target: validation metric for "updates to the target"; default: the mean final validation
+            metric of the reference.
         stop_early: stop arms that can no longer win, at interim looks; the looks share the error
             probability.
-        options: passed to the task by name, plain values.
-        backend: of Keras in the trials, "jax", "tensorflow" or "torch"; default: the environment
-            variable ``KERAS_BACKEND``, or else JAX.
-        storage: a folder for the results.
+        options: keyword arguments of the task, plain values.
+        backend: Keras backend of the trials, "jax", "tensorflow" or "torch"; default: the
+            environment variable ``KERAS_BACKEND``, otherwise JAX.
+        storage: folder of the results.
 
     Attributes:
-        reference: name of the first arm.
+        reference: name of the first arm, with which the others are compared.
         unit: "epochs" or "steps".
-        budgets: the budgets in this unit, ascending; peaks are chosen at the last.
+        budgets: the budgets in this unit, ascending; peaks are chosen at the largest.
 
     Raises:
         ValueError: if a value is out of range or a name is unknown.
@@ -146,30 +148,30 @@ class Study:
         if self.epochs is None and self.steps is None:
             self._set(epochs=_EPOCHS)
         if self.epochs is not None and self.steps is not None:
-            fail("steps", "left out where epochs are given", self.steps)
+            fail("steps", "omitted if epochs is set", self.steps)
         unit = "epochs" if self.steps is None else "steps"
         budgets = _budgets(unit, getattr(self, unit))
         self._set(**{unit: budgets[0] if len(budgets) == 1 else budgets})
         self._set(unit=unit, budgets=budgets)
-        least_seeds = 1 if len(arms) == 1 else 2  # one arm is compared with nothing
+        least_seeds = 1 if len(arms) == 1 else 2  # a single arm has no comparison
         for name, least in (("seeds", least_seeds), ("tuning_seeds", 1), ("peaks", 1)):
             self._set(**{name: integer(name, getattr(self, name), at_least=least)})
         if self.seeds > FIRST_TUNING_SEED:
-            fail("seeds", f"at most {FIRST_TUNING_SEED}: the seeds after tune", self.seeds)
+            fail("seeds", f"at most {FIRST_TUNING_SEED}, the first tuning seed", self.seeds)
         if self.peaks % 2 == 0:
-            fail("peaks", "odd: the range test's in the middle", self.peaks)
+            fail("peaks", "odd, with the range test's peak in the middle", self.peaks)
         one_of("mode", self.mode, ("min", "max"))
         one_of("judge", self.judge, ("final", "best"))
         if self.patience is not None:
             self._set(patience=integer("patience", self.patience))
             if self.judge != "best" or unit != "epochs":
-                fail("patience", 'left out unless judge="best" and epochs', self.patience)
+                fail("patience", 'omitted unless judge="best" with epochs', self.patience)
         if self.target is not None:
             self._set(target=number("target", self.target))
         if not isinstance(self.stop_early, bool):
             fail("stop_early", "True or False", self.stop_early, error=TypeError)
         if self.stop_early and looks(self.seeds) == (self.seeds,):
-            fail("stop_early", f"False with {self.seeds} seeds: there is no look", True)
+            fail("stop_early", f"False with {self.seeds} seeds, which have no interim look", True)
 
     def _check_task(self) -> None:
         find_task(self.task)
@@ -193,7 +195,7 @@ class Study:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the definition as plain data."""
-        later = {"patience": self.patience, "backend": self.backend}  # older ones have none
+        later = {"patience": self.patience, "backend": self.backend}  # missing in older definitions
         return {name: value for name, value in later.items() if value is not None} | {
             "task": self.task,
             "options": json_data(self.options),
@@ -215,8 +217,8 @@ class Study:
     ) -> Job:
         """Return the job of one trial: an arm at a peak (None if untuned), a budget and a seed.
 
-        Test data is not evaluated with ``test=False``, while peaks are chosen. The job depends on
-        the metric only where the study judges by the best one.
+        With ``test=False`` (for the choice of peaks), test data is not evaluated. The job depends
+        on the metric only with ``judge="best"``.
         """
         given = self.arms[arm]
         job = make_job("trial", self.task, self.options, seed, given.optimizer) | {
@@ -234,7 +236,7 @@ class Study:
     def run(
         self, *, workers: int | None = None, progress: Callable[[Progress], None] | None = None
     ) -> Results:
-        """Run the missing jobs in worker processes of one thread each, and return the results.
+        """Run the missing jobs in single-threaded worker processes, and return the results.
 
         Args:
             workers: number of processes; default: one per core.
@@ -242,7 +244,7 @@ class Study:
                 finishes.
 
         Raises:
-            TrialError: if a trial failed; the finished ones are stored.
+            TrialError: if a trial failed; finished trials are stored.
             ValueError: if the storage cannot be read or written, or another process uses it.
         """
         from lehr.study.runner import run_study
@@ -250,7 +252,7 @@ class Study:
         return run_study(self, workers, progress)
 
     def results(self) -> Results:
-        """Return the results from the storage, without running anything.
+        """Load the results from the storage without running jobs.
 
         Raises:
             ValueError: if jobs are missing.
@@ -260,9 +262,12 @@ class Study:
         return load_results(self)
 
     def plan(self, *, workers: int | None = None) -> Plan:
-        """Return the jobs, finished and missing, and an estimate of the time that is left.
+        """Return the numbers of jobs and finished jobs, and an estimate of the remaining time.
 
-        An update and an evaluation are timed in a worker process.
+        The estimate is based on the time of an update and an evaluation in a worker process.
+
+        Args:
+            workers: number of processes; default: one per core.
         """
         from lehr.study.plan import plan
 
@@ -273,7 +278,7 @@ def _budgets(unit: str, value: Any) -> tuple[int, ...]:
     given = tuple(value) if isinstance(value, Sequence) and not isinstance(value, str) else (value,)
     budgets = tuple(integer(unit, budget) for budget in given)
     if not budgets or list(budgets) != sorted(set(budgets)):
-        fail(unit, "an integer or several, rising", value)
+        fail(unit, "an integer or several in increasing order", value)
     return budgets
 
 
@@ -283,11 +288,11 @@ def _plain(field: str, value: Any) -> dict[str, Any]:
     try:
         return dict(json.loads(json.dumps(dict(value), allow_nan=False)))
     except (TypeError, ValueError):
-        fail(field, "plain values that JSON can hold", value)
+        fail(field, "plain values that can be saved as JSON", value)
 
 
 def _frozen(value: Any) -> Any:
-    """Return plain data whose dicts and lists cannot be changed."""
+    """Return plain data as immutable dicts and tuples."""
     if isinstance(value, dict):
         return FrozenDict({name: _frozen(part) for name, part in value.items()})
     return tuple(map(_frozen, value)) if isinstance(value, list) else value

@@ -1,4 +1,4 @@
-"""The environment of worker processes: the Keras backend, and one thread for each process."""
+"""The environment of worker processes: Keras backend and one thread per process."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def check_installed(backend: str) -> None:
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores available to this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def worker_environment(backend: str, cache: Path) -> dict[str, str]:
-    """Return a worker's environment variables: one thread, this process's paths, JAX's cache."""
+    """Return a worker's environment variables: one thread, import paths, JAX's cache folder."""
     return {
         **os.environ,
         **ONE_THREAD,

@@ -1,4 +1,4 @@
-"""A study's results as pandas frames, one row per measured item."""
+"""A study's results as pandas frames."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Keys = dict[str, Any]
 
 
 def frames(results: Results) -> dict[str, pd.DataFrame]:
-    """Return frames by name; ``Results.frames`` says which."""
+    """Return the frames of `Results.frames` by name."""
     names = ("arm", "budget", "seed")
     trials: list[tuple[Keys, Record]] = [
         (dict(zip(names, key, strict=True)), record) for key, record in results.trials.items()
@@ -47,7 +47,7 @@ def frames(results: Results) -> dict[str, pd.DataFrame]:
 
 
 def _trial(keys: Keys, record: Record) -> dict[str, Any]:
-    """Return a trial's row: final scores, and the best checkpoint's where the study judges it."""
+    """Return a trial's row: final scores and, with ``judge="best"``, best-checkpoint scores."""
     metadata = record.metadata
     row = keys | {"steps": metadata["steps"]}
     for split in ("validation", "test"):
@@ -58,7 +58,7 @@ def _trial(keys: Keys, record: Record) -> dict[str, Any]:
 
 
 def _curves(keys: Keys, record: Record) -> pd.DataFrame:
-    """Return one row for each update: the loss of its batch, and every hyperparameter applied."""
+    """Return one row per update: the loss of its batch and all applied hyperparameters."""
     trace = record.trace
     return pd.DataFrame(
         keys | {"step": range(len(trace.losses)), "loss": trace.losses} | trace.rates

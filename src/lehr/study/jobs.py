@@ -1,4 +1,4 @@
-"""The jobs of a study as plain data: range tests, trials, probes and measurements."""
+"""Jobs of a study as plain data: range tests, trials, probes and measurements."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ SWEEP: dict[str, Any] = {"low": 1e-5, "high": 10.0, "steps": 100, "spacing": "ge
 
 
 def tuning_seeds(count: int) -> range:
-    """Return the seeds on which peaks are chosen; none of them is a judging seed."""
+    """Return the seeds for the choice of peaks; they are different from all judging seeds."""
     return range(FIRST_TUNING_SEED, FIRST_TUNING_SEED + count)
 
 
 def make_job(
     kind: str, task: str, options: Mapping[str, Any], seed: int, optimizer: str | None = None
 ) -> Job:
-    """Return the part that all jobs share; an optimizer of None is the task's own.
+    """Return the entries common to all jobs; ``optimizer=None`` uses the task's default.
 
-    The kind is "sweep", "trial", "probe" (time of an update and an evaluation) or "measurement"
-    (a function that returns plain data).
+    The kind is "sweep" (a range test), "trial", "probe" (time of an update and an evaluation) or
+    "measurement" (a function that returns plain data).
     """
     named = {} if optimizer is None else {"optimizer": optimizer}
     return {"kind": kind, "task": task, "options": json_data({**options, **named}), "seed": seed}
@@ -36,7 +36,7 @@ def describe(job: Job) -> str:
 
 
 def json_data(value: Any) -> Any:
-    """Return plain data for JSON; a number that is not finite becomes None."""
+    """Return a value as plain data for JSON; numbers that are not finite become None."""
     if isinstance(value, dict):
         return {name: json_data(part) for name, part in value.items()}
     if isinstance(value, list | tuple):
@@ -47,5 +47,5 @@ def json_data(value: Any) -> Any:
 
 
 def stored_number(value: float | None) -> float:
-    """Return a number that `json_data` converted; None becomes NaN."""
+    """Return a number converted by `json_data`; None becomes NaN."""
     return math.nan if value is None else float(value)

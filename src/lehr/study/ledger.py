@@ -1,4 +1,4 @@
-"""Checks of trials: the rates applied equal the policy, and the runs of a seed are paired."""
+"""Check that applied rates equal the policy, and that the runs of a seed are paired."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from lehr.learner import Learner, Trace, flat, scheduled
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
 
-_TOLERANCE = 4e-7  # of the largest value: the tolerance of float32 in a graph
+_TOLERANCE = 4e-7  # relative to the largest value: float32 rounding in a compiled graph
 
 
 class LedgerError(RuntimeError):
-    """The optimizer applied another value than the policy's."""
+    """The optimizer applied a value that differs from the policy."""
 
 
 def check_ledger(trace: Trace, policy: Policy, first: int, factor: float) -> None:
-    """Raise at the first update whose applied value differs from the policy's."""
+    """Raise for the first update in which the applied value differs from the policy."""
     wanted = [flat(values) for values in scheduled(policy, first, len(trace.losses), factor)]
     for name in wanted[0]:
         used = trace.rates.get(name, [])
@@ -33,7 +33,7 @@ def check_ledger(trace: Trace, policy: Policy, first: int, factor: float) -> Non
 
 
 def pairing(learner: Learner, steps: int) -> dict[str, str]:
-    """Return the digests of a run's initial state and batches, which all arms of a seed share."""
+    """Return the digests of a run's initial state and batches, equal for all arms of a seed."""
     digest = hashlib.sha256()
     for step in range(steps):
         digest.update(learner.rows(step).tobytes())
@@ -43,15 +43,16 @@ def pairing(learner: Learner, steps: int) -> dict[str, str]:
 def check_pairs(trials: dict[tuple[str, int, int], Any], optimizers: dict[str, str | None]) -> None:
     """Check that all arms of a seed started from the same weights and saw the same batches.
 
-    Initial states are compared only between arms with the same optimizer, as slots differ.
-    ``trials`` are by arm, budget and seed; the optimizer is None for the task's own.
+    Initial states are compared only between arms with the same optimizer, because optimizer
+    states differ. The keys of ``trials`` are (arm, budget, seed); the optimizer None is the
+    task's default.
     """
     first: dict[tuple[object, ...], tuple[str, str]] = {}
     for (arm, budget, seed), trial in trials.items():
-        for what, value in trial.metadata["pairing"].items():
-            optimizer = optimizers[arm] if what == "initial state" else None
-            known, wanted = first.setdefault((what, budget, seed, optimizer), (arm, value))
+        for item, value in trial.metadata["pairing"].items():
+            optimizer = optimizers[arm] if item == "initial state" else None
+            other, wanted = first.setdefault((item, budget, seed, optimizer), (arm, value))
             if value != wanted:
-                fix = "the task must make the same Learner whenever it is given the same seed"
-                where = f"{what} of {arm}, seed {seed},"
-                fail(where, f"the same as of {known}", value, fix)
+                fix = "the task must return the same Learner for the same seed"
+                where = f"{item} of {arm}, seed {seed},"
+                fail(where, f"the same as of {other}", value, fix)

@@ -1,4 +1,4 @@
-"""Plan a study: the jobs that are missing, and an estimate of their time."""
+"""Plan a study: count the missing jobs and estimate their time."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from lehr.study.storage import Storage
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a study, and an estimate of the time for the missing ones.
+    """The number of jobs of a study, and an estimate of the time for the missing ones.
 
     Attributes:
-        parts: for "range tests", "peaks" and "trials": number of jobs, number finished.
-        seconds: estimate for the others, ignoring savings by shared budgets and patience.
-        workers: number of processes assumed.
+        parts: number of jobs and of finished jobs for "range tests", "peaks" and "trials".
+        seconds: estimate for the missing jobs, without savings by shared budgets and patience.
+        workers: assumed number of processes.
     """
 
     parts: dict[str, tuple[int, int]]

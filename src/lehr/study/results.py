@@ -1,4 +1,4 @@
-"""The results of a study: scores, comparisons, budgets, sensitivity; each is computed once."""
+"""The results of a study: scores, comparisons, budgets, sensitivity; computed values are cached."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ if TYPE_CHECKING:
     from lehr.study.definition import Study
     from lehr.study.storage import Record
 
-_CLOSE = 0.01  # absolute for a share, relative to the best for other metrics
+_CLOSE = 0.01  # absolute for accuracies, relative to the best for other metrics
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How an arm's peak was chosen, and the seconds of training for it.
+    """The choice of an arm's peak.
 
-    The scores are the validation scores of each peak tried, one per tuning seed, NaN where it
-    diverged; empty if the range test's suggestion was used.
+    Attributes:
+        peak: the chosen peak learning rate.
+        scores: validation scores of each peak tried, one per tuning seed; NaN for a run that
+            diverged. Empty if the range test's suggestion was used.
+        seconds: training time of all tuning runs.
     """
 
     peak: float
@@ -42,13 +45,13 @@ class Tuning:
 
 @dataclass(frozen=True)
 class Sensitivity:
-    """How much an arm's score depends on its peak.
+    """The sensitivity of an arm's score to its peak: the range of peaks with a score near the best.
 
     Attributes:
         low: lowest of the neighbouring peaks whose mean validation score is within one point
-            (other metrics than accuracy: one percent) of the best.
-        high: highest of them.
-        edge: whether the range reaches an end of the grid, and may be wider.
+            (for metrics other than accuracy: one percent) of the best.
+        high: highest of these peaks.
+        edge: whether the range reaches an end of the grid, so that it may be wider.
     """
 
     low: float
@@ -57,19 +60,20 @@ class Sensitivity:
 
     @property
     def factor(self) -> float:
-        """``high / low``: the larger, the less a wrong peak costs."""
+        """``high / low``; with a larger factor, a wrong peak reduces the score less."""
         return self.high / self.low
 
 
 @dataclass(frozen=True)
 class Target:
-    """When an arm's validation metric reached a target.
+    """The updates and seconds until an arm's validation metric reached a target.
 
     Attributes:
-        reached: number of judging seeds on which it did.
+        reached: number of judging seeds that reached the target.
         seeds: number of judging seeds.
-        updates: median number of updates until then; None if fewer than half reached it.
-        seconds: median seconds of training and validation until then, likewise.
+        updates: median number of updates to the target; None if fewer than half of the seeds
+            reached it.
+        seconds: median seconds of training and validation to the target; None likewise.
     """
 
     reached: int
@@ -80,7 +84,12 @@ class Target:
 
 @dataclass(frozen=True)
 class Stop:
-    """Early stopping of an arm: its number of seeds, and the best arm, which it cannot beat."""
+    """Early stopping of an arm.
+
+    Attributes:
+        seeds: number of judging seeds before the stop.
+        beaten_by: the best arm at this look, which the stopped arm cannot beat.
+    """
 
     seeds: int
     beaten_by: str
@@ -91,11 +100,13 @@ class Results:
     """The results of a study.
 
     Attributes:
-        study: its definition.
-        sweeps: range tests on the tuning seeds, by optimizer (None: the task's own).
-        tuning: how each tuned arm's peak was chosen.
-        trials: record of each (arm, budget, seed).
+        study: definition of the study.
+        sweeps: range tests on the tuning seeds, by optimizer (None: the task's default).
+        tuning: choice of the peak, by tuned arm.
+        trials: records by (arm, budget, seed).
         stopped: arms that were stopped early.
+
+    Returned by `Study.run` and `Study.results`; docs/studies.md has an example.
     """
 
     study: Study
@@ -112,21 +123,21 @@ class Results:
 
     @property
     def reference(self) -> str:
-        """The first arm: the others are compared with it."""
+        """The first arm, with which the others are compared."""
         return self.study.reference
 
     @property
     def peaks(self) -> dict[str, float | None]:
-        """Each arm's tuned peak, None where it is untuned."""
+        """The tuned peak of each arm; None for an untuned arm."""
         return {a: self.tuning[a].peak if a in self.tuning else None for a in self.study.arms}
 
     def label(self, arm: str) -> str:
-        """Return an arm's name as it is shown: an untuned one says so."""
+        """Return an arm's name for display; untuned arms are marked."""
         tuned = self.study.arms[arm].tune is not None
         return arm if tuned or "untuned" in arm else f"{arm} (untuned)"
 
     def seeds(self, arm: str) -> range:
-        """Return the judging seeds that an arm has been trained on."""
+        """Return the judging seeds on which an arm was trained."""
         return range(self.stopped[arm].seeds if arm in self.stopped else self.study.seeds)
 
     def records(self, arm: str, budget: int | None = None) -> list[Record]:
@@ -134,19 +145,22 @@ class Results:
         return [self.trials[arm, self._budget(budget), seed] for seed in self.seeds(arm)]
 
     def scores(self, arm: str, budget: int | None = None) -> list[float]:
-        """Return an arm's scores on test data, one per judging seed; NaN where not finite."""
+        """Return an arm's test scores, one per judging seed; NaN for a run that diverged."""
         return list(self._scores[arm, self._budget(budget)])
 
     def diverged(self, arm: str, budget: int | None = None) -> int:
-        """Return the number of judging seeds on which an arm has no finite score."""
+        """Return the number of judging seeds without a finite score of an arm."""
         return sum(not math.isfinite(score) for score in self.scores(arm, budget))
 
     def comparisons(self, budget: int | None = None) -> dict[str, Comparison]:
-        """Compare the arms that did not diverge with the reference; empty if that diverged."""
+        """Compare the arms with the reference; diverged arms are omitted.
+
+        The result is empty if the reference diverged.
+        """
         return dict(self._comparisons[self._budget(budget)])
 
     def leaders(self) -> dict[int, str]:
-        """Return for each budget the arm with the best mean score of those not stopped."""
+        """Return, for each budget, the arm with the best mean score; stopped arms are omitted."""
         best = max if self.study.mode == "max" else min
         running = [arm for arm in self.study.arms if arm not in self.stopped]
         found = {}
@@ -157,11 +171,11 @@ class Results:
         return found
 
     def crossings(self) -> list[tuple[float, str, str]]:
-        """Return where the leader changes: about which budget, from which arm to which.
+        """Return the changes of the leader: approximate budget, leader before, leader after.
 
-        Each of the two must be significantly better at its own budget: paired tests, corrected for
-        all pairs of neighbouring budgets. Means are interpolated linearly over the budget's
-        logarithm.
+        A change is returned only if each of the two arms is significantly better at its budget:
+        paired tests, corrected for all pairs of neighbouring budgets. Means are interpolated
+        linearly over the logarithm of the budget.
         """
         return list(self._crossings)
 
@@ -204,7 +218,7 @@ class Results:
         return found
 
     def sensitivity(self, arm: str) -> Sensitivity | None:
-        """Return how much an arm's score depends on its peak; None if only one was tried."""
+        """Return the sensitivity of an arm's score to its peak; None if one peak was tried."""
         tuning = self.tuning.get(arm)
         if tuning is None or len(tuning.scores) < 2:
             return None
@@ -218,7 +232,7 @@ class Results:
         return Sensitivity(peaks[low], peaks[high], low == 0 or high == len(peaks) - 1)
 
     def target(self) -> float:
-        """Return the validation metric of "updates to the target"."""
+        """Return the target value of the validation metric for `to_target`."""
         return self._target
 
     @cached_property
@@ -232,7 +246,7 @@ class Results:
         )
 
     def to_target(self, arm: str) -> Target:
-        """Return when an arm's validation metric reached the target, over the largest budget."""
+        """Return the updates and seconds of an arm to the target, at the largest budget."""
         metric, sign = self.study.metric, 1 if self.study.mode == "max" else -1
         target = sign * self.target()
         found = []
@@ -251,23 +265,27 @@ class Results:
 
     @property
     def percent(self) -> bool:
-        """Whether the metric is a share that is shown in percent and points."""
+        """Whether the metric is an accuracy, displayed in percent and points."""
         return self.study.metric.endswith("accuracy")
 
     def verdict(self) -> str:
-        """Return the answer in sentences."""
+        """Return the verdict in sentences."""
         from lehr.study.text import verdict
 
         return verdict(self)
 
     def table(self) -> Table:
-        """Return the table for the terminal; ``rich.print`` it."""
+        """Return the table of the arms, for ``rich.print``."""
         from lehr.study.text import table
 
         return table(self)
 
     def frames(self) -> dict[str, pandas.DataFrame]:
-        """Return pandas frames: "trials", "history", "curves", "comparisons", "peaks"."""
+        """Return pandas frames by name.
+
+        Rows: "trials", one per trial; "history", one per validation; "curves", one per update;
+        "comparisons", one per arm and budget; "peaks", one per tuning run.
+        """
         from lehr.study.frames import frames
 
         return frames(self)
@@ -298,19 +316,19 @@ class Results:
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
     def report(self, path: str | os.PathLike[str]) -> None:
-        """Write the report: one HTML file that opens offline."""
+        """Write the report to one self-contained HTML file."""
         from lehr.report import write_report
 
         write_report(self, path)
 
     def figures(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write the report's figures as SVG and PNG files, and return their paths."""
+        """Write the figures of the report as SVG and PNG files; return their paths."""
         from lehr.report import write_figures
 
         return write_figures(self, folder)
 
     def tensorboard(self, folder: str | os.PathLike[str]) -> None:
-        """Write TensorBoard event files: a run for each trial and one for each arm's mean."""
+        """Write TensorBoard event files: one run per trial, and one per arm for the mean."""
         from lehr.study.tensorboard import write_events
 
         write_events(self, folder)
@@ -320,11 +338,11 @@ class Results:
 
 
 def score(study: Study, metadata: dict[str, Any], split: str) -> float:
-    """Return a trial's judged score on a split; NaN if it, or the last loss, is not finite."""
+    """Return a trial's judged score on a split; NaN if the score or the last loss is not finite."""
     if study.judge == "final":
         judged, last = metadata[split], metadata["history"][-1]
         if last["loss"] is None or last["validation"].get("loss", 0.0) is None:
-            return math.nan  # accuracy is finite even where the weights are not
+            return math.nan  # the accuracy is finite even with weights that are not
     else:
         judged = metadata["best"][split] if metadata["best"] else {}
     return stored_number(judged.get(study.metric))

@@ -1,4 +1,4 @@
-"""Run a study: range tests, peaks, trials, checks; finished jobs are read from the storage."""
+"""Run a study: range tests, peaks, trials, checks; finished jobs are loaded from the storage."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class Progress:
 
     Attributes:
         part: "range tests", "peaks" or "trials".
-        done: finished jobs of the whole study.
-        total: jobs in all, as far as they can be known.
+        done: number of finished jobs of the study.
+        total: number of jobs of the study; it may change when grids widen and arms stop.
         finished: the job that has just finished, if any.
-        running: by cache key, a job's "label" and, after its first report, "step", "steps", "lr",
-            "loss".
+        running: running jobs by cache key: "label" and, after the first report, "step", "steps",
+            "lr", "loss".
     """
 
     part: str
@@ -53,7 +53,7 @@ class Progress:
 
 
 class MissingJobs(Exception):
-    """Jobs are not in the storage, and there is no engine to run them."""
+    """Jobs are missing in the storage, and there is no engine to run them."""
 
 
 def run_study(
@@ -68,18 +68,18 @@ def run_study(
 
 
 def load_results(study: Study) -> Results:
-    """Return a study's results from its storage: of the present environment, else the latest."""
+    """Load a study's results: those of this environment, otherwise the latest ones."""
     with Storage(Path(study.storage), readonly=True) as storage:
         for recorded in (None, *storage.linked_jobs(study_id(study.to_dict()))):
             runner = Runner(study, storage, recorded=recorded)
             with contextlib.suppress(MissingJobs):
                 return runner.results()
         found = f"{runner.done} of {runner.total} jobs"
-        fail("results", "complete", found, "run the study: it goes on where it stopped")
+        fail("results", "complete", found, "run the study to complete them")
 
 
 def job_counts(study: Study) -> dict[str, int]:
-    """Return how many jobs each part has, before grids widen and arms stop."""
+    """Return the number of jobs of each part, before grids widen and arms stop."""
     tuned = sum(arm.tune is not None for arm in study.arms.values())
     return {
         "range tests": len(sweep_jobs(study)),
@@ -89,10 +89,10 @@ def job_counts(study: Study) -> dict[str, int]:
 
 
 class Runner:
-    """Collects the records of a study's jobs and computes its results.
+    """Collect the records of a study's jobs and compute its results.
 
-    Missing jobs are run by the engine, if there is one. ``recorded`` gives the cache keys of an
-    earlier environment, by a job's key in the study.
+    The engine, if there is one, runs missing jobs. ``recorded`` has the cache keys of an earlier
+    environment, by a job's key in the study.
     """
 
     def __init__(
@@ -105,7 +105,8 @@ class Runner:
     ) -> None:
         self.study, self.storage = study, storage
         self.engine, self.progress, self.recorded = engine, progress, recorded
-        self.source = source_digest(study.task)  # once: the file may change while the study runs
+        # computed at the start, because the file may change while the study runs
+        self.source = source_digest(study.task)
         self.environment_key = environment_key(study.task, self.source, study.backend)
         self.study_id = storage.add_study(study.to_dict()) if engine else ""
         self.parts = {part: (total, 0) for part, total in job_counts(study).items()}
@@ -119,14 +120,14 @@ class Runner:
 
     @property
     def total(self) -> int:
-        """Number of jobs, as far as they can be known."""
+        """Number of jobs; it may change when grids widen and arms stop."""
         return sum(total for total, _ in self.parts.values())
 
     def results(self) -> Results:
-        """Return the results; missing jobs are run first.
+        """Run missing jobs and return the results.
 
         Raises:
-            MissingJobs: if there are any, and no engine.
+            MissingJobs: if jobs are missing and there is no engine.
         """
         study = self.study
         sweeps: dict[str | None, tuple[Sweep, ...]] = {}
@@ -142,7 +143,7 @@ class Runner:
         return Results(study, sweeps, tuning, trials, stopped)
 
     def _tune(self, sweeps: dict[str | None, tuple[Sweep, ...]]) -> dict[str, Tuning]:
-        """Choose each tuned arm's peak; all grids are tried side by side."""
+        """Choose the peak of each tuned arm; the grids of all arms are tried in parallel."""
         study, seeds = self.study, tuning_seeds(self.study.tuning_seeds)
         grids = {
             name: peak_grid(
@@ -177,7 +178,7 @@ class Runner:
                 widened = widened or bool(added)
                 if best is None:
                     if not added:
-                        fix = "give the arm its own rate with tune=None"
+                        fix = "set the arm's rate with tune=None"
                         fail(f"peak of {arm}", "one whose runs do not diverge", grid, fix)
                     continue
                 seconds = (r.metadata["seconds"] for (a, *_), r in records.items() if a == arm)
@@ -186,15 +187,17 @@ class Runner:
                 return chosen
 
     def _judge(self, peaks: dict[str, float | None]) -> tuple[Trials, dict[str, Stop]]:
-        """Train every arm on every judging seed; at each look, stop the arms that cannot win."""
+        """Train all arms on all judging seeds; at each look, stop the arms that cannot win."""
         study, longest = self.study, self.study.budgets[-1]
         arms, stopped = list(study.arms), dict[str, Stop]()
         trials: Trials = {}
-        seen = 0
+        trained = 0
         looks = increments(study.seeds) if study.stop_early else {study.seeds: 1.0}
         for seeds, level in looks.items():
-            trials |= self._trials(peaks, [a for a in arms if a not in stopped], range(seen, seeds))
-            seen = seeds
+            trials |= self._trials(
+                peaks, [a for a in arms if a not in stopped], range(trained, seeds)
+            )
+            trained = seeds
             if seeds == study.seeds:
                 break
             scores = {
@@ -205,17 +208,17 @@ class Runner:
                 for arm in arms
             }
             for arm, best in cannot_win(scores, study.mode, level).items():
-                if arm != study.reference:  # all are compared with it
+                if arm != study.reference:  # the other arms are compared with it
                     stopped[arm] = Stop(seeds, best)
                     total, finished = self.parts["trials"]
-                    left_out = (study.seeds - seeds) * len(study.budgets)
-                    self.parts["trials"] = total - left_out, finished
-        places = {arm: place for place, arm in enumerate(arms)}
-        keys = sorted(trials, key=lambda key: (places[key[0]], *key[1:]))
+                    omitted = (study.seeds - seeds) * len(study.budgets)
+                    self.parts["trials"] = total - omitted, finished
+        order = {arm: i for i, arm in enumerate(arms)}
+        keys = sorted(trials, key=lambda key: (order[key[0]], *key[1:]))
         return {key: trials[key] for key in keys}, stopped
 
     def _trials(self, peaks: dict[str, float | None], arms: list[str], seeds: range) -> Trials:
-        """Complete trials, those of the longest budget first: the others may branch off."""
+        """Complete trials, those of the longest budget first, because the others may branch off."""
         study = self.study
         *shorter, longest = study.budgets
 
@@ -264,9 +267,9 @@ class Runner:
             labels = {name: _label(key, self.study.unit) for key, name in names.items()}
             shared = {"metric": self.study.metric, "source": self.source}
             extra = {name: shared | (links or {}).get(name, {}) for name in missing}
-            report = functools.partial(self._moved, part, labels)
+            report = functools.partial(self._handle_event, part, labels)
             running = run_jobs(self.storage, self.engine, missing, extra, report)
-            # closed in any case: no worker continues after an error or Ctrl-C
+            # closed after an error or Ctrl-C too, so that the workers stop
             with contextlib.closing(running) as finished:
                 for name, record in finished:
                     records[name] = record
@@ -277,7 +280,7 @@ class Runner:
         return {key: records[name] for key, name in names.items()}
 
     def name_of(self, part: str, key: Any, job: Job) -> str:
-        """Return a job's cache key, or the one recorded in an earlier environment."""
+        """Return a job's cache key, or its recorded key of an earlier environment."""
         if self.recorded is None:
             return cache_key(job, self.environment_key)
         return self.recorded.get(_key(part, key), "")
@@ -289,15 +292,15 @@ class Runner:
         records: dict[str, Record],
         finished: Job | None = None,
     ) -> None:
-        """Count the finished jobs, and report the progress."""
+        """Count the finished jobs and report the progress."""
         done = self._finished.setdefault(part, set())
         done |= {key for key, name in names.items() if name in records}
         total = max(self.parts[part][0], len(done | names.keys()))
         self.parts[part] = total, len(done)
         self._report(part, finished)
 
-    def _moved(self, part: str, labels: dict[str, str], event: Event) -> None:
-        if event.kind in ("started", "moved"):
+    def _handle_event(self, part: str, labels: dict[str, str], event: Event) -> None:
+        if event.kind in ("started", "progress"):
             self.running[event.name] = event.payload | {"label": labels[event.name]}
             self._report(part)
         else:
@@ -314,12 +317,17 @@ def run_jobs(
     extra: dict[str, dict[str, Any]],
     report: Callable[[Event], None] = lambda event: None,
 ) -> Generator[tuple[str, Record]]:
-    """Run jobs, by cache key, and yield the name and the record of each that finishes.
+    """Run jobs and yield the cache key and the record of each finished job.
 
-    ``extra`` has further entries of the messages to the workers, by cache key.
+    Args:
+        storage: storage of the records.
+        engine: engine that runs the jobs.
+        jobs: jobs by cache key.
+        extra: additional entries of the messages to the workers, by cache key.
+        report: called with each event.
 
     Raises:
-        TrialError: if jobs failed, after the others have finished.
+        TrialError: if jobs failed; raised after the other jobs have finished.
     """
     orders = {}
     for name, job in jobs.items():
@@ -344,12 +352,12 @@ def _key(part: str, key: Any) -> str:
 
 
 def _run_of(job: Job) -> Job:
-    """Return the part of a trial on which it depends how many updates it shares with another."""
+    """Return the entries of a trial that determine the updates shared with another trial."""
     return {name: job[name] for name in ("policy", "unit", "budget")}
 
 
 def _label(key: Any, unit: str) -> str:
-    """Return a running job's label in the terminal."""
+    """Return the label of a running job in the terminal."""
     match key:
         case (str(arm), float(peak), seed):
             return f"{arm} at {peak:g}, seed {seed}"

@@ -1,9 +1,9 @@
 """Trial storage: metadata in SQLite, curves in one ``.npz`` file per job; every write is atomic.
 
 A folder contains ``results.sqlite``, ``curves/KEY.npz`` and ``logs/KEY.log`` for each cache key,
-``checkpoints/KEY/`` while a job runs, and ``cache``, which may be deleted. A worker saves the
-curves file; then the driver process inserts the row. A file without a row is imported on the next
-request.
+``checkpoints/KEY/`` while a job runs, and ``cache`` (JAX's compilation cache), which may be
+deleted. A worker process saves the curves file; then the driver process inserts the row. A curves
+file without a row is imported on the next request.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ _parts = sql.Table(
 
 @dataclass(frozen=True)
 class Record:
-    """The result of a finished job: metadata, and curves that are loaded on first use."""
+    """The result of a finished job: metadata, and curves, which are loaded on first use."""
 
     id: str
     metadata: dict[str, Any]
@@ -72,18 +72,20 @@ class Record:
 
     @cached_property
     def trace(self) -> Trace:
-        """The losses and the rates applied, update by update."""
+        """The losses and the applied rates of all updates."""
         return trace_of(Snapshot.load(self.path).arrays)
 
 
 class Storage:
-    """The finished jobs of a folder.
+    """The storage of finished jobs in a folder.
 
-    Unless ``readonly``, the folder is created if it is missing, and one process at a time can open
-    it. ``cache`` is the folder of JAX's compilation cache.
+    Args:
+        folder: folder of the results; it is created if it does not exist, unless ``readonly``.
+        readonly: open the storage for reading; otherwise one process at a time can open it.
 
     Raises:
-        ValueError: if it cannot be used, is in use, or was written by a newer lehr.
+        ValueError: if the folder cannot be read or written, another process uses it, or a newer
+            version of lehr wrote it.
     """
 
     def __init__(self, folder: Path, *, readonly: bool = False) -> None:
@@ -97,7 +99,7 @@ class Storage:
             if not readonly:
                 self._prepare_folder()
         except filelock.Timeout:
-            fix = "wait for it, or give this one another storage"
+            fix = "wait for the other process or set another storage"
             fail("storage", "used by one process at a time", str(folder), fix)
         except OSError as error:
             fail("storage", "a folder that can be written", str(folder), str(error.strerror))
@@ -112,7 +114,7 @@ class Storage:
         for name in ("curves", "logs", "checkpoints"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._lock.acquire(blocking=False)
-        for path in self.folder.rglob(".*.tmp"):  # of a worker that was killed
+        for path in self.folder.rglob(".*.tmp"):  # unfinished writes of killed workers
             path.unlink(missing_ok=True)
 
     def _open(self, readonly: bool) -> None:
@@ -146,7 +148,7 @@ class Storage:
         self._lock.release()
 
     def add_study(self, definition: dict[str, Any]) -> str:
-        """Insert a study unless it is there, and return its id."""
+        """Insert a study if it is missing, and return its id."""
         name = study_id(definition)
         row = {"id": name, "definition": json.dumps(definition), "begun": _now()}
         with self._transaction() as connection:
@@ -154,7 +156,7 @@ class Storage:
         return name
 
     def studies(self) -> list[dict[str, Any]]:
-        """Return the studies: id, definition, time of the first run, number of finished jobs."""
+        """Return each study's id, definition, time of the first run, number of finished jobs."""
         finished = (
             sql.select(sql.func.count())
             .select_from(_parts.join(_jobs, _parts.c.job == _jobs.c.id))
@@ -167,14 +169,16 @@ class Storage:
         return [row | {"definition": json.loads(row["definition"])} for row in rows]
 
     def delete(self, study: str) -> int:
-        """Delete a study and the jobs that no other study shares; return how many jobs."""
+        """Delete a study, and its jobs that are not part of another study; return their number."""
         others = sql.select(_parts.c.job).where(_parts.c.study != study)
-        own = sql.select(_parts.c.job).where(_parts.c.study == study, _parts.c.job.not_in(others))
-        finished = sql.select(_jobs.c.id).where(_jobs.c.id.in_(own))
+        unshared = sql.select(_parts.c.job).where(
+            _parts.c.study == study, _parts.c.job.not_in(others)
+        )
+        finished = sql.select(_jobs.c.id).where(_jobs.c.id.in_(unshared))
         with self._transaction() as connection:
-            parts = list(connection.execute(own).scalars())
+            parts = list(connection.execute(unshared).scalars())
             jobs = list(connection.execute(finished).scalars())
-            connection.execute(sql.delete(_jobs).where(_jobs.c.id.in_(own)))
+            connection.execute(sql.delete(_jobs).where(_jobs.c.id.in_(unshared)))
             connection.execute(sql.delete(_parts).where(_parts.c.study == study))
             connection.execute(sql.delete(_studies).where(_studies.c.id == study))
         self.delete_checkpoints(parts)
@@ -184,7 +188,7 @@ class Storage:
         return len(jobs)
 
     def records(self, jobs: dict[str, Job]) -> dict[str, Record]:
-        """Return the stored records by cache key; a file without its row is imported."""
+        """Return the stored records by cache key; curves files without a row are imported."""
         found: dict[str, Record] = {}
         with self._transaction() as connection:
             chosen = sql.select(_jobs.c.id, _jobs.c.metadata).where(_jobs.c.id.in_(jobs))
@@ -198,7 +202,7 @@ class Storage:
         return found
 
     def import_record(self, name: str, job: Job) -> Record | None:
-        """Insert the row of a job from its curves file; None if that is missing or damaged."""
+        """Insert the row of a job from its curves file; None if the file is missing or damaged."""
         path = self.curves(name)
         snapshot = Snapshot.load_if_whole(path)
         if snapshot is None:
@@ -215,7 +219,7 @@ class Storage:
         return Record(name, snapshot.metadata, path)
 
     def link_jobs(self, study: str, environment_key: str, names: dict[str, str]) -> None:
-        """Record the cache keys of a study's jobs, by their key in the study."""
+        """Store the cache keys of a study's jobs, by their key in the study."""
         shared = {"study": study, "environment_key": environment_key}
         rows = [shared | {"key": key, "job": name} for key, name in names.items()]
         with self._transaction() as connection:
@@ -223,7 +227,7 @@ class Storage:
                 connection.execute(sql.insert(_parts).prefix_with("OR REPLACE"), rows)
 
     def linked_jobs(self, study: str) -> list[dict[str, str]]:
-        """Return the cache keys of a study's jobs, for each environment it ran in, latest first."""
+        """Return the cache keys of a study's jobs for each of its environments, latest first."""
         environment = _parts.c.environment_key
         latest = sql.func.max(_jobs.c.finished).over(partition_by=environment).label("latest")
         parts = _parts.outerjoin(_jobs, _parts.c.job == _jobs.c.id)
@@ -251,7 +255,7 @@ class Storage:
 
 
 def _url(path: Path, readonly: bool) -> sql.URL:
-    """Return the database's URL; in a folder that cannot be written it is opened as immutable."""
+    """Return the URL of the database; immutable if the folder is not writable."""
     effective = os.access in os.supports_effective_ids
     if not readonly or os.access(path.parent, os.W_OK, effective_ids=effective):
         return sql.URL.create("sqlite", database=str(path))

@@ -1,4 +1,4 @@
-"""TensorBoard event files: one run for each trial, and for each arm its mean and its interval."""
+"""TensorBoard event files: one run per trial, and one per arm with the mean and its interval."""
 
 from __future__ import annotations
 
@@ -23,25 +23,26 @@ _MOST_POINTS = 1000
 
 
 def write_events(results: Results, folder: str | os.PathLike[str]) -> None:
-    """Write the trials of the largest budget to ``ARM/seed-N`` and each arm to ``ARM/mean``.
+    """Write the trials of the largest budget to ``ARM/seed-N`` and their means to ``ARM/mean``.
 
-    At every validation, ``ARM/mean`` has the mean over seeds and its 95 % t interval, which Custom
-    Scalars draws as a band. HParams has arm, peak, optimizer, budget, seed and test scores.
+    ``ARM/mean`` contains the mean of each validation over seeds and its 95 % t interval, shown as
+    a band under Custom Scalars. HParams contains arm, peak, optimizer, budget, seed and test
+    scores. Earlier event files in these folders are deleted.
     """
     for arm in results.study.arms:
         records = results.records(arm)
         for seed, record in zip(results.seeds(arm), records, strict=True):
-            with _fresh(Path(folder, arm, f"seed-{seed}")) as writer:
+            with _new_writer(Path(folder, arm, f"seed-{seed}")) as writer:
                 _write_trial(writer, results, arm, seed, record)
-        with _fresh(Path(folder, arm, "mean")) as writer:
+        with _new_writer(Path(folder, arm, "mean")) as writer:
             _write_mean(writer, [record.metadata["history"] for record in records])
 
 
-def _fresh(place: Path) -> Any:
-    """Return a writer to a run, without the earlier events: TensorBoard would draw both."""
-    for old in place.glob("events.out.tfevents.*"):
+def _new_writer(folder: Path) -> Any:
+    """Delete a run's old event files, which TensorBoard would also draw, and return a writer."""
+    for old in folder.glob("events.out.tfevents.*"):
         old.unlink()
-    return SummaryWriter(str(place))
+    return SummaryWriter(str(folder))
 
 
 def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any) -> None:
@@ -57,8 +58,8 @@ def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any
     scores = {f"test/{name}": value for name, value in test if value is not None}
     settings = {
         "arm": arm,
-        "peak": results.peaks[arm] or "as given",
-        "optimizer": study.arms[arm].optimizer or "the task's",
+        "peak": results.peaks[arm] or "untuned",
+        "optimizer": study.arms[arm].optimizer or "default",
         study.unit: study.budgets[-1],
         "seed": seed,
     }
@@ -71,7 +72,7 @@ def _write_trial(writer: Any, results: Results, arm: str, seed: int, record: Any
 def _write_mean(writer: Any, histories: list[list[dict[str, Any]]]) -> None:
     from scipy import stats
 
-    for entries in zip(*histories, strict=False):  # as far as every seed went
+    for entries in zip(*histories, strict=False):  # up to the last validation common to all seeds
         for name in entries[0]["validation"]:
             values = [stored_number(entry["validation"][name]) for entry in entries]
             mean, half = statistics.fmean(values), math.nan

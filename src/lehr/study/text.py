@@ -1,4 +1,4 @@
-"""A study's results as text: the verdict, and the rows of its tables."""
+"""A study's results as text: the verdict and the rows of the tables."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 def verdict(results: Results) -> str:
-    """Return the answer in sentences."""
+    """Return the verdict in sentences."""
     compared = results.comparisons()
     reference = results.label(results.reference)
     sentences = []
     if results.diverged(results.reference):
         sentences.append(
-            f"The reference {reference} diverged, so nothing is compared: lower its rate, or put "
-            "another arm first."
+            f"The reference {reference} diverged, so there is no comparison: lower its rate, or "
+            "put another arm first."
         )
     for word in ("better", "worse"):
         found = [(results.label(arm), c) for arm, c in compared.items() if c.verdict == word]
@@ -42,7 +42,9 @@ def verdict(results: Results) -> str:
         if failed := results.diverged(arm):
             sentences.append(f"{results.label(arm)} {_failed(failed, len(results.seeds(arm)))}.")
     if not compared and len(results.study.arms) == 1:
-        sentences.append(f"{reference}: {_mean(results, results.reference)}; nothing to compare.")
+        sentences.append(
+            f"{reference}: {_mean(results, results.reference)}; no other arm to compare."
+        )
     for budget, before, after in results.crossings():
         first, then = results.label(before), results.label(after)
         where = f"about {budget:.3g} {results.study.unit}"
@@ -51,12 +53,12 @@ def verdict(results: Results) -> str:
 
 
 def judged(study: Study) -> str:
-    """Return which score of a trial is judged."""
+    """Return the judged score of a trial in words."""
     return "final" if study.judge == "final" else "best checkpoint's"
 
 
 def rows(results: Results, budget: int | None = None) -> list[dict[str, str]]:
-    """Return the table's rows as text, the reference first."""
+    """Return the rows of the main table as text, the reference first."""
     compared = results.comparisons(budget)
     study, unit = results.study, " (points)" if results.percent else ""
     found = []
@@ -70,7 +72,7 @@ def rows(results: Results, budget: int | None = None) -> list[dict[str, str]]:
         found.append(
             {
                 "arm": results.label(arm),
-                "peak rate": "as given" if peak is None else f"{peak:g}",
+                "peak rate": "untuned" if peak is None else f"{peak:g}",
                 f"{judged(study)} test {study.metric}": _mean(results, arm, budget),
                 f"difference{unit}": _points(results, c.difference) if c else "",
                 "interval": _interval(results, c) if c else "",
@@ -82,14 +84,14 @@ def rows(results: Results, budget: int | None = None) -> list[dict[str, str]]:
 
 
 def table(results: Results) -> Table:
-    """Return the table for the terminal."""
+    """Return the main table for the terminal."""
     from rich.markup import escape
     from rich.table import Table
 
     study = results.study
     found = [{k: v for k, v in row.items() if k != "effect size"} for row in rows(results)]
     reference = results.label(results.reference)
-    caption = f"difference to {reference}, paired over seeds; intervals of at least 95 % (Holm)"
+    caption = f"difference to {reference}, paired by seed; intervals of at least 95 % (Holm)"
     title = f"{study.task}, {study.budgets[-1]} {study.unit}, {study.seeds} paired seeds"
     drawn = Table(title=escape(title), caption=escape(caption))
     for name in found[0]:
@@ -102,19 +104,19 @@ def table(results: Results) -> Table:
 
 
 def arm_rows(results: Results) -> list[dict[str, str]]:
-    """Return one row per arm: its policy, how its peak is chosen, its optimizer."""
+    """Return one row per arm: policy, rule for the peak, optimizer."""
     arms = results.study.arms
     found = []
     for name, arm in arms.items():
-        row = {"arm": name, "policy": repr(arm.given), "tune": arm.tune or "no: used as given"}
+        row = {"arm": name, "policy": repr(arm.given), "tune": arm.tune or "untuned"}
         if any(other.optimizer for other in arms.values()):
-            row["optimizer"] = arm.optimizer or "the task's"
+            row["optimizer"] = arm.optimizer or "default"
         found.append(row)
     return found
 
 
 def budget_rows(results: Results) -> list[dict[str, str]]:
-    """Return one row per budget: every arm's mean, and the leader."""
+    """Return one row per budget: the mean of each arm, and the leader."""
     study, leaders = results.study, results.leaders()
     return [
         {"budget": f"{budget} {study.unit}"}
@@ -125,7 +127,7 @@ def budget_rows(results: Results) -> list[dict[str, str]]:
 
 
 def peak_rows(results: Results) -> list[dict[str, str]]:
-    """Return one row per arm that tried several peaks: how much the choice matters."""
+    """Return one row per arm with several peaks tried: its sensitivity to the peak."""
     found = []
     near = "within 1 point" if results.percent else "within 1 %"
     for arm, tuning in results.tuning.items():
@@ -148,7 +150,7 @@ def peak_rows(results: Results) -> list[dict[str, str]]:
 def target_rows(results: Results) -> list[dict[str, str]]:
     """Return one row per arm: updates and seconds until the validation metric met the target.
 
-    There are none if the target is the final metric of a reference that diverged.
+    The list is empty if the target is the final metric of a reference that diverged.
     """
     target, found = number(results, results.target()), []
     if not math.isfinite(results.target()):
@@ -167,7 +169,7 @@ def target_rows(results: Results) -> list[dict[str, str]]:
 
 
 def number(results: Results, value: float) -> str:
-    """Return a value of the metric as it is shown."""
+    """Format a value of the metric."""
     if not math.isfinite(value):
         return "not finite"
     return f"{100 * value:.2f} %" if results.percent else f"{value:.4g}"
@@ -194,8 +196,8 @@ def _more_seeds(c: Comparison) -> str:
     if c.low == c.high == 0:
         return "the same on every seed"
     if c.more_seeds is None:
-        return "over 1000 would be needed"
-    return f"a new study of about {c.n + c.more_seeds} would tell"
+        return "more than 1000 seeds needed"
+    return f"a new study needs about {c.n + c.more_seeds} seeds"
 
 
 def _failed(count: int, seeds: int) -> str:

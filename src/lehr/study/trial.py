@@ -1,8 +1,8 @@
-"""Run one job: a range test, a measurement, or one arm trained on a seed and a budget.
+"""Run one job: a range test, a probe, a measurement, or a trial (one arm, seed and budget).
 
-A trial resumes from its last checkpoint, or from its *trunk*: the arm's run of the longest budget
-on this seed, up to the update where the policies part (for warmup-stable-decay, the start of the
-decay). The numbers equal those of a run from the beginning, bit for bit.
+A trial resumes from its last checkpoint, or branches off its *trunk*: the arm's run of the longest
+budget on this seed, up to the first update in which the policies differ (for warmup-stable-decay,
+the start of the decay). The numbers equal those of a run from the start, bit for bit.
 """
 
 from __future__ import annotations
@@ -27,26 +27,29 @@ from lehr.tasks.find import find_task, make_learner, source_digest
 
 Report = Callable[[dict[str, Any]], None]
 
-_FIRST_CHUNK, _MOST = 16, 256  # updates between two readings of the clock
+_FIRST_CHUNK, _MOST = 16, 256  # updates between two time measurements
 _CHUNK_SECONDS = 1.0
-_PROBE = 128  # updates that are timed
-_REPEAT_UPDATES, _REPEAT_RATE = 4, 0.01  # of the check that a learner can be used again
-_cached: tuple[str, Learner, Snapshot] | None = None  # the last learner, and its first state
-_unrepeatable: set[str] = set()  # tasks whose learners cannot be used again
-_tested: set[str] = set()  # tasks that are known to have test data
+_PROBE = 128  # number of timed updates
+_REPEAT_UPDATES, _REPEAT_RATE = 4, 0.01  # updates and rate of the check that a learner is reusable
+_cached: tuple[str, Learner, Snapshot] | None = None  # name, last learner, its initial state
+_unrepeatable: set[str] = set()  # tasks whose learners are not reusable
+_tested: set[str] = set()  # tasks with test data and the metric, already checked
 
 
 def run_job(
     job: Job, folder: Path, report: Report = lambda payload: None, checkpoint_every: float = 10.0
 ) -> Snapshot:
-    """Run a job and return its record: curves as arrays, the rest as metadata.
+    """Run a job and return its record: curves as arrays, other results as metadata.
 
-    The job of a trial also has its "id", and its "trunk" or "branches". ``folder`` is that of the
-    checkpoints; progress is reported about once a second.
+    Args:
+        job: the job; for a trial with its "id", and its "trunk" or "branches".
+        folder: folder of the checkpoints.
+        report: called with the progress about once per second.
+        checkpoint_every: seconds between checkpoints.
     """
     begun = time.perf_counter()
     if "source" in job and job["source"] != source_digest(job["task"]):
-        fail("the task's file", "the same all through a study", job["task"], "run the study again")
+        fail("the task's file", "unchanged during a study", job["task"], "run the study again")
     kind, setup, record = job["kind"], 0.0, Snapshot({}, {})
     if kind == "measurement":
         measured = find_task(job["task"])(job["seed"], **job["options"])
@@ -55,14 +58,14 @@ def run_job(
         learner = _learner(job)
         setup = time.perf_counter() - begun
         if kind == "sweep":
-            learner.evaluate("test")  # a missing split is an error before the costly part
+            learner.evaluate("test")  # raise for a missing split before the training
             options = {name: job[name] for name in SWEEP}
             record.metadata["sweep"] = range_test(learner, **options).to_dict()
         elif kind == "probe":
             record.metadata.update(_probe(learner))
         else:
             record = _Trial(job, learner, folder, report, checkpoint_every).record()
-    backend = usual_backend()  # of this process, chosen by the driver process
+    backend = usual_backend()  # of this process, set by the driver process
     record.metadata["versions"] = versions(job["task"], backend) | {"Keras backend": backend}
     record.metadata["setup_seconds"] = setup
     record.metadata["all_seconds"] = time.perf_counter() - begun
@@ -70,10 +73,10 @@ def run_job(
 
 
 def _learner(job: Job) -> Learner:
-    """Return a learner in its first state: the last job's, restored, if task and seed are the same.
+    """Return a learner in its initial state; reuse the last one for the same task and seed.
 
-    A learner is reused only if its first updates repeat exactly: a task may have a generator or
-    a counter outside the snapshot.
+    A learner is reusable only if its first updates are reproduced exactly after a restore: a task
+    may have a generator or a counter outside the snapshot.
     """
     global _cached
     task, options, seed = job["task"], job["options"], job["seed"]
@@ -81,18 +84,18 @@ def _learner(job: Job) -> Learner:
     if _cached is not None and _cached[0] == name:
         _cached[1].restore(_cached[2])
         return _cached[1]
-    _cached = None  # frees its memory before the next is made
+    _cached = None  # free the memory before the next learner is created
     learner = make_learner(task, seed, options)
     if task not in _unrepeatable:
-        first = learner.snapshot()
-        tried = []
+        initial = learner.snapshot()
+        outcomes = []
         for _ in range(2):
-            learner.restore(first)
+            learner.restore(initial)
             losses = learner.train(Policy(_REPEAT_RATE), _REPEAT_UPDATES).losses
-            tried.append((repr(losses), learner.snapshot().digest()))
-        if tried[0] == tried[1]:
-            learner.restore(first)
-            _cached = name, learner, first
+            outcomes.append((repr(losses), learner.snapshot().digest()))
+        if outcomes[0] == outcomes[1]:
+            learner.restore(initial)
+            _cached = name, learner, initial
             return learner
         _unrepeatable.add(task)
         learner = make_learner(task, seed, options)
@@ -100,7 +103,7 @@ def _learner(job: Job) -> Learner:
 
 
 def _probe(learner: Learner) -> dict[str, Any]:
-    """Return the seconds of an update and of an evaluation, without compilation."""
+    """Measure the seconds of an update and of an evaluation, without compilation."""
     policy = Policy(0.0)
     seconds = []
     for work in (lambda: learner.train(policy, _PROBE), learner.evaluate):
@@ -116,7 +119,7 @@ def _probe(learner: Learner) -> dict[str, Any]:
 
 
 class _Trial:
-    """The training of one arm on one budget and seed."""
+    """Training of one arm at one budget and seed."""
 
     def __init__(
         self, job: Job, learner: Learner, folder: Path, report: Report, checkpoint_every: float
@@ -149,7 +152,7 @@ class _Trial:
                 run.save(learner, self.folder / job["id"] / "last.npz")
                 saved = time.monotonic()
         if not run.history or run.history[-1]["step"] < run.step:
-            self._validate()  # a trial that shares all its updates with its trunk
+            self._validate()  # all updates of this trial are shared with its trunk
             run.history[-1]["seconds"] = run.seconds
         metadata |= {
             "validation": run.history[-1]["validation"],
@@ -165,7 +168,7 @@ class _Trial:
         return Snapshot(curves(run.trace), metadata)
 
     def _out_of_patience(self) -> bool:
-        """Return whether too many epochs have gone by without a better validation metric."""
+        """Return whether the best validation metric is older than the patience."""
         run, patience = self.run, self.job.get("patience")
         if patience is None or run.step % self.epoch:
             return False
@@ -173,7 +176,7 @@ class _Trial:
         return bool(run.step - best >= patience * self.epoch)
 
     def _checkpoint(self) -> Snapshot | None:
-        """Return the latest checkpoint: the trial's own, or its trunk's where they part."""
+        """Return the last checkpoint of the trial, or its trunk's at the branch point, or None."""
         paths = [self.folder / self.job["id"] / "last.npz"]
         if trunk := self.job.get("trunk"):
             steps, policy = in_steps(trunk["run"], self.epoch)
@@ -183,7 +186,7 @@ class _Trial:
         return next((found for found in checkpoints if found is not None), None)
 
     def _advance(self, end: int) -> float:
-        """Train to a step; at the end of an epoch and of the run validate; return the seconds."""
+        """Train to a step; validate after an epoch and the run; return the training seconds."""
         run, learner, begun = self.run, self.learner, time.perf_counter()
         first = run.step
         trace = learner.train(run.policy, end - first, first=first, factor=run.factor)
@@ -223,14 +226,14 @@ class _Trial:
 
 
 def in_steps(run: Job, steps_per_epoch: int) -> tuple[int, Policy]:
-    """Return a run's updates and its policy in integer steps."""
+    """Return the number of updates of a run, and its policy resolved to integer steps."""
     steps = run["budget"] * (steps_per_epoch if run["unit"] == "epochs" else 1)
     policy = Policy.from_dict(run["policy"])
     return steps, policy.resolve(steps, steps_per_epoch=steps_per_epoch)
 
 
 def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:
-    """Return for how many updates two policies have the same values."""
+    """Return the number of first updates in which two policies have equal values."""
     if a.control != b.control:
         return 0
     shared = min(a_steps, b_steps)
@@ -238,7 +241,7 @@ def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:
 
 
 def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Job) -> None:
-    """Raise for errors in the definition that would otherwise appear after the training."""
+    """Raise for errors in the definition that would otherwise be raised after the training."""
     validated = learner.evaluate("validation")
     one_of("metric", job["metric"], validated)
     if job["test"] and job["task"] not in _tested:
@@ -247,7 +250,7 @@ def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Jo
     if policy.control is not None:
         one_of("monitor", policy.control.monitor, [*_named(validated), "loss"])
         if getattr(policy.control, "restore_best", False):
-            fail("restore_best", "False in a study", True, "a trial keeps the weights it has")
+            fail("restore_best", "False in a study", True, "trials do not restore weights")
     if job["peak"] is not None:
         highest = max(policy.written(step)["lr"] for step in range(steps))
         if highest > job["peak"] * (1 + 1e-3):
@@ -256,5 +259,5 @@ def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Jo
 
 
 def _named(validation: dict[str, float]) -> dict[str, float]:
-    """Return validation metrics under the names that Keras gives them."""
+    """Return validation metrics with Keras's prefix ``val_``."""
     return {f"val_{name}": value for name, value in validation.items()}

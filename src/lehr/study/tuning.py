@@ -1,4 +1,4 @@
-"""Tuning: the peaks that an arm tries and the one it gets, by the same rule for every arm."""
+"""Tuning: the grid of peaks of an arm and the choice of the best, equal for all arms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MOST_PEAKS_MORE = 8
 
 
 def sweep_jobs(study: Study) -> dict[tuple[str | None, int], Job]:
-    """Return the range tests that the peaks need, by optimizer (None: the task's own) and seed."""
+    """Return the range tests of the tuned arms, by optimizer (None: the default) and seed."""
     optimizers = dict.fromkeys(arm.optimizer for arm in study.arms.values() if arm.tune)
     return {
         (optimizer, seed): make_job("sweep", study.task, study.options, seed, optimizer) | SWEEP
@@ -28,18 +28,19 @@ def sweep_jobs(study: Study) -> dict[tuple[str | None, int], Job]:
 def centre(arm: str, sweeps: tuple[Sweep, ...], use: str, alone: bool) -> float:
     """Return the centre of an arm's grid: the median of the range tests' suggestions.
 
-    A single peak needs a suggestion of more than half of the tests, a grid of one.
+    With ``alone=True``, for a single peak, more than half of the range tests must have a
+    suggestion; for a grid, one suggestion is sufficient.
     """
-    given = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
-    suggestion = agree(given or sweeps, use)
+    usable = [sweep for sweep in sweeps if alone or sweep.suggest(use).lr is not None]
+    suggestion = agree(usable or sweeps, use)
     if suggestion.lr is None:
-        fix = "give the arm its own rate with tune=None"
+        fix = "set the arm's rate with tune=None"
         fail(f"peak of {arm}", "suggested by a range test", suggestion.reason, fix)
     return suggestion.lr
 
 
 def peak_grid(centre: float, peaks: int) -> list[float]:
-    """Return peaks around a centre, each twice the one before, in three significant digits.
+    """Return peaks around a centre with a ratio of 2, rounded to three significant digits.
 
     >>> peak_grid(0.1, 5)
     [0.025, 0.05, 0.1, 0.2, 0.4]
@@ -49,7 +50,9 @@ def peak_grid(centre: float, peaks: int) -> list[float]:
 
 
 def wider(grid: Sequence[float], best: float, peaks: int) -> list[float]:
-    """Return the peaks to add to a grid whose best one is at its edge, else none.
+    """Return two more peaks for a grid whose best peak is at an edge, otherwise none.
+
+    A grid is widened by at most 8 peaks. A single peak is not widened.
 
     >>> wider([0.05, 0.1, 0.2], best=0.2, peaks=3), wider([0.05, 0.1, 0.2], best=0.1, peaks=3)
     ([0.4, 0.8], [])
@@ -61,11 +64,13 @@ def wider(grid: Sequence[float], best: float, peaks: int) -> list[float]:
 
 
 def best_peak(scores: Mapping[float, Sequence[float]], mode: str) -> float | None:
-    """Return the peak of the best mean score, half its own and half its neighbours'.
+    """Return the peak with the best smoothed mean score; None if all peaks diverged.
 
-    With few tuning seeds, the best peak may lie just below one where other seeds diverge. A peak
-    with a score that is not finite is not chosen; as a neighbour it counts as the worst finite
-    mean. An end of the grid is its own neighbour.
+    The weights are 1/4, 1/2 and 1/4 for the lower neighbour, the peak and the upper neighbour. At
+    an end of the grid, the missing neighbour is replaced by the peak itself. Smoothing is needed
+    because, with few tuning seeds, the best peak may be just below a peak at which other seeds
+    diverge. A peak with a score that is not finite is not chosen; as a neighbour it counts as the
+    worst finite mean.
 
     >>> best_peak({0.1: [0.85], 0.2: [0.87], 0.4: [0.88], 0.8: [0.89], 1.6: [0.1]}, "max")
     0.4

@@ -1,4 +1,4 @@
-"""Studies as YAML files, equivalent to the Python objects."""
+"""Load studies from YAML files, and save them to equivalent YAML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lehr.study.arm import Arm
 from lehr.study.definition import Study
 from lehr.study.jobs import json_data
 
-# the use of a tuned preset; of the others, which fall to zero, "one-cycle"
+# the use of a tuned preset; default for other presets, which decay to zero: "one-cycle"
 _USES = dict.fromkeys(("constant", "inverse-sqrt", "multi-step", "step-decay"), "constant")
 _USES |= dict.fromkeys(("cyclical", "exp-range", "triangular", "triangular2"), "cyclical")
 
@@ -31,7 +31,7 @@ _SAME_NAMES = ("options", "backend", "peaks", "metric", "mode", "judge", "patien
 
 
 class ArmFile(pydantic.BaseModel):
-    """One arm: a policy, or a preset with its arguments, of which ``peak`` may be ``tune``."""
+    """One arm: a policy, or a preset with its arguments; ``peak`` may be ``tune``."""
 
     model_config = pydantic.ConfigDict(extra="allow", strict=True)
 
@@ -42,7 +42,7 @@ class ArmFile(pydantic.BaseModel):
 
 
 class StudyFile(pydantic.BaseModel):
-    """The fields of a study file; those of `Study`."""
+    """The fields of a study file, equal to the arguments of `Study`."""
 
     model_config = pydantic.ConfigDict(extra="forbid", strict=True)
 
@@ -65,16 +65,29 @@ class StudyFile(pydantic.BaseModel):
 
 
 def load_study(path: str | os.PathLike[str]) -> Study:
-    """Return the study of a YAML file.
+    """Load a study from a YAML file.
 
-    An arm is a text (``one-cycle(0.05)``), a number, or a mapping: ``policy`` (text, number or a
-    policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`; or ``preset`` with its arguments by
-    name. With ``peak: tune`` the study chooses the peak, also that of a constant, and other rates
-    are relative to it (``floor: 0.1`` is a tenth of the peak). Task modules are also looked up in
-    the file's folder.
+    An arm is a text (``one-cycle(0.05)``), a number, or a mapping. The mapping has either
+    ``policy`` (text, number or a policy's JSON) with ``tune`` and ``optimizer`` as in `Arm`, or
+    ``preset`` with its arguments by name. With ``peak: tune`` the study chooses the peak (for a
+    constant, the value), and other rates are relative to the peak: ``floor: 0.1`` is a tenth of
+    it. The file's folder is added to the import path of task modules.
+
+    Args:
+        path: path of the file.
 
     Raises:
-        ValueError: if the file is invalid; gives each error's line, field and allowed values.
+        ValueError: if the file is invalid; the message has the line, field and allowed values of
+            each error.
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+    ...     arms = "{fixed: 0.05, cosine: {preset: cosine, peak: tune}}"
+    ...     _ = file.write(f"task: digits-mlp\\narms: {arms}\\nepochs: [2, 4]\\n")
+    ...     file.flush()
+    ...     study = load_study(file.name)
+    >>> study.budgets, study.arms["cosine"]
+    ((2, 4), Arm(cosine(1.0), tune='one-cycle'))
     """
     where = os.fspath(path)
     try:
@@ -87,27 +100,27 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     if not isinstance(data, dict):
         fail("study file", "a mapping with task and arms", data)
     sys.path.append(str(Path(path).absolute().parent))
-    found = _Faults(where, node)
-    found.add_repeated(node)
+    errors = _Errors(where, node)
+    errors.add_repeated(node)
     try:
         checked = StudyFile.model_validate(data)
     except pydantic.ValidationError as error:
-        found.add_all(error, ())
-        raise found.error() from None
+        errors.add_all(error, ())
+        raise errors.error() from None
     arms = {
-        name: found.guard(("arms", name), partial(_arm, name, arm, found))
+        name: errors.guard(("arms", name), partial(_arm, name, arm, errors))
         for name, arm in checked.arms.items()
     }
     fields = {name: getattr(checked, name) for name in checked.model_fields_set - {"arms"}}
-    if not found.faults:
-        study = found.guard((), partial(Study, **fields, arms=arms))
-    if found.faults:
-        raise found.error()
+    if not errors.messages:
+        study = errors.guard((), partial(Study, **fields, arms=arms))
+    if errors.messages:
+        raise errors.error()
     return study  # type: ignore[no-any-return]
 
 
 def dump_study(study: Study) -> str:
-    """Return a study as the text of a YAML file that `load_study` reads as the same study."""
+    """Return a study as YAML text, from which `load_study` loads an equal study."""
     plain: dict[str, Any] = {"task": study.task, "arms": {}}
     for name, arm in study.arms.items():
         given = {"policy": repr(arm.given), "tune": arm.tune, "optimizer": arm.optimizer}
@@ -127,7 +140,7 @@ def dump_study(study: Study) -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes a text with single quotes, such as a policy's, in double quotes on one line."""
+    """Dump a text with single quotes, such as a policy, in double quotes on one line."""
 
 
 _Dumper.add_representer(
@@ -139,14 +152,14 @@ _Dumper.add_representer(
 
 
 class _Recorded(Study):
-    """A study read from a storage: its task may no longer exist."""
+    """A study loaded from a storage; its task may no longer exist, so it is not checked."""
 
     def _check_task(self) -> None:
         pass
 
 
 def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
-    """Return the study of a definition made by `Study.to_dict`, to read its results."""
+    """Return the study of a definition made by `Study.to_dict`, to load its results."""
     arms = {
         name: Arm(Policy.from_dict(arm["policy"]), tune=arm["tune"], optimizer=arm["optimizer"])
         for name, arm in definition["arms"].items()
@@ -164,13 +177,13 @@ def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Stu
     )
 
 
-def _arm(name: str, given: Any, found: _Faults) -> Arm | None:
+def _arm(name: str, given: Any, errors: _Errors) -> Arm | None:
     if isinstance(given, str | int | float) and not isinstance(given, bool):
         return Arm(parse_policy(str(given)))
     try:
         arm = ArmFile.model_validate(given)
     except pydantic.ValidationError as error:
-        found.add_all(error, ("arms", name))
+        errors.add_all(error, ("arms", name))
         return None
     arguments = arm.model_extra or {}
     if (arm.policy is None) == (arm.preset is None):
@@ -187,7 +200,7 @@ def _arm(name: str, given: Any, found: _Faults) -> Arm | None:
 
 
 def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
-    """Return the arm of a preset; a tuned one is written at peak 1."""
+    """Return the arm of a preset; a tuned preset is created at peak 1."""
     name = one_of("preset", preset.replace("_", "-"), PRESETS)
     make, given = PRESETS[name], dict(arguments)
     known, peak = inspect.signature(make).parameters, "value" if name == "constant" else "peak"
@@ -205,15 +218,15 @@ def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
     return Arm(policy, tune=use, optimizer=arm.optimizer)
 
 
-class _Faults:
-    """The errors of a file, each with the line of its field."""
+class _Errors:
+    """Collects the errors of a file, each with the line of its field."""
 
     def __init__(self, path: str, node: yaml.Node | None) -> None:
         self.path, self.node = path, node
-        self.faults: list[str] = []
+        self.messages: list[str] = []
 
     def guard(self, place: tuple[str, ...], make: Callable[[], Any]) -> Any:
-        """Return the result of a function, or add its error and return None."""
+        """Call a function and return its result; on an error, add the error and return None."""
         try:
             return make()
         except (ValueError, TypeError) as error:
@@ -222,22 +235,22 @@ class _Faults:
             return None
 
     def add_all(self, error: pydantic.ValidationError, place: tuple[str, ...]) -> None:
-        """Add the errors that pydantic found."""
+        """Add the errors of a pydantic validation."""
         known = ", ".join((StudyFile if not place else ArmFile).model_fields)
-        for fault in error.errors():
-            at = (*place, *(str(part) for part in fault["loc"][: 1 if not place else None]))
+        for detail in error.errors():
+            at = (*place, *(str(part) for part in detail["loc"][: 1 if not place else None]))
             name = at[-1] if at else "file"
-            if fault["type"] == "extra_forbidden":
+            if detail["type"] == "extra_forbidden":
                 message = f"{name} must be one of {known}"
-            elif fault["type"] == "missing":
+            elif detail["type"] == "missing":
                 message = f"{name} must be given"
             else:
-                message = f"{name}: {fault['msg']}, got {fault['input']!r}"
-            if message not in "\n".join(self.faults):
+                message = f"{name}: {detail['msg']}, got {detail['input']!r}"
+            if message not in "\n".join(self.messages):
                 self._add(at, message)
 
     def add_repeated(self, node: yaml.Node | None) -> None:
-        """Add an error for each repeated key: YAML would drop the first."""
+        """Add an error for each repeated key, because YAML would use only the last value."""
         if isinstance(node, yaml.SequenceNode):
             for part in node.value:
                 self.add_repeated(part)
@@ -246,7 +259,7 @@ class _Faults:
             for key, value in node.value:
                 if key.value in seen:
                     line = key.start_mark.line + 1
-                    self.faults.append(f"{self.path}:{line}: {key.value} must be given once")
+                    self.messages.append(f"{self.path}:{line}: {key.value} must be given once")
                 seen.add(key.value)
                 self.add_repeated(value)
 
@@ -254,7 +267,7 @@ class _Faults:
         line = self._line(place)
         where = f"{self.path}:{line}" if line is not None else self.path
         prefix = f"{'.'.join(place)}: " if len(place) > 1 else ""
-        self.faults.append(f"{where}: {prefix}{message}")
+        self.messages.append(f"{where}: {prefix}{message}")
 
     def _line(self, place: tuple[str, ...]) -> int | None:
         node, line = self.node, None
@@ -270,5 +283,5 @@ class _Faults:
         return line
 
     def error(self) -> ValueError:
-        """Return one exception for all errors."""
-        return ValueError("\n".join(self.faults))
+        """Return one exception with all errors."""
+        return ValueError("\n".join(self.messages))

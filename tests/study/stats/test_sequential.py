@@ -147,8 +147,8 @@ def test_a_study_that_ends_early_says_how_many_seeds_were_planned() -> None:
 @pytest.mark.parametrize(
     ("stopped", "message"),
     [
-        ({"b": 3}, r"where b was stopped must be one of the looks \[4, 8\], got 3"),
-        ({}, "number of scores of b must be 8, where it ended, got 5"),
+        ({"b": 3}, r"stopped\['b'\] must be one of the looks \[4, 8\], got 3"),
+        ({}, "number of scores of b must be 8, as at its last look, got 5"),
     ],
 )
 def test_a_stop_that_cannot_be_is_refused(stopped: dict[str, int], message: str) -> None:

@@ -1,1 +1,1 @@
-"""Engines: where the jobs of a study run."""
+"""Engines: run the jobs of a study, for instance in local worker processes."""

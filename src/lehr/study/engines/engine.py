@@ -1,4 +1,4 @@
-"""The interface of engines: what runs the jobs of a study, and how it reports on them."""
+"""The interface of engines, which run the jobs of a study and report events."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LOG_LINES = 30
 
 
 class TrialError(RuntimeError):
-    """Jobs failed; the message ends with the log of the first."""
+    """One or more jobs failed; the message ends with the log of the first failed job."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Event:
 
     Attributes:
         name: cache key of the job.
-        kind: "started", "moved", "finished" or "failed".
-        payload: for "moved": "step", "steps", "lr", "loss"; for "failed": "log".
+        kind: "started", "progress", "finished" or "failed".
+        payload: for "progress": "step", "steps", "lr", "loss"; for "failed": "log".
     """
 
     name: str
@@ -36,7 +36,7 @@ class Event:
 
 
 class Engine(ABC):
-    """Runs jobs; a context manager that ends its worker processes."""
+    """Base class of engines; a context manager that ends its worker processes on exit."""
 
     def __enter__(self) -> Self:
         return self
@@ -47,15 +47,17 @@ class Engine(ABC):
 
     @abstractmethod
     def events(self, orders: Orders) -> Generator[Event]:
-        """Run jobs and yield their events; closing the generator stops the jobs."""
+        """Run jobs and yield their events; the jobs are stopped when the generator is closed."""
 
     def run(
         self, orders: Orders, report: Callable[[Event], None] = lambda event: None
     ) -> Generator[str]:
-        """Run jobs and yield the name of each that finishes; failures are raised at the end.
+        """Run jobs and yield the name of each finished job; failures are raised at the end.
 
-        An order is the message to a job's worker: the job and the paths of its "record", "log" and
-        "checkpoints".
+        Args:
+            orders: messages to the workers, by cache key: the job and the paths of its "record",
+                "log" and "checkpoints".
+            report: called with each event.
 
         Raises:
             TrialError: if jobs failed.
@@ -78,5 +80,5 @@ class Engine(ABC):
 def log_tail(path: Path) -> str:
     """Return the last lines of a log."""
     if not path.exists():
-        return "it left no log"
+        return "no log was written"
     return "\n".join(path.read_text(errors="replace").splitlines()[-_LOG_LINES:])

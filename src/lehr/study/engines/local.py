@@ -1,7 +1,8 @@
-"""The local engine: worker processes of one thread each, by default one for each core.
+"""The local engine: single-threaded worker processes, by default one per core.
 
-A worker runs one job after another, which shares imports and compiled functions, and prefers jobs
-of its last seed. A worker that dies is replaced, and its job resumes from its last checkpoint.
+A worker runs its jobs in sequence, so imports and compiled functions are reused; jobs of its last
+seed have priority. A worker process that dies is replaced, and its job resumes from its last
+checkpoint.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class _Worker:
         )
 
     def run(self, name: str, order: dict[str, Any]) -> Iterator[Event]:
-        """Run a job and yield its events; they end early if the process dies."""
+        """Run a job and yield its events; without a final event if the process dies."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
@@ -51,7 +52,7 @@ class _Worker:
             payload = json.loads(line)
             event = Event(name, payload.pop("event"), payload)
             yield event
-            if event.kind != "moved":
+            if event.kind != "progress":
                 return
 
     def kill(self) -> None:
@@ -67,10 +68,12 @@ class _Worker:
 
 
 class LocalEngine(Engine):
-    """Worker processes on this machine; they serve several calls of `run`.
+    """Worker processes on this machine, reused by several calls of `run`.
 
-    ``workers`` is their number (None: one per core), ``cache`` the folder of JAX's compilation
-    cache, ``backend`` that of Keras (None: that of the environment).
+    Args:
+        workers: number of processes; None: one per core.
+        cache: folder of JAX's compilation cache.
+        backend: Keras backend; None: the environment's backend.
 
     Raises:
         ValueError: if ``workers`` is below 1 or the backend is not installed.
@@ -82,7 +85,7 @@ class LocalEngine(Engine):
             check_installed(backend)
         self._cache, self._backend = cache, backend or usual_backend()
         self._workers: dict[int, _Worker] = {}
-        self._seeds: dict[int, object] = {}  # of the learner that each worker has in memory
+        self._seeds: dict[int, object] = {}  # task options and seed of each worker's cached learner
         self._waiting: Orders = {}
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -95,8 +98,8 @@ class LocalEngine(Engine):
     def events(self, orders: Orders) -> Generator[Event]:
         self._waiting = dict(orders)
         threads = [
-            threading.Thread(target=self._run_jobs, args=(place,), daemon=True)
-            for place in range(min(self.count, len(orders)))
+            threading.Thread(target=self._run_jobs, args=(slot,), daemon=True)
+            for slot in range(min(self.count, len(orders)))
         ]
         for thread in threads:
             thread.start()
@@ -118,14 +121,14 @@ class LocalEngine(Engine):
             for thread in threads:
                 thread.join()
 
-    def _run_jobs(self, place: int) -> None:
-        """Run jobs in one place until none is waiting."""
+    def _run_jobs(self, slot: int) -> None:
+        """Run jobs in one worker slot until none is waiting."""
         try:
-            while taken := self._take(place):
+            while taken := self._take(slot):
                 try:
-                    self._run_job(place, *taken)
-                except Exception as error:  # a process that cannot start, or a truncated reply
-                    if worker := self._drop(place):
+                    self._run_job(slot, *taken)
+                except Exception as error:  # the process cannot start, or its reply is truncated
+                    if worker := self._drop(slot):
                         worker.kill()
                         worker.close()
                     log = f"{type(error).__name__}: {error}"
@@ -133,48 +136,48 @@ class LocalEngine(Engine):
         finally:
             self._events.put(None)
 
-    def _run_job(self, place: int, name: str, order: dict[str, Any]) -> None:
-        """Run one job; if its process dies, start another."""
+    def _run_job(self, slot: int, name: str, order: dict[str, Any]) -> None:
+        """Run one job; if its process dies, start a new one, up to 3 times."""
         self._events.put(Event(name, "started", {}))
         for _ in range(_MOST_DEATHS):
-            if (worker := self._worker(place)) is None:
+            if (worker := self._worker(slot)) is None:
                 return
             for event in worker.run(name, order):
                 self._events.put(event)
-                if event.kind != "moved":
+                if event.kind != "progress":
                     return
-            self._drop(place)
+            self._drop(slot)
             code = worker.close()
         self._events.put(Event(name, "failed", {"log": _died(code, order)}))
 
-    def _drop(self, place: int) -> _Worker | None:
+    def _drop(self, slot: int) -> _Worker | None:
         with self._lock:
-            return self._workers.pop(place, None)
+            return self._workers.pop(slot, None)
 
-    def _worker(self, place: int) -> _Worker | None:
-        """Return the worker of a place, a new one if it has none; None if the engine stops."""
+    def _worker(self, slot: int) -> _Worker | None:
+        """Return the worker of a slot, started if necessary; None if the engine has stopped."""
         with self._lock:
             if self._closed:
                 return None
-            if place not in self._workers:
-                self._workers[place] = _Worker(self._backend, self._cache)
-            return self._workers[place]
+            if slot not in self._workers:
+                self._workers[slot] = _Worker(self._backend, self._cache)
+            return self._workers[slot]
 
-    def _take(self, place: int) -> tuple[str, dict[str, Any]] | None:
-        """Return the next job: of the worker's own seed, else of one that no other worker has."""
+    def _take(self, slot: int) -> tuple[str, dict[str, Any]] | None:
+        """Return the next job: of this worker's last seed, else of a seed of no other worker."""
         with self._lock:
-            own = self._seeds.get(place)
-            others = {seed for other, seed in self._seeds.items() if other != place}
+            last = self._seeds.get(slot)
+            others = {seed for other, seed in self._seeds.items() if other != slot}
 
             def rank(name: str) -> tuple[bool, bool]:
                 seed = _seed(self._waiting[name])
-                return seed != own, seed in others
+                return seed != last, seed in others
 
             if not self._waiting:
                 return None
             name = min(self._waiting, key=rank)
             order = self._waiting.pop(name)
-            self._seeds[place] = _seed(order)
+            self._seeds[slot] = _seed(order)
             return name, order
 
 
@@ -185,4 +188,4 @@ def _seed(order: dict[str, Any]) -> object:
 def _died(code: int, order: dict[str, Any]) -> str:
     how = signal.Signals(-code).name if code < 0 else f"exit code {code}"
     tail = log_tail(Path(order["log"]))
-    return f"its process ended {_MOST_DEATHS} times, the last time by {how}\n{tail}"
+    return f"its worker process died {_MOST_DEATHS} times, the last time with {how}\n{tail}"

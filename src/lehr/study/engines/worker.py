@@ -1,6 +1,6 @@
 """A worker process: ``python -m lehr.study.engines.worker`` runs jobs, one per input line.
 
-It replies on the stdout it was started with; the output of a job goes to the job's log.
+Replies are written to the original stdout; the output of a job is redirected to its log.
 """
 
 import json
@@ -17,10 +17,10 @@ from lehr.study.trial import run_job
 
 
 def main() -> None:
-    """Run jobs until the input ends."""
+    """Run jobs until the end of the input."""
     threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
     orders = os.fdopen(os.dup(0))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a job that asks a question gets no answer
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a job cannot read the messages from stdin
     with orders, os.fdopen(os.dup(1), "w") as replies:
 
         def report(event: str, **payload: Any) -> None:
@@ -39,7 +39,7 @@ def _run(order: dict[str, Any], report: Any) -> None:
         record = run_job(
             order,
             Path(order["checkpoints"]),
-            lambda payload: report("moved", **payload),
+            lambda payload: report("progress", **payload),
             order["checkpoint_every"],
         )
         record.save(order["record"])
@@ -58,7 +58,7 @@ def _run(order: dict[str, Any], report: Any) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Redirect stdout and stderr of this process, also of C code, to a file."""
+    """Redirect stdout and stderr of this process, including C code, to a file."""
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     for stream in (1, 2):
         os.dup2(file, stream)
@@ -66,7 +66,7 @@ def _log_to(path: Path) -> None:
 
 
 def _exit_with(driver: int) -> None:
-    """Exit when the driver process has ended."""
+    """Exit when the driver process ends."""
     while os.getppid() == driver:
         time.sleep(0.5)
     os._exit(1)

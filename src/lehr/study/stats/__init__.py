@@ -1,1 +1,1 @@
-"""Statistics of a study: functions of numbers, independent of studies."""
+"""Statistical tests of scores, independent of the other modules of studies."""

@@ -1,4 +1,4 @@
-"""Paired comparisons that keep their promises at small n."""
+"""Paired comparisons with valid error rates for small n."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
 
 ALPHA = 0.05
 SIGN_FLIP_FROM = 10  # seeds
-_MOST_SUBSETS = 2**17  # all of them up to 17 seeds
+_MOST_SUBSETS = 2**17  # all subsets of up to 17 seeds
 _MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One arm against the reference, over the same seeds.
+    """The comparison of an arm with the reference over the same seeds.
 
     Attributes:
         difference: mean of the paired differences, arm minus reference.
         low: lower end of the interval.
         high: upper end of the interval.
-        p_value: adjusted for the number of arms (Holm) and of looks.
+        p_value: p value, adjusted for the number of arms (Holm) and of looks.
         verdict: "better", "worse" or "undecided".
         n: number of paired seeds.
         effect_size: difference over the standard deviation of the differences (Cohen's d_z);
-            None if all are equal.
-        level: at which the arm was tested; its interval has confidence 1 - level.
+            None if all differences are equal.
+        level: significance level of the test; the confidence of the interval is 1 - level.
         test: "paired t" or "sign flip".
-        more_seeds: if undecided, about how many more seeds a new study needs to detect this
-            difference at this standard deviation; None if more than a thousand. (To add them to
-            this study would be an unplanned look.)
+        more_seeds: if undecided, approximate number of additional seeds with which a new study
+            detects this difference at this standard deviation; None if the total is above 1000.
+            Adding the seeds to this study would be an unplanned look.
     """
 
     difference: float
@@ -62,18 +62,19 @@ def compare(
     """Compare arms with a reference by paired tests, stepped down by Holm.
 
     Each arm is tested with `paired_test`. Its interval has the level of its Holm step,
-    ``alpha / (family - rank)``: it excludes zero exactly if the verdict is better or worse.
+    ``alpha / (family - rank)``, so it excludes zero if and only if the verdict is better or
+    worse.
 
     Args:
-        reference: the reference's scores, one a seed.
-        arms: for each arm its scores on the same seeds, or on the first of them.
-        mode: "max" if more is better, "min" if less is.
-        alpha: chance of a false verdict on any arm.
-        family: number of comparisons to correct for; that of the arms if left out.
+        reference: scores of the reference, one per seed.
+        arms: scores of each arm, on the same seeds or on the first of them.
+        mode: "max" if larger scores are better, "min" if smaller ones are.
+        alpha: probability of a false verdict on any arm.
+        family: number of comparisons to correct for; default: the number of arms.
 
     Raises:
-        ValueError: if an arm has fewer than 2 scores, more than the reference or one that is not
-            finite, or alpha, family or mode is out of range.
+        ValueError: if an arm has fewer than 2 scores, more scores than the reference or a score
+            that is not finite, or alpha, family or mode is out of range.
 
     Source: Holm, "A simple sequentially rejective multiple test procedure", 1979.
 
@@ -91,10 +92,10 @@ def compare(
     result: dict[str, Comparison] = {}
     adjusted, level, rejecting = 0.0, alpha, True
     for rank, name in enumerate(sorted(pairs, key=lambda name: tests[name].p_value)):
-        left, test, pair = family - rank, tests[name], pairs[name]
-        adjusted = max(adjusted, min(1.0, left * test.p_value))
-        if rejecting:  # after the first that is not rejected, none is, at its level
-            level = alpha / left
+        remaining, test, pair = family - rank, tests[name], pairs[name]
+        adjusted = max(adjusted, min(1.0, remaining * test.p_value))
+        if rejecting:  # after the first test that does not reject, no later test rejects
+            level = alpha / remaining
             rejecting = test.p_value <= level
         difference, sd = statistics.fmean(pair), std(pair)
         verdict = "undecided"
@@ -118,12 +119,13 @@ def compare(
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A two-sided test of differences against zero, and the interval that agrees with it.
+    """A two-sided test of differences against zero, with the interval that inverts the test.
 
     Attributes:
         name: "paired t" or "sign flip".
-        p_value: not adjusted.
-        interval: its ends at a level; it excludes zero exactly if ``p_value <= level``.
+        p_value: p value without adjustment.
+        interval: function from a significance level to the ends of the interval, which excludes
+            zero if and only if ``p_value <= level``.
     """
 
     name: str
@@ -132,17 +134,17 @@ class PairedTest:
 
 
 def paired_test(pair: Sequence[float], finest: float = ALPHA) -> PairedTest:
-    """Return the test of some differences: paired t below ten, exact sign flips from ten on.
+    """Return the test of differences: paired t for n < 10, exact sign flips for n >= 10.
 
-    The sign-flip test is exact if each difference is as likely as its negative, which pairing
-    ensures for two equal arms. Its interval inverts the test: 95 % coverage at 16 seeds, where a
-    BCa bootstrap has 92 % (docs/calibration.md). Its smallest p value is ``2**(1 - n)``: the
-    t test is used where that is above ``finest``. Equal differences, whose std is 0, get
-    the sign-flip test at any n.
+    The sign-flip test is exact if each difference has the same probability as its negative,
+    which pairing ensures for two equal arms. Its interval inverts the test: at 16 seeds the
+    coverage is 95 %, that of a BCa bootstrap 92 % (docs/calibration.md). Its smallest p value is
+    ``2**(1 - n)``; if this is above ``finest``, the t test is used. For equal differences, whose
+    std is 0, the sign-flip test is used for any n.
 
     Args:
-        pair: arm minus reference, one a seed.
-        finest: the smallest level at which it will be used.
+        pair: differences, arm minus reference, one per seed.
+        finest: smallest significance level at which the test will be used.
 
     >>> paired_test([0.1, 0.3, 0.2]).name, paired_test([0.5] * 12).p_value == 2**-11
     ('paired t', True)
@@ -154,24 +156,24 @@ def paired_test(pair: Sequence[float], finest: float = ALPHA) -> PairedTest:
 
 
 def differences(name: str, scores: Sequence[float], reference: Sequence[float]) -> list[float]:
-    """Return an arm's differences from a reference over the seeds that the arm has."""
+    """Return an arm's differences from a reference over the seeds of the arm."""
     if not 2 <= len(scores) <= len(reference):
         fail(f"number of scores of {name}", f"2 to the reference's {len(reference)}", len(scores))
     pair = [score - base for score, base in zip(scores, reference, strict=False)]
     if not all(map(math.isfinite, pair)):
-        fix = "leave diverged arms out"
+        fix = "omit diverged arms"
         fail(f"scores of {name} and the reference", "finite", list(scores), fix)
     return pair
 
 
 def std(pair: Sequence[float]) -> float:
-    """Return the standard deviation; rounding of equal differences counts as none."""
+    """Return the standard deviation; 0 if the differences are equal up to rounding."""
     deviation = statistics.stdev(pair)
     return deviation if deviation > 1e-12 * max(map(abs, pair)) else 0.0
 
 
 def _paired_t(pair: Sequence[float]) -> PairedTest:
-    from scipy import stats  # late: a worker process needs no SciPy
+    from scipy import stats  # imported here, because worker processes do not need SciPy
 
     mean, sd, n = statistics.fmean(pair), std(pair), len(pair)
 
@@ -183,30 +185,30 @@ def _paired_t(pair: Sequence[float]) -> PairedTest:
 
 
 def _half_width(sd: float, n: Any, level: float) -> Any:
-    """Return half the width of the t interval, for a number of seeds or an array of them."""
+    """Return half the width of the t interval for n seeds; n may be an array."""
     from scipy import stats
 
     return stats.t.isf(level / 2, n - 1) * sd / n**0.5
 
 
 def _sign_flip(pair: Sequence[float]) -> PairedTest:
-    """Return the sign-flip test, by the means of subsets.
+    """Return the sign-flip test, computed from the means of subsets.
 
-    Flipping the signs of a subset of ``d_i - x`` makes their sum no smaller exactly if the
-    subset's mean is at most x. So counting subset means gives the p value, and those in the k-th
-    place from either end are the interval.
+    If the signs of a subset of ``d_i - x`` are flipped, the sum does not decrease if and only if
+    the mean of the subset is at most x. Therefore the p value is a count of subset means, and the
+    ends of the interval are the k-th smallest and the k-th largest mean.
 
     Source: Hartigan, "Using subsample values as typical values", 1969.
     """
     import numpy as np
 
     means = _subset_means(pair)
-    flips = means.size + 1  # one flips nothing
+    flips = means.size + 1  # plus the empty subset
     fewest = 1 + min(int((means <= 0).sum()), int((means >= 0).sum()))
 
     def interval(level: float) -> tuple[float, float]:
         k = int(level / 2 * flips)
-        if k == 0:  # only if all are equal: too few signs for any verdict
+        if k == 0:  # equal differences of too few seeds for a verdict at this level
             mean = statistics.fmean(pair)
             return mean - abs(mean), mean + abs(mean)
         ends = np.partition(means, [k - 1, means.size - k])
@@ -216,7 +218,7 @@ def _sign_flip(pair: Sequence[float]) -> PairedTest:
 
 
 def _subset_means(pair: Sequence[float]) -> np.ndarray:
-    """Return the means of all subsets but the empty one, or of many random ones."""
+    """Return the means of all non-empty subsets, or of 2**17 random ones for more than 17 seeds."""
     import numpy as np
 
     if 2 ** len(pair) <= _MOST_SUBSETS:
@@ -233,7 +235,7 @@ def _subset_means(pair: Sequence[float]) -> np.ndarray:
             counts += chosen
     some = counts > 0
     means = sums[some] / counts[some]
-    means[np.abs(means) <= 1e-12 * max(map(abs, pair))] = 0.0  # rounding must not break a tie
+    means[np.abs(means) <= 1e-12 * max(map(abs, pair))] = 0.0  # ties must not be broken by rounding
     return means
 
 
@@ -241,7 +243,7 @@ def _more_seeds(pair: Sequence[float], level: float) -> int | None:
     import numpy as np
 
     n = len(pair)
-    if not std(pair):  # as many signs as it takes
+    if not std(pair):  # number of equal signs that is significant
         return max(1, math.ceil(1 - math.log2(level)) - n) if any(pair) else None
     seeds = np.arange(n + 1, _MOST_SEEDS + 1)
     enough = seeds[_half_width(std(pair), seeds, level) < abs(statistics.fmean(pair))]

@@ -1,4 +1,4 @@
-"""Looking early at a study, and stopping the arms that cannot win, within the same error."""
+"""Interim looks at a study: stop arms that cannot win, without increasing the error rate."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _EVERY = 4  # seeds
 
 
 def looks(seeds: int) -> tuple[int, ...]:
-    """Return after how many of the planned seeds to look: every four, and at the end.
+    """Return the looks, as numbers of finished seeds: every four seeds, and at the end.
 
-    No look leaves fewer than two seeds to go.
+    Looks with fewer than two remaining seeds are omitted.
 
     Raises:
         ValueError: if there are fewer than 2 seeds.
@@ -30,9 +30,9 @@ def looks(seeds: int) -> tuple[int, ...]:
 
 
 def spent(fraction: float, alpha: float = ALPHA) -> float:
-    """Return how much of alpha is spent after a fraction of a study's seeds.
+    """Return the part of alpha spent after a fraction of a study's seeds.
 
-    It is ``2 - 2 Phi(z / sqrt(fraction))``, where z is the normal quantile of ``1 - alpha / 2``.
+    ``2 - 2 Phi(z / sqrt(fraction))``, where z is the normal quantile of ``1 - alpha / 2``.
 
     Raises:
         ValueError: unless the fraction is above 0 and at most 1, and alpha between 0 and 1.
@@ -50,10 +50,10 @@ def spent(fraction: float, alpha: float = ALPHA) -> float:
 
 
 def increments(seeds: int, alpha: float = ALPHA) -> dict[int, float]:
-    """Return the level of each look's tests: the increment of `spent`.
+    """Return the significance level of each look: the increment of `spent`.
 
-    The increments add up to alpha, so by Bonferroni's inequality the error probability of all
-    looks is at most alpha, whatever their dependence. This is conservative.
+    The increments add up to alpha. By Bonferroni's inequality, the error probability of all looks
+    is at most alpha for any dependence between the looks. This is conservative.
 
     Raises:
         ValueError: unless at least 2 seeds are planned, and alpha is between 0 and 1.
@@ -69,21 +69,22 @@ def increments(seeds: int, alpha: float = ALPHA) -> dict[int, float]:
 def cannot_win(
     scores: Mapping[str, Sequence[float]], mode: str = "max", alpha: float = ALPHA
 ) -> dict[str, str]:
-    """Return the arms that cannot win any more, each with the arm that it cannot beat.
+    """Return the arms that can no longer win, each with the arm that it cannot beat.
 
-    Such an arm is worse than the best arm so far, by mean, over its whole paired interval, or has
-    diverged while another has not. Intervals are corrected for all pairs of arms, because the
-    best one was chosen by the same scores.
+    An arm cannot win if the paired interval of its difference to the best arm is entirely on the
+    worse side of zero, or if it diverged and another arm did not. The best arm is the arm with the
+    best mean. Intervals are corrected for all pairs of arms, because the best arm is chosen by the
+    same scores.
 
     Args:
-        scores: for each arm its scores so far. Arms with fewer than the longest were stopped
-            before: they count in the correction only.
-        mode: "max" if more is better, "min" if less is.
-        alpha: probability of stopping any arm that is as good as the best; at a look, its
-            increment.
+        scores: scores of each arm. Arms with fewer scores than the longest were stopped earlier;
+            they are used only in the correction.
+        mode: "max" if larger scores are better, "min" if smaller ones are.
+        alpha: probability of stopping any arm that is equal to the best; at a look, the
+            increment of the look.
 
     Raises:
-        ValueError: if there are fewer than 2 seeds, or an argument is out of its range.
+        ValueError: if there are fewer than 2 seeds, or an argument is out of range.
 
     >>> cannot_win({"a": [0.80, 0.81, 0.82], "b": [0.5, 0.509, 0.521], "c": [0.82, 0.79, 0.83]})
     {'b': 'c'}
@@ -118,24 +119,25 @@ def judge(
     seeds: int | None = None,
     alpha: float = ALPHA,
 ) -> dict[str, Comparison]:
-    """Compare every arm with the reference, whether the study looked early or not.
+    """Compare all arms with the reference, with or without interim looks.
 
-    Without looks this is `compare`. With looks, an arm is judged where it ended, at that look's
-    increment of alpha. Each look corrects for all arms (Holm); p values are scaled for comparison
-    with alpha. Arms with a score that is not finite are left out.
+    Without looks this is `compare`. With looks, an arm is tested at the look at which it was
+    stopped, or at the end, with the increment of alpha of this look. Each look is corrected for
+    all arms (Holm); p values are scaled for comparison with alpha. Arms with a score that is not
+    finite are omitted.
 
     Args:
-        scores: for each arm its scores, one a seed.
+        scores: scores of each arm, one per seed.
         reference: name of the arm to compare with; it is never stopped.
-        mode: "max" if more is better, "min" if less is.
-        stopped: the arms that were stopped, each with its number of seeds then; ``{}`` if the
-            study looked and stopped none, None if it did not look.
-        seeds: how many were planned; as many as the reference has if left out.
-        alpha: chance of a false verdict on any arm.
+        mode: "max" if larger scores are better, "min" if smaller ones are.
+        stopped: number of seeds of each stopped arm; ``{}`` if no arm was stopped at the looks,
+            None for a study without looks.
+        seeds: planned number of seeds; default: the number of scores of the reference.
+        alpha: probability of a false verdict on any arm.
 
     Raises:
-        ValueError: if an arm was stopped where there was no look, or has a wrong number of
-            scores, or the reference has one that is not finite.
+        ValueError: if an arm was stopped at a number of seeds without a look, an arm has a wrong
+            number of scores, or the reference has a score that is not finite.
 
     >>> scores = {"a": [0.80, 0.81, 0.82, 0.80, 0.81, 0.80], "b": [0.50, 0.51, 0.521, 0.50]}
     >>> judge(scores, "a", stopped={"b": 4})["b"].verdict
@@ -155,11 +157,11 @@ def judge(
         found = compare(base, here, mode, alpha=level, family=len(others))
         for name, c in found.items():
             if c.n != look:
-                fail(f"number of scores of {name}", f"{look}, where it ended", c.n)
+                fail(f"number of scores of {name}", f"{look}, as at its last look", c.n)
             result[name] = replace(c, p_value=min(1.0, c.p_value * alpha / level))
     for name in others:
         if name not in result:
-            fail(f"where {name} was stopped", f"one of the looks {[*levels]}", ends[name])
+            fail(f"stopped[{name!r}]", f"one of the looks {[*levels]}", ends[name])
     return {name: result[name] for name in others}
 
 
