@@ -686,6 +686,6 @@ def _checked(field: str, name: str, value: Any) -> Schedule:
         below = 1.0 if name == "momentum" or name.startswith("beta") else None
         for step in inspect.joints(schedule, _JOINTS):
             where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
-            fix = "a teacher's momentum goes in values={'ema_decay': ...}" if below else ""
+            fix = "pass a teacher's momentum as values={'ema_decay': ...}" if below else ""
             number(where, schedule(step), at_least=0, below=below, fix=fix)
     return schedule

@@ -657,7 +657,7 @@ lehr.one_cycle(0.1, 9, curve='line')
 Policy(lr=-0.1)
     lr must be a number at least 0, got -0.1
 Policy(lr=0.1, momentum=1.0)
-    momentum must be a number at least 0 and below 1, got 1.0; a teacher's momentum goes in
+    momentum must be a number at least 0 and below 1, got 1.0; pass a teacher's momentum as
     values={'ema_decay': ...}
 Policy(lr=0.1, weight_decay=-1.0)
     weight_decay must be a number at least 0, got -1.0

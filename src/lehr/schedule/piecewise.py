@@ -234,7 +234,7 @@ class Function(Schedule, kind="function"):
 
 
 def _same_source(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
-    """Return whether two functions come from the same definition, executed twice (a notebook cell)."""
+    """Return whether two functions come from one definition that was executed twice."""
 
     def same(name: str) -> bool:
         return bool(getattr(a, name, a) == getattr(b, name, b))
