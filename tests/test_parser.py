@@ -252,7 +252,7 @@ def test_syntax_errors_name_the_position_and_what_is_expected(text, message):
         ("cosine.take(5)", "value before .take must be a schedule or a policy, got 'cosine'"),
         ("[0.1].then(0.2)", "value before .then must be a schedule or a policy"),
         ("cosine(0.1, flor=0)", "argument of cosine must be one of peak, .* did you mean floor"),
-        ("cosine(peak=0.1, 5)", "argument of cosine must be named after the first named one"),
+        ("cosine(peak=0.1, 5)", "argument of cosine must be named, because it follows a named"),
         ("cosine(peak=0.1, peak=0.2)", "argument of cosine must be given once, got 'peak'"),
         (
             "cosine()",

@@ -286,7 +286,7 @@ def test_then_keeps_the_controller_and_what_the_loop_reads():
         ),
         (
             Policy(0.1, control=lehr.Plateau()),
-            r"other must be a policy without a controller of its own, got Plateau\(",
+            r"other must be a policy without another controller, got Plateau\(",
         ),
     ],
 )

@@ -1,6 +1,6 @@
 """lehr: describe, find and compare learning-rate policies.
 
-Public names are imported on first use: importing lehr loads no framework.
+Public names are imported on first use; ``import lehr`` does not import any framework.
 """
 
 from importlib import import_module
@@ -49,7 +49,7 @@ def _presets() -> Any:
     return import_module("lehr.schedule.presets")
 
 
-if not TYPE_CHECKING:  # a type checker would accept any name
+if not TYPE_CHECKING:  # with a module-level __getattr__, type checkers accept any name
 
     def __getattr__(name: str) -> Any:
         """Import a public name or a subpackage on first use."""

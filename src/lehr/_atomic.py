@@ -8,7 +8,15 @@ from pathlib import Path
 
 @contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield the path of a temporary file, which replaces ``path`` if the block succeeds.
+    """Context manager: yield a temporary path, renamed to ``path`` if the block succeeds.
+
+    The file is flushed to disk before the rename, and deleted if the block raises.
+
+    Args:
+        path: path of the file to write or replace.
+
+    Raises:
+        OSError: if the temporary file was not written or cannot be renamed.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp(), "notes.txt")

@@ -42,10 +42,12 @@ class State:
 
 @dataclass(frozen=True, repr=False)
 class Controller(Definition):
-    """Base class: decides whether a metric improves on the best so far by more than the threshold.
+    """Base class of controllers: compares each metric with the best one so far.
 
-    A relative threshold is a share of the absolute value of the best metric. NaN and infinity
-    never improve.
+    A metric is an improvement if it is better than the best one by more than the threshold.
+
+    A relative threshold is a share of the absolute value of the best metric. NaN and infinity are
+    never an improvement.
     """
 
     monitor: str = "val_loss"
@@ -82,7 +84,12 @@ class Controller(Definition):
         return scheduled * factor
 
     def update(self, state: State, metric: Any) -> State:
-        """Return the state after one more metric: numbers, or arrays in a state of arrays."""
+        """Return the state after one more metric.
+
+        Args:
+            state: state before the metric, of numbers or of arrays.
+            metric: value of the metric; for a state of arrays, an array.
+        """
         xp = scalar.namespace(state.factor) or scalar
         metric = xp.float32(float(metric) if xp is scalar else metric)
         count, total = state.count + 1, xp.float32(state.total + metric)
@@ -97,14 +104,14 @@ class Controller(Definition):
         better = finite & (
             (state.seen == 0) | (gain > xp.float32(xp.float32(self.threshold) * size))
         )
-        awake = state.resting == 0
+        active = state.resting == 0
         judged = replace(
             state,
             best=xp.where(better, metric, state.best),
             seen=state.seen + xp.where(finite, 1, 0),
             waited=xp.where(better | (state.resting > 0), 0, state.waited + 1),
-            improved=xp.where(better & awake, state.improved + 1, 0),
-            resting=xp.where(awake, 0, state.resting - 1),
+            improved=xp.where(better & active, state.improved + 1, 0),
+            resting=xp.where(active, 0, state.resting - 1),
             total=0.0 if xp is scalar else xp.zeros_like(state.total),
             count=state.count * 0,
         )
@@ -117,7 +124,7 @@ class Controller(Definition):
     def _lowered(self, state: State, xp: Any) -> State:
         lower = state.factor * self.factor
         lower = xp.where(lower > self.min_factor, lower, self.min_factor)
-        # a factor below min_factor was set by hand
+        # the factor may already be below min_factor if the user set it
         lower = xp.where(lower < state.factor, lower, state.factor)
         return replace(state, factor=lower, **self._rest(state))
 
@@ -131,12 +138,12 @@ class Plateau(Controller, kind="plateau"):
     """Multiply the learning rate by ``factor`` when a metric has stopped improving.
 
     The rate is ``max(s * f, min(s, min_lr))``, where ``s`` is the scheduled rate and ``f`` the
-    product of all reductions: a reduction never goes below ``min_lr``, and a schedule that is
-    below it is followed. After ``patience`` consecutive metrics without improvement the rate is
-    reduced and the count restarts.
+    product of all reductions: a reduction is limited to ``min_lr``, and a scheduled rate below
+    ``min_lr`` is used unchanged. After ``patience`` consecutive metrics without improvement the
+    rate is reduced and the count restarts.
 
-    Source: the meaning of ``patience`` is that of Keras's ``ReduceLROnPlateau`` and optax's
-    ``reduce_on_plateau``; torch's ``ReduceLROnPlateau`` waits for one metric more.
+    Source: ``patience`` is defined as in Keras's ``ReduceLROnPlateau`` and optax's
+    ``reduce_on_plateau``; torch's ``ReduceLROnPlateau`` reduces one metric later.
 
     Args:
         monitor: name of the metric, as in Keras's logs or a learner's evaluation.
@@ -173,7 +180,7 @@ class Plateau(Controller, kind="plateau"):
             fail("restore_best", "True or False", self.restore_best, error=TypeError)
 
     def rate(self, scheduled: Any, factor: Any) -> Any:
-        """Return the learning rate: the product, but not below ``min_lr`` by a reduction."""
+        """Return the product, but at least the smaller of ``min_lr`` and the scheduled rate."""
         rate = scheduled * factor
         if self.min_lr == 0:
             return rate
@@ -187,12 +194,12 @@ class Plateau(Controller, kind="plateau"):
 
 @dataclass(frozen=True, repr=False)
 class Greedy(Controller, kind="greedy"):
-    """Raise the learning rate while a metric improves, lower it while it does not.
+    """Raise the learning rate while a metric improves; lower it otherwise.
 
     After ``patience`` consecutive metrics with improvement the rate is divided by ``factor``;
-    after as many without improvement it is multiplied by ``factor``.
+    after ``patience`` consecutive metrics without improvement it is multiplied by ``factor``.
 
-    Source: Hugging Face's ``GreedyLR``, which waits for one metric more.
+    Source: Hugging Face's ``GreedyLR``, which changes the rate one metric later.
 
     Args:
         monitor: name of the metric, as in Keras's logs or a learner's evaluation.
@@ -247,5 +254,5 @@ def reduced(before: State, after: State) -> bool:
 
 
 def is_best(before: State, after: State) -> bool:
-    """Return whether the metric that led from one state to the next is the best so far."""
+    """Return whether the metric between two states is the best so far."""
     return (after.seen > before.seen) & ((before.seen == 0) | (after.best != before.best))

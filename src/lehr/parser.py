@@ -1,7 +1,7 @@
 """Text form of schedules and policies: ``warmup(0.1, 5%) then cosine(0.1)``.
 
-What ``repr`` prints is text of this form, and so is the shorthand that people type. The text is
-parsed, never evaluated: only the functions and methods in the tables below can be called::
+``repr`` returns text of this form. The text is parsed, never evaluated: only the functions and
+methods in the tables below can be called::
 
     expression = operand (operator operand)*      then, + -, * /: from the loosest to the tightest
     operand    = "-" (operand | length)  |  postfix ["**" operand]
@@ -37,7 +37,7 @@ from lehr.schedule.errors import fail, one_of
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(presets, name)
     for name in presets.__all__
-    if name != "from_function"  # no text stands for a Python function
+    if name != "from_function"  # a Python function has no text form
 }
 _FUNCTIONS["one_cycle"] = one_cycle
 PRESETS: dict[str, Callable[..., Policy | Schedule]] = {
@@ -79,14 +79,17 @@ _TOKEN = re.compile(
 
 
 def parse(text: str) -> Schedule | Policy:
-    """Return the schedule or policy that a text describes; ``parse(repr(s)) == s``.
+    """Parse a schedule or policy from text; ``parse(repr(s)) == s``.
 
-    The text is a call of a preset or class, or several of them joined by ``then``, ``+ - * / **``
-    and methods. A number is a constant schedule. Files are never read.
+    The text is a call of a preset or class, or an expression of calls with ``then``,
+    ``+ - * / **`` and methods. A number is a constant schedule. Files are never read.
+
+    Args:
+        text: for example "warmup(0.1, 5%) then cosine(0.1)".
 
     Raises:
-        ValueError: if the text is not of this form, with the position; unknown names are answered
-            with the nearest; or if a value in it is not allowed.
+        ValueError: if the syntax is invalid (the error gives the position), a name is unknown (the
+            error suggests the nearest names), or a value is not allowed.
         TypeError: if an argument has the wrong type.
 
     >>> parse("warmup(0.1, 5%) then cosine(0.1) * 0.5").resolve(100)(5)
@@ -98,7 +101,7 @@ def parse(text: str) -> Schedule | Policy:
     if not isinstance(text, str):
         fail("text", "a string", text, _EXAMPLE, TypeError)
     try:
-        value = _Parser(text).integer()
+        value = _Parser(text).parse()
     except RecursionError:
         raise ValueError("text must be less deeply nested") from None
     if _is_number(value):
@@ -109,10 +112,13 @@ def parse(text: str) -> Schedule | Policy:
 
 
 def parse_policy(text: str) -> Policy:
-    """Return the policy that a text stands for: JSON, a file of it, a number, or the text form.
+    """Parse a policy from text: JSON, a path to a JSON file, a number, or the text form.
+
+    Args:
+        text: the text; a schedule or a number becomes the learning rate.
 
     Raises:
-        ValueError: if it is none of these; see `parse`.
+        ValueError: if the text is none of these, or the file cannot be read; see `parse`.
 
     >>> parse_policy("warmup(0.1, 5%) then cosine(0.1)").lr.parts[0].steps
     '5%'
@@ -133,7 +139,9 @@ def parse_policy(text: str) -> Policy:
 
 
 def typed(value: Any) -> Any:
-    """Return what a word stands for: None, a number, a text; what is no word stays as it is.
+    """Convert a word to None, a number or a text; lists are converted item by item.
+
+    Other values are returned unchanged.
 
     >>> typed("1e-3"), typed("5%"), typed(7), typed(["30%", "1e5"])
     (0.001, '5%', 7, ['30%', 100000.0])
@@ -156,7 +164,7 @@ def typed(value: Any) -> Any:
 def _is_file(text: str) -> bool:
     try:
         return bool(text) and Path(text).is_file()
-    except (OSError, ValueError):  # longer than a file name can be; a null character
+    except (OSError, ValueError):  # too long for a file name, or contains a null character
         return False
 
 
@@ -174,7 +182,7 @@ class _Token(NamedTuple):
 
 
 class _Parser:
-    """One text, its tokens, and the place of the next one."""
+    """Recursive-descent parser: a text, its tokens, and the index of the next token."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -183,20 +191,20 @@ class _Parser:
             for match in _TOKEN.finditer(text)
             if (kind := match.lastgroup) is not None
         ]
-        self.place = 0
+        self.position = 0
 
     @property
     def next(self) -> _Token:
-        return self.tokens[self.place]
+        return self.tokens[self.position]
 
     def take(self) -> _Token:
-        self.place += 1
-        return self.tokens[self.place - 1]
+        self.position += 1
+        return self.tokens[self.position - 1]
 
     def accept(self, *symbols: str) -> bool:
-        """Take the next token if it is one of the symbols."""
+        """Consume the next token if it is one of the symbols."""
         found = self.next.kind == "symbol" and self.next.text in symbols
-        self.place += found
+        self.position += found
         return found
 
     def expect(self, *symbols: str) -> None:
@@ -209,12 +217,12 @@ class _Parser:
         after = f" after {before!r}" if before else ""
         got = "the end of the text" if kind == "end" else repr(text)
         hint = ""
-        if kind == "name" and self.place and self.tokens[self.place - 1].kind == "number":
+        if kind == "name" and self.position and self.tokens[self.position - 1].kind == "number":
             hint = "; the units of lengths are %, steps, epochs, samples and tokens"
         where = f"at character {start + 1}{after}"
         raise ValueError(f"text must have {expected} {where}, got {got}{hint}")
 
-    def integer(self) -> Any:
+    def parse(self) -> Any:
         value = self.expression()
         if self.next.kind != "end":
             self.fail_here("'then', an operator or its end")
@@ -287,7 +295,7 @@ class _Parser:
         return (value, *self.items(")", self.expression))
 
     def items(self, closing: str, item: Callable[[], Any]) -> list[Any]:
-        """Return the items up to a closing bracket; there may be a comma after the last one."""
+        """Parse items up to a closing bracket; a trailing comma is allowed."""
         found = []
         while not self.accept(closing):
             found.append(item())
@@ -304,8 +312,8 @@ class _Parser:
 
     def argument(self) -> tuple[str | None, Any]:
         name = self.next
-        if name.kind == "name" and self.tokens[self.place + 1].text == "=":
-            self.place += 2
+        if name.kind == "name" and self.tokens[self.position + 1].text == "=":
+            self.position += 2
             return name.text, self.expression()
         return None, self.expression()
 
@@ -318,12 +326,12 @@ class _Parser:
         return found
 
     def call(self, name: str, function: Callable[..., Any], start: int) -> Any:
-        """Return the result of a function called with the arguments that follow."""
+        """Parse the arguments of a call and return the result of the function."""
         arguments = self.items(")", self.argument)
-        end = self.tokens[self.place - 1].start + 1
+        end = self.tokens[self.position - 1].start + 1
         positional = [value for key, value in arguments if key is None]
         if any(key is not None for key, _ in arguments[: len(positional)]):
-            rule = "named after the first named one"
+            rule = "named, because it follows a named argument"
             fail(f"argument of {name}", rule, self.text[start:end])
         named = self.unique(f"argument of {name}", arguments[len(positional) :])
         signature = inspect.signature(function)
@@ -348,7 +356,7 @@ def _number(text: str) -> int | float:
 
 
 def _function(name: str) -> Callable[..., Any]:
-    """Return the preset, function or class of a name."""
+    """Return the preset, function or class with a name, or raise."""
     name = name.replace("-", "_")
     if name[0].isupper():
         classes: dict[str, Callable[..., Any]] = {cls.__name__: cls for cls in KINDS.values()}
@@ -366,7 +374,7 @@ def _maximum(first: Any, second: Any, /, *more: Any) -> Schedule:
 
 
 def _method(value: Any, name: str) -> Callable[..., Any]:
-    """Return a method of a schedule, a policy or a number, which is a constant schedule."""
+    """Return a method of a schedule or policy; a number is a constant schedule."""
     if _is_number(value):
         value = as_schedule("value", value)
     if isinstance(value, Schedule):
@@ -385,7 +393,9 @@ def _then(first: Any, second: Any) -> Any:
 
 def _power(base: Any, exponent: Any) -> Any:
     if _is_number(base) and _is_number(exponent):
-        float(base) ** float(exponent)  # raises for a result whose digits nobody could wait for
+        float(base) ** float(
+            exponent
+        )  # raises OverflowError before an integer power becomes too large
     return base**exponent
 
 
@@ -401,7 +411,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _combine(symbol: str, left: Any, right: Any) -> Any:
-    """Return the result of an operator; that of two numbers must be a finite number."""
+    """Apply an operator; for two numbers the result must be a finite number."""
     _operand(symbol, left)
     _operand(symbol, right)
     if symbol == "then" or not (_is_number(left) and _is_number(right)):
@@ -410,13 +420,13 @@ def _combine(symbol: str, left: Any, right: Any) -> Any:
         value = _OPERATORS[symbol](left, right)
         if math.isfinite(value):
             return value
-    except (ArithmeticError, TypeError):  # a division by 0; a complex number
+    except (ArithmeticError, TypeError):  # a division by 0, or a complex number
         pass
     fail("number", "finite", f"{left!r} {symbol} {right!r}")
 
 
 def _operand(symbol: str, value: Any) -> Any:
-    """Return an operand if the operator is defined for it, or raise."""
+    """Return an operand; raise if the operator is not defined for it."""
     of_policies = symbol in ("then", "*")
     if _is_number(value) or isinstance(value, Schedule | Policy if of_policies else Schedule):
         return value

@@ -1,4 +1,4 @@
-"""A policy: which schedule each hyperparameter follows, and at most one controller."""
+"""Policies: one schedule per hyperparameter, and at most one controller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from lehr.schedule.base import as_schedule
 from lehr.schedule.chain import Chain
 from lehr.schedule.code import SUM, call, operand
 from lehr.schedule.codec import Definition
-from lehr.schedule.codec import loads as loads  # here every kind that it can read is known
+from lehr.schedule.codec import (
+    loads as loads,
+)  # imported here because this module registers all kinds
 from lehr.schedule.errors import fail, number, ordered
 from lehr.schedule.frozen import FrozenDict
 from lehr.schedule.length import (
@@ -44,7 +46,7 @@ _K = TypeVar("_K", bound=str | int)
 Given = Schedule | float | Mapping[_G, Schedule | float]
 HYPERPARAMETERS = ("lr", "momentum", "weight_decay")
 _BETA1, _BETA2 = "momentum=, which is beta1 in Adam", "extra={'beta2': ...}"
-_PORTABLE = {  # frameworks' own names, and the portable argument for each
+_PORTABLE = {  # name in a framework: portable argument
     "learning_rate": "lr=",
     **dict.fromkeys(("b1", "beta1", "beta_1"), _BETA1),
     **dict.fromkeys(("b2", "beta_2"), _BETA2),
@@ -52,13 +54,13 @@ _PORTABLE = {  # frameworks' own names, and the portable argument for each
     "epsilon": "extra={'eps': ...}",
 }
 _JOINTS = 1000  # largest number of steps at which values are checked
-_RATE_FINDINGS = {"too short", "always zero"}  # they do not apply to other hyperparameters
-_OPTIMIZER_FINDINGS = {"negative", "jump at a joint"}  # they do not apply to the loop's values
+_RATE_FINDINGS = {"too short", "always zero"}  # reported for learning rates only
+_OPTIMIZER_FINDINGS = {"negative", "jump at a joint"}  # not reported for the loop's values
 
 
 @dataclass(frozen=True)
 class PolicySummary:
-    """Summary of each schedule of a policy; ``str`` returns one line for each.
+    """Summary of each schedule of a policy; ``str`` returns one line per schedule.
 
     Attributes:
         steps: number of steps that were evaluated.
@@ -69,7 +71,7 @@ class PolicySummary:
     schedules: dict[str, inspect.Summary]
 
     def __str__(self) -> str:
-        """Return one line for each schedule."""
+        """Return one line per schedule."""
         return "\n".join(f"{name}: {_line(s)}" for name, s in self.schedules.items())
 
 
@@ -83,7 +85,7 @@ class Policy(Definition, kind="policy"):
         momentum: momentum, or beta1 of Adam, in the same forms; None leaves it unchanged.
         weight_decay: weight decay, in the same forms; None leaves it unchanged.
         extra: further hyperparameters in the same forms, by name. "beta2" and "eps" work in every
-            framework; any other name is the framework's own: ``{"dampening": s}``.
+            framework; any other name must be the framework's name: ``{"dampening": s}``.
         values: schedules or numbers that the training loop reads, by name:
             ``{"ema_decay": s, "clip_norm": 1.0}``. They are not written to the optimizer; the
             driver's ``.values()`` returns them at each update.
@@ -96,7 +98,7 @@ class Policy(Definition, kind="policy"):
         TypeError: if a value is not a schedule, a number or a dict of them, or ``control`` is not
             a controller.
         ValueError: if a value is negative, a momentum or beta2 is not below 1, or a name in
-            ``extra`` has a portable name.
+            ``extra`` has a portable name in lehr.
 
     >>> import lehr
     >>> p = lehr.Policy(lehr.cosine(0.1, steps=100), momentum=0.9)
@@ -141,7 +143,7 @@ class Policy(Definition, kind="policy"):
         self._derive(**fields, targets=FrozenDict(targets | (extra or {})))
 
     def __repr__(self) -> str:
-        """Return the Python that makes the policy, without defaults."""
+        """Return the Python code that constructs the policy, without defaults."""
         if code := _one_cycle_code(self):
             return code
         names = ("momentum", "weight_decay", "extra", "values", "control")
@@ -156,7 +158,7 @@ class Policy(Definition, kind="policy"):
 
     @property
     def length(self) -> Extent:
-        """Length of the longest schedule that is not constant, as `Schedule.length`.
+        """Length of the longest schedule that is not constant; values as in `Schedule.length`.
 
         >>> import lehr
         >>> lehr.Policy(lr=lehr.cosine(0.1, 100), momentum=0.9).length
@@ -177,7 +179,17 @@ class Policy(Definition, kind="policy"):
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
     ) -> Policy:
-        """Return the policy in integer steps of one run; see `Schedule.resolve`.
+        """Return the policy with every length in integer steps of one run.
+
+        Args:
+            steps: length of the run.
+            steps_per_epoch: updates in an epoch; see `Schedule.resolve`.
+            samples_per_step: samples in one update, or a schedule.
+            tokens_per_step: tokens in one update, or a schedule.
+
+        Raises:
+            ValueError: if a required size is missing, or the parts do not fit in the run; the
+                error names the hyperparameter.
 
         >>> import lehr
         >>> p = lehr.Policy(lr=lehr.warmup(0.1, "4M tokens"), values={"ema_decay": 0.99})
@@ -194,11 +206,11 @@ class Policy(Definition, kind="policy"):
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
     ) -> PolicySummary:
-        """Return a summary of each schedule in a run; print it for one line per schedule.
+        """Summarise each schedule in a run; ``str`` returns one line per schedule.
 
         Args:
             steps: number of steps to evaluate, or the length of the run; None: the policy's length.
-            steps_per_epoch: as in `resolve`; so are the others.
+            steps_per_epoch: updates in an epoch; see `Schedule.resolve`.
             samples_per_step: samples in one update, or a schedule.
             tokens_per_step: tokens in one update, or a schedule.
 
@@ -222,7 +234,15 @@ class Policy(Definition, kind="policy"):
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
     ) -> list[inspect.Finding]:
-        """Return what looks wrong in a run, each with its schedule and what to do about it.
+        """Check each schedule for common mistakes in a run.
+
+        Each finding has the name of the schedule, the kind of mistake and a suggested fix.
+
+        Args:
+            steps: length of the run.
+            steps_per_epoch: updates in an epoch; see `Schedule.resolve`.
+            samples_per_step: samples in one update, or a schedule.
+            tokens_per_step: tokens in one update, or a schedule.
 
         >>> import lehr
         >>> found = lehr.Policy(lr=lehr.cosine(0.1, 2000), momentum=0.9).lint(1000)
@@ -234,11 +254,11 @@ class Policy(Definition, kind="policy"):
         found: list[inspect.Finding] = []
         for name, target in self._all().items():
             schedules, originals = flat({name: resolved._all()[name]}), flat({name: target})
-            silent = set() if name == "lr" else _RATE_FINDINGS
-            silent = silent | _OPTIMIZER_FINDINGS if name in (self.values or {}) else silent
+            ignored = set() if name == "lr" else _RATE_FINDINGS
+            ignored = ignored | _OPTIMIZER_FINDINGS if name in (self.values or {}) else ignored
             for where, schedule in schedules.items():
                 some = inspect.lint(schedule, originals[where], length, steps_per_epoch)
-                found += [replace(f, where=where) for f in some if f.name not in silent]
+                found += [replace(f, where=where) for f in some if f.name not in ignored]
         return found
 
     def draw(
@@ -249,12 +269,12 @@ class Policy(Definition, kind="policy"):
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
     ) -> str:
-        """Return a text drawing of the schedules that are not constant; arguments as `summary`."""
+        """Draw the schedules that are not constant as text; arguments as in `summary`."""
         run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
         policy, length = self._in_run(run)
         schedules = flat(policy._all())
-        moving = {n: s for n, s in schedules.items() if not isinstance(s, Constant)} or schedules
-        drawn = {name: inspect.text_drawing(s, length) for name, s in moving.items()}
+        varying = {n: s for n, s in schedules.items() if not isinstance(s, Constant)} or schedules
+        drawn = {name: inspect.text_drawing(s, length) for name, s in varying.items()}
         return "\n\n".join(f"{name}\n{drawing}" for name, drawing in drawn.items())
 
     def plot(
@@ -265,7 +285,7 @@ class Policy(Definition, kind="policy"):
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
     ) -> Figure:
-        """Return a figure with one panel per hyperparameter; arguments as `summary`."""
+        """Plot one panel per hyperparameter as a matplotlib figure; arguments as in `summary`."""
         from lehr import figures
 
         run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
@@ -286,11 +306,11 @@ class Policy(Definition, kind="policy"):
         return policy, length
 
     def _all(self) -> dict[str, Target]:
-        """Return every schedule by name: those of the optimizer and those of the loop."""
+        """Return the schedules of the optimizer and of the training loop, by name."""
         return self.targets | (self.values or {})
 
     def _map(self, change: Callable[[Schedule], Schedule]) -> Policy:
-        """Return a policy with every schedule changed; an error names the hyperparameter."""
+        """Apply ``change`` to every schedule; an error names the hyperparameter."""
 
         def changed(name: str, target: Target) -> Target:
             try:
@@ -303,20 +323,24 @@ class Policy(Definition, kind="policy"):
         return self._with({name: changed(name, target) for name, target in self._all().items()})
 
     def _with(self, targets: dict[str, Any], control: Controller | None = None) -> Policy:
-        """Return a policy with other schedules, and the same controller unless it is given."""
+        """Return a policy with other schedules and, if given, another controller."""
         values = {n: targets[n] for n in self.values or {}}
         named = {n: target for n, target in targets.items() if n in HYPERPARAMETERS}
         extra = {n: t for n, t in targets.items() if n not in {*named, *values}}
         return Policy(**named, extra=extra, values=values, control=control or self.control)
 
     def then(self, other: Policy | Schedule | float) -> Policy:
-        """Return this policy followed by another.
+        """Chain this policy with another.
 
-        The other one begins where the longest of this policy's schedules ends. Hyperparameters
-        that the other one lacks keep their final values, and its own must be in this one.
+        The other policy starts at the end of the longest schedule of this policy. Hyperparameters
+        that are missing in the other policy hold their final values.
+
+        Args:
+            other: a policy; a schedule or a number is a learning rate.
 
         Raises:
-            ValueError: if the other policy has a hyperparameter, or a controller, of its own.
+            ValueError: if the other policy has a hyperparameter that this policy does not have, or
+                a different controller.
 
         >>> import lehr
         >>> p = lehr.one_cycle(0.1, 90).then(lehr.constant(1e-4, 10))
@@ -328,7 +352,7 @@ class Policy(Definition, kind="policy"):
         if new:
             fail("other", f"a policy of {', '.join(self._all())}", new, "give them in both")
         if after.control not in (None, self.control):
-            fail("other", "a policy without a controller of its own", after.control)
+            fail("other", "a policy without another controller", after.control)
 
         length = self.length
 
@@ -337,7 +361,7 @@ class Policy(Definition, kind="policy"):
                 schedule = schedule.take(length)
             return schedule.then(later)
 
-        def joined(name: str, target: Target) -> Target:
+        def chained(name: str, target: Target) -> Target:
             later = after._all().get(name)
             if later is None:
                 return target
@@ -349,10 +373,10 @@ class Policy(Definition, kind="policy"):
                 fail(name, f"given for the groups {list(groups)} in both policies", list(laters))
             return {group: follow(s, laters[group]) for group, s in groups.items()}
 
-        return self._with({name: joined(name, target) for name, target in self._all().items()})
+        return self._with({name: chained(name, target) for name, target in self._all().items()})
 
     def __mul__(self, factor: Schedule | float) -> Policy:
-        """Return the policy with its learning rate multiplied.
+        """Multiply the learning rate by a number or a schedule.
 
         >>> import lehr
         >>> (lehr.Policy(0.1, momentum=0.9) * 0.5)(0)
@@ -367,13 +391,16 @@ class Policy(Definition, kind="policy"):
     def decay_from(
         self, step: Length, steps: Length = None, *, curve: str = "1-sqrt", floor: float = 0.0
     ) -> Policy:
-        """Return this policy with a learning rate that decays to ``floor`` from ``step`` on.
+        """Replace the learning rate from ``step`` on by a decay to ``floor``.
 
         Args:
             step: first step of the decay.
-            steps: its length; None for the rest of the run.
+            steps: length of the decay; None takes the rest of the run.
             curve: "1-sqrt", "linear", "cosine", ...
-            floor: rate at the end.
+            floor: learning rate at the end of the decay, at least 0.
+
+        Raises:
+            ValueError: if the floor is above the learning rate at ``step``.
 
         >>> import lehr
         >>> trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=10).then(lehr.constant(0.1)))
@@ -394,7 +421,7 @@ class Policy(Definition, kind="policy"):
         return self._with(self._all() | {"lr": decayed})
 
     def __call__(self, step: Any = None, factor: Any = 1.0) -> dict[str, Any]:
-        """Return all values at a step, by name; for ``factor`` see `written`."""
+        """Return all values at a step, by name; ``factor`` as in `written`."""
         return self.written(step, factor) | self.read(step)
 
     def written(self, step: Any, factor: Any = 1.0) -> dict[str, Any]:
@@ -403,6 +430,10 @@ class Policy(Definition, kind="policy"):
         Args:
             step: 0-based count of optimizer updates, or an array of them.
             factor: factor on the learning rate, as in a controller's state.
+
+        >>> import lehr
+        >>> lehr.Policy(0.1, momentum=0.9, values={"clip_norm": 1.0}).written(0, factor=0.5)
+        {'lr': 0.05, 'momentum': 0.9}
         """
         values: dict[str, Any] = {}
         for name, target in self.targets.items():
@@ -418,16 +449,24 @@ class Policy(Definition, kind="policy"):
         return values
 
     def rate(self, scheduled: Any, factor: Any) -> Any:
-        """Return the learning rate for a scheduled rate and a factor; see `Plateau`."""
+        """Return the learning rate for a scheduled rate and a factor.
+
+        The controller computes it; see `Plateau`. Without a controller it is the product.
+        """
         return scheduled * factor if self.control is None else self.control.rate(scheduled, factor)
 
     def read(self, step: Any) -> dict[str, Any]:
-        """Return the values at a step that are not written to the optimizer."""
+        """Return the values at a step that the training loop reads (``values``).
+
+        >>> import lehr
+        >>> lehr.Policy(0.1, values={"clip_norm": 1.0}).read(0)
+        {'clip_norm': 1.0}
+        """
         return {name: s(step) for name, s in (self.values or {}).items()}
 
 
 def flat(named: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values or schedules by one name each: "lr", or "lr/head" for a parameter group.
+    """Flatten a dict by parameter group: "lr", or "lr/head" for a group.
 
     >>> flat({"lr": {"head": 0.1, "body": 0.2}, "momentum": 0.9})
     {'lr/head': 0.1, 'lr/body': 0.2, 'momentum': 0.9}
@@ -442,7 +481,7 @@ def flat(named: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def as_policy(value: Any) -> Policy:
-    """Return a policy for a policy, a schedule or a number (a learning rate), or raise."""
+    """Return a policy; a schedule or a number becomes its learning rate. Raise otherwise."""
     if isinstance(value, Policy):
         return value
     if isinstance(value, bool) or not isinstance(value, Schedule | numbers.Real):
@@ -457,7 +496,7 @@ def resolved_policy(
     samples_per_step: float | Schedule | None = None,
     tokens_per_step: float | Schedule | None = None,
 ) -> Policy:
-    """Return a policy in integer steps, or raise the error that drivers give."""
+    """Return a policy in integer steps; the error lists the arguments that are missing."""
     policy = as_policy(value)
     run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
     if not policy.resolved and run == Run():
@@ -481,19 +520,21 @@ def one_cycle(
     momentum: tuple[float, float] | None = (0.95, 0.85),
     curve: str = "cosine",
 ) -> Policy:
-    """Return one cycle: the rate up to its peak and down to its end value, momentum against it.
+    """Construct a one-cycle policy: the learning rate rises to its peak and decays to ``end``.
 
-    Source: Smith and Topin, arXiv 1708.07120; the proportions are fastai's. The three phases of
-    the paper, and of Géron's book: ``rise=0.45, tail=0.1, curve="linear"``.
+    Momentum changes in the opposite direction.
+
+    Source: Smith and Topin, arXiv 1708.07120; the default proportions are fastai's. The three
+    phases of the paper, and of Géron's book, are ``rise=0.45, tail=0.1, curve="linear"``.
 
     Args:
-        peak: largest rate, above 0.
-        steps: length of the whole cycle; None for the whole run.
-        start: rate at step 0; None for peak / 25.
-        end: rate after the last step, from 0 to ``start``.
-        rise: share of the cycle until the peak, above 0 and below 1, rounded to integer steps.
-        tail: share of the cycle for a last ramp from ``start`` to ``end``; 0 for none.
-        momentum: (high, low): high at both ends, low at the peak; None leaves momentum alone.
+        peak: largest learning rate, above 0.
+        steps: length of the cycle; None: the length of the run.
+        start: learning rate at step 0; None: peak / 25.
+        end: learning rate after the last step, from 0 to ``start``.
+        rise: share of the cycle before the peak, above 0 and below 1, rounded to integer steps.
+        tail: share of the cycle for a final ramp from ``start`` to ``end``; 0 for no such ramp.
+        momentum: (high, low): high at both ends, low at the peak; None leaves it unchanged.
         curve: of each ramp: "cosine", "linear", ...
 
     Raises:
@@ -517,21 +558,21 @@ def one_cycle(
         rising = segment(low, middle, up, curve)
         if last_part == 0:
             return rising.then(segment(middle, last, down, curve))
-        there_and_back = rising.then(segment(middle, back, down, curve))
-        return there_and_back.then(segment(back, last, last_part, curve))
+        rise_and_fall = rising.then(segment(middle, back, down, curve))
+        return rise_and_fall.then(segment(back, last, last_part, curve))
 
-    against = None
+    opposite = None
     if momentum is not None:
         if not isinstance(momentum, list | tuple) or len(momentum) != 2:
             fail("momentum", "a pair (high, low) or None", momentum)
         high, low = (number("momentum", m, at_least=0, below=1) for m in momentum)
         ordered("low momentum", low, "high momentum", high)
-        against = cycle(high, low, high, high)
-    return Policy(lr=cycle(start, peak, start, end), momentum=against)
+        opposite = cycle(high, low, high, high)
+    return Policy(lr=cycle(start, peak, start, end), momentum=opposite)
 
 
 def _one_cycle_code(policy: Policy) -> str | None:
-    """Return the call of `one_cycle` that makes a policy, or None."""
+    """Return the code of the `one_cycle` call that constructs a policy, or None."""
     lr, momentum = policy.lr, policy.momentum
     if not isinstance(lr, Chain) or not all(isinstance(part, Segment) for part in lr.parts):
         return None
@@ -544,9 +585,9 @@ def _one_cycle_code(policy: Policy) -> str | None:
     length = None if open_end else int(total) if unit == "steps" else str(Amount(total, unit))
     rise = amounts[0].amount / (100 if open_end else total)
     tail = 1 - sum(a.amount for a in amounts[:-1]) / (100 if open_end else total) if rest else 0
-    against = momentum.parts[0] if isinstance(momentum, Chain) else None
-    pair = (against.start, against.end) if isinstance(against, Segment) else None
-    for digits in (1, 2, 3, 17):  # of the shares, which may have been rounded to steps
+    ramp = momentum.parts[0] if isinstance(momentum, Chain) else None
+    pair = (ramp.start, ramp.end) if isinstance(ramp, Segment) else None
+    for digits in (1, 2, 3, 17):  # precision of the shares, which may have been rounded to steps
         given: dict[str, Any] = {
             "start": (rising.start, rising.end / 25),
             "end": (parts[-1].end, 0.0),
@@ -563,7 +604,7 @@ def _one_cycle_code(policy: Policy) -> str | None:
 
 
 def _phases(steps: Length, rise: Fraction, tail: Fraction) -> tuple[Length, Length, Length]:
-    """Return the lengths of rise, fall and tail; no tail is 0 steps."""
+    """Return the lengths of rise, fall and tail; the tail may be 0 steps."""
     if isinstance(steps, int):
         phases = 3 if tail else 2
         if steps < phases:
@@ -585,7 +626,7 @@ def _line(summary: inspect.Summary) -> str:
 
 
 class _Text:
-    """The text of a field of a policy: a constant is written as its number."""
+    """Code of a field of a policy for ``repr``; a constant is written as a number."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -608,7 +649,7 @@ def _target(name: str, value: Any) -> Target:
         if not value or not all(type(group) in (str, int) for group in value):
             rule = "a schedule, or a dict from parameter groups' names or indices to schedules"
             fail(name, rule, value)
-        named = {str(group): s for group, s in value.items()}  # JSON has only text for keys
+        named = {str(group): s for group, s in value.items()}  # JSON keys are strings
         return FrozenDict(
             {g: _checked(f"{name} of group {g!r}", name, s) for g, s in named.items()}
         )
@@ -639,12 +680,12 @@ def _values(value: Any, targets: Mapping[str, Any]) -> dict[str, Schedule] | Non
 
 
 def _checked(field: str, name: str, value: Any) -> Schedule:
-    """Return a schedule whose values, as far as they are known, suit the hyperparameter."""
+    """Return a schedule; if resolved, check that its values are valid for the hyperparameter."""
     schedule = as_schedule(field, value)
     if schedule.resolved:
         below = 1.0 if name == "momentum" or name.startswith("beta") else None
         for step in inspect.joints(schedule, _JOINTS):
             where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
-            fix = "a teacher's momentum goes in values={'ema_decay': ...}" if below else ""
+            fix = "pass a teacher's momentum as values={'ema_decay': ...}" if below else ""
             number(where, schedule(step), at_least=0, below=below, fix=fix)
     return schedule

@@ -1,7 +1,7 @@
 """Published learning-rate policies as data: ``lehr.published("llama-2-7b")``.
 
-Each entry was read in the paper or in the repository that its source names. What the source does
-not give, or what the entry does not contain, is stated in ``omitted``.
+The values of each entry were read from the paper or repository in ``source``. ``omitted`` lists
+facts that are missing in the source, and parts of the source that are missing in the entry.
 """
 
 from __future__ import annotations
@@ -29,19 +29,20 @@ from lehr.schedule.presets.basic import (
 
 @dataclass(frozen=True)
 class PublishedPolicy:
-    """A policy that was published, the run that it was made for, and where it was read.
+    """A published policy with its run, optimizer and source.
 
     Attributes:
-        name: what it is of.
-        policy: the policy, with lengths as they were published.
+        name: name of the model or recipe.
+        policy: the policy, with the published lengths.
         run: length of the run.
         batch: samples or tokens in an update.
-        optimizer: its name, betas or momentum, and weight decay.
+        optimizer: name of the optimizer, its betas or momentum, and weight decay.
         source: paper and section, or repository, commit and file.
-        omitted: what the policy does not contain, or the source does not give.
-        steps_per_epoch: updates in an epoch, if the lengths need it and it was published.
-        samples_per_step: samples in an update, likewise.
-        tokens_per_step: tokens in an update, likewise; a schedule if the batch size grows.
+        omitted: facts missing in the source, or parts of the source missing in the policy.
+        steps_per_epoch: updates in an epoch, if the lengths require it and it was published.
+        samples_per_step: samples in an update, under the same condition.
+        tokens_per_step: tokens in an update, under the same condition; a schedule if the batch
+            size grows.
 
     >>> import lehr
     >>> entry = lehr.published("llama-2-7b")
@@ -64,7 +65,7 @@ class PublishedPolicy:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The run as arguments of ``resolve``, ``summary``, ``plot`` and ``lint``.
+        """Sizes of the run, as arguments of ``resolve``, ``summary``, ``plot`` and ``lint``.
 
         >>> import lehr
         >>> lehr.published("bert-base").sizes
@@ -86,8 +87,8 @@ class PublishedPolicy:
                 of another run; each replaces the published one.
 
         Raises:
-            ValueError: if a size is needed that was not published, such as the updates in an
-                epoch of a recipe for any data set.
+            ValueError: if a required size was not published, such as the updates in an epoch of a
+                recipe for any data set.
 
         >>> import lehr
         >>> lehr.published("llama-2-7b").resolved(steps=10_000).lr
@@ -101,10 +102,13 @@ def published() -> list[str]: ...
 @overload
 def published(name: str) -> PublishedPolicy: ...
 def published(name: str | None = None) -> list[str] | PublishedPolicy:
-    """Return a published policy; without a name, the names.
+    """Return a published policy by name, or the list of names.
+
+    Args:
+        name: name of the entry; None returns the names of all entries.
 
     Raises:
-        ValueError: for an unknown name; the error offers the nearest.
+        ValueError: if the name is unknown; the error suggests the nearest names.
 
     >>> import lehr
     >>> lehr.published("deepseek-v2-lite").policy.lr(2000)
@@ -224,7 +228,7 @@ def _vision() -> Iterator[PublishedPolicy]:
         warmup(0.4, "5 epochs").then(linear(0.4, 0.0, "19 epochs")).shift(-1),
         "24 epochs", "512", "SGD, Nesterov momentum 0.9, weight decay 5e-4",
         "davidcpage/cifar10-fast f79e8b8, dawn.py and torch_backend.py",
-        "the original sums the loss over the batch and divides the rate by 512, which is the same",
+        "the original divides the rate by 512 and sums the loss over the batch: equivalent",
         steps_per_epoch=97)
     airbench = {
         "filters": linear(0.24, 0.0),
@@ -249,7 +253,7 @@ def _language() -> Iterator[PublishedPolicy]:
     yield _entry(
         "roberta-base-fairseq", warmup(5e-4, 10_000).then(linear(5e-4, 0.0)),
         125_000, "2048", "Adam, betas 0.9 0.98, weight decay 0.01",
-        f"{fairseq}/roberta/config/pretraining/base.yaml", "the paper's run is another one")
+        f"{fairseq}/roberta/config/pretraining/base.yaml", "the run of the paper is different")
     yield _entry(
         "wav2vec2-base-fairseq", warmup(5e-4, 32_000).then(linear(5e-4, 0.0)),
         400_000, "64 GPUs, at most 1.4M audio samples each",
@@ -307,7 +311,7 @@ def _large_language() -> Iterator[PublishedPolicy]:
         1_208_000, "4M tokens, 8M after 252M tokens, 16M after 2.87T tokens", "AdamW",
         "arXiv 2407.21783, section 3.4.1",
         "the final fall to 0; betas and weight decay; whether the 1,200,000 steps contain the "
-        "warm-up is not said")
+        "warm-up is not stated")
     olmo = "allenai/OLMo 59a53e3, configs"
     for name, peak, batch, run, file in (
         ("olmo-2-7b-stage1", 3e-4, 1024, "928646 steps", "official-1124/OLMo2-7B-stage1.yaml"),
@@ -388,6 +392,6 @@ def _multimodal() -> Iterator[PublishedPolicy]:
 
 
 def _growing(first: int, last: int, tokens: float) -> Schedule:
-    """Return tokens per step of a batch of 4096-token sequences that grows linearly."""
+    """Return the tokens per step for a linearly growing batch of 4096-token sequences."""
     steps = round(tokens / ((first + last) / 2 * 4096))
     return linear(first * 4096, last * 4096, steps)

@@ -236,9 +236,9 @@ def test_every_preset_has_a_short_form() -> None:
     ("text", "message"),
     [
         ("cosine(0.1, flor=0)", "argument of cosine must be one of .* did you mean floor"),
-        ("cosine(peak=0.1, 5)", "argument of cosine must be named after the first named one"),
+        ("cosine(peak=0.1, 5)", "argument of cosine must be named, because it follows a named"),
         ("cosine()", "missing a required argument: 'peak'"),
-        ("cosine(0.1) then cosine(0.1)", "parts without a length must be at most one in a chain"),
+        ("cosine(0.1) then cosine(0.1)", "a chain must have at most one open length"),
         ("__import__('os')", "function must be one of"),
         ("cosine", "policy must be JSON, a file, a number or a call, .* write for instance"),
         ("cosine(0.1", "text must have ',' or .* at character 11"),

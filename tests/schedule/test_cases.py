@@ -793,7 +793,7 @@ DINO = lehr.warmup(1.0, 100, start=0.996, curve="cosine")
     ],
 )
 def test_s26_a_teachers_momentum_is_not_the_optimizers(given):
-    fix = r"a teacher's momentum goes in values=\{'ema_decay': \.\.\.\}$"
+    fix = r"pass a teacher's momentum as values=\{'ema_decay': \.\.\.\}$"
     with pytest.raises(ValueError, match=rf"must be a number .* below 1, got 1\.0; {fix}"):
         Policy(0.1, **given)
 

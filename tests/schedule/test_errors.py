@@ -23,7 +23,7 @@ from lehr.schedule import (
     Window,
 )
 
-GRAMMAR = re.compile(r"(in [^:]+: )?[\w. '-]+ must be .+, got .+", re.DOTALL)
+GRAMMAR = re.compile(r"(in [^:]+: )?[\w. '-]+ must (be|have) .+, got .+", re.DOTALL)
 
 
 def refuses(error: type[Exception], message: str, make) -> None:
@@ -398,7 +398,7 @@ lehr.inverse_sqrt(0.1, '0%')
 lehr.inverse_sqrt(0.1, 'until 10%')
     timescale must be given with the warm-up 'until 10%', got None
 lehr.noam(512, '5%')
-    warmup must be an integer number of steps, from which the peak follows, got '5%'
+    warmup must be an integer number of steps, which determines the peak, got '5%'
 lehr.noam(512, 0)
     warmup must be an integer >= 1, got 0
 lehr.noam(512, None)
@@ -475,8 +475,7 @@ lehr.linear(1.0, 0.0, 'until 50%').every(5).resolve(100)
 lehr.constant(0.1).reverse()
     part must be a schedule that ends, got constant(0.1); give it an end with .take
 Reverse(ramp.reverse())
-    part must be another schedule than a reversed one, got linear(1.0, 0.0, 10).reverse(); use its
-    own part
+    part must be a schedule that is not reversed, got linear(1.0, 0.0, 10).reverse(); use its .part
 lehr.piecewise((1, 2), (1.0,), curve='linear')
     values must be one for each of at least 2 boundaries (1, 2), got (1.0,)
 lehr.piecewise((1,), (1.0,), curve='linear')
@@ -489,23 +488,22 @@ lehr.piecewise((0, 5), (1.0, 0.5), curve='line')
     curve must be one of constant, linear, cosine, sine, 1-sqrt, rex, tanh, log, geometric, got
     'line'; did you mean linear
 lehr.wsd(1.0, 6, 5, steps=10)
-    warmup and cooldown must be lengths of at most the 10 steps together, in steps or shares of
-    them, got (6, 5)
+    warmup and cooldown must be lengths in steps or percent that add up to at most 10
+    steps, got (6, 5)
 lehr.wsd(1.0, '3 epochs', 5, steps=10)
-    warmup and cooldown must be lengths of at most the 10 steps together, in steps or shares of
-    them, got ('3 epochs', 5)
+    warmup and cooldown must be lengths in steps or percent that add up to at most 10
+    steps, got ('3 epochs', 5)
 lehr.wsd(1.0, 5, 5, steps='10 epochs')
-    steps must be an integer number of steps, got '10 epochs'; leave it out, and resolve the plan
+    steps must be an integer number of steps, got '10 epochs'; omit it and resolve the schedule
 lehr.wsd(1.0, None, 5)
     warmup must be a length such as 500 or '5%', got None
 lehr.wsd(1.0, 5, None)
     cooldown must be a length such as 500 or '5%', got None
 lehr.wsd(1.0, '60%', '50%').resolve(1000)
-    steps must be at least what the parts that have a length take of this run,
-    1100 steps, got 1000
+    steps must be at least 1100, the sum of the lengths in the chain, got 1000
 lehr.wsd(1.0, 5, 'until 95%')
-    a part after the rest of the run must be without 'until', got 'until 95%'; give the part before
-    it the end 'until ...', and this one a length
+    a part after the rest of the run must be without 'until', got 'until 95%'; use 'until ...'
+    for the preceding part, and a plain length for this one
 lehr.cosine_restarts(1.0, 5, warmup=5)
     warmup must be below the period (5), got 5
 lehr.cosine_restarts(1.0, 5, warmup=None)
@@ -515,21 +513,19 @@ lehr.cosine_restarts(1.0, 5, factor=0)
 lehr.cosine_restarts(1.0, 5, cycles=0)
     cycles must be an integer >= 1, got 0
 lehr.cosine_restarts(1.0, '1 epoch', growth=0.5)
-    cycles must be given, at most 200, where cycles of these lengths never end the longest run, got
-    None
+    cycles must be given, at most 200, if 200 cycles do not cover the longest run, got None
 lehr.cosine_restarts(1.0, 5, growth=1.001)
-    cycles must be given, at most 200, where cycles of these lengths never end the longest run, got
-    None
+    cycles must be given, at most 200, if 200 cycles do not cover the longest run, got None
 lehr.polynomial_cycles(1.0, None, 3)
     period must be a length such as 1000 or '30 epochs', got None
 lehr.polynomial_cycles(1.0, 5, 201)
     cycles must be at most 200, got 201
 lehr.polynomial_cycles(1.0, 'until 50%', 3)
-    length must be one without 'until' where it is divided into parts, got 'until 50%'
+    length must be a length without 'until' where it is divided into parts, got 'until 50%'
 lehr.one_cycle(1.0, 'until 50%')
-    length must be one without 'until' where it is divided into parts, got 'until 50%'
+    length must be a length without 'until' where it is divided into parts, got 'until 50%'
 lehr.slanted_triangular(1.0, 'until 50%')
-    length must be one without 'until' where it is divided into parts, got 'until 50%'
+    length must be a length without 'until' where it is divided into parts, got 'until 50%'
 lehr.slanted_triangular(1.0, None)
     steps must be a length such as 1000 or '100%', got None
 lehr.slanted_triangular(1.0, 5, start=2.0)
@@ -556,27 +552,27 @@ Piecewise((None,), (1.0, 0.5))
 Piecewise(('1%', '0.5%'), (1.0, 0.5, 0.1)).resolve(1000)
     boundaries must be increasing, got (10, 5)
 lehr.cosine(0.1).then(lehr.cosine(0.2))
-    parts without a length must be at most one in a chain, got
+    a chain must have at most one open length, got
     part 1 (takes the rest) and part 2 (takes the rest); give all but one of them a length, or an
     end with .take(steps)
 lehr.constant(0.1).then(lehr.cosine(0.1, 5)).then(lehr.exponential(0.1, 0.5, 5))
-    parts without a length must be at most one in a chain, got
+    a chain must have at most one open length, got
     part 1 (never ends) and part 3 (never ends); give all but one of them a length, or an end
     with .take(steps)
 ramp.repeat().then(ramp).then(lehr.cosine(0.1))
-    parts without a length must be at most one in a chain, got
+    a chain must have at most one open length, got
     part 1 (never ends) and part 3 (takes the rest); give all but one of them a length
 (ramp * Exponential(1.0, 0.5, 5)).then(ramp * lehr.cosine(0.1))
-    parts without a length must be at most one in a chain, got
+    a chain must have at most one open length, got
     part 1 (never ends) and part 2 (takes the rest)
 ramp.then(lehr.constant(0.1).then(ramp)).then(lehr.cosine(0.1) + ramp)
-    parts without a length must be at most one in a chain, got
+    a chain must have at most one open length, got
     part 2 (never ends) and part 4 (takes the rest)
 lehr.cosine(0.1).shift(5).then(ramp.then(lehr.table([1.0]).then(lehr.constant(0.1)) * 0.5))
-    parts without a length must be at most one in a chain, got
+    a chain must have at most one open length, got
     part 1 (takes the rest) and part 3 (never ends)
 lehr.constant(0.1).then(ramp).shift(3).then(lehr.cosine(0.1))
-    parts without a length must be at most one in a chain, got
+    a chain must have at most one open length, got
     part 1 (takes the rest) and part 2 (takes the rest)
 Chain((ramp,))
     parts must be a list of at least 2 schedules, got (linear(1.0, 0.0, 10),)
@@ -597,11 +593,11 @@ Quotient((ramp, 2, 3))
 Power(ramp)
     parts must be two schedules, got linear(1.0, 0.0, 10)
 Chain((Constant(None), ramp))
-    part 1 of a chain must be one with a start, got constant(None)
+    part 1 of a chain must be a schedule with a start, got constant(None)
 Chain((Ramp(None, 1.0, 5), ramp))
-    part 1 of a chain must be one with a start, got Ramp(None, 1.0, 5)
+    part 1 of a chain must be a schedule with a start, got Ramp(None, 1.0, 5)
 Constant(None).resolve(10)
-    value must be a number, unless another part goes before in a chain, got None
+    value must be a number, unless another part precedes it in a chain, got None
 lehr.constant(0.1).repeat()
     part must be a schedule that ends, got constant(0.1); give it an end with .take(steps)
 lehr.cosine(0.1).repeat(3)
@@ -609,7 +605,8 @@ lehr.cosine(0.1).repeat(3)
 lehr.constant(0.1).then(ramp).repeat(3)
     part must be a schedule that ends, got constant(0.1).then(linear(1.0, 0.0, 10)); give it an end
 lehr.cosine(0.1).take(5).repeat(3)
-    part must be one whose lengths are given, as all cycles are alike, got cosine(0.1).take(5)
+    part must be a schedule without omitted lengths, got cosine(0.1).take(5); give every
+    part a length
 ramp.repeat(0)
     times must be an integer >= 1, got 0
 lehr.warmup(0.1, 0).repeat()
@@ -617,9 +614,9 @@ lehr.warmup(0.1, 0).repeat()
 lehr.cosine(0.1, '0.01%').repeat().resolve(1000)
     part must be at least 1 step long to be repeated, not 0.1, got
 lehr.cosine(0.1, 'until 5%').repeat().resolve(1000)
-    steps must be a length without 'until' in what is repeated, got 'until 5%'
+    steps must be a length without 'until' in a repeated part, got 'until 5%'
 Shift(ramp, -11)
-    steps must be at least -10, or nothing is left of the part, got -11
+    steps must be at least -10, minus the length of the part, got -11
 ramp.shift('until 5%')
     steps must be a length without 'until', got 'until 5%'
 ramp.shift(None)
@@ -629,7 +626,7 @@ ramp.shift(0.5)
 ramp.at_fraction(1.5)
     fraction must be a number at least 0 and at most 1, got 1.5
 lehr.constant(0.1).at_fraction(0.5)
-    schedule must be one that ends, or in shares of the run, got constant(0.1); give it an
+    schedule must be finite, or in shares of the run, got constant(0.1); give it an
     end with .take(steps)
 lehr.cosine(0.1, '3 epochs').at_fraction(0.5)
     schedule must be in shares of the run, or resolved, got cosine(0.1, '3 epochs'); call
@@ -660,7 +657,7 @@ lehr.one_cycle(0.1, 9, curve='line')
 Policy(lr=-0.1)
     lr must be a number at least 0, got -0.1
 Policy(lr=0.1, momentum=1.0)
-    momentum must be a number at least 0 and below 1, got 1.0; a teacher's momentum goes in
+    momentum must be a number at least 0 and below 1, got 1.0; pass a teacher's momentum as
     values={'ema_decay': ...}
 Policy(lr=0.1, weight_decay=-1.0)
     weight_decay must be a number at least 0, got -1.0
@@ -710,17 +707,14 @@ ramp.then(ramp.then(lehr.cosine(0.1, '3 epochs')) * 2.0).resolve(steps=100)
 lehr.constant(0.1).then(ramp).then(lehr.cosine(0.1, '3 epochs')).resolve(steps=100)
     in Chain part 3: steps_per_epoch must be given
 ramp.then(lehr.cosine(0.1)).resolve(5)
-    steps must be at least what the parts that have a length take of this run,
-    10 steps, got 5
+    steps must be at least 10, the sum of the lengths in the chain, got 5
 ramp.then(lehr.cosine(0.1)).then(ramp).resolve(19)
-    steps must be at least what the parts that have a length take of this run,
-    20 steps, got 19
+    steps must be at least 20, the sum of the lengths in the chain, got 19
 ramp.then(lehr.cosine(0.1).then(ramp) * 0.5).resolve(15)
-    in Chain part 2: steps must be at least what the parts that have a length take of this run,
-    20 steps, got 15
+    in Chain part 2: steps must be at least 20, the sum of the lengths in the chain, got 15
 ramp.then(lehr.cosine(0.1, 'until 5%')).resolve(100)
     in Chain part 2: steps must be a length that ends after step 10, got 'until 5%'; shorten the
-    parts before it or lengthen the run
+    preceding parts or lengthen the run
 lehr.cosine(0.1).resolve(0)
     steps must be at least 1 step, got 0
 ramp.resolve(-5)
@@ -732,23 +726,24 @@ ramp.resolve(10, samples_per_step=-1.5)
 ramp.resolve(10, tokens_per_step=lehr.linear(-1.0, 5.0, 3))
     tokens_per_step at step 0 must be a number above 0, got -1.0
 ramp.resolve(10, tokens_per_step=lehr.exponential(9.0, 0.5, 3))
-    tokens_per_step must be a schedule with an end, got exponential(9.0, 0.5, 3); give it one with
+    tokens_per_step must be a schedule that becomes constant, got exponential(9.0, 0.5, 3);
+    limit it with
 ramp.resolve(10, tokens_per_step=lehr.linear(1.0, 2.0, 6_000_000))
     tokens_per_step must be a schedule that is constant after 5000000 steps, got
 lehr.linear(1.0, 0.0, '90K tokens').resolve(tokens_per_step=lehr.linear(1.0, 10.0, 20_000))
-    batch-size ramp must be one that changes at most 1000 times, or 10000 times in single steps,
-    during a curve in its unit, got
+    batch-size ramp must be a schedule that changes at most 1000 times, or 10000 times in single
+    steps, during a curve in samples or tokens, got
 lehr.exponential(1.0, 0.5, '9 tokens').resolve(tokens_per_step=lehr.linear(1.0, 2.0, 20_000))
-    batch-size ramp must be one that changes at most 1000 times, or 10000 times in single steps,
-    during a curve in its unit, got
+    batch-size ramp must be a schedule that changes at most 1000 times, or 10000 times in single
+    steps, during a curve in samples or tokens, got
 lehr.linear(1.0, 0.0, 5).every('9 tokens').resolve(tokens_per_step=lehr.linear(1.0, 2.0, 20))
     steps must be given to resolve the rest of the run, got None; pass steps=
 Policy(lr=0.1, momentum=lehr.linear(0.9, 0.8, '5%')).resolve()
     in momentum: steps must be given to resolve the length '5%', got None
 lehr.linear(1.0, 0.0, '10%').shift(-20).resolve(100)
-    steps must be at least -10, or nothing is left of the part, got -20
+    steps must be at least -10, minus the length of the part, got -20
 lehr.linear(1.0, 0.0, '10%').shift('-20%').resolve(100)
-    steps must be at least -10, or nothing is left of the part, got -20
+    steps must be at least -10, minus the length of the part, got -20
 """)
 TYPE_ERRORS = cases("""
 lehr.table([])

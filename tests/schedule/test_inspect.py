@@ -97,7 +97,7 @@ def test_a_cycle_that_ends_with_the_run_is_whole() -> None:
 def test_lint_takes_a_run_in_any_unit() -> None:
     s = lehr.warmup(0.1, "1e6 tokens").then(lehr.cosine(0.1))
     assert names(s, tokens_per_step=1000) == ["part without a step"]
-    with pytest.raises(ValueError, match=r"steps must be at least .*, 1024 steps, got 1000"):
+    with pytest.raises(ValueError, match=r"steps must be at least 1024, .*, got 1000"):
         names(lehr.warmup(0.1, "1048576 tokens").then(lehr.cosine(0.1)), tokens_per_step=1024)
     assert names(s, steps="1B tokens", tokens_per_step=10_000) == []
     assert names(lehr.cosine(0.1, "64K samples"), samples_per_step=64) == []

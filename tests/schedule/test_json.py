@@ -186,7 +186,9 @@ def test_a_users_function_is_written_by_its_name():
     with pytest.raises(ValueError, match=r"^name must be given .*from_function\(f, name=...\)$"):
         (lehr.from_function(wave) * 0.5).dumps()
     unknown = '{"lehr": 2, "kind": "function", "name": "nobody"}'
-    with pytest.raises(ValueError, match="name must be that of a registered function, got 'nob"):
+    with pytest.raises(
+        ValueError, match="name must be the name of a registered function, got 'nob"
+    ):
         lehr.loads(unknown)
 
 
@@ -263,7 +265,7 @@ RAMP % 1.5
 RAMP % '"3 weeks"'
     in ramp: steps must be a length: .*, got '3 weeks'
 '{"lehr": 2, "kind": "chain", "parts": [1, 2]}'
-    in chain: parts without a length must be at most one in a chain, got part 1 \(never
+    in chain: a chain must have at most one open length, got part 1 \(never
 '{"lehr": 2, "kind": "chain", "parts": [1]}'
     in chain: parts must be a list of at least 2 schedules, got
 '{"lehr": 2, "kind": "sum", "parts": []}'
@@ -375,7 +377,7 @@ def test_plain_data_is_what_the_text_holds():
         ("text", "definition must be a JSON object, got 'text'"),
         ({"kind": "constant", "value": 1.0}, "lehr must be the format version 2, got None"),
         ({"lehr": 2, "kind": "constant", "value": float("nan")}, "value must be a finite number"),
-        (lehr.constant(0.1).to_dict(), "kind must be that of a Policy, got 'constant'"),
+        (lehr.constant(0.1).to_dict(), "kind must be the kind of a Policy, got 'constant'"),
     ],
 )
 def test_plain_data_of_something_else_is_refused(data, message):

@@ -117,9 +117,9 @@ def test_warm_up_stable_decay_in_any_position(where):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ((Ramp(0.0, 1.0), Ramp(1.0, 0.0)), "parts without a length must be at most one in a chain"),
+        ((Ramp(0.0, 1.0), Ramp(1.0, 0.0)), "a chain must have at most one open length"),
         ((Constant(1.0), Ramp(1.0, 0.0)), "part 1 .never ends. and part 2 .takes the rest"),
-        ((Ramp(1.0, 0.0), Constant(0.0)), "parts without a length must be at most one in a chain"),
+        ((Ramp(1.0, 0.0), Constant(0.0)), "a chain must have at most one open length"),
         ((lehr.wsd(0.1, 5, 5), Ramp(1.0, 0.0)), "part 2 .never ends. and part 4"),
     ],
 )
@@ -317,7 +317,11 @@ def test_the_length_of_the_run_in_any_unit(steps, sizes, length):
         ("2T tokens", {"tokens_per_step": 1}, "from 1 to 2"),
         (100, {"steps_per_epoch": 0}, "steps_per_epoch must be a number above 0"),
         (100, {"tokens_per_step": lehr.linear(0.0, 1.0, 5)}, "tokens_per_step at step 0 must be"),
-        (100, {"tokens_per_step": lehr.exponential(9.0, 0.5, 5)}, "a schedule with an end"),
+        (
+            100,
+            {"tokens_per_step": lehr.exponential(9.0, 0.5, 5)},
+            "a schedule that becomes constant",
+        ),
     ],
 )
 def test_a_wrong_run_is_rejected(steps, sizes, message):
@@ -421,7 +425,7 @@ def test_the_rest_before_with_end_is_one_step_shorter():
 
 
 def test_a_chain_cannot_begin_with_an_open_start():
-    with pytest.raises(ValueError, match="part 1 of a chain must be one with a start"):
+    with pytest.raises(ValueError, match="part 1 of a chain must be a schedule with a start"):
         Chain((Ramp(None, 0.0, 5), Constant(0.0)))
     with pytest.raises(ValueError, match="in integer steps before it is used"):
         Ramp(None, 0.0, 5)(0)

@@ -180,6 +180,6 @@ def test_a_cycle_that_its_warmup_would_fill_goes_without_in_any_unit():
 
 @pytest.mark.parametrize("period", ["2 epochs", "1%", "1e6 tokens", "500 samples", 10, 2.5])
 def test_shrinking_cycles_without_a_limit_are_refused(period):
-    match = "cycles must be given, at most 200, where cycles of these lengths never end the longest"
+    match = "cycles must be given, at most 200, if 200 cycles do not cover the longest run"
     with pytest.raises(ValueError, match=match):
         lehr.cosine_restarts(1.0, period, growth=0.5)

@@ -451,7 +451,7 @@ def test_reverse_runs_backwards_and_twice_is_itself(s, t):
     assert s.reverse()(t) == s(max(s.length - t, 0))
     assert s.reverse().length == s.length
     assert s.reverse().reverse() == s
-    with pytest.raises(ValueError, match="another schedule than a reversed one"):
+    with pytest.raises(ValueError, match="a schedule that is not reversed"):
         Reverse(Reverse(s if s.kind != "reverse" else s.part))
 
 

@@ -1,4 +1,4 @@
-"""Describe: schedules are frozen values, functions of the step."""
+"""Schedules: frozen values that are functions of the training step."""
 
 from lehr.schedule.base import Schedule as Schedule
 from lehr.schedule.chain import Chain as Chain

@@ -1,4 +1,4 @@
-"""The schedule: a frozen value that is a function of the step."""
+"""Base class of schedules: frozen values that are functions of the training step."""
 
 from __future__ import annotations
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Combinator = TypeVar("Combinator", bound="Schedule")
-_FINE = 2**30  # steps of the run in which a schedule of shares is asked for a fraction
+_FINE = 2**30  # run length for which `at_fraction` resolves a schedule of shares
 
 
 class Schedule(Definition, ABC):
-    """How a hyperparameter changes during a run: a function of the step.
+    """A hyperparameter as a function of the training step.
 
-    Called with a step (0-based count of optimizer updates) it returns a float; called with an
-    array or tensor of steps (NumPy, JAX, PyTorch, TensorFlow, traced or not) it returns the same
-    kind of array. Schedules are frozen values: they compare, print and are saved as JSON.
+    Called with a step (0-based count of optimizer updates), a schedule returns a float; called
+    with an array or tensor of steps (NumPy, JAX, PyTorch, TensorFlow, traced or not), it returns
+    an array of the same type. Schedules are frozen values: they can be compared, printed and
+    saved as JSON.
 
     >>> import lehr
     >>> s = lehr.warmup(0.1, 4).then(lehr.cosine(0.1, 8))
@@ -39,10 +40,10 @@ class Schedule(Definition, ABC):
     warmup(0.1, 4).then(cosine(0.1, 8))
     """
 
-    __array_ufunc__ = None  # NumPy numbers leave operators to the schedule
+    __array_ufunc__ = None  # NumPy scalars defer operators to the schedule
 
     LENGTHS: ClassVar[tuple[str, ...]] = ()
-    """Fields that hold lengths."""
+    """Names of the fields that are lengths."""
 
     length: Extent
     """Integer steps, `ENDLESS`, `REST` or `UNKNOWN`; derived, not part of equality or JSON."""
@@ -52,22 +53,22 @@ class Schedule(Definition, ABC):
 
     @abstractmethod
     def at(self, t: Any, xp: Any) -> Any:
-        """Return the value at step ``t``; ``xp`` spells where, cos, exp ... for its type."""
+        """Return the value at step ``t``; ``xp`` is the module with ``where, exp ...`` for it."""
 
     @abstractmethod
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
-        """Return the schedule in integer steps, begun at the exact position ``first``.
+        """Return the schedule in integer steps, starting at the exact position ``first``.
 
-        ``last`` is the end of its room, which an omitted length fills; None is unknown.
+        An omitted length extends to the position ``last``; None if it is unknown.
         """
 
     def _resolved(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
-        """Return the schedule in integer steps, as it is if it was so before."""
+        """Resolve the schedule; at an integer position a resolved one is returned unchanged."""
         same = self.resolved and first.denominator == 1
         return self if same else self._resolve(run, first, last)
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
-        """Return the exact position where a part of known length ends (or begins)."""
+        """Return the exact end of a part of known length (its start if ``backward``)."""
         (field,) = self.LENGTHS
         return run.move(field, getattr(self, field), start, backward=backward)
 
@@ -76,11 +77,11 @@ class Schedule(Definition, ABC):
         return (0, self.length) if isinstance(self.length, int) else (0,)
 
     def _parts(self) -> tuple[Schedule, ...]:
-        """Return the schedules that this one is made of."""
+        """Return the child schedules."""
         return ()
 
     def _all_lengths(self) -> Iterator[Any]:
-        """Return the lengths in the tree."""
+        """Yield every length in the tree."""
         for name in self.LENGTHS:
             value = getattr(self, name)
             yield from value if isinstance(value, tuple) else (value,)
@@ -88,23 +89,23 @@ class Schedule(Definition, ABC):
             yield from part._all_lengths()
 
     def _continued(self, value: float) -> Schedule:
-        """Return the schedule with its open start, if it has one, at a value."""
+        """Return the schedule with ``value`` as its start, if the start is None."""
         return self
 
     def _code(self) -> Code:
-        """Return the text that makes the schedule and how strongly it binds; see `code`."""
+        """Return the code of the schedule and its operator precedence; see `code`."""
         return super().__repr__(), PRIMARY
 
     def __repr__(self) -> str:
-        """Return the Python that makes the schedule, without defaults."""
+        """Return the Python code that constructs the schedule, without defaults."""
         return self._code()[0]
 
-    def __reduce__(self) -> tuple[Any, ...]:  # what is derived may hold functions
+    def __reduce__(self) -> tuple[Any, ...]:  # derived fields may contain functions
         fields = dataclasses.fields(self)  # type: ignore[arg-type]
         return type(self), tuple(getattr(self, f.name) for f in fields if f.init)
 
     def _exact(self, run: Run) -> Schedule:
-        """Return the tree with every length in real steps, not rounded."""
+        """Return the tree with every length in real steps, before rounding."""
         changes: dict[str, Any] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value: Any = getattr(self, field.name) if field.init else None
@@ -120,10 +121,15 @@ class Schedule(Definition, ABC):
         return dataclasses.replace(self, **changes) if changes else self  # type: ignore[type-var]
 
     def __call__(self, step: Any = None) -> Any:
-        """Return the value at a step, or the values at an array of steps."""
-        if step is None:  # a Keras optimizer calls a function that it does not know like this
+        """Return the value at a step, or the values at an array of steps.
+
+        Raises:
+            ValueError: if a step is negative or not an integer, or the schedule is not resolved.
+            TypeError: if the step is not a number or an array.
+        """
+        if step is None:  # a Keras optimizer calls an unknown callable without arguments
             rule = "an integer or an array of them"
-            fix = "a Keras optimizer takes lehr.keras.schedule(...), or lehr.keras.attach wraps it"
+            fix = "for a Keras optimizer use lehr.keras.schedule(...) or lehr.keras.attach(...)"
             fail("step", rule, None, fix, TypeError)
         if not self.resolved:
             fix = "call .resolve(steps=..., steps_per_epoch=...)"
@@ -135,7 +141,7 @@ class Schedule(Definition, ABC):
         return self._on_array(step)
 
     def _on_array(self, step: Any) -> Any:
-        if type(step).__module__.startswith("keras."):  # a Keras variable holds an array
+        if type(step).__module__.startswith("keras."):  # a Keras variable wraps an array
             step = step.value
         xp = scalar.namespace(step)
         if xp is None:
@@ -156,19 +162,19 @@ class Schedule(Definition, ABC):
     ) -> Schedule:
         """Return the schedule with every length in integer steps of one run.
 
-        The ends of the parts, not their lengths, are rounded to steps, so the parts add up to the
+        The end positions of the parts are rounded to steps, so the rounded lengths add up to the
         run exactly.
 
         Args:
-            steps: length of the run: optimizer updates, "90 epochs" or "2T tokens"; needed for
+            steps: length of the run: optimizer updates, "90 epochs" or "2T tokens"; required for
                 shares and the rest of the run.
-            steps_per_epoch: optimizer updates in an epoch, a real number; needed for epochs.
-            samples_per_step: samples in one update, or a schedule (a batch-size ramp); needed for
-                lengths in samples.
-            tokens_per_step: tokens in one update, or a schedule; needed for lengths in tokens.
+            steps_per_epoch: optimizer updates in an epoch, a real number; required for epochs.
+            samples_per_step: samples in one update, or a schedule (a batch-size ramp); required
+                for lengths in samples.
+            tokens_per_step: tokens in one update, or a schedule; required for lengths in tokens.
 
         Raises:
-            ValueError: if a length needs what was not given, or the parts do not fit in the run.
+            ValueError: if a required size is missing, or the parts do not fit in the run.
 
         >>> import lehr
         >>> lehr.warmup(0.1, "10%").then(lehr.cosine(0.1)).resolve(1000).length
@@ -180,16 +186,16 @@ class Schedule(Definition, ABC):
         return self._resolved(run, Fraction(0), run.steps)
 
     def at_fraction(self, fraction: float) -> float:
-        """Return the value at a fraction of the run, for loops that count time or progress.
+        """Return the value at a fraction of the run, for loops that measure time or progress.
 
-        A schedule whose lengths are shares or the rest of the run needs no steps. A resolved one
-        does not know the run: the fraction is of its length, and the nearest step counts.
+        A schedule whose lengths are shares or the rest of the run need not be resolved. For a
+        resolved schedule, the fraction refers to its length and is rounded to the nearest step.
 
         Args:
             fraction: from 0 (start of the run) to 1 (its end).
 
         Raises:
-            ValueError: if the schedule has other lengths and is not resolved, or never ends.
+            ValueError: if the schedule has other lengths and is not resolved, or is endless.
 
         >>> import lehr
         >>> lehr.linear(0.1, 0.0).at_fraction(0.5), lehr.linear(1.0, 0.0, 80).at_fraction(0.25)
@@ -203,14 +209,20 @@ class Schedule(Definition, ABC):
         length = schedule.length if self.resolved else _FINE
         if not isinstance(length, int):
             fix = "give it an end with .take(steps)"
-            fail("schedule", "one that ends, or in shares of the run", self, fix)
+            fail("schedule", "finite, or in shares of the run", self, fix)
         return schedule(nearest(Fraction(fraction) * length))  # type: ignore[no-any-return]
 
     def then(self, other: Schedule) -> Schedule:
-        """Return this schedule followed by another, whose clock starts where this one ends.
+        """Chain this schedule with another, whose step 0 is the end of this one.
 
-        A part whose length is omitted takes the rest of the run, in any position; so does a
-        constant or another endless part that is followed by one.
+        A part with an omitted length takes the rest of the run, in any position; so does a
+        constant or another endless part that is followed by a part.
+
+        Args:
+            other: next part, a schedule or a number.
+
+        Raises:
+            ValueError: if two parts of the chain have an open length.
 
         >>> import lehr
         >>> s = lehr.warmup(0.1, 100).then(lehr.constant(0.1)).then(lehr.linear(0.1, 0.0, "20%"))
@@ -220,12 +232,12 @@ class Schedule(Definition, ABC):
         return self._with(chain.Chain, "other", other)
 
     def then_to(self, end: float, steps: Length = None, *, curve: str = "linear") -> Schedule:
-        """Return this schedule, then a curve from its final value to ``end``.
+        """Chain this schedule with a curve from its final value to ``end``.
 
         Args:
-            end: final value.
-            steps: a length; None takes the rest of the run.
-            curve: name of a curve.
+            end: value at the end of the curve.
+            steps: length of the curve; None takes the rest of the run.
+            curve: "linear", "cosine", "geometric" or the name of another curve.
 
         >>> import lehr
         >>> lehr.linear(1.0, 0.0, 100).take(50).then_to(0.2, 10)
@@ -234,7 +246,7 @@ class Schedule(Definition, ABC):
         return self.then(shapes.segment(None, end, steps, curve))
 
     def with_end(self) -> Schedule:
-        """Return this schedule and its end value for one more step.
+        """Append one step with the end value of this schedule.
 
         >>> import lehr
         >>> [lehr.linear(1.0, 0.0, 2).with_end().then(lehr.constant(5.0))(t) for t in range(4)]
@@ -243,32 +255,84 @@ class Schedule(Definition, ABC):
         return self.then(clock.Take(shapes.Constant(None), 1))
 
     def repeat(self, times: int | None = None) -> repeat.Repeat:
-        """Return this schedule over and over, or ``times`` times, then its final value."""
+        """Repeat this schedule ``times`` times, then hold its final value.
+
+        Args:
+            times: number of cycles, at least 1; None repeats without end.
+
+        >>> import lehr
+        >>> [lehr.linear(1.0, 0.0, 2).repeat(2)(t) for t in range(6)]
+        [1.0, 0.5, 1.0, 0.5, 0.0, 0.0]
+        """
         return repeat.Repeat(self, times)
 
     def take(self, steps: Length) -> clock.Take:
-        """Return the first ``steps`` steps of this schedule, whose value there then holds."""
+        """Cut this schedule after ``steps`` steps and hold the value of that step.
+
+        Args:
+            steps: a length; None takes the rest of the run.
+
+        >>> import lehr
+        >>> [lehr.linear(1.0, 0.0, 4).take(2)(t) for t in range(4)]
+        [1.0, 0.75, 0.5, 0.5]
+        """
         return clock.Take(self, steps)
 
     def shift(self, steps: Length) -> clock.Shift:
-        """Return this schedule later (its first value holds until then), or, negative, earlier."""
+        """Delay this schedule by ``steps``, holding its first value until then.
+
+        Args:
+            steps: a length; a negative length moves the schedule earlier and drops its beginning.
+
+        >>> import lehr
+        >>> [lehr.linear(1.0, 0.0, 2).shift(1)(t) for t in range(4)]
+        [1.0, 1.0, 0.5, 0.0]
+        """
         return clock.Shift(self, steps)
 
     def every(self, steps: float | str) -> clock.Every:
-        """Return this schedule with a clock that ticks once every ``steps``.
+        """Advance this schedule by one tick every ``steps`` steps, and hold its value in between.
 
-        Inside, integer lengths count ticks and an omitted length is the ticks in the run.
+        In this schedule, integer lengths count ticks and an omitted length is the number of ticks
+        in the run.
+
+        Args:
+            steps: a length or a real number of steps, at least 1.
+
+        >>> import lehr
+        >>> [lehr.linear(1.0, 0.0, 2).every(2)(t) for t in range(5)]
+        [1.0, 1.0, 0.5, 0.5, 0.0]
         """
         return clock.Every(self, steps)
 
     def reverse(self) -> Schedule:
-        """Return this schedule backwards."""
+        """Reverse this schedule in time: from its end value to its value at step 0.
+
+        Raises:
+            ValueError: if the schedule is endless.
+
+        >>> import lehr
+        >>> [lehr.linear(1.0, 0.0, 2).reverse()(t) for t in range(4)]
+        [0.0, 0.5, 1.0, 1.0]
+        """
         return clock.Reverse(self)
 
     def clip(
         self, floor: float | Schedule | None = None, ceiling: float | Schedule | None = None
     ) -> Schedule:
-        """Return this schedule kept between a floor and a ceiling (numbers or schedules)."""
+        """Clip this schedule to ``[floor, ceiling]``.
+
+        Args:
+            floor: lower bound, a number or a schedule; None for no bound.
+            ceiling: upper bound, a number or a schedule; None for no bound.
+
+        Raises:
+            ValueError: if both bounds are numbers and the floor is above the ceiling.
+
+        >>> import lehr
+        >>> [lehr.linear(1.0, 0.0, 4).clip(0.25, 0.75)(t) for t in range(5)]
+        [0.75, 0.75, 0.5, 0.25, 0.25]
+        """
         if isinstance(floor, int | float) and isinstance(ceiling, int | float):
             ordered("floor", float(floor), "ceiling", float(ceiling))
         result: Schedule = self
@@ -279,11 +343,21 @@ class Schedule(Definition, ABC):
         return result
 
     def minimum(self, other: float | Schedule) -> Schedule:
-        """Return the smaller of two schedules at each step."""
+        """Return the minimum of this schedule and another (or a number) at each step.
+
+        >>> import lehr
+        >>> [lehr.linear(1.0, 0.0, 4).minimum(0.5)(t) for t in range(4)]
+        [0.5, 0.5, 0.5, 0.25]
+        """
         return self._with(combine.Min, "other", other)
 
     def maximum(self, other: float | Schedule) -> Schedule:
-        """Return the larger of two schedules at each step."""
+        """Return the maximum of this schedule and another (or a number) at each step.
+
+        >>> import lehr
+        >>> [lehr.linear(1.0, 0.0, 4).maximum(0.5)(t) for t in range(4)]
+        [1.0, 0.75, 0.5, 0.5]
+        """
         return self._with(combine.Max, "other", other)
 
     def __mul__(self, other: float | Schedule) -> Schedule:
@@ -333,7 +407,7 @@ class Schedule(Definition, ABC):
         return as_schedule("base", other) ** self
 
     def _with(self, combinator: type[Combinator], field: str, other: Any) -> Combinator:
-        """Return a combination with another schedule."""
+        """Combine this schedule with another one."""
         return combinator((self, as_schedule(field, other)))  # type: ignore[call-arg]
 
     def summary(
@@ -344,12 +418,12 @@ class Schedule(Definition, ABC):
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
     ) -> inspect.Summary:
-        """Return the values at the start, the peak and the end; print it for one sentence.
+        """Summarise the values at the start, the peak and the end; ``str`` returns one sentence.
 
         Args:
-            steps: number of steps to evaluate, or the length of the run; None: the schedule's
-                length.
-            steps_per_epoch: as in `resolve`; so are the others.
+            steps: number of steps to evaluate, or the length of the run; None: the length of the
+                schedule.
+            steps_per_epoch: updates in an epoch; see `resolve`.
             samples_per_step: samples in one update, or a schedule.
             tokens_per_step: tokens in one update, or a schedule.
 
@@ -369,7 +443,13 @@ class Schedule(Definition, ABC):
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
     ) -> list[inspect.Finding]:
-        """Return what looks wrong in a run, each with what to do about it.
+        """Check the schedule for common mistakes in a run; each finding has a suggested fix.
+
+        Args:
+            steps: length of the run.
+            steps_per_epoch: updates in an epoch; see `resolve`.
+            samples_per_step: samples in one update, or a schedule.
+            tokens_per_step: tokens in one update, or a schedule.
 
         >>> import lehr
         >>> [finding.name for finding in lehr.cosine(0.1, steps=2000).lint(steps=1000)]
@@ -388,7 +468,12 @@ class Schedule(Definition, ABC):
         samples_per_step: float | Schedule | None = None,
         tokens_per_step: float | Schedule | None = None,
     ) -> str:
-        """Return a text drawing for the terminal; arguments as `summary`."""
+        """Draw the schedule with block characters for the terminal; arguments as in `summary`.
+
+        >>> import lehr
+        >>> print(lehr.linear(1.0, 0.0, 100).draw().splitlines()[-1])
+          └0────────────────────────────────────────────────────────────100
+        """
         run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
         schedule, length = self._in_run(run)
         return inspect.text_drawing(schedule, inspect.summarise(schedule, length).steps)
@@ -402,14 +487,18 @@ class Schedule(Definition, ABC):
         tokens_per_step: float | Schedule | None = None,
         **others: Schedule | float,
     ) -> Figure:
-        """Return a figure of this schedule and others.
+        """Plot this schedule, and others for comparison, as a matplotlib figure.
 
         Args:
-            steps: as in `summary`; so are the next three.
-            steps_per_epoch: updates in an epoch.
+            steps: number of steps to draw, or the length of the run; None: the length of the
+                schedule.
+            steps_per_epoch: updates in an epoch; see `resolve`.
             samples_per_step: samples in one update, or a schedule.
             tokens_per_step: tokens in one update, or a schedule.
-            **others: schedules to draw too, by name.
+            **others: further schedules or numbers to draw, by name.
+
+        >>> import lehr
+        >>> figure = lehr.linear(1.0, 0.0, 100).plot(half=0.5)
         """
         from lehr import figures
 
@@ -421,22 +510,22 @@ class Schedule(Definition, ABC):
         return figures.draw_schedules(drawn, length)
 
     def _in_run(self, run: Run) -> tuple[Schedule, int | None]:
-        """Return the schedule resolved, and the steps of the run, if they are given."""
+        """Return the resolved schedule, and the steps of the run or None."""
         length = None if run.steps is None else int(run.steps)
         return self._resolved(run, Fraction(0), run.steps), length
 
     def _repr_html_(self) -> str | None:
-        """Return a picture for a notebook; None leaves it to ``repr``."""
+        """Return an SVG image for a notebook; None makes the notebook use ``repr``."""
         text = io.StringIO()
         try:
             self.plot().savefig(text, format="svg")
-        except (ImportError, ValueError):  # no matplotlib, or no known end
+        except (ImportError, ValueError):  # matplotlib is not installed, or the length is unknown
             return None
         return text.getvalue()
 
 
 def as_schedule(field: str, value: Any) -> Schedule:
-    """Return a schedule for a schedule or a number, or raise."""
+    """Return a schedule; a number becomes a constant schedule. Raise for other types."""
     if isinstance(value, Schedule):
         return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
@@ -451,6 +540,6 @@ def _exact_steps(run: Run, field: str, length: Length) -> Length:
     return int(steps) if steps.denominator == 1 else str(Amount(steps, "steps"))
 
 
-# made from the class above, needed by its methods
+# these modules import the class above, and its methods use them
 from lehr.schedule import shapes  # noqa: E402, I001
 from lehr.schedule import chain, clock, combine, inspect, repeat  # noqa: E402

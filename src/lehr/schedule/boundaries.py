@@ -1,4 +1,4 @@
-"""Repeated boundaries at the nearest steps to multiples of a real interval, in exact integers."""
+"""Boundaries at multiples of a real interval, rounded to steps with exact integer arithmetic."""
 
 import math
 from dataclasses import dataclass, field
@@ -10,19 +10,19 @@ from lehr.schedule.errors import LAST
 from lehr.schedule.length import nearest
 
 HALF = Fraction(1, 2)
-# intervals in parts of a step that integers can hold: Python's, of 64 bits, of 32 bits
+# largest interval, in parts of a step, for Python, 64-bit and 32-bit integers
 _LARGEST = (math.inf, 2**31, 2**28)
-_FINEST = (1, 2**17, 1)  # parts of a step that they can hold with any interval
+_FINEST = (1, 2**17, 1)  # parts of a step that fit these integers for any interval
 
 
 @dataclass(frozen=True)
 class Boundaries:
-    """Boundary ``k`` is step ``floor(phase + k * interval)``.
+    """Periodic boundaries: boundary ``k`` is step ``floor(phase + k * interval)``.
 
     Args:
         interval: real steps, at least 1.
-        phase: at least 0 and below 1. 1/2 puts boundaries at the nearest step, halves up; where
-            the clock itself begins at a fractional position, its fraction is added.
+        phase: at least 0 and below 1. A phase of 1/2 rounds boundaries to the nearest step,
+            halves up; if the clock starts at a fractional position, the fraction is added.
     """
 
     interval: Fraction
@@ -31,7 +31,7 @@ class Boundaries:
     _beyond: bool = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        # computed once, as torch.compile does not trace fractions
+        # precomputed because torch.compile does not trace fractions
         integers = tuple(map(self._in_parts, _LARGEST, _FINEST))
         object.__setattr__(self, "_integers", integers)
         object.__setattr__(self, "_beyond", self.interval > LAST)
@@ -41,27 +41,27 @@ class Boundaries:
         return math.floor(self.phase + k * self.interval)
 
     def last_before(self, t: Any, xp: Any) -> Any:
-        """Return how many boundaries after step 0 are passed at ``t``."""
+        """Return the number of boundaries after step 0 that are at or before ``t``."""
         if self._beyond and scalar.narrow(t):
             return 0 * t
         interval, parts, phase = self._integers[integers_of(t, xp)]
         return mul_div(t, parts, interval, parts - 1 - phase, xp)[0]
 
     def position(self, k: Any, xp: Any) -> tuple[Any, Any]:
-        """Return the step of boundary ``k``, and the fraction above it in parts of a step."""
+        """Return the step of boundary ``k``, and its rounded-off fraction in parts of a step."""
         interval, parts, phase = self._integers[integers_of(k, xp)]
         return mul_div(k, interval, parts, phase, xp)
 
     def in_parts(self, fraction: Fraction) -> tuple[int, ...]:
-        """Return the first number of parts that is a fraction of a step, for all integers."""
+        """Return a fraction of a step in parts, rounded up, for each of the three integer types."""
         return tuple(math.ceil(fraction * parts) for _, parts, _ in self._integers)
 
     def _in_parts(self, largest: float, finest: int) -> tuple[int, int, int]:
-        """Return the interval in parts of a step, their number in a step, and the phase."""
+        """Return the interval in parts of a step, the number of parts per step, and the phase."""
         interval, phase = self.interval, self.phase
         parts = math.lcm(interval.denominator, phase.denominator)
         if interval * parts > largest and parts > finest:
-            # the nearest interval that such integers can hold
+            # the nearest interval that these integers can represent
             most = max(finest, int(largest / (interval + 1)))
             interval = interval.limit_denominator(most)
             parts = interval.denominator * (most // interval.denominator)
@@ -69,19 +69,19 @@ class Boundaries:
 
 
 def integers_of(t: Any, xp: Any) -> int:
-    """Return which integers count ``t``: Python's, 64 bits, or 32 bits; an index."""
+    """Return the index of the integer type of ``t``: 0 Python, 1 64-bit, 2 32-bit."""
     return 0 if xp is scalar else 2 if scalar.narrow(t) else 1
 
 
 def phase_of(first: Fraction) -> Fraction:
-    """Return the phase of a clock that begins at an exact position of the run."""
+    """Return the phase of a clock that starts at an exact position in the run."""
     return first - nearest(first) + HALF
 
 
 def mul_div(t: Any, a: int, b: int, c: int, xp: Any) -> tuple[Any, Any]:
     """Return quotient and remainder of ``(t * a + c) / b`` without overflow, for ``0 <= c < b``.
 
-    Integers of 32 bits are multiplied bit by bit; ``2 * b`` and the quotient must fit.
+    32-bit integers are multiplied bit by bit; ``2 * b`` and the quotient must fit in 32 bits.
     """
     if xp is scalar or not scalar.narrow(t) or a == 1:
         product = t * a + c

@@ -1,4 +1,4 @@
-"""One schedule after another."""
+"""Sequential composition of schedules."""
 
 import bisect
 from collections.abc import Iterable
@@ -25,10 +25,18 @@ from lehr.schedule.shapes import Constant, Segment
 
 @dataclass(frozen=True, repr=False)
 class Chain(Schedule, kind="chain"):
-    """One part after the other, each with its own clock; after the last its final value holds.
+    """Consecutive parts; step 0 of each part is the end of the preceding one.
 
-    At most one part may have an open length (omitted, or endless and followed by another part):
-    it takes the rest of the run. Parts of length 0 stay in the definition and have no effect.
+    The final value of the last part is held. At most one part may have an open length (omitted,
+    or endless and followed by another part): it takes the rest of the run. Parts of length 0
+    remain in the definition and have no effect.
+
+    Args:
+        parts: at least two schedules or numbers; nested chains are flattened.
+
+    Raises:
+        ValueError: if two parts have an open length, or the first part has no start.
+        TypeError: if the parts are not a list or tuple of schedules and numbers.
 
     >>> import lehr
     >>> s = lehr.linear(0.0, 1.0, steps=2).then(lehr.linear(1.0, 0.0, steps=4))
@@ -38,7 +46,7 @@ class Chain(Schedule, kind="chain"):
 
     parts: tuple[Schedule, ...]
     _firsts: tuple[int, ...] = field(init=False, compare=False)
-    _played: tuple[Schedule, ...] = field(init=False, compare=False)
+    _active: tuple[Schedule, ...] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
         parts = _continue_each(flatten(Chain, self.parts))
@@ -46,13 +54,11 @@ class Chain(Schedule, kind="chain"):
         if len(open_parts) > 1:
             which = " and ".join(f"part {i + 1} ({_why_open(parts[i])})" for i in open_parts)
             fix = "give all but one of them a length, or an end with .take(steps)"
-            raise ValueError(
-                f"parts without a length must be at most one in a chain, got {which}; {fix}"
-            )
+            raise ValueError(f"a chain must have at most one open length, got {which}; {fix}")
         after = parts[open_parts[0] + 1 :] if open_parts else ()
         for length in (length for part in after for length in part._all_lengths()):
             if isinstance(length, str) and parse("steps", length).until:
-                fix = "give the part before it the end 'until ...', and this one a length"
+                fix = "use 'until ...' for the preceding part, and a plain length for this one"
                 fail("a part after the rest of the run", "without 'until'", length, fix)
         resolved = all(part.resolved for part in parts)
         resolved = resolved and open_parts in ([], [len(parts) - 1])
@@ -61,38 +67,38 @@ class Chain(Schedule, kind="chain"):
             extent: Extent = ENDLESS if last and parts[-1].length == ENDLESS else REST
         else:
             extent = _total([part.length for part in parts])
-        self._derive(parts=parts, resolved=resolved, length=extent, _firsts=(), _played=())
+        self._derive(parts=parts, resolved=resolved, length=extent, _firsts=(), _active=())
         if resolved:
             firsts = accumulate((part.length for part in parts[:-1]), initial=0)
             *before, last_part = zip(firsts, parts, strict=True)
-            played = [(f, part) for f, part in before if part.length] + [last_part]
-            self._derive(_firsts=tuple(f for f, _ in played), _played=tuple(p for _, p in played))
+            active = [(f, part) for f, part in before if part.length] + [last_part]
+            self._derive(_firsts=tuple(f for f, _ in active), _active=tuple(p for _, p in active))
 
     def at(self, t: Any, xp: Any) -> Any:
         firsts = self._firsts
         if xp is scalar:
             i = bisect.bisect_right(firsts, t) - 1
-            return self._played[i].at(t - firsts[i], xp)
+            return self._active[i].at(t - firsts[i], xp)
         if xp.__name__ == "numpy" and getattr(t, "ndim", 0):
             return self._at_numpy(t, xp)
-        value = self._played[0].at(t, xp)
-        for first, part in zip(firsts[1:], self._played[1:], strict=True):
+        value = self._active[0].at(t, xp)
+        for first, part in zip(firsts[1:], self._active[1:], strict=True):
             if first > LAST and scalar.narrow(t):
                 break
-            # every part is evaluated, so the ones not yet begun stand at their first step
+            # every part is evaluated; step 0 is used for parts that start after t
             local = xp.where(t < first, 0, t - first)
             value = xp.where(t < first, value, part.at(local, xp))
         return value
 
     def _at_numpy(self, t: Any, np: Any) -> Any:
-        """Return the values at known steps: each part is asked for its own only."""
+        """Return the values at known steps; each part is evaluated only at its own steps."""
         steps, order = t.ravel(), None
         if (steps[1:] < steps[:-1]).any():
             order = np.argsort(steps)
             steps = steps[order]
         edges = [0, *np.searchsorted(steps, self._firsts[1:]).tolist(), len(steps)]
         values = np.empty(len(steps))
-        for part, first, (a, b) in zip(self._played, self._firsts, pairwise(edges), strict=True):
+        for part, first, (a, b) in zip(self._active, self._firsts, pairwise(edges), strict=True):
             if a < b:
                 values[a:b] = part.at(steps[a:b] - first, np)
         if order is not None:
@@ -115,12 +121,12 @@ class Chain(Schedule, kind="chain"):
                 if part.length == ENDLESS and i < len(self.parts):
                     resolved = Take(resolved, nearest(end) - nearest(start))
             except ValueError as error:
-                raise _placed(error, i) from None
+                raise _with_part(error, i) from None
             parts.append(resolved)
         return Chain(tuple(parts)) if len(parts) > 1 else parts[0]
 
     def _positions(self, run: Run, first: Fraction, last: Fraction | None) -> list[Any]:
-        """Return the exact positions of the parts' ends; after an open part, from the end."""
+        """Return the exact end positions; those after an open part are computed from the end."""
         forward: list[Any] = [first]
         backward: list[Any] = []
         for i, part in enumerate(self.parts):
@@ -133,8 +139,8 @@ class Chain(Schedule, kind="chain"):
                         backward.append(_in_part(j, with_path))
                     if backward[-1] < forward[-1]:
                         needed = float(forward[-1] + run.end(last) - backward[-1])
-                        rule = "at least what the parts that have a length take of this run"
-                        fail("steps", f"{rule}, {needed:g} steps", int(run.end(last)))
+                        rule = f"at least {needed:g}, the sum of the lengths in the chain"
+                        fail("steps", rule, int(run.end(last)))
                 else:
                     backward = [last]
                 break
@@ -147,7 +153,7 @@ class Chain(Schedule, kind="chain"):
         return start
 
     def _joints(self, last: int) -> Iterable[int]:
-        for first, part in zip(self._firsts, self._played, strict=True):
+        for first, part in zip(self._firsts, self._active, strict=True):
             yield from (first + t for t in part._joints(last - first) if first + t <= last)
 
     def _parts(self) -> tuple[Schedule, ...]:
@@ -178,10 +184,10 @@ def _segment_to(end: float, steps: Any, curve: str) -> Segment:
 
 
 def _continue_each(parts: tuple[Schedule, ...]) -> tuple[Schedule, ...]:
-    """Return parts with open starts at the final value of the part before, where it is known."""
+    """Set each open start to the final value of the preceding part, if that is known."""
     done = [parts[0]]
     if parts[0]._continued(0.0) != parts[0]:
-        fail("part 1 of a chain", "one with a start", parts[0])
+        fail("part 1 of a chain", "a schedule with a start", parts[0])
     for part in parts[1:]:
         done.append(_continue(done[-1], part))
     return tuple(done)
@@ -197,10 +203,10 @@ def _in_part(i: int, move: Any) -> Fraction:
     try:
         return move()  # type: ignore[no-any-return]
     except ValueError as error:
-        raise _placed(error, i) from None
+        raise _with_part(error, i) from None
 
 
-def _placed(error: ValueError, i: int) -> ValueError:
+def _with_part(error: ValueError, i: int) -> ValueError:
     message = str(error)
     return ValueError(message if message.startswith("in ") else f"in Chain part {i}: {message}")
 
@@ -210,7 +216,7 @@ def _why_open(part: Schedule) -> str:
 
 
 def flatten(cls: type[Schedule], parts: Any) -> tuple[Schedule, ...]:
-    """Return at least two parts, without nested combinations of the same kind."""
+    """Flatten nested combinations of the same class; require at least two parts."""
     if not isinstance(parts, list | tuple):
         fail("parts", "a list of schedules", parts, error=TypeError)
     flat: list[Schedule] = []

@@ -1,4 +1,4 @@
-"""Schedules on a clock of their own: cut off, later, slower, backwards."""
+"""Time transformations of a schedule: cut, shift, slow down, reverse."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,14 @@ from lehr.schedule.shapes import Constant
 
 @dataclass(frozen=True, repr=False)
 class Take(Schedule, kind="take"):
-    """The first ``steps`` steps of a part; its value there then holds.
+    """The first ``steps`` steps of a part; its value at step ``steps`` is then held.
+
+    Args:
+        part: a schedule or a number.
+        steps: a length; None takes the rest of the run.
+
+    Raises:
+        ValueError: if ``steps`` is not a valid length.
 
     >>> import lehr
     >>> s = lehr.exponential(1.0, 0.5, every=1).take(2)
@@ -78,7 +85,15 @@ class Take(Schedule, kind="take"):
 
 @dataclass(frozen=True, repr=False)
 class Shift(Schedule, kind="shift"):
-    """A part ``steps`` later: its first value holds until then. Negative: that much earlier.
+    """A part delayed by ``steps``; its first value is held until then.
+
+    Args:
+        part: a schedule or a number.
+        steps: a length without "until"; a negative length moves the part earlier and drops its
+            beginning.
+
+    Raises:
+        ValueError: if a negative length exceeds the length of the part.
 
     >>> import lehr
     >>> s = lehr.linear(1.0, 0.0, steps=2)
@@ -100,7 +115,7 @@ class Shift(Schedule, kind="shift"):
         if isinstance(length, int):
             length = length + steps if isinstance(steps, int) else UNKNOWN
         if isinstance(length, int) and length < 0:
-            fail("steps", f"at least -{part.length}, or nothing is left of the part", steps)
+            fail("steps", f"at least -{part.length}, minus the length of the part", steps)
         resolved = part.resolved and isinstance(steps, int)
         self._derive(part=part, steps=steps, resolved=resolved, length=length)
 
@@ -113,15 +128,15 @@ class Shift(Schedule, kind="shift"):
         return self.part.at(xp.where(t < steps, 0, t - steps), xp)
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
-        begun = run.move("steps", self.steps, first)
-        part = self.part._resolved(run, begun, last)
-        return Shift(part, nearest(begun) - nearest(first))
+        start = run.move("steps", self.steps, first)
+        part = self.part._resolved(run, start, last)
+        return Shift(part, nearest(start) - nearest(first))
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         if not backward:
             return self.part._move(run, run.move("steps", self.steps, start))
-        begun = self.part._move(run, start, backward=True)
-        return run.move("steps", self.steps, begun, backward=True)
+        start = self.part._move(run, start, backward=True)
+        return run.move("steps", self.steps, start, backward=True)
 
     def _joints(self, last: int) -> Iterable[int]:
         steps: Any = self.steps
@@ -136,16 +151,19 @@ class Shift(Schedule, kind="shift"):
 
 @dataclass(frozen=True, repr=False)
 class Every(Schedule, kind="every"):
-    """A part whose clock ticks once every ``steps`` steps: a schedule of epochs, say.
+    """A part that advances by one tick every ``steps`` steps, for instance once per epoch.
 
-    Tick ``k`` begins at the step nearest to ``k * steps``.
+    Tick ``k`` starts at the step nearest to ``k * steps``.
 
     Args:
         part: a schedule: integer lengths count ticks, an omitted length is the number of ticks in
             the run, and other units refer to the run.
         steps: a length, or a real number of steps, at least 1.
-        phase: fraction of a step by which the clock began before the part's first step, plus 1/2;
-            see `Boundaries`.
+        phase: fraction of a step by which the clock starts before the first step of the part,
+            plus 1/2; see `Boundaries`.
+
+    Raises:
+        ValueError: if ``steps`` is below 1 or omitted.
 
     >>> import lehr
     >>> s = lehr.linear(1.0, 0.0, steps=4).every(2)
@@ -197,16 +215,16 @@ class Every(Schedule, kind="every"):
         end = None if last is None else (last - first) / interval
         part = self.part._resolved(run.ticks(interval), Fraction(0), end)
         phase = phase_of(first) if self.phase == 0.5 else parse("phase", self.phase).amount
-        whole = Every(part, real(interval), real(phase) if interval.denominator > 1 else 0.5)
+        every = Every(part, real(interval), real(phase) if interval.denominator > 1 else 0.5)
         if self.length != REST or last is None:
-            return whole
-        room = nearest(last) - nearest(first)
-        return whole if whole.length == room else Take(whole, room)
+            return every
+        length = nearest(last) - nearest(first)
+        return every if every.length == length else Take(every, length)
 
     def _along(self, sizes: SizeRamp, first: Fraction, last: Fraction) -> Schedule:
-        """Return the values of the ticks where samples or tokens per step change."""
+        """Return the values of the ticks as a `Piecewise`, for a batch-size ramp."""
         if not self.part.resolved:
-            rule = "in ticks (integer lengths), as the ticks follow a batch-size ramp"
+            rule = "in ticks (integer lengths) when the ticks follow a batch-size ramp"
             fail("part", rule, self.part)
         amount = parse("steps", self.steps).amount
         ticks = sizes.multiples("steps", amount, first, last)
@@ -238,7 +256,13 @@ class Every(Schedule, kind="every"):
 
 @dataclass(frozen=True, repr=False)
 class Reverse(Schedule, kind="reverse"):
-    """A part backwards: from its last value to its first, which then holds.
+    """A part reversed in time: from its end value to its value at step 0, which is then held.
+
+    Args:
+        part: a finite schedule.
+
+    Raises:
+        ValueError: if the part is endless or reversed.
 
     >>> import lehr
     >>> [lehr.linear(1.0, 0.0, steps=4).reverse()(t) for t in range(6)]
@@ -252,7 +276,7 @@ class Reverse(Schedule, kind="reverse"):
         if part.length == ENDLESS:
             fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
         if isinstance(part, Reverse):
-            fail("part", "another schedule than a reversed one", part, "use its own part")
+            fail("part", "a schedule that is not reversed", part, "use its .part")
         self._derive(part=part, resolved=part.resolved, length=part.length)
 
     def at(self, t: Any, xp: Any) -> Any:
@@ -265,7 +289,7 @@ class Reverse(Schedule, kind="reverse"):
         return self.part._move(run, start, backward=backward)
 
     def _joints(self, last: int) -> Iterable[int]:
-        length: Any = self.length  # only what ends is reversed
+        length: Any = self.length  # an endless part is rejected
         return (length - t for t in self.part._joints(length) if t <= length)
 
     def _parts(self) -> tuple[Schedule, ...]:
@@ -275,17 +299,17 @@ class Reverse(Schedule, kind="reverse"):
         return method(self.part, "reverse")
 
     def reverse(self) -> Schedule:
-        """Return the part, forwards again."""
+        """Return the part, which is not reversed."""
         return self.part
 
 
 def make_boundaries(interval: Fraction, phase: Any) -> Boundaries:
-    """Return boundaries at a checked phase; it does not matter between integers."""
+    """Return boundaries with a checked phase; an integer interval always uses 1/2."""
     if not isinstance(phase, str):
         number("phase", phase, at_least=0, below=1)
     exact = parse("phase", check_interval("phase", phase) if phase else 0).amount
     return Boundaries(interval, HALF if interval.denominator == 1 else exact)
 
 
-# needed by the methods above, made of the classes above
+# imports the classes above, and their methods use it
 from lehr.schedule import piecewise  # noqa: E402

@@ -1,4 +1,4 @@
-"""Serialization of definitions (schedules, policies, controllers) as plain data and as JSON."""
+"""Serialization of definitions (schedules, policies, controllers) to dicts and JSON."""
 
 import dataclasses
 import json
@@ -12,36 +12,39 @@ KINDS: dict[str, type["Definition"]] = {}
 
 
 class Definition:
-    """Base class of what can be saved: a frozen dataclass, identified in its data by ``kind``."""
+    """Base class of serializable frozen dataclasses; ``kind`` is the class name in JSON."""
 
     kind: ClassVar[str]
 
     def __init_subclass__(cls, kind: str | None = None) -> None:
-        """Register a final class under its JSON name."""
+        """Register a class under its JSON name."""
         if kind is not None:
             cls.kind = kind
             KINDS[kind] = cls
 
     def _derive(self, **constants: Any) -> None:
-        """Set checked or derived values of the frozen dataclass."""
+        """Set checked or derived fields of the frozen dataclass."""
         for name, value in constants.items():
             object.__setattr__(self, name, value)
 
     def __repr__(self) -> str:
-        """Return the code that makes the definition, without defaults."""
-        needed, rest = [], {}
+        """Return the Python code that constructs the definition, without defaults."""
+        required, rest = [], {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             if field.init and field.default is dataclasses.MISSING:
-                needed.append(getattr(self, field.name))
+                required.append(getattr(self, field.name))
             elif field.init:
                 rest[field.name] = (getattr(self, field.name), field.default)
-        return call(type(self).__name__, *needed, **rest)[0]
+        return call(type(self).__name__, *required, **rest)[0]
 
     def check_writable(self) -> None:
-        """Raise if the definition holds something that JSON cannot."""
+        """Raise if the definition contains a value that JSON cannot represent."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the definition as plain data with the format version; `from_dict` reads it.
+        """Convert the definition to a dict of plain data with the format version.
+
+        Raises:
+            ValueError: if it contains a function without a name.
 
         >>> import lehr
         >>> lehr.constant(0.1).to_dict()
@@ -51,11 +54,11 @@ class Definition:
 
     @classmethod
     def from_dict(cls, data: Any) -> Self:
-        """Return the definition that `to_dict` converted to plain data.
+        """Construct a definition from the output of `to_dict`.
 
         Raises:
-            ValueError: for another version, unknown kinds or fields, nesting too deep, or the
-                kind of another class.
+            ValueError: if the version, a kind or a field is unknown, the nesting is too deep, or
+                the kind belongs to another class.
             TypeError: if a field holds a value of the wrong type.
 
         >>> import lehr
@@ -74,11 +77,17 @@ class Definition:
         except RecursionError:
             raise ValueError("definition must be less deeply nested JSON") from None
         if not isinstance(found, cls):
-            fail("kind", f"that of a {cls.__name__}", data["kind"])
+            fail("kind", f"the kind of a {cls.__name__}", data["kind"])
         return found
 
     def dumps(self, indent: int | None = None) -> str:
-        """Return the definition as JSON; `lehr.loads` gives an equal value back.
+        """Serialize the definition to JSON; `lehr.loads` parses it to an equal value.
+
+        Args:
+            indent: number of spaces per level; None for one line.
+
+        Raises:
+            ValueError: if it contains a function without a name.
 
         >>> import lehr
         >>> lehr.constant(0.1).dumps()
@@ -88,7 +97,7 @@ class Definition:
 
 
 def encode(value: Any) -> Any:
-    """Return a definition as plain dicts, lists and numbers; defaults are left out."""
+    """Convert a definition to dicts, lists and numbers; fields with defaults are omitted."""
     if isinstance(value, Definition):
         value.check_writable()
         fields = _fields(type(value)).items()
@@ -102,7 +111,7 @@ def encode(value: Any) -> Any:
 
 
 def decode(data: Any, where: str = "") -> Any:
-    """Return what `encode` converted; unknown kinds and fields are rejected."""
+    """Construct a definition from the output of `encode`; reject unknown kinds and fields."""
     if isinstance(data, list | tuple):
         return tuple(decode(part, f"{where} part {i}") for i, part in enumerate(data, 1))
     if not isinstance(data, dict):
@@ -129,17 +138,20 @@ def decode(data: Any, where: str = "") -> Any:
 
 
 def _fields(cls: type[Definition]) -> dict[str, Any]:
-    """Return the fields that are written: those a user gives, but for what JSON cannot hold."""
+    """Return the serialized fields: the constructor's, except those marked ``json: False``."""
     fields = dataclasses.fields(cls)  # type: ignore[arg-type]
     return {f.name: f for f in fields if f.init and f.metadata.get("json", True)}
 
 
 def loads(text: str) -> Any:
-    """Return the definition that ``text``, made by ``dumps``, holds.
+    """Parse a schedule, policy or controller from JSON written by ``dumps``.
+
+    Args:
+        text: the JSON, a str or bytes.
 
     Raises:
-        ValueError: for anything else: broken JSON, another version, unknown kinds or fields,
-            repeated keys, NaN, nesting too deep.
+        ValueError: if the JSON is invalid, contains repeated keys, NaN or infinity, is nested too
+            deeply, or has an unknown version, kind or field.
         TypeError: if a field holds a value of the wrong type.
 
     >>> import lehr
@@ -150,7 +162,7 @@ def loads(text: str) -> Any:
         fail("text", "a JSON string", text, error=TypeError)
     try:
         data = json.loads(
-            text, parse_int=_integer, parse_constant=_refuse_constant, object_pairs_hook=_unique
+            text, parse_int=_integer, parse_constant=_reject_constant, object_pairs_hook=_unique
         )
     except json.JSONDecodeError as error:
         raise ValueError(f"definition must be valid JSON: {error}") from None
@@ -160,7 +172,7 @@ def loads(text: str) -> Any:
 
 
 def placed(error: Exception, where: str) -> Exception:
-    """Return an error that says where in a definition it was found; the innermost place counts."""
+    """Prefix an error with its position in the definition; an inner position is not replaced."""
     message = str(error)
     if where.strip() and not message.startswith("in "):
         message = f"in {where.strip()}: {message}"
@@ -168,12 +180,12 @@ def placed(error: Exception, where: str) -> Exception:
 
 
 def _integer(digits: str) -> int:
-    if len(digits) > 400:  # no float is longer; Python itself stops at 4300 with other words
+    if len(digits) > 400:  # longer than any float; Python limits the length to 4300 digits
         fail("number", "at most 400 digits long", digits)
     return int(digits)
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     fail("number", "finite", name)
 
 

@@ -1,4 +1,4 @@
-"""Schedules combined step by step: products, sums, minima and so on."""
+"""Pointwise combinations of schedules: product, sum, minimum, maximum, quotient, power."""
 
 from abc import abstractmethod
 from collections.abc import Iterable
@@ -26,15 +26,15 @@ from lehr.schedule.shapes import Constant
 
 
 class Pointwise(Schedule):
-    """Schedules on one clock, folded step by step; as long as the longest that moves."""
+    """Base class of pointwise combinations; its length is that of the longest non-constant part."""
 
     parts: tuple[Schedule, ...]
 
     def __post_init__(self) -> None:
         parts = self._checked()
-        moving = [part.length for part in parts if not isinstance(part, Constant)] or [ENDLESS]
+        lengths = [part.length for part in parts if not isinstance(part, Constant)] or [ENDLESS]
         self._derive(
-            parts=parts, length=_longest(moving), resolved=all(part.resolved for part in parts)
+            parts=parts, length=_longest(lengths), resolved=all(part.resolved for part in parts)
         )
 
     def _checked(self) -> tuple[Schedule, ...]:
@@ -53,8 +53,8 @@ class Pointwise(Schedule):
         return type(self)(parts)  # type: ignore[call-arg]
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
-        moving = [part for part in self.parts if not isinstance(part, Constant)]
-        ends = [part._move(run, start, backward=backward) for part in moving]
+        varying = [part for part in self.parts if not isinstance(part, Constant)]
+        ends = [part._move(run, start, backward=backward) for part in varying]
         return min(ends) if backward else max(ends)
 
     def _joints(self, last: int) -> Iterable[int]:
@@ -67,7 +67,12 @@ class Pointwise(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class Product(Pointwise, kind="product"):
-    """The product of its parts at each step."""
+    """The product of schedules at each step; ``a * b`` constructs it.
+
+    >>> import lehr
+    >>> [(lehr.linear(1.0, 0.0, 4) * 0.5)(t) for t in (0, 2, 4)]
+    [0.5, 0.25, 0.0]
+    """
 
     parts: tuple[Schedule, ...]
 
@@ -82,7 +87,7 @@ class Product(Pointwise, kind="product"):
         return _operators(self.parts, "*", PRODUCT)
 
     def _without_sign(self) -> Schedule | None:
-        """Return what ``-`` was applied to, if this is its result."""
+        """Return the operand if this product is the result of unary ``-``, otherwise None."""
         first, *rest = self.parts
         if first != Constant(-1.0) or (len(rest) == 1 and isinstance(rest[0], Constant)):
             return None
@@ -91,7 +96,12 @@ class Product(Pointwise, kind="product"):
 
 @dataclass(frozen=True, repr=False)
 class Sum(Pointwise, kind="sum"):
-    """The sum of its parts at each step."""
+    """The sum of schedules at each step; ``a + b`` constructs it.
+
+    >>> import lehr
+    >>> [(lehr.linear(1.0, 0.0, 4) + 0.5)(t) for t in (0, 2, 4)]
+    [1.5, 1.0, 0.5]
+    """
 
     parts: tuple[Schedule, ...]
 
@@ -115,7 +125,12 @@ class Sum(Pointwise, kind="sum"):
 
 @dataclass(frozen=True, repr=False)
 class Min(Pointwise, kind="min"):
-    """The smallest of its parts at each step."""
+    """The minimum of schedules at each step; ``a.minimum(b)`` constructs it.
+
+    >>> import lehr
+    >>> [lehr.linear(1.0, 0.0, 4).minimum(0.5)(t) for t in (0, 2, 4)]
+    [0.5, 0.5, 0.0]
+    """
 
     parts: tuple[Schedule, ...]
 
@@ -129,7 +144,12 @@ class Min(Pointwise, kind="min"):
 
 @dataclass(frozen=True, repr=False)
 class Max(Pointwise, kind="max"):
-    """The largest of its parts at each step."""
+    """The maximum of schedules at each step; ``a.maximum(b)`` constructs it.
+
+    >>> import lehr
+    >>> [lehr.linear(1.0, 0.0, 4).maximum(0.5)(t) for t in (0, 2, 4)]
+    [1.0, 0.5, 0.5]
+    """
 
     parts: tuple[Schedule, ...]
 
@@ -143,7 +163,15 @@ class Max(Pointwise, kind="max"):
 
 @dataclass(frozen=True, repr=False)
 class Quotient(Pointwise, kind="quotient"):
-    """The first of its two parts divided by the second at each step."""
+    """The quotient of two schedules at each step; ``a / b`` constructs it.
+
+    Raises:
+        ValueError: if the divisor is the constant 0.
+
+    >>> import lehr
+    >>> [(lehr.linear(1.0, 0.0, 4) / 2)(t) for t in (0, 2, 4)]
+    [0.5, 0.25, 0.0]
+    """
 
     parts: tuple[Schedule, ...]
 
@@ -163,7 +191,15 @@ class Quotient(Pointwise, kind="quotient"):
 
 @dataclass(frozen=True, repr=False)
 class Power(Pointwise, kind="power"):
-    """The first of its two parts to the power of the second at each step."""
+    """A schedule to the power of another at each step; ``a ** b`` constructs it.
+
+    Raises:
+        ValueError: if the base is negative at a step where the exponent is not an integer.
+
+    >>> import lehr
+    >>> [(lehr.linear(1.0, 0.0, 4) ** 2)(t) for t in (0, 2, 4)]
+    [1.0, 0.25, 0.0]
+    """
 
     parts: tuple[Schedule, ...]
 
@@ -174,7 +210,7 @@ class Power(Pointwise, kind="power"):
     def fold(a: Any, b: Any, xp: Any) -> Any:
         power = a**b
         if isinstance(power, complex):
-            fail("base of a power", "at least 0 with an exponent that is no integer", a)
+            fail("base of a power", "at least 0 for an exponent that is not an integer", a)
         return power
 
     def _code(self) -> Code:

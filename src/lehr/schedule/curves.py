@@ -1,7 +1,7 @@
-"""Unit curves: the fraction that is left, from the fraction of the time elapsed and remaining.
+"""Unit curves: the remaining fraction as a function of elapsed and remaining time.
 
-A new curve is two lines: its name and its formula, with ``left(0, 1) = 1`` and ``left(1, 0) = 0``.
-It should avoid cancellation, as float32 has seven digits: write ``1 - sqrt(u)`` as
+A new curve needs a name and a formula with ``left(0, 1) = 1`` and ``left(1, 0) = 0``. The formula
+should avoid cancellation because float32 has seven digits: write ``1 - sqrt(u)`` as
 ``v / (1 + sqrt(u))``.
 """
 
@@ -21,12 +21,13 @@ class Curve:
     """A unit curve.
 
     Args:
-        left: ``left(u, v, xp)``: the fraction left, given ``u`` (fraction of the time elapsed),
-            ``v = 1 - u`` and the module with ``where sin cos exp expm1 log1p sqrt floor tanh``.
-        gone: what is gone, from the same arguments, for float32 at the start of a long curve,
-            where ``1 - left`` cancels; None uses ``1 - left``.
-        scaled: whether both take the length in steps as a fourth argument.
-        uses_u: whether ``left`` uses u; if not, arrays of u are not computed for it.
+        left: ``left(u, v, xp)``: the remaining fraction, given ``u`` (elapsed fraction of the
+            time), ``v = 1 - u`` and the module with ``where sin cos exp expm1 log1p sqrt floor
+            tanh``.
+        gone: the elapsed fraction, from the same arguments, for float32 at the start of a long
+            curve, where ``1 - left`` cancels; None uses ``1 - left``.
+        scaled: whether both formulas take the length in steps as a fourth argument.
+        uses_u: whether ``left`` uses ``u``; if False, ``u`` is not computed for arrays.
     """
 
     left: Formula
@@ -41,7 +42,16 @@ CURVES: dict[str, Curve] = {}
 def curve(
     name: str, *, gone: Formula | None = None, scaled: bool = False, uses_u: bool = True
 ) -> Callable[[Formula], Formula]:
-    """Register a formula as a curve under a name; see `Curve`.
+    """Register a formula as a curve; a decorator.
+
+    Args:
+        name: name of the curve, for ``curve=`` in presets and for JSON.
+        gone: formula of the elapsed fraction; see `Curve`.
+        scaled: whether the formulas take the length in steps as a fourth argument.
+        uses_u: whether the formula uses ``u``.
+
+    Raises:
+        TypeError: if the name is not a text.
 
     >>> import lehr
     >>> @lehr.schedule.curve("square")
@@ -61,7 +71,7 @@ def curve(
 
 
 def find_curve(name: Any) -> Curve:
-    """Return a curve by its name, or raise."""
+    """Return the curve of a name, or raise."""
     return CURVES[one_of("curve", name, CURVES, "use Geometric" if name == "geometric" else "")]
 
 
@@ -71,9 +81,10 @@ def double(xp: Any) -> bool:
 
 
 def fraction(part: Any, whole: Any, xp: Any) -> Any:
-    """Return ``part / whole``, 1 at the end and never above it however a graph divides.
+    """Return ``part / whole``, at most 1 and exactly 1 at the end, also in compiled graphs.
 
-    XLA multiplies by ``1 / whole``, and 1000 * (1 / 1000) is above 1 in float32.
+    XLA replaces the division by a product with ``1 / whole``; 1000 * (1 / 1000) is above 1 in
+    float32.
     """
     u = part / whole
     if double(xp):
@@ -82,7 +93,7 @@ def fraction(part: Any, whole: Any, xp: Any) -> Any:
 
 
 def bend(u: Any, v: Any, k: float, xp: Any, *, precise: bool) -> tuple[Any, Any]:
-    """Return ``u**k`` and ``1 - u**k`` from u and v = 1 - u; ``precise`` also near the end."""
+    """Return ``u**k`` and ``1 - u**k``; ``precise`` avoids cancellation near the end."""
     if double(xp):
         if not precise:
             early = u**k
@@ -107,7 +118,7 @@ def _cosine(u: Any, v: Any, xp: Any) -> Any:
 
 @curve("sine", gone=lambda u, v, xp: xp.sin(0.5 * math.pi * u))
 def _sine(u: Any, v: Any, xp: Any) -> Any:
-    """``1 - sin(pi u / 2)``, the second half of a cosine."""
+    """``1 - sin(pi u / 2)``, the second half of a cosine curve."""
     return xp.where(u > 0.0, 2.0 * xp.sin(0.25 * math.pi * v) ** 2, 1.0)
 
 
@@ -133,7 +144,7 @@ def _tanh_gone(u: Any, v: Any, xp: Any) -> Any:
 def _tanh(u: Any, v: Any, xp: Any) -> Any:
     """``tanh`` from -7 to 3, scaled to end at 1 and 0. Source: Hsueh, arXiv 1806.01593."""
     left = (math.tanh(3.0) - xp.tanh(3.0 - 10.0 * v)) / _HEIGHT
-    if not double(xp):  # the last part without cancellation
+    if not double(xp):  # avoid cancellation at the end
         scale = 2.0 / (1.0 + math.exp(-6.0)) / _HEIGHT
         late = -scale * xp.expm1(-20.0 * v) / (xp.exp(6.0 - 20.0 * v) + 1.0)
         left = xp.where(u < 0.5, 1.0 - _tanh_gone(u, v, xp), xp.where(v < 0.2, late, left))
@@ -147,8 +158,8 @@ def _log_gone(u: Any, v: Any, xp: Any, steps: Any) -> Any:
 
 @curve("log", gone=_log_gone, scaled=True)
 def _log(u: Any, v: Any, xp: Any, steps: Any) -> Any:
-    """``1 - log(t + 1) / log(steps)``, 0 from the last step on. Source: DeepSpeed's WarmupLR."""
-    # log(steps / (t + 1)) without cancellation; what float32 leaves of one step is none
+    """``1 - log(t + 1) / log(steps)``; 0 from the last step on. Source: DeepSpeed's WarmupLR."""
+    # log(steps / (t + 1)) without cancellation; float32 rounding errors of ``more`` count as 0
     more = v * steps - 1.0
     left = xp.log1p(xp.where(more > 1e-6, more, 0.0) / (u * steps + 1.0))
     return xp.where(u > 0.0, left / math.log(max(steps, 2.0)), 1.0)

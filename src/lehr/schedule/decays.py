@@ -1,4 +1,4 @@
-"""Endless decays: they never end; ``take(steps)`` gives them an end."""
+"""Endless decays; ``take(steps)`` limits their length."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ _MOST_JOINTS = 1000
 
 
 class Decay(Schedule):
-    """A decay measured by a time constant, at every step or in stairs."""
+    """Base class of decays with a time constant, continuous or as a staircase."""
 
     LENGTHS = ("timescale",)
 
@@ -38,7 +38,7 @@ class Decay(Schedule):
         known, steps = in_steps(timescale), parse("timescale", timescale).amount
         if self.staircase and known and steps < 1:
             fail("timescale", "at least 1 step for a staircase", self.timescale)
-        # a stair begins at the first step at or after a multiple: at floor(t / timescale)
+        # each stair starts at the first step at or after a multiple of the time constant
         stairs = self.staircase and known
         late = 1 - Fraction(1, steps.denominator)
         self._derive(
@@ -52,7 +52,7 @@ class Decay(Schedule):
 
     def at(self, t: Any, xp: Any) -> Any:
         if self._boundaries is None:
-            u = t / 1 / self._timescale  # TensorFlow divides no integers by floats
+            u = t / 1 / self._timescale  # TensorFlow cannot divide an integer tensor by a float
         elif type(self._timescale) is int:
             u = (t // self._timescale) / 1
         else:
@@ -61,11 +61,15 @@ class Decay(Schedule):
 
     @abstractmethod
     def left(self, u: Any, xp: Any) -> Any:
-        """Return the fraction of the peak that is left after ``u`` time constants."""
+        """Return the remaining fraction of the peak after ``u`` time constants."""
 
     @abstractmethod
     def after(self, u: Fraction) -> tuple[float, Fraction]:
-        """Return what is left after ``u`` time constants, and the factor on the time constant."""
+        """Return the remaining fraction after ``u`` time constants, and the time-constant factor.
+
+        The decay from that point on is the same formula with the time constant multiplied by the
+        factor.
+        """
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         sizes = run.ramp_of(self.timescale)
@@ -77,7 +81,7 @@ class Decay(Schedule):
         return self._along(sizes, amount, nearest(first))
 
     def _along(self, sizes: SizeRamp, amount: Fraction, first: int) -> Schedule:
-        """Return the decay over the samples or tokens done, along a batch-size ramp."""
+        """Return the decay as a function of processed samples or tokens, for a batch-size ramp."""
         begun, final = sizes.done(Fraction(first)), max(first, sizes.firsts[-1])
         pieces: list[tuple[Schedule, int]] = []
         for start, end, size in sizes.pieces(first, final + 1):
@@ -85,7 +89,7 @@ class Decay(Schedule):
             timescale = real(amount * factor / size)
             piece = replace(self, peak=self.peak * left, timescale=timescale)  # type: ignore[type-var]
             pieces.append((piece.take(end - start), end - start))
-        # the last one is endless
+        # the last piece is endless
         parts = (*join_pieces(pieces[:-1]), piece)
         return Chain(parts) if len(parts) > 1 else piece
 
@@ -110,13 +114,18 @@ class Decay(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class Exponential(Decay, kind="exponential"):
-    """``peak * factor**(t / timescale)``; with ``staircase``, of ``floor(t / timescale)``.
+    """Exponential decay, ``peak * factor**(t / timescale)``; endless.
 
     Args:
         peak: value at step 0.
         factor: factor per ``timescale`` steps, above 0 and at most 1.
         timescale: a length ("1 epoch", "10%", 300) or a real number of steps; never rounded.
-        staircase: fall once every ``timescale`` steps instead of a little at every step.
+        staircase: use ``floor(t / timescale)`` as the exponent: one decrease per ``timescale``
+            steps.
+
+    Raises:
+        ValueError: if a value is out of range.
+        TypeError: if a value has the wrong type.
 
     >>> from lehr.schedule import Exponential
     >>> [Exponential(0.8, 0.5, timescale=2, staircase=True)(t) for t in range(5)]
@@ -153,14 +162,18 @@ class Exponential(Decay, kind="exponential"):
 
 @dataclass(frozen=True, repr=False)
 class InverseTime(Decay, kind="inverse_time"):
-    """``peak / (1 + t / timescale)**power``; with ``staircase``, ``floor(t / timescale)``.
+    """Inverse-time decay, ``peak / (1 + t / timescale)**power``; endless.
 
     Args:
         peak: value at step 0.
-        timescale: a length or a real number of steps, after which, with power 1, half is left;
-            never rounded.
-        power: above 0.
-        staircase: fall once every ``timescale`` steps instead of a little at every step.
+        timescale: a length or a real number of steps, after which the value is half of the peak
+            for power 1; never rounded.
+        power: exponent, above 0.
+        staircase: use ``floor(t / timescale)``: one decrease per ``timescale`` steps.
+
+    Raises:
+        ValueError: if a value is out of range.
+        TypeError: if a value has the wrong type.
 
     >>> from lehr.schedule import InverseTime
     >>> [InverseTime(1.0, timescale=2)(t) for t in (0, 2, 4, 6)]
@@ -193,11 +206,23 @@ class InverseTime(Decay, kind="inverse_time"):
 
 @dataclass(frozen=True, repr=False)
 class RAdam(Schedule, kind="radam"):
-    """RAdam's rectification as a warm-up: ``peak * r(n)``; endless. Made by `lehr.warmup_radam`.
+    """RAdam's variance rectification as a warm-up, ``peak * r(n)``; endless.
+
+    `lehr.warmup_radam` constructs it and gives the formula of ``r(n)``.
+
+    Source: Liu et al., arXiv 1908.03265.
 
     Args:
-        peak: value that it rises to.
-        beta2: of the optimizer, above 0.6 (below, the variance is never tractable) and below 1.
+        peak: limit of the value as the step grows.
+        beta2: beta2 of the optimizer, above 0.6 (below, the variance is never tractable) and
+            below 1.
+
+    Raises:
+        ValueError: if a value is out of range.
+
+    >>> from lehr.schedule import RAdam
+    >>> [round(RAdam(1.0, 0.999)(t), 4) for t in (0, 100, 10000)]
+    [0.0173, 0.2209, 0.9998]
     """
 
     peak: float
@@ -217,7 +242,7 @@ class RAdam(Schedule, kind="radam"):
         first = next(n for n in itertools.count(5) if _rho(n, exact) > 4)
         x = first * rate
         grown = math.expm1(x)
-        # x exp(x) - expm1(x), by its series where that is a difference of near-equal numbers
+        # x exp(x) - expm1(x); for small x its series, to avoid cancellation
         rest = (
             x * math.exp(x) - grown
             if x > 1
@@ -237,14 +262,14 @@ class RAdam(Schedule, kind="radam"):
         )
 
     def at(self, t: Any, xp: Any) -> Any:
-        """Return ``peak * r``, from rho - 4 at the first update and what it has grown since.
+        """Return ``peak * r``, computed from rho - 4 at the first update plus its growth.
 
-        With ``y = -t log(beta2)``, ``x`` the same of the first update's number, and ``E =
-        expm1(x)``, it has grown by ``2 (first (expm1(y) - y) + slope y) / (E (E / (E + 1) +
-        expm1(y)))``: sums of positive numbers, so that float32 keeps them.
+        With ``y = -t log(beta2)``, ``x`` the same expression for the number of the first update,
+        and ``E = expm1(x)``, the growth is ``2 (first (expm1(y) - y) + slope y) / (E (E / (E + 1)
+        + expm1(y)))``. All terms are positive, which avoids cancellation in float32.
         """
         y = t / 1 * self._rate
-        y = xp.where(y < 40.0, y, 40.0)  # then nothing is missing
+        y = xp.where(y < 40.0, y, 40.0)  # the remaining growth is below float64 precision
         power = xp.expm1(y)
         if xp.__name__ == "numpy":
             curved = xp.asarray(power - y)
@@ -256,8 +281,8 @@ class RAdam(Schedule, kind="radam"):
             self._grown / (self._grown + 1.0) + power
         )
         beyond = self._begin + 2.0 / self._grown * since
-        whole = (self._longest - 4.0) * (self._longest - 2.0) / self._longest
-        share = beyond * ((beyond + 2.0) / (beyond + 4.0)) / whole
+        limit = (self._longest - 4.0) * (self._longest - 2.0) / self._longest
+        share = beyond * ((beyond + 2.0) / (beyond + 4.0)) / limit
         return self.peak * xp.sqrt(xp.where(share < 1.0, share, 1.0))
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
@@ -268,7 +293,7 @@ class RAdam(Schedule, kind="radam"):
 
 
 def _curved(y: Any) -> Any:
-    """Return ``expm1(y) - y`` by its series, for y at most 0.35."""
+    """Return ``expm1(y) - y`` from its series, for y at most 0.35."""
     series = 1.0
     for k in range(13, 2, -1):
         series = 1.0 + series * y / k
@@ -276,6 +301,6 @@ def _curved(y: Any) -> Any:
 
 
 def _rho(n: int, beta2: Fraction) -> Fraction:
-    """Return how many gradients the average of squares is worth at update n."""
+    """Return rho at update n: the effective length of the average of squared gradients."""
     power = beta2**n
     return 2 / (1 - beta2) - 1 - 2 * n * power / (1 - power)

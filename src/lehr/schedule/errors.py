@@ -1,4 +1,4 @@
-"""The one grammar of error messages: ``<field> must be <rule>, got <value!r>[; <way out>]``."""
+"""Error messages in one format: ``<field> must be <rule>, got <value!r>[; <fix>]``."""
 
 import difflib
 import math
@@ -18,10 +18,10 @@ def fail(
     fix: str = "",
     error: type[Exception] = ValueError,
 ) -> NoReturn:
-    """Raise the error that says which field, what it must be, what it got, and the way out."""
+    """Raise an error with the field, the rule, the value and the fix."""
     try:
         got = repr(value)
-    except (ValueError, RecursionError):  # an integer too long to print, a tree too deep
+    except (ValueError, RecursionError):  # value too long or too deeply nested to print
         got = object.__repr__(value)
     if len(got) > 200:
         got = got[:200] + "..."
@@ -38,7 +38,7 @@ def number(
     below: float | None = None,
     fix: str = "",
 ) -> float:
-    """Return ``value`` as a finite float within the bounds, or raise."""
+    """Return ``value`` as a float; raise if it is not finite or outside the bounds."""
     rule = "a finite number"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         fail(field, rule, value, fix, TypeError)
@@ -52,16 +52,16 @@ def number(
         (at_most, "at most", operator.le),
         (below, "below", operator.lt),
     )
-    given = [(bound, word, holds) for bound, word, holds in bounds if bound is not None]
-    if given:
-        rule = "a number " + " and ".join(f"{word} {bound:g}" for bound, word, _ in given)
-    if not math.isfinite(result) or not all(holds(result, bound) for bound, _, holds in given):
+    checks = [(bound, word, compare) for bound, word, compare in bounds if bound is not None]
+    if checks:
+        rule = "a number " + " and ".join(f"{word} {bound:g}" for bound, word, _ in checks)
+    if not math.isfinite(result) or not all(compare(result, bound) for bound, _, compare in checks):
         fail(field, rule, value, fix)
     return result
 
 
 def integer(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int:
-    """Return ``value`` as an int of at least ``at_least``, or raise."""
+    """Return ``value`` as an int; raise if it is not an integer or below ``at_least``."""
     rule = f"an integer{f' number of {unit}' if unit else ''} >= {at_least}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         fail(field, rule, value, error=TypeError)
@@ -75,7 +75,7 @@ def integer(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int
 
 
 def integer_steps(steps: Any, np: Any) -> Any:
-    """Return NumPy steps as signed integers, which later subtractions do not overflow."""
+    """Convert NumPy steps to int64, so that subtractions do not overflow; reject invalid steps."""
     array = np.asarray(steps)
     if array.dtype.kind not in "iuf":
         fail("step", "an integer or an array of them", steps, error=TypeError)
@@ -95,7 +95,7 @@ def ordered(low_field: str, low: float, high_field: str, high: float) -> None:
 
 
 def one_of(field: str, value: Any, known: Iterable[str], fix: str = "") -> str:
-    """Return ``value`` if it is one of the known names, else raise and offer the nearest."""
+    """Return ``value`` if it is a known name; otherwise raise and suggest the nearest names."""
     names = list(known)
     if value in names:
         return str(value)

@@ -9,10 +9,10 @@ V = TypeVar("V")
 
 
 class FrozenDict(dict[K, V]):
-    """A dict that rejects changes and can be hashed, copied and pickled.
+    """An immutable dict that can be hashed, copied and pickled.
 
     Raises:
-        TypeError: if it is changed.
+        TypeError: if an item is set or deleted.
 
     >>> rates = FrozenDict({"head": 0.1, "body": 0.01})
     >>> hash(rates) == hash(FrozenDict({"body": 0.01, "head": 0.1}))

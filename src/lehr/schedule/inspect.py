@@ -1,4 +1,4 @@
-"""Look before you train: a summary, what looks wrong, a drawing in the terminal."""
+"""Inspection of a schedule before training: summary, lint and a text drawing."""
 
 from __future__ import annotations
 
@@ -14,23 +14,28 @@ if TYPE_CHECKING:
     from lehr.schedule.base import Schedule
 
 _MOST_EVALUATED = 100_000
-_JUMP = 0.1  # of the largest value
-_HALF_CYCLE = (2, 8)  # epochs: Smith, arXiv 1506.01186, section 3.2
+_JUMP = 0.1  # smallest jump that is reported, as a fraction of the largest value
+_HALF_CYCLE = (2, 8)  # recommended range in epochs: Smith, arXiv 1506.01186, section 3.2
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What a schedule does over a number of steps.
+    """Summary of the values of a schedule over a number of steps.
 
     Attributes:
-        steps: its length, or the steps that were looked at.
+        steps: number of steps that were evaluated.
         start: value at step 0.
         peak: largest value.
         peak_step: first step of the largest value.
         lowest: smallest value.
         last: value at the last step, ``steps - 1``.
-        after: value at step ``steps`` and, if the schedule ends there, from then on.
+        after: value at step ``steps``; for a schedule of that length, the final value.
+
+    >>> import lehr
+    >>> summary = lehr.warmup(0.1, 10).then(lehr.linear(0.1, 0.0, 90)).summary()
+    >>> summary.peak, summary.peak_step, summary.after
+    (0.1, 10, 0.0)
     """
 
     steps: int
@@ -42,7 +47,7 @@ class Summary:
     after: float
 
     def __str__(self) -> str:
-        """Return it as one sentence."""
+        """Return the summary as one sentence."""
         return (
             f"{self.steps} steps: {self.start:g} at the start, peak {self.peak:g} at step "
             f"{self.peak_step}, lowest {self.lowest:g}, {self.last:g} at the last step, "
@@ -52,9 +57,12 @@ class Summary:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that looks wrong, and what to do about it.
+    """A likely mistake found by ``lint``, with a suggested fix.
 
-    ``where`` is the name of the schedule in a policy, "lr" or "lr/head"; "" otherwise.
+    Attributes:
+        name: kind of mistake, such as "too long".
+        advice: description and fix.
+        where: name of the schedule in a policy, "lr" or "lr/head"; "" otherwise.
     """
 
     name: str
@@ -63,20 +71,20 @@ class Finding:
 
 
 def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
-    """Return what a schedule does over its length, or over ``steps`` steps."""
+    """Summarise a schedule over its length, or over ``steps`` steps."""
     if steps is None:
         if not isinstance(schedule.length, int):
             fail("steps", "given for a schedule without a known end", None, "pass steps=")
         steps = schedule.length
     integer("steps", steps)
-    seen = {t: schedule(t) for t in _looked_at(schedule, steps)}
-    peak_step = max(seen, key=lambda t: (seen[t], -t))
+    values = {t: schedule(t) for t in _evaluated(schedule, steps)}
+    peak_step = max(values, key=lambda t: (values[t], -t))
     return Summary(
         steps=steps,
         start=schedule(0),
-        peak=seen[peak_step],
+        peak=values[peak_step],
         peak_step=peak_step,
-        lowest=min(seen.values()),
+        lowest=min(values.values()),
         last=schedule(steps - 1),
         after=schedule(steps),
     )
@@ -85,9 +93,9 @@ def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
 def lint(
     schedule: Schedule, original: Schedule, steps: int, steps_per_epoch: float | None = None
 ) -> list[Finding]:
-    """Return what looks wrong with a resolved schedule in a run of ``steps`` steps.
+    """Check a resolved schedule for common mistakes in a run of ``steps`` steps.
 
-    ``original`` is the schedule before it was resolved, whose lengths are shown.
+    The advice quotes the lengths of ``original``, the schedule before it was resolved.
     """
     return [
         *_length_findings(schedule, steps, steps_per_epoch),
@@ -104,35 +112,35 @@ def _length_findings(
     schedule: Schedule, steps: int, steps_per_epoch: float | None
 ) -> Iterator[Finding]:
     length = schedule.length
-    if not isinstance(length, int) or length == steps or length >= LAST:  # as far as steps count
+    if not isinstance(length, int) or length == steps or length >= LAST:  # cut at the largest step
         return
     if steps_per_epoch and steps_per_epoch > 1 and round(length * steps_per_epoch) == steps:
         yield Finding(
             "stepped per epoch",
-            f"its {length} steps are as many as the run has epochs, but a step is an update; "
-            "write the lengths as '... epochs' or use .every('1 epoch')",
+            f"its length of {length} steps is the number of epochs of the run, but a step is one "
+            "update; write the lengths as '... epochs' or use .every('1 epoch')",
         )
     elif length < steps:
         yield Finding(
             "too short",
-            f"it ends at step {length}, and the last {steps - length} of the {steps} updates are "
-            f"made at {schedule(length):g}; leave the last length out",
+            f"it ends at step {length}; the last {steps - length} of the {steps} updates use "
+            f"{schedule(length):g}; omit the last length",
         )
     elif (rise := _warmup_length(schedule)) is not None and rise >= steps:
         yield Finding(
             "warm-up longer than the run",
-            f"the warm-up alone takes {rise} steps and the run has {steps}; shorten it",
+            f"the warm-up takes {rise} steps and the run has {steps}; shorten the warm-up",
         )
     else:
         yield Finding(
             "too long",
             f"it takes {length} steps and the run has {steps}: it stops at {schedule(steps):g} and "
-            f"never reaches {schedule(length):g}; leave the last length out",
+            f"does not reach {schedule(length):g}; omit the last length",
         )
 
 
 def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Finding]:
-    """Find parts whose length was rounded to no step."""
+    """Find parts whose length was rounded to 0 steps."""
     from lehr.schedule.chain import Chain
     from lehr.schedule.piecewise import Piecewise
 
@@ -142,7 +150,7 @@ def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Findi
                 yield Finding(
                     "part without a step",
                     f"the boundaries {original.boundaries[a]!r} and {original.boundaries[b]!r} are "
-                    "the same step of this run; move one of them or leave it out",
+                    "rounded to the same step of this run; move or remove one of them",
                 )
     parts, were = schedule._parts(), original._parts()
     if type(schedule) is not type(original) or len(parts) != len(were):
@@ -151,14 +159,14 @@ def _vanished_findings(schedule: Schedule, original: Schedule) -> Iterator[Findi
         if isinstance(schedule, Chain) and part.length == 0 and was.length != 0:
             yield Finding(
                 "part without a step",
-                f"part {i}, {was!r}, is shorter than half a step of this run and is left out; "
-                "give it a longer length or remove it",
+                f"part {i}, {was!r}, is shorter than half a step of this run and has no effect; "
+                "lengthen or remove it",
             )
         yield from _vanished_findings(part, was)
 
 
 def _unreached_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
-    """Find boundaries of values that lie at or behind the end of the run."""
+    """Find boundaries at or after the end of the run."""
     from lehr.schedule.decays import Decay
     from lehr.schedule.piecewise import Piecewise
 
@@ -173,42 +181,42 @@ def _unreached_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
             yield Finding(
                 "never reached",
                 f"the values from step {late[0]} on are never used, as the run has {steps} "
-                "steps; move the milestones or lengthen the run",
+                "steps; move the boundaries or lengthen the run",
             )
 
 
 def _cut_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
-    """Find a last cycle that the end of the run cuts off."""
+    """Find a last cycle that is incomplete at the end of the run."""
     from lehr.schedule.repeat import Repeat
 
     for part, place in _placed(schedule):
         if not isinstance(part, Repeat) or part.times is not None or place(0) >= steps:
             continue
         boundaries = part._boundaries
-        assert boundaries is not None  # of a resolved schedule
+        assert boundaries is not None  # the schedule is resolved
         last = steps
-        while place(boundaries.at(last)) > steps:  # no cycle is shorter than a step
+        while place(boundaries.at(last)) > steps:  # a cycle takes at least one step
             last //= 2
         k = next(k for k in range(last, 2 * last + 2) if place(boundaries.at(k + 1)) > steps)
-        begun, end = place(boundaries.at(k)), place(boundaries.at(k + 1))
-        if begun < steps:
+        start, end = place(boundaries.at(k)), place(boundaries.at(k + 1))
+        if start < steps:
             yield Finding(
                 "cycle cut off",
-                f"the run ends after {steps - begun} of the {end - begun} steps of its last cycle; "
-                "give the cycles a share of the run, such as '20%'",
+                f"the run ends after {steps - start} of the {end - start} steps of its last cycle; "
+                "use a share of the run as the length of a cycle, such as '20%'",
             )
 
 
 def _value_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
-    values = [schedule(t) for t in _looked_at(schedule, steps)]
+    values = [schedule(t) for t in _evaluated(schedule, steps)]
     if min(values) < 0:
         yield Finding("negative", f"it falls to {min(values):g}; use .clip(floor=0.0)")
     if max(values) == 0:
-        yield Finding("always zero", "nothing would be learned; give it a peak above 0")
+        yield Finding("always zero", "the parameters would not change; use a peak above 0")
 
 
 def _joint_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
-    """Find jumps between parts, but for restarts: up again after a fall is meant."""
+    """Find jumps between parts; a rise after a decreasing part is a restart and is not reported."""
     for parts, first in _chains(schedule):
         chain = [part for part in parts[:-1] if part.length != 0] + [parts[-1]]
         top = max(abs(value) for part in chain for value in _ends(part))
@@ -219,8 +227,8 @@ def _joint_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
             if first < steps and abs(begin - end) > _JUMP * top and not restart:
                 yield Finding(
                     "jump at a joint",
-                    f"at step {first} it jumps from {end:g} to {begin:g}; let the part after begin "
-                    "where the one before ends",
+                    f"at step {first} it jumps from {end:g} to {begin:g}; use the end value of one "
+                    "part as the start value of the next",
                 )
 
 
@@ -237,18 +245,18 @@ def _cycle_findings(schedule: Schedule, steps_per_epoch: float) -> Iterator[Find
             if len(chain) == 2 and start < end and not _HALF_CYCLE[0] <= half <= _HALF_CYCLE[1]:
                 yield Finding(
                     "half cycle",
-                    f"a half cycle takes {half:g} epochs; 2 to 8 are what Smith found good: "
+                    f"a half cycle takes {half:g} epochs; Smith recommends 2 to 8: "
                     "half_cycle='4 epochs'",
                 )
 
 
 def text_drawing(schedule: Schedule, steps: int, width: int = 64, height: int = 8) -> str:
-    """Return a drawing of ``steps`` steps in block characters, its largest value on top."""
+    """Draw ``steps`` steps of a schedule with block characters."""
     if steps <= width:
         values = [schedule(column * steps // width) for column in range(width)]
     else:
         values = [-math.inf] * width
-        for t in _looked_at(schedule, steps):
+        for t in _evaluated(schedule, steps):
             column = t * width // steps
             values[column] = max(values[column], schedule(t))
     lines = block_rows(values, min(*values, 0.0), max(values), height)
@@ -258,7 +266,7 @@ def text_drawing(schedule: Schedule, steps: int, width: int = 64, height: int = 
 
 
 def block_rows(values: list[float], low: float, high: float, height: int) -> list[str]:
-    """Return values as columns of block characters, with the ends of the scale at the side."""
+    """Return rows of block characters, one column per value, with the scale on the left."""
     span = (high - low) or 1.0
     eighths = [round((value - low) / span * height * 8) for value in values]
     top, bottom = f"{high:g}", f"{low:g}"
@@ -271,8 +279,8 @@ def block_rows(values: list[float], low: float, high: float, height: int) -> lis
     return lines
 
 
-def _looked_at(schedule: Schedule, steps: int) -> list[int]:
-    """Return the steps to evaluate: all, or many and every joint."""
+def _evaluated(schedule: Schedule, steps: int) -> list[int]:
+    """Return the steps to evaluate: all of them, or an even selection and every joint."""
     if steps <= _MOST_EVALUATED:
         return list(range(steps))
     spread = {i * (steps - 1) // (_MOST_EVALUATED - 1) for i in range(_MOST_EVALUATED)}
@@ -280,7 +288,7 @@ def _looked_at(schedule: Schedule, steps: int) -> list[int]:
 
 
 def joints(schedule: Schedule, most: int) -> list[int]:
-    """Return the first steps at which a part of a tree begins, and the end."""
+    """Return the first ``most`` steps at which a part of the tree starts or ends."""
     return sorted({t for t in schedule._joints(LAST) if t >= 0})[:most]
 
 
@@ -303,11 +311,11 @@ def _tree(schedule: Schedule) -> Iterator[Schedule]:
 
 
 Place = Callable[[int], int]
-"""From a step of a part's own clock to the step of the run."""
+"""Function from a step of a part to the step of the run."""
 
 
 def _placed(schedule: Schedule, place: Place = int) -> Iterator[tuple[Schedule, Place]]:
-    """Return the schedules of a tree that are played once, and where their steps are."""
+    """Yield the schedules of a tree that are not repeated, with the positions of their steps."""
     from lehr.schedule.chain import Chain
     from lehr.schedule.clock import Every, Shift, Take
     from lehr.schedule.combine import Pointwise
@@ -328,9 +336,9 @@ def _placed(schedule: Schedule, place: Place = int) -> Iterator[tuple[Schedule, 
 
 
 def _chains(schedule: Schedule) -> Iterator[tuple[tuple[Schedule, ...], int]]:
-    """Return the chains of a tree on its own clock, with their first steps."""
+    """Yield the parts of each chain that counts steps of the run, with the chain's first step."""
     from lehr.schedule.chain import Chain
 
     for part, place in _placed(schedule):
-        if isinstance(part, Chain) and place(1000) - place(0) == 1000:  # not counted in ticks
+        if isinstance(part, Chain) and place(1000) - place(0) == 1000:  # not inside an Every
             yield part.parts, place(0)

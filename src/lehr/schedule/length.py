@@ -1,7 +1,7 @@
 """Lengths: ``500``, ``"3 epochs"``, ``"5%"``, ``"2T tokens"``, ``"until 90%"``, or None.
 
 None is the rest of the run. A schedule's ``length`` is an integer number of steps, `ENDLESS`,
-`REST` (it takes the rest of the run) or `UNKNOWN` (known once the run is).
+`REST` (the rest of the run) or `UNKNOWN` (until the schedule is resolved).
 """
 
 import math
@@ -36,19 +36,22 @@ _SMALLEST, _LARGEST = Fraction(1, 10**18), 10**18
 
 @dataclass(frozen=True)
 class Amount:
-    """A parsed length: ``amount`` of a unit, or the point of the run where so much is done."""
+    """A parsed length: an amount of a unit.
+
+    With ``until``, the position in the run at which the amount is reached.
+    """
 
     amount: Fraction
     unit: str
     until: bool = False
 
     def __str__(self) -> str:
-        """Return its canonical text, which parses to an equal amount."""
+        """Return the canonical text, which parses to an equal amount."""
         scale = ""
         amount = self.amount
         if self.unit in ("samples", "tokens") and amount.denominator == 1:
             scale = next(s for s, size in _SCALES.items() if not s or amount >= size)
-            if len(_decimal(amount / _SCALES[scale])) > 8:  # shorter without
+            if len(_decimal(amount / _SCALES[scale])) > 8:  # the text without a scale is shorter
                 scale = ""
         shown = _decimal(amount / _SCALES[scale])
         if self.unit == "%":
@@ -59,7 +62,7 @@ class Amount:
 
 
 def _decimal(amount: Fraction) -> str:
-    """Return an exact decimal, or ``p/q`` where there is no short one."""
+    """Return an exact decimal, or ``p/q`` if the shortest decimal is not exact."""
     if amount.denominator == 1:
         return str(amount.numerator)
     shown = repr(float(amount))
@@ -83,7 +86,7 @@ def _parse(text: str) -> Amount | None:
 
 
 def parse(field: str, length: Any) -> Amount:
-    """Return the amount of a length other than None, or raise."""
+    """Parse a length other than None, or raise."""
     if not isinstance(length, str):
         return Amount(Fraction(length) if isinstance(length, int) else typed(length), "steps")
     amount = _parse(length)
@@ -93,7 +96,7 @@ def parse(field: str, length: Any) -> Amount:
 
 
 def check_share(field: str, value: str) -> Fraction:
-    """Return a share of the peak, ``"10%"``, as a fraction, or raise."""
+    """Parse a share of the peak, ``"10%"``, as a fraction, or raise."""
     amount = _parse(value)
     if amount is None or amount.unit != "%" or amount.until or not 0 <= amount.amount <= 100:
         fail(field, "a number, or a share of the peak from '0%' to '100%'", value)
@@ -105,9 +108,9 @@ def check_length(field: str, value: Any, *, signed: bool = False, missing: str =
 
     Args:
         field: name in errors.
-        value: what the user gave.
+        value: length to check.
         signed: whether negative lengths are allowed.
-        missing: what to give instead of None; "" allows None, the rest of the run.
+        missing: rule in the error for None; "" allows None, the rest of the run.
     """
     if value is None:
         if missing:
@@ -131,7 +134,7 @@ def check_length(field: str, value: Any, *, signed: bool = False, missing: str =
 
 
 def check_interval(field: str, value: Any, *, counted: bool = True) -> int | float | str:
-    """Return a positive real length (a period; a time constant if not counted), or raise."""
+    """Return a positive real length, or raise; a ``counted`` one (a period) is below 2**31."""
     if value is None:
         fail(field, "a length such as 1000, 2.5 or '30 epochs'", None)
     if type(value) is not bool and isinstance(value, numbers.Real):
@@ -151,14 +154,14 @@ def check_interval(field: str, value: Any, *, counted: bool = True) -> int | flo
 
 
 def real(steps: Fraction) -> int | float | str:
-    """Return real steps in their canonical form: an int, a float, or ``"10/3 steps"``."""
+    """Return real steps in canonical form: an int, a float, or ``"10/3 steps"``."""
     if steps.denominator == 1 and steps <= LAST:
         return int(steps)
     return float(steps) if typed(float(steps)) == steps else str(Amount(steps, "steps"))
 
 
 def in_steps(length: Length) -> bool:
-    """Return whether a length is a known, perhaps fractional, number of steps."""
+    """Return whether a length is a number of steps, integer or fractional."""
     if length is None or not isinstance(length, str):
         return length is not None
     amount = parse("length", length)
@@ -166,17 +169,17 @@ def in_steps(length: Length) -> bool:
 
 
 def scale_length(length: Length, factor: Fraction) -> Length:
-    """Return ``factor`` times a length; None, the rest of the run, becomes a share of the run."""
+    """Multiply a length by ``factor``; None, the rest of the run, becomes a share of the run."""
     if length is None:
         return str(Amount(100 * factor, "%"))
     amount = parse("length", length)
     if amount.until:
-        fail("length", "one without 'until' where it is divided into parts", length)
+        fail("length", "a length without 'until' where it is divided into parts", length)
     return str(Amount(amount.amount * factor, amount.unit))
 
 
 def typed(value: float) -> Fraction:
-    """Return the number that was typed: 0.1 is a tenth, not the double next to it."""
+    """Return the exact fraction of the shortest decimal of a float: 0.1 is 1/10."""
     return Fraction(repr(float(value)))
 
 

@@ -1,4 +1,4 @@
-"""Values that change at boundaries, a table of values, and a user's own function."""
+"""Piecewise values, a table of values, and a user-defined function as schedules."""
 
 from __future__ import annotations
 
@@ -18,18 +18,22 @@ from lehr.schedule.length import ENDLESS, UNKNOWN, Length, check_length, nearest
 from lehr.schedule.run import MOST_PIECES, Run
 from lehr.schedule.shapes import Constant, segment
 
-_MOST_VALUES = 10_000  # steps of a curve along a ramp that may be written down one by one
+_MOST_VALUES = 10_000  # largest number of table values of a curve along a batch-size ramp
 
 
 @dataclass(frozen=True, repr=False)
 class Piecewise(Schedule, kind="piecewise"):
-    """Values that change at boundaries: at once (endless), or along a curve between knots.
+    """Piecewise constant values (endless), or values interpolated along a curve between knots.
 
     Args:
-        boundaries: increasing lengths from step 0; a new value begins exactly at its boundary.
-        values: with the curve "constant" one more than there are boundaries, the first before
-            the first boundary; else one for each boundary.
-        curve: "constant", or the curve from knot to knot: "linear", "cosine", "geometric" ...
+        boundaries: increasing lengths from step 0; a new value applies from its boundary on.
+        values: for the curve "constant", one value more than boundaries; the first one applies
+            before the first boundary. For another curve, one value per boundary.
+        curve: "constant", or the curve between knots: "linear", "cosine", "geometric" ...
+
+    Raises:
+        ValueError: if the boundaries decrease or the number of values is wrong.
+        TypeError: if boundaries or values are not a list or tuple.
 
     >>> from lehr.schedule import Piecewise
     >>> [Piecewise((2, 4), (1.0, 0.1, 0.01))(t) for t in range(6)]
@@ -74,15 +78,15 @@ class Piecewise(Schedule, kind="piecewise"):
             ends = zip(itertools.pairwise(values), steps, strict=True)
             parts: list[Schedule] = [segment(a, b, n, self.curve) for (a, b), n in ends]
             if resolved:
-                held = Constant(values[0]).take(known[0])
-                self._derive(_chain=chain.Chain((held, *parts)))
+                hold = Constant(values[0]).take(known[0])
+                self._derive(_chain=chain.Chain((hold, *parts)))
 
     def at(self, t: Any, xp: Any) -> Any:
         if self._chain is not None:
             return self._chain.at(t, xp)
         if xp is scalar:
             return self.values[bisect.bisect_right(self.boundaries, t)]
-        if xp.__name__ == "numpy" and len(self.boundaries) > 8:  # then a search is faster
+        if xp.__name__ == "numpy" and len(self.boundaries) > 8:  # binary search is faster
             return xp.asarray(self.values)[xp.searchsorted(self.boundaries, t, side="right")]
         value = xp.where(t >= 0, self.values[0], self.values[0])
         for boundary, later in zip(self.boundaries, self.values[1:], strict=True):
@@ -118,7 +122,13 @@ class Piecewise(Schedule, kind="piecewise"):
 
 @dataclass(frozen=True, repr=False)
 class Table(Schedule, kind="table"):
-    """The value of each step, written down; after the last it holds.
+    """A list of values, one per step; the last value is then held.
+
+    Args:
+        values: at least one number.
+
+    Raises:
+        TypeError: if the values are not a list or tuple of numbers, or there are none.
 
     >>> from lehr.schedule import Table
     >>> [Table((0.3, 0.2, 0.1))(t) for t in range(5)]
@@ -152,7 +162,7 @@ class Table(Schedule, kind="table"):
 
 
 def join_pieces(pieces: Iterable[tuple[Schedule, int]]) -> list[Schedule]:
-    """Return the pieces of a curve along a batch-size ramp; those of single steps as tables."""
+    """Merge the pieces of a curve along a batch-size ramp; single-step pieces become tables."""
     parts: list[Schedule] = []
     for single, group in itertools.groupby(pieces, key=lambda piece: piece[1] == 1):
         found = [piece for piece, _ in group]
@@ -160,8 +170,8 @@ def join_pieces(pieces: Iterable[tuple[Schedule, int]]) -> list[Schedule]:
     tabled = sum(len(part.values) for part in parts if isinstance(part, Table))
     if len(parts) > MOST_PIECES or tabled > _MOST_VALUES:
         often = f"{MOST_PIECES} times, or {_MOST_VALUES} times in single steps,"
-        rule = f"one that changes at most {often} during a curve in its unit"
-        fix = "let it change less often: .every(n)"
+        rule = f"a schedule that changes at most {often} during a curve in samples or tokens"
+        fix = "change the batch size less often, for instance with .every(n)"
         fail("batch-size ramp", rule, max(len(parts), tabled), fix)
     return parts
 
@@ -171,11 +181,19 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {}
 
 @dataclass(frozen=True, repr=False)
 class Function(Schedule, kind="function"):
-    """A user's own function of the step; endless. Made by `lehr.from_function`.
+    """A user-defined function of the step; endless. `lehr.from_function` constructs it.
 
     Args:
-        name: what stands for it in JSON.
-        f: the function; left out, the one that was registered under the name.
+        name: name of the function in JSON; None: it cannot be saved.
+        f: the function; None: the function registered under the name.
+
+    Raises:
+        ValueError: if no function, or another one, is registered under the name.
+        TypeError: if ``f`` is not callable.
+
+    >>> from lehr.schedule import Function
+    >>> Function(None, lambda step: 0.1 / (1 + step))(4)
+    0.02
     """
 
     name: str | None = None
@@ -188,11 +206,11 @@ class Function(Schedule, kind="function"):
                 fail("name", "a text", self.name, error=TypeError)
             f = f or _FUNCTIONS.get(self.name)
             if f is None:
-                fix = "first call from_function(f, name=...) with it"
-                fail("name", "that of a registered function", self.name, fix)
+                fix = "register it with from_function(f, name=...)"
+                fail("name", "the name of a registered function", self.name, fix)
             known = _FUNCTIONS.setdefault(self.name, f)
-            if known is not f and not _written_alike(known, f):
-                fail("name", f"one that no other function has, as {known!r}", self.name)
+            if known is not f and not _same_source(known, f):
+                fail("name", f"unused; it is the name of {known!r}", self.name)
             _FUNCTIONS[self.name] = f
         if not callable(f):
             fail("f", "a function of the step", f, error=TypeError)
@@ -204,7 +222,7 @@ class Function(Schedule, kind="function"):
 
     def check_writable(self) -> None:
         if self.name is None:
-            fail("name", "given to write a function down", None, "from_function(f, name=...)")
+            fail("name", "given to save a function", None, "use from_function(f, name=...)")
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         return self
@@ -215,8 +233,8 @@ class Function(Schedule, kind="function"):
         return call("from_function", self.f)
 
 
-def _written_alike(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
-    """Return whether two functions are one text: a cell, or a file, that ran again."""
+def _same_source(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
+    """Return whether two functions come from one definition that was executed twice."""
 
     def same(name: str) -> bool:
         return bool(getattr(a, name, a) == getattr(b, name, b))
@@ -225,5 +243,5 @@ def _written_alike(a: Callable[[Any], Any], b: Callable[[Any], Any]) -> bool:
     return same("__qualname__") and (same("__module__") or bool(files[0] == files[1]))
 
 
-# needed by the methods above, made of the classes above
+# imports the classes above, and their methods use it
 from lehr.schedule import chain  # noqa: E402

@@ -1,4 +1,4 @@
-"""A schedule over and over, with cycles of an integer or a fractional length."""
+"""Periodic repetition of a schedule, with cycles of integer or fractional length."""
 
 import math
 from collections.abc import Iterable
@@ -20,21 +20,24 @@ from lehr.schedule.errors import fail, integer
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, in_steps, parse, real
 from lehr.schedule.run import MOST_PIECES, Run
 
-_MOST_CYCLES = 1000  # whose joints are listed
+_MOST_CYCLES = 1000  # largest number of cycles whose joints are listed
 
 
 @dataclass(frozen=True, repr=False)
 class Repeat(Schedule, kind="repeat"):
-    """A part over and over; after ``times`` times its final value holds (endless without).
+    """A part repeated ``times`` times; its final value is then held. Endless for None.
 
-    Cycle ``k`` begins at the step nearest to ``k`` times the part's exact length, so cycles of a
-    fractional length ("20%", "1 epoch") do not drift.
+    Cycle ``k`` starts at the step nearest to ``k`` times the exact length of the part, so cycles
+    of a fractional length ("20%", "1 epoch") do not drift.
 
     Args:
-        part: a schedule that ends.
-        times: how often; None for ever.
-        phase: fraction of a step by which the first cycle began before the part's first step,
-            plus 1/2; see `Boundaries`.
+        part: a finite schedule whose lengths are all given.
+        times: number of cycles, at least 1; None repeats without end.
+        phase: fraction of a step by which the first cycle starts before the first step of the
+            part, plus 1/2; see `Boundaries`.
+
+    Raises:
+        ValueError: if the part is endless, has an omitted length, or is shorter than one step.
 
     >>> import lehr
     >>> [lehr.linear(1.0, 0.0, steps=2).repeat()(t) for t in range(5)]
@@ -52,7 +55,7 @@ class Repeat(Schedule, kind="repeat"):
         if part.length in (ENDLESS, REST):
             fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
         if None in part._all_lengths():
-            fail("part", "one whose lengths are given, as all cycles are alike", part)
+            fail("part", "a schedule without omitted lengths", part, "give every part a length")
         times = None if self.times is None else integer("times", self.times)
         period = part.length if part.resolved else _exact_period(part)
         boundaries = None
@@ -86,12 +89,12 @@ class Repeat(Schedule, kind="repeat"):
         if self.times is not None:
             local = xp.where(t < self.length, local, period)
         if xp is not scalar and xp.__name__ == "numpy" and local.size > period:
-            one = self.part.at(xp.arange(period + 1), xp)  # of many cycles one is enough
+            one = self.part.at(xp.arange(period + 1), xp)  # one cycle is evaluated and indexed
             return xp.broadcast_to(one, period + 1)[local]
         return self.part.at(local, xp)
 
     def _at_variant(self, t: Any, xp: Any) -> Any:
-        """Return the value where cycles differ by a step: which one follows from the fraction."""
+        """Return the value if cycles differ by a step; the fraction selects the variant."""
         boundaries: Any = self._boundaries
         k = boundaries.last_before(t, xp)
         if self.times is not None:
@@ -110,7 +113,7 @@ class Repeat(Schedule, kind="repeat"):
         return value
 
     def _table_size(self) -> int:
-        """Return the number of values of all different cycles."""
+        """Return the total number of values of all variants."""
         return math.ceil(self._boundaries.interval) * len(self._cycles)  # type: ignore[union-attr]
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
@@ -119,14 +122,18 @@ class Repeat(Schedule, kind="repeat"):
         except ValueError:
             if not any(map(run.ramp_of, self.part._all_lengths())):
                 raise
-            return self._written_out(run, first, last)  # cycles in samples or tokens under a ramp
+            return self._expanded(
+                run, first, last
+            )  # cycles in samples or tokens along a batch-size ramp
         phase = phase_of(first) if self.phase == 0.5 else parse("phase", self.phase).amount
         result = Repeat(exact, self.times, real(phase))
         if result._boundaries and result._boundaries.interval.denominator > 1:
             return result
-        return Repeat(exact._resolved(run, first, None), self.times)  # all cycles are alike
+        return Repeat(
+            exact._resolved(run, first, None), self.times
+        )  # integer length: all cycles are equal
 
-    def _written_out(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
+    def _expanded(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         cycles: list[Schedule] = []
         while self.times is None or len(cycles) < self.times:
             if len(cycles) == MOST_PIECES:
@@ -165,7 +172,7 @@ _NO_RUN = Run()
 
 
 def _exact_period(part: Schedule) -> Fraction | None:
-    """Return the length of a part in real steps, None where a run must tell it."""
+    """Return the length of a part in real steps; None if it depends on the run."""
     known = all(map(in_steps, part._all_lengths()))
     return part._move(_NO_RUN, Fraction(0)) if known else None
 
@@ -173,10 +180,11 @@ def _exact_period(part: Schedule) -> Fraction | None:
 def _variants(
     part: Schedule, boundaries: Boundaries
 ) -> tuple[tuple[tuple[int, ...], Schedule], ...]:
-    """Return the different cycles, each with the smallest fraction at which it is the one.
+    """Return the variants of a cycle, each with the smallest fraction to which it applies.
 
-    A cycle's inner boundaries depend on the fraction between its exact and its rounded beginning,
-    and each of them moves once, so equal cycles at two fractions are equal between them.
+    The inner boundaries of a cycle depend on the fraction between its exact and its rounded start.
+    Each boundary moves once as the fraction grows, so if the cycles at two fractions are equal,
+    all cycles between them are equal; a bisection finds the variants.
     """
     parts = math.lcm(boundaries.interval.denominator, boundaries.phase.denominator)
 

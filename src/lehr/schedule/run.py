@@ -1,4 +1,4 @@
-"""One run: what turns lengths into steps, and the running sums of a batch-size ramp."""
+"""Conversion of lengths to steps for one run, including batch-size ramps."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ _SIZE_OF = {
     "tokens": "tokens_per_step",
 }
 RUN_SIZES = ("steps_per_epoch", "samples_per_step", "tokens_per_step")
-MOST_PIECES = 1000  # into which a part is divided along a batch-size ramp
-_LONGEST_RAMP = 5_000_000  # steps of a batch-size ramp, each of which is evaluated
+MOST_PIECES = 1000  # largest number of pieces of a part along a batch-size ramp
+_LONGEST_RAMP = 5_000_000  # largest number of steps of a ramp; each step is evaluated
 
 
 @dataclass(frozen=True)
 class SizeRamp:
-    """Samples or tokens per step that change during the run, and their running sum.
+    """A batch-size ramp: samples or tokens per step, and their cumulative sum.
 
     Args:
-        firsts: first step of each stretch of constant size.
-        sizes: the size there.
-        sums: what was done before that step.
+        firsts: first step of each range of constant size.
+        sizes: samples or tokens per step in each range.
+        sums: samples or tokens processed before each range.
     """
 
     firsts: tuple[int, ...]
@@ -50,23 +50,23 @@ class SizeRamp:
     sums: tuple[Fraction, ...]
 
     def done(self, steps: Fraction) -> Fraction:
-        """Return the running sum at a real number of steps, linear within a step."""
+        """Return the cumulative sum at a real number of steps, linear within a step."""
         i = max(0, bisect.bisect_right(self.firsts, steps) - 1)
         return self.sums[i] + self.sizes[i] * (steps - self.firsts[i])
 
     def steps(self, done: Fraction) -> Fraction:
-        """Return the real number of steps at which the running sum is ``done``."""
+        """Return the real number of steps at which the cumulative sum is ``done``."""
         i = max(0, bisect.bisect_right(self.sums, done) - 1)
         return self.firsts[i] + (done - self.sums[i]) / self.sizes[i]
 
     def multiples(
         self, field: str, amount: Fraction, first: Fraction, last: Fraction
     ) -> list[Fraction]:
-        """Return the positions between two others at which multiples of an amount are done."""
-        begun = self.done(first)
+        """Return the positions between ``first`` and ``last`` at multiples of an amount."""
+        start = self.done(first)
         found: list[Fraction] = []
         for k in range(1, MOST_PIECES + 2):
-            position = self.steps(begun + k * amount)
+            position = self.steps(start + k * amount)
             if position >= last:
                 return found
             found.append(position)
@@ -74,7 +74,7 @@ class SizeRamp:
         fail(field, rule, f"{float(amount):g}")
 
     def pieces(self, first: int, last: int) -> list[tuple[int, int, Fraction]]:
-        """Return the stretches of constant size between two steps: first, last, size."""
+        """Return the ranges of constant size between two steps: first, last, size."""
         starts = [first, *(f for f in self.firsts if first < f < last)]
         ends = [*starts[1:], last]
         at = [self.sizes[bisect.bisect_right(self.firsts, start) - 1] for start in starts]
@@ -86,23 +86,23 @@ Size = Fraction | SizeRamp | None
 
 @dataclass(frozen=True)
 class Run:
-    """Sizes of a run: its steps, and what one step or one epoch holds."""
+    """Sizes of a run: its steps, the steps per epoch, and the samples and tokens per step."""
 
     steps: Fraction | None = None
     steps_per_epoch: Fraction | None = None
     samples_per_step: Size = None
     tokens_per_step: Size = None
     in_ticks: bool = False
-    """Whether steps are the ticks of a slower clock (`Every`)."""
+    """Whether steps are ticks of an `Every`."""
 
     def move(
         self, field: str, length: Length, start: Fraction, *, backward: bool = False
     ) -> Fraction:
-        """Return the exact position one length after (or before) another position, in steps."""
+        """Return the exact position in steps one length after (or before) ``start``."""
         amount = parse(field, length)
         if amount.until and (backward or self.in_ticks):
-            what = "after the part that takes the rest" if backward else "inside .every(...)"
-            fail(field, f"a length without 'until' {what}", length)
+            where = "after the part that takes the rest" if backward else "inside .every(...)"
+            fail(field, f"a length without 'until' {where}", length)
         size = self._size(length, amount)
         if isinstance(size, SizeRamp) and not self.in_ticks:
             if amount.until:
@@ -115,40 +115,40 @@ class Run:
         return start - distance if backward else start + distance
 
     def distance(self, field: str, length: Length) -> Fraction:
-        """Return a length in real steps, where it does not depend on the position."""
+        """Return a length in real steps, if it does not depend on the position."""
         amount = parse(field, length)
         if amount.until:
-            fail(field, "a length without 'until' in what is repeated", length)
+            fail(field, "a length without 'until' in a repeated part", length)
         return self._distance(field, length, amount, self._size(length, amount))
 
     def ramp_of(self, length: Length) -> SizeRamp | None:
-        """Return the ramp that a length in samples or tokens follows, or None."""
+        """Return the batch-size ramp that applies to the unit of a length, or None."""
         if length is None or in_steps(length):
             return None
         size = getattr(self, _SIZE_OF.get(parse("length", length).unit, ""), None)
         return size if isinstance(size, SizeRamp) else None
 
     def place(self, field: str, length: Length, first: Fraction, last: Fraction | None) -> int:
-        """Return the integer steps of a part that begins at ``first``.
+        """Return the length in integer steps of a part that starts at ``first``.
 
-        Both ends are rounded, not the length, so that the parts of a run add up to it.
+        The two end positions are rounded, so that the lengths of the parts add up to the run.
         """
         end = self.end(last) if length is None else self.move(field, length, first)
         steps = nearest(end) - nearest(first)
         if steps < 0:
-            fix = "shorten the parts before it or lengthen the run"
-            what = REST if length is None else length
-            fail(field, f"a length that ends after step {nearest(first)}", what, fix)
+            fix = "shorten the preceding parts or lengthen the run"
+            given = REST if length is None else length
+            fail(field, f"a length that ends after step {nearest(first)}", given, fix)
         return steps
 
     def end(self, last: Fraction | None) -> Fraction:
-        """Return the end of the room of a part that takes the rest, or raise."""
+        """Return the end position of a part that takes the rest, or raise if it is unknown."""
         if last is None:
             fail("steps", f"given to resolve {REST}", None, "pass steps=")
         return last
 
     def ticks(self, interval: Fraction) -> Run:
-        """Return the same run counted in ticks, each of which takes an interval in steps."""
+        """Return the run in ticks of ``interval`` steps."""
 
         def scaled(size: Any, factor: Fraction) -> Any:
             return size * factor if isinstance(size, Fraction) else size
@@ -188,7 +188,7 @@ def make_run(
     samples_per_step: float | Schedule | None = None,
     tokens_per_step: float | Schedule | None = None,
 ) -> Run:
-    """Return the sizes of a run, checked; see `Schedule.resolve`."""
+    """Check the sizes of a run and return them; see `Schedule.resolve`."""
     length = check_length("steps", steps)
     if length == 0:
         fail("steps", "at least 1 step", steps)
@@ -210,7 +210,7 @@ def make_run(
 
 
 def sizes_for(lengths: Iterable[Length]) -> list[str]:
-    """Return what resolves lengths: ``steps=`` for the rest of the run, and what units need."""
+    """Return the arguments of ``resolve`` that lengths require, such as ``steps_per_epoch=``."""
     needed = [
         "steps=" if x is None else f"{_SIZE_OF[unit]}="
         for x in lengths
@@ -249,7 +249,7 @@ def _size(name: str, value: Any, run: Run) -> Size:
             firsts.append(step)
             sizes.append(size)
     if value(end) != value(end + 1) or value(end) != value(2 * end + 1000):
-        fail(name, "a schedule with an end", value, "give it one with .take(steps)")
+        fail(name, "a schedule that becomes constant", value, "limit it with .take(steps)")
     exact = [
         Fraction(number(f"{name} at step {f}", s, above=0))
         for f, s in zip(firsts, sizes, strict=True)

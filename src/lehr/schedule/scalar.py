@@ -1,4 +1,4 @@
-"""The few NumPy names the formulas use, for plain Python numbers; and which names go with what."""
+"""Functions used by the formulas (``where``, ``exp`` ...) for Python numbers; module lookup."""
 
 import math
 import struct
@@ -16,12 +16,12 @@ tanh = math.tanh
 
 
 def where(condition: Any, yes: Any, no: Any) -> Any:
-    """Return ``yes`` where the condition holds, else ``no``."""
+    """Return ``yes`` if the condition is true, otherwise ``no``."""
     return yes if condition else no
 
 
 def float32(value: float) -> float:
-    """Return the float32 nearest to a number; one too large is infinite."""
+    """Round a number to the nearest float32; a number out of range becomes infinite."""
     try:
         return float(struct.unpack("f", struct.pack("f", value))[0])
     except OverflowError:
@@ -37,17 +37,17 @@ def pick(values: tuple[float, ...], i: Any, xp: Any) -> Any:
 
 
 def narrow(t: Any) -> bool:
-    """Return whether an array counts in 32 bits: steps from 2**31 on cannot be compared with it."""
+    """Return whether an array has a 32-bit dtype, which cannot represent steps from 2**31 on."""
     return "32" in str(getattr(t, "dtype", ""))
 
 
 def namespace(value: object) -> Any | None:
-    """Return the module whose ``where, cos, exp ...`` work on ``value``; None if there is none.
+    """Return the module with ``where, cos, exp ...`` for the type of ``value``, or None.
 
-    Only a framework that made ``value``, and so is loaded already, is imported; by statements,
-    which torch.compile and tf.function can trace.
+    A framework is imported only if ``value`` is one of its arrays, so it is already loaded.
+    Import statements are used because torch.compile and tf.function can trace them.
     """
-    for kind in type(value).__mro__:  # a subclass of an array is driven like the array
+    for kind in type(value).__mro__:  # a subclass of an array uses the module of the array
         root = kind.__module__.partition(".")[0]
         if root == "numpy":
             import numpy

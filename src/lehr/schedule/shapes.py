@@ -1,4 +1,4 @@
-"""The elementary shapes: a constant, and curves between two values."""
+"""Elementary schedules: a constant, and curves between two values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,15 @@ from lehr.schedule.run import Run, SizeRamp
 
 @dataclass(frozen=True, repr=False)
 class Constant(Schedule, kind="constant"):
-    """The same value at every step; endless. None: the final value of the part before."""
+    """A constant value; endless.
+
+    Args:
+        value: value at every step; None: the final value of the preceding part of a chain.
+
+    >>> from lehr.schedule import Constant
+    >>> Constant(0.1)(12345)
+    0.1
+    """
 
     value: float | None
 
@@ -32,7 +40,7 @@ class Constant(Schedule, kind="constant"):
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
         if self.value is None:
-            fail("value", "a number, unless another part goes before in a chain", None)
+            fail("value", "a number, unless another part precedes it in a chain", None)
         return self
 
     def _continued(self, value: float) -> Schedule:
@@ -43,7 +51,7 @@ class Constant(Schedule, kind="constant"):
 
 
 class Segment(Schedule):
-    """A curve from ``start`` to ``end`` in ``steps`` steps; then ``end`` holds."""
+    """Base class of curves from ``start`` to ``end`` in ``steps`` steps; ``end`` is then held."""
 
     LENGTHS = ("steps",)
 
@@ -68,7 +76,7 @@ class Segment(Schedule):
 
     @abstractmethod
     def value(self, u: Any, v: Any, steps: Any, xp: Any) -> Any:
-        """Return the value at ``u`` (fraction elapsed) and ``v`` (remaining) of real steps."""
+        """Return the value at ``u`` (fraction of the steps elapsed) and ``v`` (remaining)."""
 
     def at(self, t: Any, xp: Any) -> Any:
         steps: Any = self.steps
@@ -90,7 +98,7 @@ class Segment(Schedule):
         return self.value(u, v, steps, xp)
 
     def _needs(self, xp: Any) -> tuple[bool, bool]:
-        """Return which of the two fractions `value` uses."""
+        """Return whether `value` uses ``u`` and whether it uses ``v``."""
         return True, True
 
     def _resolve(self, run: Run, first: Fraction, last: Fraction | None) -> Schedule:
@@ -98,16 +106,16 @@ class Segment(Schedule):
         ramp, begin = run.ramp_of(self.steps), nearest(first)
         if ramp is not None and len(ramp.pieces(begin, begin + steps)) > 1:
             return self._along(ramp, begin, steps)
-        if nearest(first) + steps > LAST and self.from_zero:  # as far as steps are counted
+        if nearest(first) + steps > LAST and self.from_zero:  # cut at the largest step
             shape = replace(self, steps=None)  # type: ignore[type-var]
             return Window(shape, LAST - nearest(first), 0.0, float(steps))
         return replace(self, steps=steps)  # type: ignore[type-var]
 
     def _along(self, sizes: SizeRamp, first: int, steps: int) -> Schedule:
-        """Return the curve over the samples or tokens done, where their number per step changes.
+        """Return the curve as a function of processed samples or tokens, for a batch-size ramp.
 
-        Each stretch of constant size is a `Window` with a real offset and span; stretches of
-        single steps are tables.
+        Each range of constant batch size becomes a `Window` with a real offset and span; ranges
+        of a single step become tables.
         """
         begun, ended = sizes.done(Fraction(first)), sizes.done(Fraction(first + steps))
         shape = replace(self, steps=None, from_zero=True)  # type: ignore[type-var]
@@ -119,7 +127,7 @@ class Segment(Schedule):
             if offset < span:
                 piece = Window(shape, length, float(offset), float(span))
             pieces.append((piece, length))
-        # the final value holds after the last step
+        # a part of length 0 holds the final value after the last step
         return chain.Chain((*piecewise.join_pieces(pieces), replace(self, steps=0)))  # type: ignore[type-var]
 
     def _continued(self, value: float) -> Schedule:
@@ -128,20 +136,25 @@ class Segment(Schedule):
 
 @dataclass(frozen=True, repr=False)
 class Ramp(Segment, kind="ramp"):
-    """From ``start`` to ``end`` in ``steps`` steps along a curve; then ``end`` holds.
+    """A curve from ``start`` to ``end`` in ``steps`` steps; ``end`` is then held.
 
-    ``left * start + (1 - left) * end`` with ``left = curve(u)**power`` and
+    The value is ``left * start + (1 - left) * end`` with ``left = curve(u)**power`` and
     ``u = (t / steps)**time_power``: ``start`` at step 0, ``end`` at step ``steps``, the first step
     of the next part.
 
     Args:
-        start: value at step 0; None: the final value of the part before.
+        start: value at step 0; None: the final value of the preceding part.
         end: value at step ``steps`` and after.
         steps: a length; None takes the rest of the run.
         curve: name of a curve: "linear", "cosine", ...
-        power: exponent of what is left, above 0.
-        time_power: exponent of the fraction of the time, above 0.
-        from_zero: False: update n has the value of step n + 1, so that the first one moves.
+        power: exponent of the remaining fraction ``left``, above 0.
+        time_power: exponent of the elapsed time fraction, above 0.
+        from_zero: if False, update n uses the value of step n + 1, so that the first update does
+            not use ``start``.
+
+    Raises:
+        ValueError: if a value is out of range, or the curve is unknown.
+        TypeError: if a value has the wrong type.
 
     >>> from lehr.schedule import Ramp
     >>> [Ramp(1.0, 0.0, 4)(t) for t in range(6)]
@@ -177,7 +190,7 @@ class Ramp(Segment, kind="ramp"):
         if self.power != 1.0:
             left = curve.left(*arguments)
             if curve.gone is not None and not double(xp):
-                # float32 rounds what is left less where it is near 1, and powers enlarge that
+                # 1 - gone is more precise in float32 near 1, and the power amplifies errors
                 left = xp.where(u < v, 1.0 - curve.gone(*arguments), left)
             left = left**self.power
             return left * start if end == 0.0 else left * start + (1.0 - left) * end
@@ -186,9 +199,9 @@ class Ramp(Segment, kind="ramp"):
         left = curve.left(*arguments)
         if end == 0.0:
             return left * start
-        # 1 - left may cancel in float32; both formulas together must be precise
-        own = curve.gone is not None and not curve.uses_u and not double(xp)
-        return left * start + (curve.gone(*arguments) if own else 1.0 - left) * end  # type: ignore[misc]
+        # 1 - left may cancel in float32; gone is used where left + gone is 1 without error
+        separate = curve.gone is not None and not curve.uses_u and not double(xp)
+        return left * start + (curve.gone(*arguments) if separate else 1.0 - left) * end  # type: ignore[misc]
 
     def _needs(self, xp: Any) -> tuple[bool, bool]:
         rising = self.start == 0.0 and self._curve.gone is not None
@@ -219,15 +232,19 @@ class Ramp(Segment, kind="ramp"):
 
 @dataclass(frozen=True, repr=False)
 class Geometric(Segment, kind="geometric"):
-    """From ``start`` to ``end`` at a constant ratio per step; then ``end`` holds.
+    """A geometric curve from ``start`` to ``end``; ``end`` is then held.
 
-    ``start * (end / start)**(t / steps)``; both ends above 0.
+    The value is ``start * (end / start)**(t / steps)``: the ratio per step is constant.
 
     Args:
-        start: value at step 0; None: the final value of the part before.
-        end: value at step ``steps`` and after.
+        start: value at step 0, above 0; None: the final value of the preceding part.
+        end: value at step ``steps`` and after, above 0.
         steps: a length; None takes the rest of the run.
-        from_zero: False: update n has the value of step n + 1.
+        from_zero: if False, update n uses the value of step n + 1.
+
+    Raises:
+        ValueError: if an end is not above 0.
+        TypeError: if a value has the wrong type.
 
     >>> from lehr.schedule import Geometric
     >>> [round(Geometric(1.0, 0.01, 4)(t), 6) for t in range(6)]
@@ -242,7 +259,7 @@ class Geometric(Segment, kind="geometric"):
 
     def __post_init__(self) -> None:
         self._check(lowest=0.0)
-        # anchored at the larger end, so that float32 stays within 4e-7 of it
+        # anchored at the larger end, so that the float32 error is at most 4e-7 of that end
         start = self.end if self.start is None else self.start
         self._derive(_log_ratio=-abs(math.log(start) - math.log(self.end)))
 
@@ -269,7 +286,7 @@ def segment(
     time_power: float = 1.0,
     from_zero: bool = True,
 ) -> Segment:
-    """Return the class of a curve: `Geometric` for "geometric", else `Ramp`."""
+    """Construct a curve by name: a `Geometric` for "geometric", otherwise a `Ramp`."""
     if one_of("curve", curve, (*CURVES, "geometric")) != "geometric":
         return Ramp(start, end, steps, curve, power, time_power, from_zero)
     for name, value in (("power", power), ("time_power", time_power)):
@@ -280,15 +297,18 @@ def segment(
 
 @dataclass(frozen=True, repr=False)
 class Window(Schedule, kind="window"):
-    """A stretch of a curve whose own length and beginning are real numbers of steps.
+    """A section of a curve, with a real-valued length and offset of the curve.
 
     At step ``t`` the elapsed fraction of the curve is ``(t + offset) / span``, at most 1.
 
     Args:
         shape: a `Ramp` or `Geometric` without steps.
-        steps: integer steps of the stretch.
-        offset: real steps of the curve that are elapsed at step 0.
-        span: real steps of the whole curve.
+        steps: integer number of steps in the section.
+        offset: position on the curve at step 0, in real steps, at least 0.
+        span: length of the complete curve in real steps, above ``offset``.
+
+    Raises:
+        ValueError: if a value is out of range, or the shape has steps.
 
     >>> import lehr
     >>> [lehr.schedule.Window(lehr.linear(1.0, 0.0), 3, 0.5, 2.5)(t) for t in range(4)]
@@ -309,29 +329,29 @@ class Window(Schedule, kind="window"):
         offset = number("offset", self.offset, at_least=0) + 0.0
         span = number("span", self.span, above=offset)
         rest = span - offset
-        whole_rest = min(math.floor(rest), LAST)
+        integer_rest = min(math.floor(rest), LAST)
         self._derive(
             steps=steps,
             offset=offset,
             span=span,
             length=steps,
             resolved=shape.start is not None,
-            # apart, so that graphs subtract integers
-            _rest=(whole_rest, float(rest - whole_rest)),
+            # integer and fractional part, so that graphs subtract integers
+            _rest=(integer_rest, float(rest - integer_rest)),
         )
 
     def at(self, t: Any, xp: Any) -> Any:
-        span, (whole_rest, rest) = self.span, self._rest
+        span, (integer_rest, rest) = self.span, self._rest
         if xp.__name__ == "numpy":
             gone = xp.minimum(t, self.steps)
-            v = xp.maximum(whole_rest + rest - gone, 0.0) / span
+            v = xp.maximum(integer_rest + rest - gone, 0.0) / span
             uses_u = self.shape._needs(xp)[0]
             u = xp.minimum(gone + self.offset, span) / span if uses_u else None
             return self.shape.value(u, v, span, xp)
         gone = xp.where(t < self.steps, t, self.steps)
-        reached = gone / 1 + self.offset  # TensorFlow adds no float to integers
+        reached = gone / 1 + self.offset  # TensorFlow cannot add a float to an integer tensor
         u = fraction(xp.where(reached < span, reached, span), span, xp)
-        remaining = (whole_rest - gone) / 1 + rest
+        remaining = (integer_rest - gone) / 1 + rest
         v = fraction(xp.where(remaining > 0.0, remaining, 0.0), span, xp)
         return self.shape.value(u, v, span, xp)
 
@@ -348,5 +368,5 @@ class Window(Schedule, kind="window"):
         return replace(self, shape=shape)
 
 
-# needed by the methods above, made of the classes above
+# these modules import the classes above, and their methods use them
 from lehr.schedule import chain, piecewise  # noqa: E402

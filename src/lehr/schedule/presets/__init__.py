@@ -1,4 +1,4 @@
-"""Presets: functions that return compositions of the classes of ``lehr.schedule``."""
+"""Presets: functions that construct schedules from the classes of ``lehr.schedule``."""
 
 from lehr.schedule.presets.basic import (
     constant,

@@ -1,4 +1,4 @@
-"""Functions that return one shape: warm-ups and decays that people know by name."""
+"""Presets with one shape: constant, warm-ups, decays, piecewise values and functions."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -15,7 +15,11 @@ Floor = float | str
 
 
 def constant(value: float, steps: Length = None) -> Schedule:
-    """Return the same value at every step; with ``steps`` a part that long, else endless.
+    """Construct a constant schedule.
+
+    Args:
+        value: value at every step.
+        steps: length of the part; None: endless, or the rest of the run if another part follows.
 
     >>> constant(0.1)(12345), constant(0.1, "5%")
     (0.1, constant(0.1, '5%'))
@@ -24,7 +28,12 @@ def constant(value: float, steps: Length = None) -> Schedule:
 
 
 def linear(start: float, end: float, steps: Length = None) -> Ramp:
-    """Return a straight line, ``start + (end - start) * t / steps``; then ``end`` holds.
+    """Construct a linear schedule, ``start + (end - start) * t / steps``; ``end`` is then held.
+
+    Args:
+        start: value at step 0.
+        end: value at step ``steps`` and after.
+        steps: a length; None takes the rest of the run.
 
     >>> [linear(1.0, 0.0, steps=4)(t) for t in range(6)]
     [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
@@ -42,25 +51,25 @@ def warmup(
     time_power: float = 1.0,
     from_zero: bool = True,
 ) -> Segment:
-    """Return a rise from ``start`` to ``peak``, which is reached at step ``steps``.
+    """Construct a warm-up from ``start`` to ``peak``, which is reached at step ``steps``.
 
-    Step 0 has the value ``start``: with the default 0 the first update changes nothing.
-    ``from_zero=False`` gives update n the value of step n + 1 instead, so that the first update
-    moves and the last one of the warm-up is made at the peak. A constant warm-up is
-    ``constant(value, steps)``.
+    Step 0 has the value ``start``: with the default of 0 the first update does not change the
+    parameters. With ``from_zero=False``, update n uses the value of step n + 1, so that the first
+    update is above ``start`` and the last update of the warm-up uses the peak. For a constant
+    warm-up use ``constant(value, steps)``.
 
     Args:
         peak: final value, above 0.
         steps: a length.
         start: value at step 0, from 0 to ``peak``.
-        curve: name of a curve; "geometric" needs a start above 0; "log" is DeepSpeed's
+        curve: name of a curve; "geometric" requires a start above 0; "log" is DeepSpeed's
             ``log(t + 1) / log(steps)``.
-        power: exponent of what is left.
-        time_power: exponent of the fraction of the time.
-        from_zero: whether update n has the value of step n.
+        power: exponent of the remaining fraction of the curve, above 0.
+        time_power: exponent of the elapsed time fraction, above 0.
+        from_zero: whether update n uses the value of step n.
 
     Raises:
-        ValueError: if the start lies above the peak, or the length is missing.
+        ValueError: if the start is above the peak, or the length is missing.
 
     >>> [warmup(0.1, 4)(t) for t in (0, 2, 4)]
     [0.0, 0.05, 0.1]
@@ -81,7 +90,19 @@ def polynomial(
     power: float = 1.0,
     time_power: float = 1.0,
 ) -> Ramp:
-    """Return ``floor + (peak - floor) * (1 - (t / steps)**time_power)**power``; the floor holds.
+    """Construct a polynomial decay from ``peak`` to ``floor``; the floor is then held.
+
+    The value is ``floor + (peak - floor) * (1 - (t / steps)**time_power)**power``.
+
+    Args:
+        peak: value at step 0, above 0.
+        steps: a length; None takes the rest of the run.
+        floor: value at step ``steps`` and after, from 0 to ``peak``; "10%" is a share of the peak.
+        power: exponent of the remaining fraction, above 0; 1 is linear.
+        time_power: exponent of the elapsed time fraction, above 0.
+
+    Raises:
+        ValueError: if the floor is above the peak.
 
     >>> [polynomial(1.0, 4, power=2)(t) for t in range(5)]
     [1.0, 0.5625, 0.25, 0.0625, 0.0]
@@ -97,22 +118,22 @@ def cosine(
     power: float = 1.0,
     time_power: float = 1.0,
 ) -> Ramp:
-    """Return ``floor + (peak - floor) * ((1 + cos(pi * (t / steps)**time_power)) / 2)**power``.
+    """Construct a cosine decay from ``peak`` to ``floor``; the floor is then held.
 
-    After ``steps`` the floor holds.
+    The value is ``floor + (peak - floor) * ((1 + cos(pi * (t / steps)**time_power)) / 2)**power``.
 
-    Source: Loshchilov and Hutter, arXiv 1608.03983; the power: optax; the power of the time
-    (k-decay): Zhang and Li, arXiv 2004.05909.
+    Source: Loshchilov and Hutter, arXiv 1608.03983; ``power``: optax; ``time_power`` (k-decay):
+    Zhang and Li, arXiv 2004.05909.
 
     Args:
         peak: value at step 0, above 0.
         steps: a length; None takes the rest of the run.
-        floor: value at step ``steps`` and after, from 0 to ``peak``; "10%" is of the peak.
-        power: exponent of what is left, above 0.
-        time_power: exponent of the fraction of the time, above 0.
+        floor: value at step ``steps`` and after, from 0 to ``peak``; "10%" is a share of the peak.
+        power: exponent of the remaining fraction, above 0.
+        time_power: exponent of the elapsed time fraction, above 0.
 
     Raises:
-        ValueError: if the floor lies above the peak.
+        ValueError: if the floor is above the peak.
 
     >>> [round(cosine(1.0, 4)(t), 4) for t in range(6)]
     [1.0, 0.8536, 0.5, 0.1464, 0.0, 0.0]
@@ -123,9 +144,19 @@ def cosine(
 
 
 def rex(peak: float, steps: Length = None, *, floor: Floor = 0.0) -> Ramp:
-    """Return ``floor + (peak - floor) * (1 - u) / (1 - u / 2)``, ``u = t / steps``.
+    """Construct a REX decay from ``peak`` to ``floor``; the floor is then held.
+
+    The value is ``floor + (peak - floor) * (1 - u) / (1 - u / 2)`` with ``u = t / steps``.
 
     Source: Chen et al., arXiv 2107.04197.
+
+    Args:
+        peak: value at step 0, above 0.
+        steps: a length; None takes the rest of the run.
+        floor: value at step ``steps`` and after, from 0 to ``peak``; "10%" is a share of the peak.
+
+    Raises:
+        ValueError: if the floor is above the peak.
 
     >>> [round(rex(1.0, 4)(t), 4) for t in range(5)]
     [1.0, 0.8571, 0.6667, 0.4, 0.0]
@@ -134,9 +165,20 @@ def rex(peak: float, steps: Length = None, *, floor: Floor = 0.0) -> Ramp:
 
 
 def tanh(peak: float, steps: Length = None, *, floor: Floor = 0.0) -> Ramp:
-    """Return a hyperbolic tangent from -7 to 3, scaled to fall from the peak to the floor.
+    """Construct a tanh decay from ``peak`` to ``floor``; the floor is then held.
+
+    The value is ``floor + (peak - floor) * (tanh(3) - tanh(10 * u - 7)) / (tanh(3) + tanh(7))``
+    with ``u = t / steps``.
 
     Source: Hsueh et al., arXiv 1806.01593; timm.
+
+    Args:
+        peak: value at step 0, above 0.
+        steps: a length; None takes the rest of the run.
+        floor: value at step ``steps`` and after, from 0 to ``peak``; "10%" is a share of the peak.
+
+    Raises:
+        ValueError: if the floor is above the peak.
 
     >>> [round(tanh(1.0, 4)(t), 3) for t in range(5)]
     [1.0, 1.0, 0.982, 0.267, 0.0]
@@ -147,7 +189,16 @@ def tanh(peak: float, steps: Length = None, *, floor: Floor = 0.0) -> Ramp:
 def exponential(
     peak: float, factor: float, every: float | str, *, staircase: bool = False
 ) -> Exponential:
-    """Return ``peak * factor**(t / every)``, endless; a staircase takes ``floor(t / every)``.
+    """Construct an exponential decay, ``peak * factor**(t / every)``; endless.
+
+    Args:
+        peak: value at step 0, above 0.
+        factor: factor per ``every`` steps, above 0 and at most 1.
+        every: a length or a real number of steps; never rounded.
+        staircase: use ``floor(t / every)`` as the exponent, as in `step_decay`.
+
+    Raises:
+        ValueError: if a value is out of range.
 
     >>> [round(exponential(1.0, 0.1, every=100)(t), 4) for t in (0, 50, 100, 200)]
     [1.0, 0.3162, 0.1, 0.01]
@@ -159,7 +210,16 @@ def exponential(
 def inverse_time(
     peak: float, timescale: float | str, *, power: float = 1.0, staircase: bool = False
 ) -> InverseTime:
-    """Return ``peak / (1 + t / timescale)**power``, endless; a staircase takes the floor.
+    """Construct an inverse-time decay, ``peak / (1 + t / timescale)**power``; endless.
+
+    Args:
+        peak: value at step 0, above 0.
+        timescale: a length or a real number of steps; never rounded.
+        power: exponent, above 0.
+        staircase: use ``floor(t / timescale)``: one decrease per ``timescale`` steps.
+
+    Raises:
+        ValueError: if a value is out of range.
 
     >>> [inverse_time(1.0, timescale=10)(t) for t in (0, 10, 30)]
     [1.0, 0.5, 0.25]
@@ -168,7 +228,15 @@ def inverse_time(
 
 
 def step_decay(peak: float, factor: float, every: float | str) -> Exponential:
-    """Return ``peak * factor**floor(t / every)``, endless.
+    """Construct a step decay, ``peak * factor**floor(t / every)``; endless.
+
+    Args:
+        peak: value at step 0, above 0.
+        factor: factor per ``every`` steps, above 0 and at most 1.
+        every: a length or a real number of steps, at least 1.
+
+    Raises:
+        ValueError: if a value is out of range.
 
     >>> [round(step_decay(1.0, 0.1, every=10)(t), 4) for t in (0, 9, 10, 20)]
     [1.0, 1.0, 0.1, 0.01]
@@ -177,7 +245,16 @@ def step_decay(peak: float, factor: float, every: float | str) -> Exponential:
 
 
 def multi_step(peak: float, factor: float, milestones: Sequence[Length]) -> Piecewise:
-    """Return ``peak`` times ``factor`` for each of the milestones that is reached.
+    """Construct a decay that multiplies the value by ``factor`` at each milestone; endless.
+
+    Args:
+        peak: value before the first milestone, above 0.
+        factor: factor at each milestone, above 0.
+        milestones: increasing lengths from step 0.
+
+    Raises:
+        ValueError: if a value is out of range, or the milestones decrease.
+        TypeError: if the milestones are not a list or tuple.
 
     >>> [round(multi_step(1.0, 0.1, (2, 4))(t), 4) for t in range(6)]
     [1.0, 1.0, 0.1, 0.1, 0.01, 0.01]
@@ -193,10 +270,17 @@ def multi_step(peak: float, factor: float, milestones: Sequence[Length]) -> Piec
 def piecewise(
     boundaries: Sequence[Length], values: Sequence[float], *, curve: str = "constant"
 ) -> Piecewise:
-    """Return values that change at boundaries: at once, or along a curve between knots.
+    """Construct piecewise constant values, or values interpolated along a curve between knots.
 
-    With "constant", ``values[0]`` holds before the first boundary and there is one value more
-    than boundaries. With a curve, ``values[i]`` is the value at ``boundaries[i]``.
+    Args:
+        boundaries: increasing lengths from step 0.
+        values: for "constant", one value more than boundaries; ``values[0]`` applies before the
+            first boundary. For a curve, ``values[i]`` is the value at ``boundaries[i]``.
+        curve: "constant", or the curve between knots: "linear", "cosine", "geometric" ...
+
+    Raises:
+        ValueError: if the boundaries decrease or the number of values is wrong.
+        TypeError: if boundaries or values are not a list or tuple.
 
     >>> [piecewise((2, 4), (1.0, 0.1, 0.01))(t) for t in (1, 2, 4)]
     [1.0, 0.1, 0.01]
@@ -207,7 +291,13 @@ def piecewise(
 
 
 def table(values: Sequence[float]) -> Table:
-    """Return the values of the first steps, written down; the last holds.
+    """Construct a schedule from a list of values, one per step; the last value is then held.
+
+    Args:
+        values: at least one number.
+
+    Raises:
+        TypeError: if there are no values, or one is not a number.
 
     >>> table([0.3, 0.2, 0.1])(1)
     0.2
@@ -216,12 +306,20 @@ def table(values: Sequence[float]) -> Table:
 
 
 def from_function(f: Callable[[Any], Any], *, name: str | None = None) -> Function:
-    """Return a user's own function of the step as a schedule, endless.
+    """Construct a schedule from a user-defined function of the step; endless.
 
-    To be called with arrays, or in a graph, the function must take them, and gets them as they are:
-    it may use what that kind of array knows. TensorFlow multiplies no float with a bool, so
-    ``0.1 * (step < 5)`` fails there; write ``tf.where(step < 5, 0.1, 0.0)``. With a name it can be
-    written as JSON, and read where the same name has been given to the function before.
+    Arrays and graph tensors are passed to the function unchanged, so it must support their type
+    and may use its operations. TensorFlow cannot multiply a float by a bool: write
+    ``tf.where(step < 5, 0.1, 0.0)`` instead of ``0.1 * (step < 5)``.
+
+    Args:
+        f: function from a step, or an array of steps, to the value.
+        name: name of the function in JSON; None: the schedule cannot be saved. To load the JSON,
+            first register the function under the same name with ``from_function``.
+
+    Raises:
+        ValueError: if another function has the name.
+        TypeError: if ``f`` is not callable.
 
     >>> from_function(lambda step: 0.1 / (1 + step))(4)
     0.02
@@ -230,7 +328,7 @@ def from_function(f: Callable[[Any], Any], *, name: str | None = None) -> Functi
 
 
 def check_floor(floor: Floor, peak: float) -> float:
-    """Return a floor from 0 to the peak, or raise."""
+    """Return the floor as a number; raise unless it is between 0 and the peak."""
     if isinstance(floor, str):
         return float(typed(peak) * check_share("floor", floor))
     if number("floor", floor, at_least=0) > peak:

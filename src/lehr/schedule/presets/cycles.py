@@ -1,4 +1,4 @@
-"""Functions that return cycles: triangles and cyclical rates."""
+"""Presets for cyclical schedules."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -19,15 +19,24 @@ from lehr.schedule.shapes import Ramp, Window
 
 Knot = tuple[Fraction, float]
 _CHECKED_CYCLES = 100
-MOST_TOGETHER = (
-    16  # cycles of a real period that are written out, as they take integer steps together
-)
+# largest number of fractional periods that are expanded to a sequence of integer length
+MOST_TOGETHER = 16
 
 
 def triangular(floor: Floor, peak: float, half_cycle: float | str) -> Schedule:
-    """Return ``floor`` to ``peak`` in a half cycle and back in the next, for ever.
+    """Construct a triangular wave between ``floor`` and ``peak``; endless.
+
+    The value is ``floor + (peak - floor) * (1 - abs(t / half_cycle % 2 - 1))``.
 
     Source: Smith, arXiv 1506.01186.
+
+    Args:
+        floor: lower bound, at least 0; "10%" is a share of the peak.
+        peak: upper bound, above 0.
+        half_cycle: length of the rise and of the fall: a length, or a real number of steps.
+
+    Raises:
+        ValueError: if the floor is above the peak.
 
     >>> [triangular(0.0, 1.0, half_cycle=2)(t) for t in range(7)]
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.5, 1.0]
@@ -36,7 +45,19 @@ def triangular(floor: Floor, peak: float, half_cycle: float | str) -> Schedule:
 
 
 def triangular2(floor: Floor, peak: float, half_cycle: float | str) -> Schedule:
-    """Return `triangular` whose height above ``floor`` halves after each cycle.
+    """Construct a `triangular` wave whose height above ``floor`` is halved after each cycle.
+
+    The height in cycle ``i`` (from 0) is ``(peak - floor) / 2**i``.
+
+    Source: Smith, arXiv 1506.01186.
+
+    Args:
+        floor: lower bound, at least 0; "10%" is a share of the peak.
+        peak: upper bound of the first cycle, above 0.
+        half_cycle: length of the rise and of the fall: a length, or a real number of steps.
+
+    Raises:
+        ValueError: if the floor is above the peak.
 
     >>> [triangular2(0.0, 1.0, half_cycle=2)(t) for t in range(9)]
     [0.0, 0.5, 1.0, 0.5, 0.0, 0.25, 0.5, 0.25, 0.0]
@@ -46,13 +67,18 @@ def triangular2(floor: Floor, peak: float, half_cycle: float | str) -> Schedule:
 
 
 def exp_range(floor: Floor, peak: float, half_cycle: float | str, factor: float) -> Schedule:
-    """Return `triangular` whose height above ``floor`` is multiplied by ``factor**t``.
+    """Construct a `triangular` wave whose height above ``floor`` is multiplied by ``factor**t``.
+
+    Source: Smith, arXiv 1506.01186.
 
     Args:
-        floor: lower bound, at least 0; "10%" is of the peak.
-        peak: upper bound at step 0.
-        half_cycle: a length.
+        floor: lower bound, at least 0; "10%" is a share of the peak.
+        peak: upper bound at step 0, above 0.
+        half_cycle: length of the rise and of the fall: a length, or a real number of steps.
         factor: factor per step, above 0 and at most 1.
+
+    Raises:
+        ValueError: if the floor is above the peak, or the factor is out of range.
 
     >>> [round(exp_range(0.0, 1.0, half_cycle=1, factor=0.5)(t), 4) for t in range(4)]
     [0.0, 0.5, 0.0, 0.125]
@@ -71,20 +97,22 @@ def cyclical(
     scale: Callable[[Any], Any] | Schedule | None = None,
     per: str = "cycle",
 ) -> Schedule:
-    """Return ``floor + (peak - floor) * wave * scale``; the wave: 0 to 1 in ``up``, then back.
+    """Construct a cyclical schedule, ``floor + (peak - floor) * wave * scale``; endless.
+
+    The wave rises linearly from 0 to 1 in ``up`` and falls back to 0 in ``down``.
 
     Source: Smith, arXiv 1506.01186. `triangular2` is ``scale=exponential(1.0, 0.5, 1)``.
 
     Args:
-        floor: lower bound, at least 0; "10%" is of the peak.
-        peak: upper bound where the scale is 1.
-        up: length of the rise: a length, or a real number of steps. Cycles of 2.5 + 2 steps begin
-            at steps 0, 4.5, 9 ... exactly.
-        down: length of the fall; as long as ``up`` if left out.
-        scale: a function of the cycle's number, which starts from 1 as in Smith's paper, or, per
-            step, of the step; or a schedule of ticks (or steps) from 0. At most 1: values are
-            never clipped.
-        per: what the scale is a function of, "cycle" or "step".
+        floor: lower bound, at least 0; "10%" is a share of the peak.
+        peak: upper bound for a scale of 1, above 0.
+        up: length of the rise: a length, or a real number of steps. Cycles of 2.5 + 2 steps start
+            exactly at 0, 4.5, 9 ... steps.
+        down: length of the fall; None: the same as ``up``.
+        scale: a function of the cycle number, which starts from 1 as in Smith's paper, or a
+            schedule of cycles from 0; with ``per="step"``, a function or schedule of the step.
+            It must be at most 1; the result is not clipped.
+        per: argument of the scale, "cycle" or "step".
 
     Raises:
         ValueError: if the scale is not between 0 and 1 for one of the first 100 cycles.
@@ -117,7 +145,7 @@ def cyclical(
 
 
 def _per_cycle(factor: Schedule, up: Amount, down: Amount) -> Schedule:
-    """Return a schedule of cycles on the clock of steps."""
+    """Convert a schedule of cycles to a schedule of steps."""
     if factor.resolved:
         for k in range(_CHECKED_CYCLES):
             fix = "a function of the cycle is called with 1 for the first one"
@@ -132,14 +160,14 @@ def _per_cycle(factor: Schedule, up: Amount, down: Amount) -> Schedule:
         fail("up and down", rule, float(period.amount))
     if period.amount.denominator > MOST_TOGETHER:
         return factor.every(real(period.amount))
-    # a cycle of real steps begins at the first step at or after its exact beginning
+    # a cycle of fractional length starts at the first step at or after its exact start
     return Every(factor, real(period.amount), real(1 - Fraction(1, period.amount.denominator)))
 
 
 def _real_triangle(low: float, high: float, up: Amount, down: Amount) -> Schedule:
-    """Return as many cycles as take integer steps together, at their exact times.
+    """Return the smallest number of cycles with an integer total length, at exact positions.
 
-    Where these would be too many, one cycle: each then begins at the nearest step.
+    If these are too many, return one cycle; `Repeat` then starts each at the nearest step.
     """
     period = up.amount + down.amount
     cycles = period.denominator
@@ -154,12 +182,12 @@ def _real_triangle(low: float, high: float, up: Amount, down: Amount) -> Schedul
 
 
 def through(knots: Sequence[Knot], curve: str = "linear") -> list[Schedule]:
-    """Return ramps from knot to knot, at real times; each owns the integer steps in its time."""
+    """Return ramps between knots at real positions; each owns the integer steps in its range."""
     parts: list[Schedule] = []
     for (start, value), (end, next_value) in pairwise(knots):
         first, last = math.ceil(start), min(math.ceil(end), LAST)
         if first >= last:
-            continue  # no whole step lies between
+            continue  # the range contains no integer step
         steps, offset, span = last - first, float(first - start), float(end - start)
         if offset == 0.0 and span == steps:
             parts.append(Ramp(value, next_value, steps, curve))

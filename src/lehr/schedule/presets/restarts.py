@@ -1,4 +1,4 @@
-"""Functions that return restarts: falls that begin again at the peak."""
+"""Presets for decays with warm restarts."""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -25,7 +25,7 @@ from lehr.schedule.presets.cycles import MOST_TOGETHER, through
 from lehr.schedule.shapes import Ramp, Window
 
 MOST_PARTS = 200
-_LONGEST = {"%": 100, "epochs": LAST, "samples": 10**15, "tokens": 10**15}  # runs
+_LONGEST = {"%": 100, "epochs": LAST, "samples": 10**15, "tokens": 10**15}  # longest run
 
 
 def cosine_restarts(
@@ -38,29 +38,32 @@ def cosine_restarts(
     cycles: int | None = None,
     warmup: Length = 0,
 ) -> Schedule:
-    """Return cosines from the peak to the floor, cycle ``i`` being ``period * growth**i`` long.
+    """Construct cosine decays with warm restarts (SGDR).
 
-    A cycle includes its warm-up, and the factor scales the height above the floor. Cycles of
-    "20%" or "1 epoch" begin at the nearest steps to multiples of it; cycles of a real number of
-    steps at the first step at or after them.
+    Cycle ``i`` (from 0) has the length ``period * growth**i`` and decays along a cosine from
+    ``floor + (peak - floor) * factor**i`` to ``floor``. The length includes the warm-up of the
+    cycle. Cycles in shares or epochs ("20%", "1 epoch") start at the step nearest to their exact
+    position; cycles in a real number of steps start at the first step at or after it.
 
-    Source: Loshchilov and Hutter, arXiv 1608.03983. In katsura-jp's and espnet's scheduler the
-    growth leaves the warm-up out and the factor scales the peak; fairseq's shrinks the floor too.
-    For equal cycles theirs is ``cosine_restarts(1.0, period, warmup=w) * step_decay(...)``.
+    Source: Loshchilov and Hutter, arXiv 1608.03983. In the schedulers of katsura-jp and espnet,
+    the growth excludes the warm-up and the factor scales the peak; fairseq also scales the floor.
+    For equal cycles, ``cosine_restarts(1.0, period, warmup=w) * step_decay(...)`` reproduces them.
 
     Args:
-        peak: value at the first restart, above 0.
+        peak: value at the start of the first cycle, above 0.
         period: length of the first cycle: a length, or a real number of steps.
-        growth: factor on the length from cycle to cycle, above 0.
-        factor: factor on the height above the floor from cycle to cycle, above 0 and at most 1.
-        floor: value at the end of each cycle, from 0 to ``peak``; "10%" is of the peak.
-        cycles: how many; then the floor holds. None: for ever, or as far as a graph can count.
-        warmup: a linear rise from the floor at the beginning of each cycle: steps, or a length in
-            the unit of the period. It is shorter than the first cycle; a later one that it would
-            fill goes without.
+        growth: factor on the length of each cycle relative to the preceding one, above 0.
+        factor: factor on the height above the floor per cycle, above 0 and at most 1.
+        floor: value at the end of each cycle, from 0 to ``peak``; "10%" is a share of the peak.
+        cycles: number of cycles, after which the floor is held. None: endless; growing cycles
+            continue to the largest step that a graph can represent.
+        warmup: length of a linear warm-up from the floor at the start of each cycle: steps, or a
+            length in the unit of the period. It must be shorter than the first cycle; a later
+            cycle that is not longer than it has no warm-up.
 
     Raises:
-        ValueError: if the cycles without a limit are too many to write down one by one.
+        ValueError: if a value is out of range, or ``cycles`` is None and more than 200 cycles
+            would have to be expanded.
 
     >>> s = cosine_restarts(1.0, period=2, growth=2)
     >>> [round(s(t), 4) for t in range(7)]
@@ -80,13 +83,15 @@ def cosine_restarts(
     if amount.unit != "steps":
         if growth != 1.0:
 
-            def spelled(start: Fraction, end: Fraction, top: float) -> list[Schedule]:
-                length = Amount(typed(float(end - start)), amount.unit)  # exact ones grow too long
+            def cycle(start: Fraction, end: Fraction, top: float) -> list[Schedule]:
+                length = Amount(
+                    typed(float(end - start)), amount.unit
+                )  # exact fractions grow too long
                 fills = start > 0 and parse("warmup", rise).amount >= end - start
-                return [_spelled_cycle(top, floor, length, 0 if fills else rise)]
+                return [_text_cycle(top, floor, length, 0 if fills else rise)]
 
             starts = _starts(amount.amount, typed(growth), times, _LONGEST[amount.unit])
-            return _growing(peak, factor, floor, starts, spelled)
+            return _growing(peak, factor, floor, starts, cycle)
     else:
         if not isinstance(rise, int):
             fail("warmup", "an integer number of steps, as the period is in steps", warmup)
@@ -102,10 +107,10 @@ def cosine_restarts(
     if factor == 1.0:
         return wave.repeat(times)
     heights = Exponential(1.0, factor, 1)
-    # a cycle of real steps begins at the first step at or after its exact beginning
+    # a cycle of fractional length starts at the first step at or after its exact start
     parts = amount.amount.denominator
-    written_out = amount.unit == "steps" and parts <= MOST_TOGETHER
-    late = real(1 - Fraction(1, parts)) if written_out else 0.5
+    expanded = amount.unit == "steps" and parts <= MOST_TOGETHER
+    late = real(1 - Fraction(1, parts)) if expanded else 0.5
     fading = wave.repeat(times) * Every(heights, first, late) + floor
     return fading if times is None else fading.take(scale_length(first, Fraction(times)))
 
@@ -113,11 +118,24 @@ def cosine_restarts(
 def polynomial_cycles(
     peak: float, period: Length, cycles: int, *, floor: Floor = 0.0, power: float = 1.0
 ) -> Schedule:
-    """Return a polynomial fall whose horizon moves one period on whenever it is reached.
+    """Construct a polynomial decay whose horizon is extended by one period in each cycle.
 
-    ``floor + (peak - floor) * (1 - t / ((i + 1) * period))**power`` in cycle i: each cycle begins
-    lower than the one before. Keras's ``PolynomialDecay(cycle=True)``, where the value at a
-    horizon itself is the floor; here it is the new cycle's first.
+    In cycle ``i`` (from 0) the value is
+    ``floor + (peak - floor) * (1 - t / ((i + 1) * period))**power``, so each cycle starts below
+    the preceding one. Afterwards the floor is held.
+
+    Source: Keras's ``PolynomialDecay(cycle=True)``. Its value at step ``i * period`` is the floor;
+    here it is the first value of the next cycle.
+
+    Args:
+        peak: value at step 0, above 0.
+        period: length of a cycle.
+        cycles: number of cycles, from 1 to 200.
+        floor: lower bound, from 0 to ``peak``; "10%" is a share of the peak.
+        power: exponent of the remaining fraction, above 0.
+
+    Raises:
+        ValueError: if a value is out of range.
 
     >>> [round(polynomial_cycles(1.0, 4, cycles=2)(t), 3) for t in range(9)]
     [1.0, 0.75, 0.5, 0.25, 0.5, 0.375, 0.25, 0.125, 0.0]
@@ -131,7 +149,7 @@ def polynomial_cycles(
     if not isinstance(length, int):
         ends = [scale_length(length, Fraction(i)) for i in range(1, cycles + 1)]
         falls = [Ramp(peak, floor, end, "linear", power) for end in ends]
-        # each is cut where its cycle begins
+        # each decay is used from the start of its cycle
         parts = [f.shift(_minus(e)).take(length) for f, e in zip(falls[1:], ends, strict=False)]
         return Chain((falls[0], *parts)) if parts else falls[0]
     integer("period", length)
@@ -146,18 +164,18 @@ def _minus(length: Length) -> str:
 
 
 def _restart(top: float, bottom: float, period: Amount, rise: Length) -> Schedule:
-    """Return one cycle, or, of real steps, as many as take integer steps together."""
+    """Return one cycle; for a fractional period, the fewest cycles of integer total length."""
     exact = period.amount
     if period.unit != "steps" or exact.denominator > MOST_TOGETHER:
-        return _spelled_cycle(top, bottom, period, rise)
+        return _text_cycle(top, bottom, period, rise)
     parts: list[Schedule] = []
     for i in range(exact.denominator):
         parts += _warm_cycle(i * exact, (i + 1) * exact, top, bottom=bottom, rise=rise)  # type: ignore[arg-type]
     return parts[0] if len(parts) == 1 else Chain(tuple(parts))
 
 
-def _spelled_cycle(top: float, bottom: float, period: Amount, rise: Length) -> Schedule:
-    """Return one cycle of a length that the run will tell."""
+def _text_cycle(top: float, bottom: float, period: Amount, rise: Length) -> Schedule:
+    """Return one cycle whose length depends on the run."""
     if rise == 0:
         return Ramp(top, bottom, str(period), "cosine")
     taken = parse("warmup", rise)
@@ -170,7 +188,7 @@ def _spelled_cycle(top: float, bottom: float, period: Amount, rise: Length) -> S
 def _warm_cycle(
     start: Fraction, end: Fraction, top: float, *, bottom: float, rise: int
 ) -> list[Schedule]:
-    """Return one cycle at real times; a warm-up that would fill it is left out."""
+    """Return one cycle at real positions; a warm-up that is not shorter is omitted."""
     if not 0 < rise < end - start:
         return through([(start, top), (end, bottom)], "cosine")
     warm = through([(start, bottom), (start + rise, top)])
@@ -184,7 +202,7 @@ def _growing(
     starts: list[Fraction],
     cycle: Callable[[Fraction, Fraction, float], list[Schedule]],
 ) -> Schedule:
-    """Return cycles between exact starts; ``cycle`` makes one from its start, end and peak."""
+    """Chain cycles between exact positions; ``cycle`` constructs one from start, end and peak."""
     parts: list[Schedule] = []
     for i, (start, end) in enumerate(pairwise(starts)):
         top = peak if i == 0 else floor + (peak - floor) * factor**i
@@ -195,15 +213,13 @@ def _growing(
 def _starts(
     period: Fraction, growth: Fraction, times: int | None, last: int = LAST
 ) -> list[Fraction]:
-    """Return where growing cycles begin, as far as they can be counted, and the last one ends."""
+    """Return the starts of growing cycles up to the largest step, and the end of the last one."""
     starts = [Fraction(0)]
     limit = MOST_PARTS if times is None else min(times, MOST_PARTS)
     while len(starts) <= limit and starts[-1] <= last:
         starts.append(starts[-1] + period)
         period *= growth
     if starts[-1] <= last and len(starts) - 1 != times:
-        rule = (
-            f"given, at most {MOST_PARTS}, where cycles of these lengths never end the longest run"
-        )
+        rule = f"given, at most {MOST_PARTS}, if {MOST_PARTS} cycles do not cover the longest run"
         fail("cycles", rule, times)
     return starts
