@@ -271,7 +271,7 @@ def test_best_weights_come_back_at_a_reduction():
     ("policy", "metric", "match"),
     [
         (lehr.Policy(lr=0.1), 1.0, r"control must be a controller .*Policy\(\.\.\., control="),
-        (0.1, 1.0, "control must be a controller where a metric is observed, got None"),
+        (0.1, 1.0, "control must be a controller to observe a metric, got None"),
         (POLICY, jnp.zeros(3), r"metric must be a scalar, got 'shape \(3,\)'; pass its mean"),
     ],
 )
@@ -402,7 +402,7 @@ def test_another_policy_is_refused_with_the_jump_or_accepted():
     close(moved, [0.6])  # the factor belonged to the controller, which is gone
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         lehr.jax.drive(optax.sgd, PLAIN, on_change="go")
-    with pytest.raises(ValueError, match="state must be that of a lehr driver, with step, control"):
+    with pytest.raises(ValueError, match="state must be the state of a lehr driver, with step"):
         tx.load_state_dict(state, {"step": 3})
 
 
