@@ -300,7 +300,7 @@ TX = lehr.jax.drive(optax.sgd, POLICY)
 def test_there_must_be_one_driven_part(ask):
     two = optax.chain(lehr.jax.drive(optax.sgd, 0.5), lehr.jax.drive(optax.sgd, 0.1))
     for tx, count in ((two, 2), (optax.sgd(0.1), 0)):
-        match = f"an optimizer state with one driven part, got '{count} such parts'; pass the state"
+        match = f"an optimizer state with one driven part, got '{count} driven parts'; pass the"
         with pytest.raises(ValueError, match=match):
             ask(tx.init(0.0))
 

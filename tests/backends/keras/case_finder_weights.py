@@ -166,7 +166,7 @@ REFUSED = {
     ),
     "too few weights": (
         {"sample_weight": WEIGHTS[:9]},
-        r"data must be arrays of one length, above 0, got \[9, 96\]",
+        r"data must be arrays of the same length, above 0, got \[9, 96\]",
     ),
     "weights of another structure": (
         {"sample_weight": {"a": WEIGHTS}},
