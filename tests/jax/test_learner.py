@@ -278,7 +278,7 @@ def test_refused(act, error, match):
 
 def test_momentum_needs_an_optimizer_that_has_it():
     run = lehr.jax.Learner(weight_times_rows, 0.0, optax.sgd, (np.ones(8),), batch_size=4)
-    match = r"momentum must be None where momentum of .*functools.partial\(make, momentum=\.\.\.\)"
+    match = r"must be None where momentum of .*partial\(make_optimizer, momentum=\.\.\.\)"
     with pytest.raises(ValueError, match=match):
         run.train(CYCLE, 1)
 

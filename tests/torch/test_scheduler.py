@@ -97,7 +97,7 @@ def test_groups_may_have_their_own_momentum():
 @pytest.mark.parametrize("given", [{"g0": 0.1}, {"g0": 0.1, "g1": 0.1, "g2": 0.1}])
 def test_groups_must_be_the_optimizers(given):
     wrong = "missing: g1;" if len(given) == 1 else "extra: g2;"
-    names = rf"groups of lr must be the optimizer's \['g0', 'g1'\], got \['g0'.*\]; {wrong} a group"
+    names = rf"groups of lr must be the optimizer's \['g0', 'g1'\], got \['g0'.*\]; {wrong} the"
     with pytest.raises(ValueError, match=names):
         lehr.torch.Scheduler(named(), lehr.Policy(lr=given))
     nameless = (
