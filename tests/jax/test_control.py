@@ -327,9 +327,7 @@ def test_start_step_and_factor_of_a_new_run():
     state = jax.jit(tx.with_factor)(state, 2.0)
     assert float(tx.factor(state)) == 2.0
     close(tx.values(state)["lr"], 1.0)
-    with pytest.raises(
-        ValueError, match="start_step must be an integer number of steps >= 0"
-    ):
+    with pytest.raises(ValueError, match="start_step must be an integer number of steps >= 0"):
         lehr.jax.drive(optax.sgd, 0.1, start_step=-1)
 
 

@@ -329,9 +329,7 @@ def test_a_step_of_ones_own_trains_and_evaluates_in_its_modes():
     assert run.evaluate("test")["loss"] == pytest.approx(float(expected), rel=1e-6)
     assert seen[3:] == [False] * 5
     assert len(trace.losses) == 3
-    with pytest.raises(
-        ValueError, match=r"loss must be a function loss\(output, y\), got None"
-    ):
+    with pytest.raises(ValueError, match=r"loss must be a function loss\(output, y\), got None"):
         lehr.torch.Learner(model, SGD(model.parameters(), 0.1), None, (x, y))
 
 

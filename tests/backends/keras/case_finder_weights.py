@@ -170,7 +170,7 @@ REFUSED = {
     ),
     "weights of another structure": (
         {"sample_weight": {"a": WEIGHTS}},
-        "sample_weight must be an array, or one for each output in the structure of y, got 'dict'",
+        "sample_weight must be an array, or one per output in the structure of y, got 'dict'",
     ),
 }
 

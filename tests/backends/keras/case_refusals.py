@@ -75,9 +75,7 @@ def test_other_arguments_are_refused():
         lehr.keras.attach(SGD(), 0.1).recorded()
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         lehr.keras.attach(SGD(), 0.1, on_change="go")
-    with pytest.raises(
-        ValueError, match="start_step must be an integer number of steps >= 0"
-    ):
+    with pytest.raises(ValueError, match="start_step must be an integer number of steps >= 0"):
         lehr.keras.attach(SGD(), 0.1, start_step=-1)
     for start in (1.0, True, "3"):
         with pytest.raises(TypeError, match=f"start_step must be an integer .*, got {start!r}"):
