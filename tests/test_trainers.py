@@ -233,7 +233,7 @@ def test_two_processes_hold_the_same_rate_whatever_each_observes(two):
 
 @once
 def test_accelerates_prepare_refuses_where_it_would_step_once_for_each_process(two):
-    rule = r"processes must be 1 for a scheduler in Accelerator\.prepare, .* got 2; leave it out"
+    rule = r"processes must be 1 for a scheduler in Accelerator\.prepare, .* got 2; omit it"
     for rank in range(2):
         assert re.match(rule, (two / f"refused-{rank}").read_text())
 

@@ -1,8 +1,8 @@
-"""What one batch does in a network: a record of each layer.
+"""Layer diagnosis: activation statistics and gradient norms of a network on one batch.
 
-`lehr.torch.diagnose` and `lehr.keras.diagnose` create it: they run the model forward and backward
-once as in training (batch norm uses the batch, dropout is active), then restore everything bit for
-bit: weights, statistics, gradients, modes and all random generators.
+`lehr.torch.diagnose` and `lehr.keras.diagnose` create it. They run one forward and backward pass
+in training mode (batch norm uses batch statistics, dropout is active). Then they restore the
+weights, statistics, gradients, modes and all random generators bit for bit.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from lehr.schedule.errors import fail
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-_FLAT = 0.01  # a saturated activation's slope is below this share of its largest
-_ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805  # of SELU
+_FLAT = 0.01  # a saturated activation has a slope below this fraction of its maximum
+_ALPHA, _SCALE = 1.6732632423543772, 1.0507009873554805  # constants of SELU
 
-# where an activation's output tells that its slope there is small
+# for each activation: whether it is saturated, computed from its output
 _SATURATED: dict[str, Callable[[Any], Any]] = {
     "sigmoid": lambda y: y * (1 - y) < _FLAT / 4,
     "tanh": lambda y: 1 - y * y < _FLAT,
@@ -27,7 +27,7 @@ _SATURATED: dict[str, Callable[[Any], Any]] = {
     "relu6": lambda y: (y <= 0) | (y >= 6),
     "elu": lambda y: y + 1 < _FLAT,
     "selu": lambda y: y + _SCALE * _ALPHA < _FLAT * _SCALE * _ALPHA,
-    "leaky_relu": lambda y: y != y,  # never
+    "leaky_relu": lambda y: y != y,  # never saturated
     "linear": lambda y: y != y,
     "prelu": lambda y: y != y,
 }
@@ -35,16 +35,17 @@ _SATURATED: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer in one batch.
+    """Statistics of one layer on one batch.
 
     Attributes:
-        name: its path in the model.
-        kind: its class.
-        mean: of its activations over rows and units.
-        std: their standard deviation.
-        saturated: share of them where the activation's slope is below a hundredth of its largest
-            (a ReLU's zeros); None for unknown functions.
-        gradient: Euclidean norm of the loss's gradient by the layer's own weights, or None.
+        name: path of the layer in the model.
+        kind: class name of the layer.
+        mean: mean of the activations over rows and units.
+        std: standard deviation of the activations over rows and units.
+        saturated: fraction of the activations, from 0 to 1, at which the slope of the activation
+            function is below 1% of its maximum (for a ReLU, the zeros); None for unknown functions.
+        gradient: Euclidean norm of the gradient of the loss with respect to the layer's weights;
+            None without a gradient.
     """
 
     name: str
@@ -57,13 +58,23 @@ class Layer:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A record of one batch: the layers in the order in which they are called, and the loss."""
+    """Layer statistics of a network on one batch.
+
+    Attributes:
+        layers: the layers in call order.
+        loss: loss of the batch, or None without targets.
+
+    >>> layer = Layer("0", "Linear", mean=0.25, std=1.5, saturated=0.125, gradient=None)
+    >>> print(Diagnosis((layer,), loss=None))
+    layer  kind    mean  std  saturated  gradient
+    0      Linear  0.25  1.5      12.5%         -
+    """
 
     layers: tuple[Layer, ...]
     loss: float | None
 
     def table(self) -> str:
-        """Return the layers as lines of text."""
+        """Format the layers as a text table, one line per layer."""
         rows = [("layer", "kind", "mean", "std", "saturated", "gradient")]
         for layer in self.layers:
             share = "-" if layer.saturated is None else f"{layer.saturated:.1%}"
@@ -81,7 +92,7 @@ class Diagnosis:
         )
 
     def plot(self) -> Figure:
-        """Return a figure: activations, saturated share and gradient norm by layer."""
+        """Plot activations, saturated fraction and gradient norm by layer (matplotlib)."""
         from lehr.figures import draw_diagnosis
 
         return draw_diagnosis(self)
@@ -91,7 +102,7 @@ class Diagnosis:
 
 
 def record(name: str, kind: str, function: str, outputs: list[Any], gradients: list[Any]) -> Layer:
-    """Return a layer's record from NumPy arrays: what it gave at each call, its gradients."""
+    """Compute the statistics of a layer from its outputs and gradients, NumPy arrays."""
     import numpy as np
 
     values = np.concatenate([np.asarray(y, "float64").ravel() for y in outputs])
@@ -104,16 +115,16 @@ def record(name: str, kind: str, function: str, outputs: list[Any], gradients: l
 
 
 def pair(batch: Any) -> tuple[Any, Any]:
-    """Return inputs and targets, which may be None."""
+    """Split a batch into inputs and targets; targets are None for a batch of inputs only."""
     if not isinstance(batch, tuple | list):
         return batch, None
     if len(batch) != 2:
-        fail("batch", "a pair (x, y), or the inputs alone", f"{len(batch)} parts")
+        fail("batch", "a pair (x, y), or the inputs only", f"{len(batch)} parts")
     return batch[0], batch[1]
 
 
 def diagnosis(model: Any, layers: Iterable[Layer], loss: float | None) -> Diagnosis:
-    """Return the record of a batch, or raise if the model called no layer."""
+    """Build a `Diagnosis`; raise ValueError if the model called no layer."""
     found = tuple(layers)
     if not found:
         fail("model", "one that calls at least one layer", model)

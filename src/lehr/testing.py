@@ -1,4 +1,4 @@
-"""Conformance test: a training loop with a driver resumes exactly.
+"""Conformance test for training loops: an interrupted run must resume exactly.
 
 Write a class with the methods of `Run` in an importable module, and call
 ``conformance("my_module:make_run", steps=6)`` in a test.
@@ -17,44 +17,53 @@ from typing import Any, Protocol
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, integer
 
-TOLERANCE = 4e-7  # of a schedule's largest value: what float32 holds
+TOLERANCE = 4e-7  # relative to a schedule's largest value: the precision of float32
 
 
 class Run(Protocol):
-    """A training run, driven by a resolved policy, that can be saved between any two updates."""
+    """A training run driven by a policy; it can be saved between any two updates.
+
+    Attributes:
+        policy: the policy, with all lengths in integer steps.
+    """
 
     policy: Policy
 
     def train(self, steps: int) -> list[dict[str, float]]:
-        """Make some updates; return the values used in each, read from the optimizer.
+        """Train for ``steps`` updates and return the hyperparameters of each update.
 
-        The names are "lr", or "lr/head" for a parameter group, and "factor" for a controller's
-        factor. Values of a relative policy are divided by their base.
+        The values are read from the optimizer. The names are "lr", or "lr/head" for a parameter
+        group, and "factor" for a controller's factor. Values of a relative policy are divided by
+        the base rate.
         """
 
     def save(self, folder: Path) -> None:
-        """Write everything that the next update depends on into an empty folder."""
+        """Save everything that affects the next update to an empty folder."""
 
     def load(self, folder: Path) -> None:
-        """Restore a saved run in a new one."""
+        """Restore a saved run; called on a new run."""
 
     def weights(self) -> list[Any]:
         """Return the model's weights as NumPy arrays."""
 
 
 def conformance(factory: str, steps: int = 6) -> None:
-    """Raise unless a run, interrupted before any step, resumes exactly in a new process.
+    """Check that a run resumes exactly in a new process, interrupted before each update.
 
-    The values used and the final weights must equal those of the uninterrupted run bit for bit,
-    and the values must be the policy's.
+    The run of ``steps`` updates is saved before each update; each save is loaded in one new
+    process and trained to the end. The hyperparameters and the final weights must be bit-identical
+    to those of the uninterrupted run. The hyperparameters must equal the policy's values within
+    4e-7 of the largest value of each schedule.
 
     Args:
-        factory: ``"module:function"``: a function without arguments that returns a new `Run`.
-        steps: updates in the whole run.
+        factory: ``"module:function"``, a function without arguments that returns a new `Run`.
+        steps: number of updates of the uninterrupted run, at least 2.
 
     Raises:
-        AssertionError: names the first update that differs.
-        RuntimeError: has the output of a process that failed.
+        AssertionError: if a run differs; the message contains the first update that differs.
+        RuntimeError: if a process fails; the message contains its output.
+        TypeError: if ``steps`` is not an integer.
+        ValueError: if ``steps`` is below 2, or ``factory`` is not ``"module:function"``.
     """
     integer("steps", steps, at_least=2)
     if factory.count(":") != 1:
@@ -68,41 +77,42 @@ def conformance(factory: str, steps: int = 6) -> None:
         report = json.loads(Path(folder, "report.json").read_text())
     uninterrupted = report["0"]
     for cut in range(steps):
-        told, made = len(report[str(cut)]["values"]), steps - cut
-        if told != made:
-            raise AssertionError(f"{factory}: told of {told} updates, not of {made}")
+        recorded, expected = len(report[str(cut)]["values"]), steps - cut
+        if recorded != expected:
+            raise AssertionError(f"{factory}: train returned {recorded} updates, not {expected}")
     _check_policy(factory, uninterrupted["values"], report["policy"])
     for cut in range(1, steps):
-        resumed, expected = report[str(cut)], uninterrupted["values"][cut:]
-        for step, (used, wanted) in enumerate(zip(resumed["values"], expected, strict=True), cut):
+        resumed, values = report[str(cut)], uninterrupted["values"][cut:]
+        for step, (used, wanted) in enumerate(zip(resumed["values"], values, strict=True), cut):
             if used != wanted:
                 raise AssertionError(
-                    f"{factory}, cut before update {cut}: update {step} used {used}, the "
-                    f"uninterrupted run {wanted}"
+                    f"{factory}, resumed at update {cut}: update {step} used {used}, the "
+                    f"uninterrupted run used {wanted}"
                 )
         if resumed["weights"] != uninterrupted["weights"]:
-            raise AssertionError(f"{factory}, cut before update {cut}: other weights at the end")
+            raise AssertionError(f"{factory}, resumed at update {cut}: the final weights differ")
 
 
 def _check_policy(factory: str, values: list[dict[str, float]], policy: list[Any]) -> None:
     peaks = {name: max(abs(wanted[name]) for wanted in policy) for name in policy[0]}
     for step, (used, wanted) in enumerate(zip(values, policy, strict=True)):
         if wanted.keys() - used.keys():
-            told, moves = ", ".join(used), ", ".join(wanted)
+            returned, scheduled = ", ".join(used), ", ".join(wanted)
             raise AssertionError(
-                f"{factory}: update {step} told of {told}, the policy moves {moves}"
+                f"{factory}: train returned {returned} for update {step}, the policy schedules "
+                f"{scheduled}"
             )
         for name, value in wanted.items():
             factor = used.get("factor", 1.0) if name.split("/")[0] == "lr" else 1.0
             if abs(used[name] - value * factor) > TOLERANCE * peaks[name]:
                 raise AssertionError(
-                    f"{factory}: update {step} used {name} {used[name]!r}, the policy says "
+                    f"{factory}: update {step} used {name} {used[name]!r}, the policy's value is "
                     f"{value * factor!r}"
                 )
 
 
 def _main(part: str, factory: str, steps: int, folder: Path) -> None:
-    """Run one part in a process of its own."""
+    """Save the uninterrupted run before each update, or resume each save; write a report."""
     from lehr.learner import flat
 
     module, function = factory.split(":")
@@ -116,9 +126,9 @@ def _main(part: str, factory: str, steps: int, folder: Path) -> None:
             where.mkdir()
             run.save(where)
             values += run.train(1)
-        told = {"values": values, "weights": _digest(run)}
+        uninterrupted = {"values": values, "weights": _digest(run)}
         policy = [flat(run.policy.written(step)) for step in range(steps)]
-        report.write_text(json.dumps({"policy": policy, "0": told}))
+        report.write_text(json.dumps({"policy": policy, "0": uninterrupted}))
         return
     found = json.loads(report.read_text())
     for cut in range(1, steps):
@@ -130,7 +140,7 @@ def _main(part: str, factory: str, steps: int, folder: Path) -> None:
 
 
 def _digest(run: Run) -> str:
-    """Return a hash of the weights."""
+    """Return the SHA-256 hex digest of the weights."""
     import hashlib
 
     import numpy as np

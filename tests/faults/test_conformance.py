@@ -32,12 +32,12 @@ def test_resumes_exactly(run, monkeypatch):
 @pytest.mark.parametrize(
     ("run", "match"),
     [
-        ("ForgetsASlot", "cut before update 1: other weights at the end"),
-        ("ForgetsTheStep", "cut before update 1: update 1 used .*, the uninterrupted run {"),
-        ("OneStepLate", r"update 1 used lr 0.5, the policy says 0.4375"),
-        ("IgnoresTheFactor", r"update 4 used lr 0.25, the policy says 0.125"),
-        ("KeepsSilent", "update 0 told of lr, the policy moves lr, momentum"),
-        ("StopsEarly", "told of 5 updates, not of 6"),
+        ("ForgetsASlot", "resumed at update 1: the final weights differ"),
+        ("ForgetsTheStep", "resumed at update 1: update 1 used .*, the uninterrupted run used {"),
+        ("OneStepLate", r"update 1 used lr 0.5, the policy's value is 0.4375"),
+        ("IgnoresTheFactor", r"update 4 used lr 0.25, the policy's value is 0.125"),
+        ("KeepsSilent", "train returned lr for update 0, the policy schedules lr, momentum"),
+        ("StopsEarly", "train returned 5 updates, not 6"),
     ],
 )
 def test_what_a_run_does_wrong_is_found(run, match, monkeypatch):

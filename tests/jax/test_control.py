@@ -271,7 +271,7 @@ def test_best_weights_come_back_at_a_reduction():
     ("policy", "metric", "match"),
     [
         (lehr.Policy(lr=0.1), 1.0, r"control must be a controller .*Policy\(\.\.\., control="),
-        (0.1, 1.0, "control must be a controller where a metric is observed, got None"),
+        (0.1, 1.0, "control must be a controller to observe a metric, got None"),
         (POLICY, jnp.zeros(3), r"metric must be a scalar, got 'shape \(3,\)'; pass its mean"),
     ],
 )
@@ -300,7 +300,7 @@ TX = lehr.jax.drive(optax.sgd, POLICY)
 def test_there_must_be_one_driven_part(ask):
     two = optax.chain(lehr.jax.drive(optax.sgd, 0.5), lehr.jax.drive(optax.sgd, 0.1))
     for tx, count in ((two, 2), (optax.sgd(0.1), 0)):
-        match = f"an optimizer state with one driven part, got '{count} such parts'; pass the state"
+        match = f"an optimizer state with one driven part, got '{count} driven parts'; pass the"
         with pytest.raises(ValueError, match=match):
             ask(tx.init(0.0))
 
@@ -327,9 +327,7 @@ def test_start_step_and_factor_of_a_new_run():
     state = jax.jit(tx.with_factor)(state, 2.0)
     assert float(tx.factor(state)) == 2.0
     close(tx.values(state)["lr"], 1.0)
-    with pytest.raises(
-        ValueError, match="start_step must be an integer number of steps >= 0"
-    ):
+    with pytest.raises(ValueError, match="start_step must be an integer number of steps >= 0"):
         lehr.jax.drive(optax.sgd, 0.1, start_step=-1)
 
 
@@ -402,7 +400,7 @@ def test_another_policy_is_refused_with_the_jump_or_accepted():
     close(moved, [0.6])  # the factor belonged to the controller, which is gone
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         lehr.jax.drive(optax.sgd, PLAIN, on_change="go")
-    with pytest.raises(ValueError, match="state must be that of a lehr driver, with step, control"):
+    with pytest.raises(ValueError, match="state must be the state of a lehr driver, with step"):
         tx.load_state_dict(state, {"step": 3})
 
 

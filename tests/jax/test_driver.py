@@ -291,23 +291,23 @@ drive(optax.sgd, Policy(lr=0.1, weight_decay=0.1))
 drive(optax.sgd, Policy(lr={'head': 0.1, 'body': 0.01}))
     lr must be one schedule, got .*; pass groups= to assign parameters to groups
 drive(optax.sgd, 0.1, groups=GROUPS)
-    lr must be a dict of schedules where groups= is given, .*; omit groups=
+    lr must be a dict of schedules if groups= is given, .*; omit groups=
 drive(optax.adamw, Policy(lr={'head': 0.1, 'body': 0.01}, weight_decay=HEAD), groups=GROUPS)
-    groups of weight_decay must be the same as the others', \['head', 'body'\], got
+    groups of weight_decay must be the groups of the other hyperparameters, \['head', 'body'\], got
 drive(optax.adam, Policy(lr=0.1, extra={'beta3': 0.8}))
     make_optimizer must be a function that accepts beta3, got 'adam'; remove beta3 from the policy
 drive(optax.sgd, Policy(lr=0.1, control=lehr.Plateau(restore_best=True)))
     restore_best must be False in JAX.*call lehr\.jax\.restored\(before, after
 drive(partial(optax.sgd, momentum=0.9), CYCLE)
-    momentum must be omitted where the policy moves momentum, got 0.9; remove it from functools
+    momentum must be omitted if the policy schedules momentum, got 0.9; remove it from functools
 drive(partial(optax.sgd, nesterof=True), CYCLE)
     argument of sgd must be one of .*got 'nesterof'; did you mean nesterov
 """)
 TYPE_ERRORS = cases(r"""
 drive(optax.sgd(0.1), 0.1)
-    make_optimizer must be a function that returns an optimizer, got .*; pass optax.sgd itself
+    make_optimizer must be a function that returns an optimizer, got .*; pass optax.sgd, not optax
 drive(lambda learning_rate, decay: optax.sgd(learning_rate), 0.1)
-    make_optimizer must need no other arguments, got <lambda>: missing.*'decay'; fix it with func
+    make_optimizer must require no other arguments, got <lambda>: missing.*'decay'; fix it with func
 drive(optax.sgd, 0.1, nesterov=True)
     unexpected keyword argument 'nesterov'
 drive(optax.sgd, '0.1')

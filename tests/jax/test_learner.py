@@ -267,7 +267,7 @@ def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
         (
             lambda run: run.restore(learner("adamw").snapshot()),
             ValueError,
-            r"snapshot must be one of parameters and an optimizer built alike, got \['\.slots",
+            r"snapshot must be one of the same parameters and optimizer, got \['\.slots",
         ),
     ],
 )
@@ -278,7 +278,7 @@ def test_refused(act, error, match):
 
 def test_momentum_needs_an_optimizer_that_has_it():
     run = lehr.jax.Learner(weight_times_rows, 0.0, optax.sgd, (np.ones(8),), batch_size=4)
-    match = r"momentum must be left alone where .*functools.partial\(make, momentum=\.\.\.\)"
+    match = r"must be None where momentum of .*partial\(make_optimizer, momentum=\.\.\.\)"
     with pytest.raises(ValueError, match=match):
         run.train(CYCLE, 1)
 
@@ -286,7 +286,7 @@ def test_momentum_needs_an_optimizer_that_has_it():
 @pytest.mark.parametrize(
     ("train", "settings", "error", "match"),
     [
-        ((np.ones(8), np.ones(7)), {}, ValueError, "train must be arrays with equally many"),
+        ((np.ones(8), np.ones(7)), {}, ValueError, "train must be arrays with the same number"),
         (
             np.float32(1.0),
             {},

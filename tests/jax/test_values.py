@@ -119,7 +119,7 @@ def test_the_driver_is_an_optax_optimizer_with_a_policy():
 
 def test_a_state_without_a_driven_part_is_refused():
     tx = lehr.jax.drive(optax.sgd, POLICY)
-    with pytest.raises(ValueError, match="an optimizer state with one driven part, got '0 such p"):
+    with pytest.raises(ValueError, match="an optimizer state with one driven part, got '0 dr"):
         tx.values(optax.sgd(0.1).init(ONE))
 
 

@@ -165,7 +165,7 @@ def test_a_written_file_has_the_text_of_each_arm() -> None:
         ),
         (
             "task: toys:toy\narms: {a: 0.1}\noptions: {size: 3}\n",
-            [r"yaml:3: options of toys:toy must be those of its function"],
+            [r"yaml:3: options of toys:toy must be arguments of the function"],
         ),
         (
             "task: toys:toy\narms:\n  a: 0.1\n  a: 0.2\nseeds: 2\nseeds: 3\n",

@@ -217,7 +217,7 @@ REFUSED = {
     "one twice": (
         [SGD, SGD],
         ValueError,
-        r"optimizer must be a list without the same one twice, got \['SGD', 'SGD'\]",
+        r"optimizer must be a list without duplicates, got \['SGD', 'SGD'\]",
     ),
     "no closure": (
         lbfgs(MODEL),
@@ -235,7 +235,7 @@ def test_optimizers_are_refused(case):
 
 
 def test_closures_are_refused():
-    with pytest.raises(TypeError, match=r"closure must be True or False, got <function.*makes the"):
+    with pytest.raises(TypeError, match=r"closure must be True or False, got <function.*creates"):
         lehr.torch.range_test(MODEL, SGD, F.cross_entropy, BATCHES, closure=F.cross_entropy)
     message = "scaler must be None with closure=True, got 'GradScaler'; torch's GradScaler does not"
     with pytest.raises(ValueError, match=message):

@@ -286,7 +286,7 @@ def test_a_loss_that_is_no_scalar_is_refused():
     ("options", "error", "match"),
     [
         ({"validation": data()[0]}, TypeError, r"validation must be a pair \(x, y\) of tensors"),
-        ({"test": (data()[0], [1])}, ValueError, r"test must be x and y of equally.*\(100, 1\)"),
+        ({"test": (data()[0], [1])}, ValueError, r"test must be x and y with the same.*\(100, 1\)"),
         ({"batch_size": 101}, ValueError, "batch_size must be at most the 100 training rows"),
         ({"batch_size": 0}, ValueError, "batch_size must be an integer >= 1, got 0"),
         ({"seed": -1}, ValueError, "seed must be an integer >= 0, got -1"),
@@ -329,7 +329,7 @@ def test_a_step_of_ones_own_trains_and_evaluates_in_its_modes():
     assert run.evaluate("test")["loss"] == pytest.approx(float(expected), rel=1e-6)
     assert seen[3:] == [False] * 5
     assert len(trace.losses) == 3
-    with pytest.raises(ValueError, match=r"loss must be given, or else a step, got None"):
+    with pytest.raises(ValueError, match=r"loss must be a function loss\(output, y\), got None"):
         lehr.torch.Learner(model, SGD(model.parameters(), 0.1), None, (x, y))
 
 

@@ -54,7 +54,7 @@ def test_a_version_without_a_name_is_refused_when_a_scheduler_is_made(
     monkeypatch.setattr(torch, "__version__", "9.9")
     monkeypatch.setattr(_private, constant, "_gone")
     gone = re.escape(name.replace(name.split(".")[-1], "_gone"))
-    rule = rf"PyTorch must be a version with {gone}, which lehr needs to see that .*"
+    rule = rf"PyTorch must be a version with {gone}, which lehr uses to detect .*"
     with pytest.raises(RuntimeError, match=rule + r"got '9\.9'; install torch>=2\.6\.0,<=2\."):
         scheduler()
 
@@ -108,7 +108,7 @@ def test_nothing_is_raised_where_accelerates_attribute_is_only_read(two):
 
 
 def test_accelerates_prepare_is_refused_in_several_processes(two):
-    rule = r"processes must be 1 for a scheduler in Accelerator\.prepare, .* got 2; leave it out"
+    rule = r"processes must be 1 for a scheduler in Accelerator\.prepare, .* got 2; omit it"
     with pytest.raises(ValueError, match=rule):
         bool(scheduler()._is_accelerate_prepared)
 

@@ -150,7 +150,9 @@ def test_the_jump_of_each_group_is_named():
 
 def test_the_state_of_another_scheduler_is_refused():
     other = LambdaLR(SGD(weights(), lr=1.0), CYCLE.lr).state_dict()
-    with pytest.raises(ValueError, match="state must be that of a lehr driver, with step, control"):
+    with pytest.raises(
+        ValueError, match="state must be the state of a lehr driver, with step, control"
+    ):
         fresh(CYCLE)[1].load_state_dict(other)
 
 

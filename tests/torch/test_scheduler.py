@@ -97,10 +97,12 @@ def test_groups_may_have_their_own_momentum():
 @pytest.mark.parametrize("given", [{"g0": 0.1}, {"g0": 0.1, "g1": 0.1, "g2": 0.1}])
 def test_groups_must_be_the_optimizers(given):
     wrong = "missing: g1;" if len(given) == 1 else "extra: g2;"
-    names = rf"groups of lr must be the optimizer's \['g0', 'g1'\], got \['g0'.*\]; {wrong} a group"
+    names = rf"groups of lr must be the optimizer's \['g0', 'g1'\], got \['g0'.*\]; {wrong} the"
     with pytest.raises(ValueError, match=names):
         lehr.torch.Scheduler(named(), lehr.Policy(lr=given))
-    nameless = r"got \['g0'.*; missing: 0; extra: g0.*; a group goes by its 'name' or its index"
+    nameless = (
+        r"got \['g0'.*; missing: 0; extra: g0.*; the name of a group is its 'name' or its index"
+    )
     with pytest.raises(ValueError, match=nameless):
         lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.Policy(lr=given))
 
@@ -279,7 +281,7 @@ def test_a_metric_is_no_step(epoch, error):
 def test_observe_without_a_controller_is_refused():
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
     with pytest.raises(
-        ValueError, match=r"a controller where a metric is observed, got None; .*Plateau\(\)"
+        ValueError, match=r"a controller to observe a metric, got None; .*Plateau\(\)"
     ):
         scheduler.observe(1.0)
 
@@ -340,7 +342,7 @@ def test_lengths_are_resolved_or_refused():
             lambda: torch.optim.Adagrad(weights(), lr=3.0),
             CYCLE,
             ValueError,
-            "momentum must be None for Adagrad, which has no momentum, .* it has lr, lr_decay, eps",
+            "momentum must be None for Adagrad, which has no momentum, .* has lr, lr_decay, eps",
         ),
         (
             lambda: torch.optim.Rprop(weights(), lr=3.0),
@@ -352,7 +354,7 @@ def test_lengths_are_resolved_or_refused():
             lambda: RMSprop(weights(), lr=3.0),
             lehr.Policy(lr=0.1, momentum=lehr.linear(0.0, 0.9, 4)),
             ValueError,
-            "momentum must be above 0 at step 0 for RMSprop, which makes its buffers there, got",
+            "momentum must be above 0 at step 0 for RMSprop, which creates its buffers",
         ),
         (
             lambda: SGD(weights(), lr=3.0),
@@ -385,7 +387,7 @@ class Wrapper(torch.optim.Optimizer):
 
 def test_a_wrapper_that_hides_its_optimizer_is_refused():
     wrapper = Wrapper(SGD(weights(), lr=1.0))
-    rule = r"with hooks, or a wrapper .* as .optimizer, got 'Wrapper'; pass the optimizer that it"
+    rule = r"with hooks, or a wrapper .* as .optimizer, got 'Wrapper'; pass the wrapped"
     with pytest.raises(TypeError, match=rule):
         lehr.torch.Scheduler(wrapper, CYCLE)
     lehr.torch.Scheduler(wrapper.optim, CYCLE.lr)

@@ -119,7 +119,7 @@ def test_rmsprop_makes_its_momentum_buffers_at_start_step():
     scheduler = lehr.torch.Scheduler(optimizer, rising, start_step=2)
     assert drive(optimizer, scheduler, 6, momentum) == [rising.momentum(t) for t in range(2, 8)]
     for start in (0, 8):
-        match = f"momentum must be above 0 at step {start} for RMSprop, which makes its buffers"
+        match = f"momentum must be above 0 at step {start} for RMSprop, which creates its buffers"
         with pytest.raises(ValueError, match=match):
             lehr.torch.Scheduler(RMSprop(weights()), rising, start_step=start)
     again = lehr.torch.Scheduler(optimizer, rising, shared=True)  # it has buffers

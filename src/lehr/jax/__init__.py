@@ -1,10 +1,13 @@
-"""JAX: `drive` for complete policies, and a `Learner`. A schedule is itself an optax schedule."""
+"""JAX: `drive` applies a policy to an optax optimizer; range test and learner.
+
+A lehr schedule is a valid optax schedule: pass it as ``learning_rate`` to any optax optimizer.
+"""
 
 try:
     import jax as _jax  # noqa: F401
     import optax as _optax  # noqa: F401
 except ImportError as error:
-    raise ImportError("lehr.jax needs JAX and optax: pip install 'lehr[jax]'") from error
+    raise ImportError("lehr.jax requires JAX and optax: pip install 'lehr[jax]'") from error
 
 from lehr.jax.driver import Driver as Driver
 from lehr.jax.driver import drive as drive

@@ -1,4 +1,4 @@
-"""`drive`: an optax optimizer that follows a policy and its controller in the graph."""
+"""`drive`: apply a policy and its controller to an optax optimizer, inside the compiled graph."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _update_controller = jax.jit(Controller.update, static_argnums=0)
 
 
 class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
-    """An optax optimizer that follows a policy; made by `drive`.
+    """An optax optimizer whose hyperparameters follow a policy; returned by `drive`.
 
-    Its methods are pure functions of an optimizer state that has one driven part, also inside
-    ``optax.chain`` and similar wrappers.
+    The methods are pure functions of an optimizer state. The state must contain one `Driven` part;
+    the part may be nested inside ``optax.chain`` and similar wrappers.
 
     Attributes:
-        policy: the policy in integer steps.
+        policy: the policy, with all lengths in integer steps.
         on_change: "refuse" or "continue"; see `load_state_dict`.
     """
 
@@ -41,10 +41,13 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         return f"<Driver: {self.policy!r}>"
 
     def values(self, state: Any) -> dict[str, Any]:
-        """Return the values for the next update by name, as ``policy(step)`` returns them.
+        """Return the values of the next update by name, in the format of ``policy(step)``.
 
-        They include ``Policy.values``; the factor is applied to the learning rate. Also for
-        ``jit`` and ``lax.scan``.
+        They include ``Policy.values``; the learning rate is multiplied by the factor. The method
+        works under ``jit`` and ``lax.scan``.
+
+        Args:
+            state: the optimizer state.
 
         >>> import lehr, optax
         >>> policy = lehr.Policy(lr=0.5, values={"ema_decay": lehr.linear(0.75, 1.0)})
@@ -60,10 +63,11 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         return self.policy(part.step, part.control.factor)
 
     def observe(self, state: Any, metric: Any) -> Any:
-        """Return the state after a metric; the next update uses the controller's factor.
+        """Update the controller with a metric and return the new optimizer state.
 
-        Also for ``jit``, ``lax.scan`` and ``lax.cond``. All processes must pass the same metric,
-        for example a ``jax.lax.pmean``.
+        The next update uses the controller's factor. The method works under ``jit``, ``lax.scan``
+        and ``lax.cond``. All processes must pass the same metric, for example a
+        ``jax.lax.pmean``.
 
         Args:
             state: the optimizer state.
@@ -83,7 +87,7 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         """
         if self.policy.control is None:
             fix = "add one: Policy(..., control=lehr.Plateau())"
-            fail("control", "a controller where a metric is observed", None, fix)
+            fail("control", "a controller to observe a metric", None, fix)
         if jnp.shape(metric) != ():
             fail("metric", "a scalar", f"shape {jnp.shape(metric)}", "pass its mean")
         control = _update_controller(self.policy.control, driven_part(state).control, metric)
@@ -91,6 +95,9 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
 
     def factor(self, state: Any) -> jax.Array:
         """Return the factor on the scheduled learning rate, a float32 scalar.
+
+        Args:
+            state: the optimizer state.
 
         >>> import lehr, optax
         >>> tx = lehr.jax.drive(optax.sgd, 0.1, factor=0.5)
@@ -100,11 +107,16 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         return driven_part(state).control.factor  # type: ignore[return-value]
 
     def with_factor(self, state: Any, factor: float | jax.Array) -> Any:
-        """Return the state with another factor on the scheduled learning rate.
+        """Set the factor on the scheduled learning rate and return the new optimizer state.
 
         Args:
             state: the optimizer state.
-            factor: at least 0; a number, or a scalar array under ``jit``.
+            factor: the new factor, at least 0: a number, or a scalar array under ``jit``, which
+                is not validated.
+
+        Raises:
+            TypeError: if ``factor`` is not a number.
+            ValueError: if ``factor`` is negative.
 
         >>> import lehr, optax
         >>> tx = lehr.jax.drive(optax.sgd, 0.1)
@@ -118,20 +130,26 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         return with_part(state, control=replace(control, factor=new))
 
     def state_dict(self, state: Any) -> dict[str, Any]:
-        """Return step, controller state and policy as plain data, for `load_state_dict`."""
+        """Return step, controller state and policy as JSON-compatible data.
+
+        Args:
+            state: the optimizer state.
+        """
         part = driven_part(state)
         control: State = jax.tree.map(lambda v: v.item(), part.control)
         return saved_state(int(part.step), control, self.policy)
 
     def load_state_dict(self, state: Any, saved: dict[str, Any]) -> Any:
-        """Return an optimizer state that resumes from a saved one.
+        """Load a saved driver state into an optimizer state and return the result.
+
+        The step and the controller state are replaced; the state of the optax optimizer is not.
 
         Args:
             state: the optimizer state, new or loaded from a checkpoint.
             saved: the result of `state_dict`.
 
         Raises:
-            ValueError: if it is not the state of a driver, or its policy differs and
+            ValueError: if ``saved`` is not the state of a driver, or its policy differs and
                 ``on_change`` is "refuse".
 
         >>> import lehr, optax
@@ -162,31 +180,33 @@ def drive(
     on_change: OnChange = "refuse",
     groups: Any = None,
 ) -> Driver:
-    """Return an optax optimizer driven by a policy: the value for step n is used in update n.
+    """Return an optax optimizer whose hyperparameters follow a policy.
 
-    It works under ``jit`` and ``lax.scan``. Micro-batches of ``optax.MultiSteps`` and updates that
-    ``optax.apply_if_finite`` skips do not count as steps.
+    Update n uses the policy's values at step n. The optimizer works under ``jit`` and
+    ``lax.scan``. Micro-batches of ``optax.MultiSteps`` and updates that ``optax.apply_if_finite``
+    skips do not count as steps.
 
     Args:
         make_optimizer: an optax optimizer such as ``optax.sgd``, or a function that returns one.
-            It accepts ``learning_rate`` and the policy's other hyperparameters under optax's
+            It must accept ``learning_rate`` and the policy's other hyperparameters under optax's
             names: ``momentum`` or ``b1``, ``b2`` for "beta2", ``weight_decay``, ``eps``, ... Fix
-            its other arguments by ``functools.partial``.
+            its other arguments with ``functools.partial``.
         policy: a policy, a schedule or a number.
-        steps: length of the run: updates, "90 epochs" or "2T tokens"; for percentages and the
-            rest of the run.
-        steps_per_epoch: updates in an epoch, a real number; for lengths in epochs.
-        samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
-            samples.
-        tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
+        steps: length of the run: updates, "90 epochs" or "2T tokens". Required for percentages and
+            for schedules without a length.
+        steps_per_epoch: number of updates per epoch, a real number. Required for lengths in epochs.
+        samples_per_step: number of samples per update, or a schedule (a batch-size ramp). Required
+            for lengths in samples.
+        tokens_per_step: number of tokens per update, or a schedule. Required for lengths in tokens.
         start_step: step of the policy at the first update.
         factor: factor on the learning rate, at least 0; see `Driver.with_factor`.
         on_change: "refuse" rejects a saved state of a different policy; "continue" accepts it.
-        groups: the group names of a policy with parameter groups: a tree with the structure of
-            the parameters or a prefix of it, or a function from parameters to this tree.
+        groups: group name of each parameter, for a policy with parameter groups: a tree with the
+            structure of the parameters or a prefix of it, or a function that maps the parameters
+            to this tree.
 
     Raises:
-        TypeError: if ``make_optimizer`` is not a function, or needs other arguments.
+        TypeError: if ``make_optimizer`` is not a function, or requires other arguments.
         ValueError: if a length is unknown, ``make_optimizer`` does not accept one of the policy's
             hyperparameters, ``groups`` does not fit the policy, or the controller restores
             weights.
@@ -204,7 +224,7 @@ def drive(
     policy = resolved_policy(policy, steps, *sizes)
     if getattr(policy.control, "restore_best", False):
         fix = "omit it and call lehr.jax.restored(before, after, params, best)"
-        fail("restore_best", "False in JAX, where your code holds the weights", True, fix)
+        fail("restore_best", "False in JAX, where the driver cannot change the weights", True, fix)
     step, control = first_state(start_step, factor)
     one_of("on_change", on_change, ON_CHANGE)
     moved = arguments(make_optimizer, policy.targets)
@@ -213,8 +233,11 @@ def drive(
 
     def optimizer(values: dict[str, Any]) -> optax.GradientTransformationExtraArgs:
         def part(group: str) -> optax.GradientTransformation:
-            own = {a: values.get(f"{name}/{group}", values.get(name)) for name, a in moved.items()}
-            return make_optimizer(**own)
+            chosen = {
+                argument: values.get(f"{name}/{group}", values.get(name))
+                for name, argument in moved.items()
+            }
+            return make_optimizer(**chosen)
 
         parts = {group: part(group) for group in named}
         made = optax.multi_transform(parts, groups) if parts else part("")
@@ -229,7 +252,7 @@ def drive(
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Driven]:
         wanted = flat(policy.written(state.step, state.control.factor))
-        # cast, so that the state keeps its types in a scan
+        # lax.scan requires a state of constant dtypes
         values = {k: jnp.asarray(v, state.hyperparams[k].dtype) for k, v in wanted.items()}
         updates, inner = optimizer(values).update(updates, state.inner, params, **extra)
         return updates, Driven(optax.safe_increment(state.step), state.control, values, inner)
@@ -240,17 +263,17 @@ def drive(
 
 
 def _groups(policy: Policy, groups: Any) -> list[str]:
-    """Return the names of the policy's parameter groups, or raise."""
+    """Return the names of the policy's parameter groups; raise ValueError if ``groups`` differs."""
     named = {name: list(t) for name, t in policy.targets.items() if isinstance(t, dict)}
     if bool(named) == (groups is None):
         name = next(iter(named), "lr")
         if named:
             rule, fix = "one schedule", "pass groups= to assign parameters to groups"
         else:
-            rule, fix = "a dict of schedules where groups= is given", "omit groups="
+            rule, fix = "a dict of schedules if groups= is given", "omit groups="
         fail(name, rule, policy.targets[name], fix)
-    for name, own in named.items():
+    for name, keys in named.items():
         first = next(iter(named.values()))
-        if set(own) != set(first):
-            fail(f"groups of {name}", f"the same as the others', {first}", own)
+        if set(keys) != set(first):
+            fail(f"groups of {name}", f"the groups of the other hyperparameters, {first}", keys)
     return next(iter(named.values()), [])

@@ -1,4 +1,4 @@
-"""The range test on a user's own training step."""
+"""The learning-rate range test for JAX training steps."""
 
 from __future__ import annotations
 
@@ -33,24 +33,30 @@ def range_test(
 ) -> Sweep:
     """Train a copy of a state with an increasing rate and record the loss of each update.
 
-    The state that is passed in is not modified. The random generators of Python, NumPy, ``data``
-    and, if it is loaded, torch are restored. Source: Smith, arXiv 1506.01186.
+    Update n of N uses the rate ``low * (high / low) ** (n / (N - 1))``, or with linear spacing
+    ``low + (high - low) * n / (N - 1)``.
+
+    ``state`` is not modified. The random generators of Python, NumPy, ``data`` and (if it is
+    loaded) torch are restored.
+
+    Source: Smith, arXiv 1506.01186.
 
     Args:
-        train_step: ``train_step(state, batch, rate)`` returns the next state and the loss of the
-            batch; ``rate`` is a float32 scalar, so a jitted step compiles once. It may donate the
-            state.
-        state: any pytree: parameters, optimizer state, random keys.
-        data: training batches; restarted if the test is longer.
+        train_step: ``train_step(state, batch, rate)``, which returns the next state and the loss
+            of the batch. ``rate`` is a float32 scalar, so a jitted step is compiled only once. The
+            step may donate the state.
+        state: any pytree, for example parameters, optimizer state and random keys.
+        data: training batches; the iterable is restarted at its end.
         low: learning rate of the first update, above 0.
         high: learning rate of the last update, above ``low``.
         steps: number of updates, at least 20.
-        spacing: of the rates: "geometric" (a constant ratio) or "linear" (a constant difference).
-        divergence: above 1. The test ends when a loss is not finite, or when the running mean
-            has risen from its best value by ``divergence - 1`` times the larger of that value
-            and the fall before it.
-        evaluate: ``evaluate(state)``, a loss that is recorded after each update instead of the
-            training loss.
+        spacing: spacing of the rates: "geometric" (a constant ratio) or "linear" (a constant
+            difference).
+        divergence: early-stopping threshold, above 1. The test ends when a loss is not finite, or
+            when the running mean of the loss has increased from its minimum by ``divergence - 1``
+            times the larger of the minimum and the decrease before it.
+        evaluate: ``evaluate(state)``, which returns the validation loss; it is recorded after each
+            update instead of the training loss.
 
     Raises:
         TypeError: if an argument has the wrong type.
@@ -80,7 +86,7 @@ def range_test(
 
 @dataclass
 class _Run(TrainingRun):
-    """The user's training step during a range test."""
+    """Training run of a range test on the user's training step."""
 
     train_step: Callable[[Any, Any, Any], tuple[Any, Any]]
     state: Any
@@ -111,6 +117,6 @@ class _Run(TrainingRun):
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
         try:
-            yield  # the caller's own state is never modified
+            yield  # updates are made on a copy of the state
         finally:
             self._state = None

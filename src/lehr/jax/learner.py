@@ -1,4 +1,4 @@
-"""The Learner for plain JAX: a pure loss, an optax optimizer, data held in memory."""
+"""The Learner for JAX and optax."""
 
 from __future__ import annotations
 
@@ -27,27 +27,33 @@ class _Run(NamedTuple):
 
 
 class Learner(interface.Learner):
-    """A training run in plain JAX: many updates in one compiled loop.
+    """A training run in JAX on data in memory; a block of updates is one compiled loop.
 
     Args:
-        loss: ``loss(params, batch, key)``, a scalar averaged over the rows; ``key`` is new in each
-            update, for dropout, and None in evaluation. With ``state``:
+        loss: ``loss(params, batch, key)``, which returns a scalar averaged over the rows. ``key``
+            is a new random key in each update (for dropout) and None in evaluation. With ``state``:
             ``loss(params, state, batch, key)``, which returns the scalar and the new state.
         params: any pytree of arrays; copied.
-        make_optimizer: an optax optimizer such as ``optax.sgd``, or ``functools.partial`` of one;
-            policies move only hyperparameters that have a number there.
-        train: a pytree of arrays with equally many rows, such as ``(x, y)``; ``batch`` is the same
-            with the rows of one batch.
-        state: other values that training changes, such as batch-norm statistics.
-        validation: data for ``evaluate()``, or None.
-        test: data for ``evaluate("test")``, or None.
-        batch_size: rows in one update.
-        seed: of the order of the data and of the keys.
-        metrics: more to evaluate, by name: ``f(params, batch)`` averaged over the rows, with
+        make_optimizer: an optax optimizer such as ``optax.sgd``, or ``functools.partial`` of one.
+            A policy cannot schedule arguments whose default is None; replace it by a number with
+            ``functools.partial``.
+        train: a pytree of arrays with the same number of rows, such as ``(x, y)``. ``batch`` has
+            the same structure, with the rows of one batch.
+        state: further variables that training changes, such as batch-norm statistics.
+        validation: data for ``evaluate()`` in the form of ``train``, or None.
+        test: data for ``evaluate("test")`` in the form of ``train``, or None.
+        batch_size: number of rows per update.
+        seed: seed of the order of the data and of the random keys.
+        metrics: additional metrics by name, averaged over the rows: ``f(params, batch)``, or with
             ``state`` ``f(params, state, batch)``.
 
+    Attributes:
+        steps_per_epoch: number of updates per epoch.
+
     Raises:
-        ValueError: if the arrays of a split differ in rows, or have fewer than one batch.
+        TypeError: if ``make_optimizer`` is not a function.
+        ValueError: if the arrays of a split differ in rows or have none, or the training data is
+            smaller than one batch.
 
     >>> import jax.numpy as jnp, lehr, optax
     >>> x = jnp.arange(8.0)
@@ -60,7 +66,7 @@ class Learner(interface.Learner):
     (0.01, True)
     """
 
-    block = 256  # one dispatch of the compiled loop
+    block = 256  # maximum number of updates per call of the compiled loop
 
     def __init__(
         self,
@@ -77,14 +83,15 @@ class Learner(interface.Learner):
         metrics: dict[str, Callable[..., Any]] | None = None,
     ) -> None:
         splits = {"train": train, "validation": validation, "test": test}
-        given = {name: data for name, data in splits.items() if data is not None}
-        self._splits = {name: _arrays(name, data) for name, data in given.items()}
+        self._splits = {
+            name: _arrays(name, data) for name, data in splits.items() if data is not None
+        }
         self._batches = Batches(_rows(self._splits["train"]), batch_size, seed)
         self.steps_per_epoch = self._batches.per_epoch
         self._step = 0
         self._loss, self._make, self._key = loss, make_optimizer, jax.random.key(self._batches.seed)
         (argument,) = arguments(make_optimizer, ["lr"]).values()
-        # copies: the compiled loop takes the memory of what it is given
+        # copies, because the compiled loop donates its arguments
         params, state = jax.tree.map(jnp.array, (params, state))
         self._run = _Run(params, state, make_optimizer(**{argument: 0.0}).init(params))
         self._metrics = metrics or {}
@@ -134,31 +141,35 @@ class Learner(interface.Learner):
 
     def restore(self, snapshot: Snapshot) -> None:
         leaves, arrays = self._leaves(), snapshot.arrays
-        mine, given = ({k: np.shape(v) for k, v in part.items()} for part in (leaves, arrays))
-        if mine != given:
-            differing = sorted(k for k in mine | given if mine.get(k) != given.get(k))
-            fail("snapshot", "one of parameters and an optimizer built alike", differing[:3])
-        # a file knows bfloat16 as two bytes only
+        mine, saved = ({k: np.shape(v) for k, v in part.items()} for part in (leaves, arrays))
+        if mine != saved:
+            differing = sorted(k for k in mine | saved if mine.get(k) != saved.get(k))
+            fail("snapshot", "one of the same parameters and optimizer", differing[:3])
+        # NumPy files store bfloat16 as raw 2-byte values, so the dtype is restored here
         fresh = [jnp.array(arrays[k].view(leaf.dtype)) for k, leaf in leaves.items()]
         self._run = jax.tree.unflatten(jax.tree.structure(self._run), fresh)
         self._step = snapshot.metadata["step"]
 
     def _leaves(self) -> dict[str, Any]:
-        """Return the arrays of the run by names, in the order of its tree."""
+        """Return the arrays of the run by path, in the order of the pytree."""
         leaves, _ = jax.tree_util.tree_flatten_with_path(self._run)
         return {jax.tree_util.keystr(path): leaf for path, leaf in leaves}
 
     def _moved(self, policy: Policy) -> dict[str, str]:
-        """Return the argument of ``make_optimizer`` for each hyperparameter, or raise."""
+        """Return the argument of ``make_optimizer`` for each hyperparameter of a policy.
+
+        Raises:
+            ValueError: if the policy has parameter groups, or an argument is missing or None.
+        """
         moved = arguments(self._make, policy.targets)
         taken = inspect.signature(self._make).parameters
         for name, target in policy.targets.items():
             if isinstance(target, dict):
-                fail(name, "one schedule for a jax.Learner", target, "leave the groups out")
+                fail(name, "one schedule for a jax.Learner", target, "remove the groups")
             if taken[moved[name]].default is None:
                 argument = f"{moved[name]}=..."
                 fix = f"pass functools.partial(make_optimizer, {argument}) to the Learner"
-                fail(name, "left alone where the optimizer has none", target, fix)
+                fail(name, f"None where {moved[name]} of the optimizer is None", target, fix)
         return moved
 
     def _call(self, params: Any, state: Any, batch: Any, key: Any) -> tuple[Any, Any]:
@@ -170,7 +181,7 @@ class Learner(interface.Learner):
     def _updates(
         self, names: Any, run: _Run, data: Any, rows: Any, values: Any, first: Any, count: Any
     ) -> Any:
-        """Make ``count`` updates, at most `block`: blocks of any size share one compilation."""
+        """Make ``count`` updates, at most `block`; all block sizes share one compilation."""
         values = values.astype(dtype_of(run.params))
         gradient = jax.value_and_grad(self._call, has_aux=True)
 
@@ -181,11 +192,11 @@ class Learner(interface.Learner):
             written = dict(zip(names, values[i], strict=True))
             updates, slots = self._make(**written).update(grads, slots, params)
             params = optax.apply_updates(params, updates)
-            loss, seen = loss.astype(jnp.float32), values[i].astype(jnp.float32)
-            return _Run(params, state, slots), losses.at[i].set(loss), used.at[i].set(seen)
+            loss, row = loss.astype(jnp.float32), values[i].astype(jnp.float32)
+            return _Run(params, state, slots), losses.at[i].set(loss), used.at[i].set(row)
 
-        nothing = jnp.zeros(self.block), jnp.zeros((self.block, len(names)))
-        return jax.lax.fori_loop(0, count, body, (run, *nothing))
+        empty = jnp.zeros(self.block), jnp.zeros((self.block, len(names)))
+        return jax.lax.fori_loop(0, count, body, (run, *empty))
 
     def _evaluation(self, params: Any, state: Any, batch: Any) -> dict[str, Any]:
         model = (params,) if state is None else (params, state)
@@ -205,5 +216,9 @@ def _arrays(name: str, data: Any) -> Any:
     data = jax.tree.map(jnp.asarray, data)
     rows = {array.shape[0] if array.ndim else 0 for array in jax.tree.leaves(data)}
     if len(rows) != 1 or rows == {0}:
-        fail(name, "arrays with equally many rows", [a.shape for a in jax.tree.leaves(data)])
+        fail(
+            name,
+            "arrays with the same number of rows, above 0",
+            [a.shape for a in jax.tree.leaves(data)],
+        )
     return data

@@ -1,4 +1,4 @@
-"""The arguments of an optax optimizer that a policy moves, and the type of their values."""
+"""Arguments of an optax optimizer that correspond to a policy's hyperparameters."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lehr.schedule.errors import fail, one_of
 
 Make = Callable[..., optax.GradientTransformation]
 
-_ARGUMENTS = {  # optax's names of a hyperparameter; others have their own name
+_ARGUMENTS = {  # optax's argument names, if they differ from the name in a policy
     "lr": ("learning_rate",),
     "momentum": ("momentum", "b1"),
     "beta2": ("b2",),
@@ -23,9 +23,14 @@ _ARGUMENTS = {  # optax's names of a hyperparameter; others have their own name
 
 
 def arguments(make: Any, names: Iterable[str]) -> dict[str, str]:
-    """Return the argument of ``make_optimizer`` for each hyperparameter, or raise."""
+    """Return the argument name of ``make_optimizer`` for each hyperparameter.
+
+    Raises:
+        TypeError: if ``make_optimizer`` is not a function.
+        ValueError: if an argument does not exist.
+    """
     if not callable(make):
-        fix = "pass optax.sgd itself; fix its other arguments with functools.partial"
+        fix = "pass optax.sgd, not optax.sgd(...); fix its other arguments with functools.partial"
         fail("make_optimizer", "a function that returns an optimizer", make, fix, error=TypeError)
     taken, found = _parameters(make), dict[str, str]()
     for name in names:
@@ -40,17 +45,24 @@ def arguments(make: Any, names: Iterable[str]) -> dict[str, str]:
 
 
 def check_constants(make: Any, moved: dict[str, str]) -> None:
-    """Raise if ``functools.partial`` fixes what the policy moves, or an argument is missing."""
+    """Check the other arguments of ``make_optimizer``.
+
+    Raises:
+        TypeError: if a required argument is missing.
+        ValueError: if ``functools.partial`` fixes a hyperparameter of the policy.
+    """
     fixed = make.keywords if isinstance(make, functools.partial) else {}
     for name, argument in moved.items():
         if argument in fixed:
             fix = f"remove it from functools.partial, or {name} from the policy"
-            fail(argument, f"omitted where the policy moves {name}", fixed[argument], fix)
+            fail(argument, f"omitted if the policy schedules {name}", fixed[argument], fix)
     try:
         inspect.signature(make).bind(**dict.fromkeys(moved.values()))
     except TypeError as error:
         fix = "fix it with functools.partial(make_optimizer, ...)"
-        message = f"make_optimizer must need no other arguments, got {_name(make)}: {error}; {fix}"
+        message = (
+            f"make_optimizer must require no other arguments, got {_name(make)}: {error}; {fix}"
+        )
         raise TypeError(message) from None
 
 
@@ -70,8 +82,8 @@ def _name(make: Any) -> Any:
 
 
 def dtype_of(params: Any) -> Any:
-    """Return the widest floating type of the parameters, so that the state keeps its type."""
+    """Return the widest floating dtype of the parameters, used for the hyperparameters."""
     types = [jnp.result_type(leaf) for leaf in jax.tree.leaves(params)]
     floating = [t for t in types if jnp.issubdtype(t, jnp.inexact)]
     widest = jnp.result_type(*floating) if floating else jnp.float32
-    return jnp.finfo(widest).dtype  # type: ignore[no-untyped-call]  # a complex one's real type
+    return jnp.finfo(widest).dtype  # type: ignore[no-untyped-call]  # the real dtype of a complex one

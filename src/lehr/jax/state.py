@@ -1,4 +1,4 @@
-"""The state of a driven optimizer, a pytree, and pure functions on it."""
+"""The state of a driven optax optimizer (a pytree), and pure functions of it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ jax.tree_util.register_dataclass(State, [field.name for field in fields(State)],
 
 
 class Driven(NamedTuple):
-    """The state of a driven optimizer: a pytree.
+    """The state of a driven optax optimizer, a pytree.
 
     Attributes:
-        step: the policy's step at the next update, int32.
-        control: the controller's state; its factor multiplies the rate, also without a controller.
-        hyperparams: the values of the last update; "lr/head" for a parameter group.
+        step: step of the policy at the next update, int32.
+        control: state of the controller; its factor multiplies the learning rate, also without a
+            controller.
+        hyperparams: values of the last update by name, initially those of the first update;
+            "lr/head" for a parameter group.
         inner: the state of the optax optimizer.
     """
 
@@ -31,10 +33,16 @@ class Driven(NamedTuple):
 
 
 def hyperparams(state: Any) -> dict[str, jax.Array]:
-    """Return the values used in the last update.
+    """Return the hyperparameters of the last update by name, as scalar arrays.
+
+    Before the first update they are the hyperparameters of the first update.
 
     Args:
-        state: an optimizer state with one driven part, also inside ``optax.chain``.
+        state: an optimizer state with one `Driven` part, which may be nested inside
+            ``optax.chain``.
+
+    Raises:
+        ValueError: if the state does not have exactly one `Driven` part.
 
     >>> import lehr, optax
     >>> float(lehr.jax.hyperparams(lehr.jax.drive(optax.sgd, 0.5).init(0.0))["lr"])
@@ -44,15 +52,23 @@ def hyperparams(state: Any) -> dict[str, jax.Array]:
 
 
 def restored(before: Any, after: Any, params: Any, best: Any) -> tuple[Any, Any]:
-    """Return ``params`` and ``best`` after a metric: a pure function, like `Driver.observe`.
+    """Copy or restore the best weights after a metric; the equivalent of ``restore_best``.
 
-    The best metric so far sets ``best`` to ``params``; a reduction sets ``params`` to ``best``.
+    If the metric improved, the returned ``best`` is ``params``. If the controller reduced the
+    learning rate, the returned ``params`` is ``best``. The function is pure, like
+    `Driver.observe`.
 
     Args:
         before: the optimizer state passed to `Driver.observe`.
-        after: the state that it returned.
-        params: the weights that the metric was measured with, any pytree.
-        best: the weights of the best metric; ``params`` at first.
+        after: the optimizer state returned by `Driver.observe`.
+        params: the weights for which the metric was computed, any pytree.
+        best: the weights of the best metric; initially ``params``.
+
+    Returns:
+        The pair ``(params, best)``.
+
+    Raises:
+        ValueError: if a state does not have exactly one `Driven` part.
 
     >>> import lehr, optax
     >>> tx = lehr.jax.drive(optax.sgd, lehr.Policy(0.1, control=lehr.Plateau(patience=1)))
@@ -72,7 +88,7 @@ def restored(before: Any, after: Any, params: Any, best: Any) -> tuple[Any, Any]
 
 
 def arrays(control: State) -> State:
-    """Convert a controller's state from numbers to scalar arrays."""
+    """Convert a controller state from numbers to scalar arrays (float32 and int32)."""
 
     def array(like: float, value: float) -> jax.Array:
         return jnp.asarray(value, jnp.float32 if isinstance(like, float) else jnp.int32)
@@ -86,23 +102,23 @@ def _is_driven(part: Any) -> bool:
 
 
 def driven_part(state: Any) -> Driven:
-    """Return the one driven part of an optimizer state, or raise."""
+    """Return the `Driven` part of an optimizer state; raise ValueError unless there is one."""
     parts = [p for p in jax.tree.leaves(state, is_leaf=_is_driven) if _is_driven(p)]
     if len(parts) != 1:
-        found, fix = f"{len(parts)} such parts", "pass the state of one part"
+        found, fix = f"{len(parts)} driven parts", "pass the state of one driver"
         fail("state", "an optimizer state with one driven part", found, fix)
     step, control, values, inner = parts[0]
-    # Flax NNX wraps each array in a node
+    # Flax NNX wraps each array in a pytree node
     (step,), values = jax.tree.leaves(step), {k: jax.tree.leaves(values[k])[0] for k in values}
     return Driven(step, State(*jax.tree.leaves(control)), values, inner)
 
 
 def with_part(state: Any, **new: Any) -> Any:
-    """Return a state of the same structure with other arrays in its driven part."""
+    """Return the state with new arrays in its `Driven` part; the structure does not change."""
 
-    def put(part: Any) -> Any:
+    def replace_part(part: Any) -> Any:
         if not _is_driven(part):
             return part
         return jax.tree.unflatten(jax.tree.structure(part), jax.tree.leaves(part._replace(**new)))
 
-    return jax.tree.map(put, state, is_leaf=_is_driven)
+    return jax.tree.map(replace_part, state, is_leaf=_is_driven)

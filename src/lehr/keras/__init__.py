@@ -1,13 +1,13 @@
-"""Keras 3 on JAX, TensorFlow and PyTorch: policies in the graph, and a Learner.
+"""Keras 3 on JAX, TensorFlow and PyTorch: policies in the graph, range test and learner.
 
-Importing this module also lets Keras load models saved with a driven optimizer.
+Importing this module registers the driven optimizers, so that Keras can load saved models.
 """
 
 try:
     import keras as _keras  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f"lehr.keras needs Keras 3 and a backend ({error}); pip install 'lehr[keras]'"
+        f"lehr.keras requires Keras 3 and a backend ({error}); pip install 'lehr[keras]'"
     ) from error
 
 from lehr.keras.control import Control as Control

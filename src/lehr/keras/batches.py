@@ -1,4 +1,4 @@
-"""The batches of a range test, from arrays or from any iterable of batches."""
+"""Batches of a range test, from arrays or from any iterable of batches."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ _RULE = "(x, y) or (x, y, sample_weight), or an iterable of such batches"
 
 
 class Source:
-    """Batches of one shape; an iterable is restarted when it ends.
+    """Batches of one shape; an iterable is restarted at its end.
 
     Args:
-        field: name of the data in errors.
+        field: name of the argument in error messages.
         data: a tuple of arrays, which may be nested, or an iterable of batches.
-        size: rows in a batch of arrays.
-        seed: of the order of arrays.
-        targets: whether batches need targets.
-        class_weight: weights of the classes, from which the sample weights are computed, or None.
+        size: number of rows per batch of arrays.
+        seed: seed of the order of arrays.
+        targets: whether batches must have targets.
+        class_weight: weights of the classes, from which sample weights are computed, or None.
+
+    Raises:
+        ValueError: if the data has another form, no complete batch, or several shapes.
     """
 
     def __init__(
@@ -48,16 +51,16 @@ class Source:
             fail(field, _RULE, type(data).__name__)
         self._left: Iterator[Any] = iter(())
         self.first = self._next()
-        self._ready = [self.first]  # read from the data and not taken yet
+        self._ready = [self.first]  # batches read from the data, but not returned yet
 
     def take(self, count: int) -> list[Any]:
-        """Return the next batches."""
+        """Return the next ``count`` batches."""
         return [self._ready.pop() if self._ready else self._next() for _ in range(count)]
 
     def _next(self) -> Any:
         for _ in range(2):
-            for given in self._left:
-                batch = self.checked(given)
+            for raw in self._left:
+                batch = self.checked(raw)
                 if not hasattr(self, "first") or self._fits(batch):
                     return batch
             self._left = iter(self._data)
@@ -65,7 +68,7 @@ class Source:
         fail(self.field, rule, self._data)
 
     def _fits(self, batch: Any) -> bool:
-        """Return whether a batch has the shape of the first; a smaller batch is skipped."""
+        """Return whether a batch has the size of the first; raise for another shape."""
         rows, row = _rows(batch), shape(batch)
         wanted = shape(self.first)
         if row != wanted or rows > _rows(self.first):
@@ -74,7 +77,7 @@ class Source:
         return rows == _rows(self.first)
 
     def checked(self, batch: Any) -> Any:
-        """Return a batch as a tuple of one to three parts, nested NumPy arrays."""
+        """Convert a batch to a tuple of one to three parts, which are nested NumPy arrays."""
         arrays = self._arrays(batch)
         if self.class_weight is None:
             return arrays
@@ -94,12 +97,12 @@ class Source:
         leaves = keras.tree.flatten(arrays)
         counts = sorted({leaf.shape[0] if leaf.ndim else 0 for leaf in leaves})
         if len(counts) != 1 or counts == [0]:
-            fail(self.field, "arrays of one length, above 0", counts)
+            fail(self.field, "arrays of the same length, above 0", counts)
         return arrays
 
 
 def check_class_weight(class_weight: Any) -> None:
-    """Raise unless ``class_weight`` is a dict from class numbers to weights."""
+    """Raise unless ``class_weight`` is a dict that maps class indices to weights."""
     if not isinstance(class_weight, Mapping):
         fail("class_weight", "a dict {class: weight}", class_weight, error=TypeError)
     for label, weight in class_weight.items():
@@ -108,7 +111,7 @@ def check_class_weight(class_weight: Any) -> None:
 
 
 def _class_weights(targets: Any, class_weight: Mapping[int, float]) -> Any:
-    """Return the weight of each sample: 1 for classes without a weight, as in ``fit``."""
+    """Return the weight of each sample; classes without a weight have 1, as in ``fit``."""
     one_hot = targets.ndim > 1 and targets.shape[-1] != 1
     labels = targets.argmax(-1) if one_hot else np.round(targets)
     if labels.size != len(targets):
@@ -118,23 +121,23 @@ def _class_weights(targets: Any, class_weight: Mapping[int, float]) -> Any:
 
 
 def joined(batches: list[Any]) -> Any:
-    """Return several batches as one."""
+    """Concatenate batches into one."""
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
 def _array(leaf: Any) -> Any:
     array = leaf if isinstance(leaf, np.ndarray) else keras.ops.convert_to_numpy(leaf)
-    # as fit does
+    # fit converts float64 to floatx
     return array.astype(keras.backend.floatx()) if array.dtype == np.float64 else array
 
 
 def taken(arrays: Any, rows: Any) -> Any:
-    """Return some rows of nested arrays."""
+    """Index the rows of nested arrays."""
     return keras.tree.map_structure(lambda array: array[rows], arrays)
 
 
 def shape(arrays: Any) -> Any:
-    """Return the shape of a row, nested as the batch is."""
+    """Return the shape of a row, in the structure of the batch."""
     return keras.tree.map_structure(lambda array: array.shape[1:], arrays)
 
 

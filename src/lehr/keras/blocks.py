@@ -1,7 +1,8 @@
-"""Blocks of updates: each backend's fastest way to make many in one dispatch.
+"""Blocks of updates: many updates in one dispatch, implemented for each backend.
 
-A block takes (data, rows of each batch, values of the moved variables in each update) and returns
-the loss of each batch and the values that the optimizer applied.
+A block is a function of the data, the row indices of each batch, and the values of the writable
+variables in each update. It returns the loss of each batch and the values that the optimizer
+applied.
 """
 
 from __future__ import annotations
@@ -16,28 +17,28 @@ from lehr.keras import _private
 from lehr.keras.batches import taken
 from lehr.schedule.errors import fail
 
-BLOCK = 256  # most updates in one dispatch
+BLOCK = 256  # maximum number of updates in one dispatch
 
 
 def _loss(logs: dict[str, Any]) -> Any:
     if "loss" not in logs:
-        fail("train_step", "one that returns the loss of the batch as 'loss'", sorted(logs))
+        fail("train_step", "a method that returns the loss of the batch as 'loss'", sorted(logs))
     return logs["loss"]
 
 
 def _padded(rows: Any, values: Any) -> tuple[Any, Any]:
-    """Return arrays of one capacity, so that blocks of any size share one compilation."""
+    """Pad rows and values to `BLOCK` updates, so that all block sizes share one compilation."""
     missing = BLOCK - len(rows)
     return np.pad(rows, ((0, missing), (0, 0))), np.pad(values, ((0, missing), (0, 0)))
 
 
 def _convolves(model: keras.Model) -> bool:
-    """Return whether a model has convolutions: in a loop, XLA on CPUs runs them 15 times slower."""
+    """Return whether a model has convolutions: XLA on CPUs runs them 15 times slower in a loop."""
     return any("Conv" in type(layer).__name__ for layer in _private.flatten_layers(model))
 
 
 def _jax_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]:
-    """Return a function that makes a block of updates in one compiled loop of JAX, if it may."""
+    """Return a block for JAX: one compiled loop, or single steps for convolutions on CPUs."""
     import jax
     import jax.numpy as jnp
 
@@ -55,15 +56,15 @@ def _jax_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]:
             slots[place] = values[i, column].astype(slots[place].dtype)
         batch = taken(data, rows[i])
         logs, state = model.train_step((trainable, other, slots, no_metrics), batch)
-        seen = jnp.stack([state[2][place].astype("float32") for place in places])
-        return state[:3], losses.at[i].set(_loss(logs)), used.at[i].set(seen)
+        row = jnp.stack([state[2][place].astype("float32") for place in places])
+        return state[:3], losses.at[i].set(_loss(logs)), used.at[i].set(row)
 
     def run(state: Any, data: Any, rows: Any, values: Any, count: Any) -> Any:
         def body(i: Any, carry: Any) -> Any:
             return update(i, carry, data, rows, values)
 
-        nothing = jnp.zeros(BLOCK), jnp.zeros((BLOCK, len(places)))
-        carry = (state, *nothing)
+        empty = jnp.zeros(BLOCK), jnp.zeros((BLOCK, len(places)))
+        carry = (state, *empty)
         if compiles and not steps:
             return jax.lax.fori_loop(0, count, body, carry)
         for i in range(count):
@@ -93,7 +94,7 @@ def _jax_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]:
 
 
 def _tensorflow_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]:
-    """Return a function that makes a block of updates in one graph loop of TensorFlow."""
+    """Return a block for TensorFlow: one loop in a ``tf.function``."""
     import tensorflow as tf
 
     def update(batch: Any, values: Any) -> Any:
@@ -109,8 +110,8 @@ def _tensorflow_block(model: keras.Model, moved: Sequence[Any]) -> Callable[...,
         for i in tf.range(size):
             chosen = rows[i]
             batch = keras.tree.map_structure(lambda array: tf.gather(array, chosen), data)  # noqa: B023
-            loss, seen = update(batch, values[i])
-            losses, used = losses.write(i, loss), used.write(i, seen)
+            loss, row = update(batch, values[i])
+            losses, used = losses.write(i, loss), used.write(i, row)
         return losses.stack(), used.stack()
 
     if not model.run_eagerly:
@@ -127,7 +128,7 @@ def _tensorflow_block(model: keras.Model, moved: Sequence[Any]) -> Callable[...,
 
 
 def _torch_block(model: keras.Model, moved: Sequence[Any]) -> Callable[..., Any]:
-    """Return a function that makes a block of updates one by one, and reads them once."""
+    """Return a block for PyTorch: a Python loop, whose results are copied to the host once."""
     import torch
 
     train_step = torch.compile(model.train_step) if model.jit_compile else model.train_step

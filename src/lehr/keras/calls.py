@@ -1,4 +1,4 @@
-"""Replace or watch the calls of a model's layers while a ``with`` block runs."""
+"""Temporary replacement of the ``call`` methods of a model's layers."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Call = Callable[..., Any]
 
 @contextlib.contextmanager
 def patch_calls(layers: Iterable[Any], wrap: Callable[[Any, Call], Call]) -> Iterator[None]:
-    """Replace each layer's ``call`` by ``wrap(layer, call)``; restore the layers afterwards."""
+    """Replace each layer's ``call`` by ``wrap(layer, call)``; restore the layers on exit."""
     replaced = []
     try:
         for layer in layers:
-            own = vars(layer).get("call")  # vars: Keras tracks attributes that are set
+            own = vars(layer).get("call")  # vars(): Keras tracks assigned attributes
             replaced.append((layer, own))
             vars(layer)["call"] = wrap(layer, layer.call)
         yield
@@ -30,5 +30,5 @@ def patch_calls(layers: Iterable[Any], wrap: Callable[[Any, Call], Call]) -> Ite
 
 
 def training_argument(model: Any, training: bool) -> dict[str, bool]:
-    """Return the keyword argument ``training``, or nothing if the model's ``call`` has none."""
+    """Return the keyword argument ``training``; empty if the model's ``call`` rejects it."""
     return {"training": training} if _private.takes_training(model) else {}

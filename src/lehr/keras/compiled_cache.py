@@ -1,4 +1,4 @@
-"""A cache of compiled blocks of updates, so that a second range test compiles nothing."""
+"""A cache of compiled blocks of updates; a second range test reuses the compiled block."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from lehr.keras.hyperparameters import plain_variable
 
 
 class CompiledCache:
-    """The compiled block of one model; ``rate`` is lent to an optimizer that has a schedule."""
+    """The compiled block of one model.
+
+    Attributes:
+        settings: the settings that are compiled into the block.
+        rate: a variable that temporarily replaces the schedule of an optimizer.
+    """
 
     def __init__(self, settings: list[Any]) -> None:
         self.settings = settings
@@ -22,18 +27,18 @@ class CompiledCache:
         self._block: Callable[..., Any] | None = None
 
     def block(self, model: keras.Model, rate: Any) -> Callable[..., Any]:
-        """Return the function that makes a block of updates, the cached one if there is one."""
+        """Return the block function of a model, from the cache if possible."""
         make = BLOCKS[keras.backend.backend()]
-        if keras.backend.backend() == "torch":  # compiles nothing, or has its own cache
+        if keras.backend.backend() == "torch":  # eager, or cached by torch.compile
             return make(model, [rate])
         if self._block is None:
-            # a proxy: the cache must not keep the model alive
+            # weak proxy: the cache must not extend the lifetime of the model
             self._block = make(weakref.proxy(model), [rate])
         return self._block
 
 
 def compiled_cache(model: keras.Model) -> CompiledCache:
-    """Return the model's cache: a new one after ``compile`` or a change of what is compiled in."""
+    """Return the model's cache; ``compile`` or a change of the settings creates a new one."""
     compilation, settings = _private.compile_config(model), _settings(model)
     if compilation is None:
         return CompiledCache(settings)
@@ -47,9 +52,9 @@ _CACHE: weakref.WeakKeyDictionary[Any, CompiledCache] = weakref.WeakKeyDictionar
 
 
 def _settings(model: keras.Model) -> list[Any]:
-    """Return what is compiled into a block and can change without ``model.compile``."""
+    """Return the settings that are compiled into a block and can change without ``compile``."""
     optimizer = model.optimizer
     config = dict(getattr(optimizer, "inner_optimizer", optimizer).get_config())
-    config.pop("learning_rate", None)  # a variable: not compiled in
+    config.pop("learning_rate", None)  # a variable, which is not compiled in
     trained = [id(variable) for variable in model.trainable_variables]
     return [optimizer, repr(config), trained, model.jit_compile, model.run_eagerly]

@@ -1,4 +1,4 @@
-"""The callback that shows metrics to a policy's controller, and the rate to Keras's logs."""
+"""A callback that passes metrics to the controller and logs the learning rate."""
 
 from __future__ import annotations
 
@@ -10,19 +10,31 @@ from lehr.schedule.errors import fail, integer
 
 
 class Control(keras.callbacks.Callback):  # type: ignore[misc]
-    """Add the rate to Keras's logs; give the controller its metric after each epoch.
+    """Pass the monitored metric to the policy's controller after each epoch; log the rate.
 
-    Put it before callbacks that save the model (``ModelCheckpoint``, ``BackupAndRestore``) or
-    read the rate: callbacks earlier in the list run before the controller decides.
+    The rate is added to Keras's logs as "learning_rate". Place this callback before callbacks that
+    save the model (``ModelCheckpoint``, ``BackupAndRestore``) or read the rate: callbacks earlier
+    in the list run before the controller is updated.
 
-    With ``Plateau(restore_best=True)`` the weights of the best epoch are copied to host memory,
-    saved with the optimizer, and restored at a reduction; the optimizer's momenta stay.
+    With ``Plateau(restore_best=True)``, the weights of the best epoch are copied to host memory,
+    saved with the optimizer, and restored at a reduction; the optimizer's momenta do not change.
 
     Args:
-        validation_freq: as given to ``fit``: epochs between two metrics.
+        validation_freq: the ``validation_freq`` of ``fit``: number of epochs between two metrics.
 
     Raises:
-        ValueError: if the model's optimizer is not driven, or the monitored metric is missing.
+        TypeError: if ``validation_freq`` is not an integer.
+        ValueError: if ``validation_freq`` is below 1; in ``fit``, if the model's optimizer is not
+            driven, or the monitored metric is missing.
+
+    >>> import keras, lehr, numpy as np
+    >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    >>> policy = lehr.Policy(0.0, control=lehr.Plateau(patience=1, factor=0.5, monitor="loss"))
+    >>> model.compile(lehr.keras.attach(keras.optimizers.SGD(), policy), loss="mse")
+    >>> x, callbacks = np.ones((8, 1)), [lehr.keras.Control()]
+    >>> history = model.fit(x, x, epochs=2, verbose=0, callbacks=callbacks)
+    >>> float(lehr.keras.driven(model).factor)
+    0.5
     """
 
     def __init__(self, validation_freq: int = 1) -> None:
@@ -30,11 +42,11 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
         self.validation_freq = integer("validation_freq", validation_freq)
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Refuse an optimizer that is not driven."""
+        """Raise ValueError if the optimizer is not driven."""
         driven(self.model).observed = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Give the epoch's metric to the controller and its factor to the optimizer."""
+        """Log the rate, update the controller with the metric, and set its factor."""
         optimizer = driven(self.model)
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(ops.convert_to_numpy(optimizer.learning_rate))
@@ -42,6 +54,8 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
         if control is None or (epoch + 1) % self.validation_freq:
             return
         if control.monitor not in logs:
-            fix = "give fit validation_data for a val_ metric, and Control its validation_freq"
+            fix = (
+                "pass validation_data to fit for a val_ metric, and its validation_freq to Control"
+            )
             fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor, fix)
         optimizer.observe(logs[control.monitor], self.model)

@@ -1,4 +1,4 @@
-"""What one batch does in a Keras model."""
+"""Layer diagnosis of a Keras model on one batch."""
 
 from __future__ import annotations
 
@@ -24,20 +24,22 @@ def diagnose(
     loss: Callable[[Any, Any], Any] | None = None,
     training: bool = True,
 ) -> Diagnosis:
-    """Return what each layer does in one batch: activations, saturation and gradients.
+    """Measure the activations, saturation and gradients of each layer on one batch.
 
-    The model trains on the batch, without an update; its whole state is restored.
+    It runs one forward pass and, with targets, one backward pass. Weights, statistics, seeds and
+    random generators are restored; no update is made.
 
     Args:
-        model: with a compiled loss, if ``batch`` has targets and ``loss`` is None.
-        batch: inputs and targets as a pair; gradients need targets.
-        loss: ``loss(output, y)``, a scalar that replaces the compiled one.
-        training: whether layers run in training mode.
+        model: a Keras model or layer; it must be compiled if ``batch`` has targets and ``loss`` is
+            None. A model that is not built is built.
+        batch: ``(x, y)``, or ``x`` without gradients.
+        loss: ``loss(output, y)``, which returns a scalar; replaces the compiled loss.
+        training: True for training mode, False for inference mode.
 
     Raises:
         TypeError: if ``model`` is not a Keras model.
-        ValueError: if ``batch`` has other parts, there is no loss for its targets, or the model
-            calls no layer.
+        ValueError: if ``batch`` is a tuple or list but not a pair, there is no loss for its
+            targets, or the model calls no layer.
 
     >>> import keras, lehr, numpy as np
     >>> layers = [keras.layers.Dense(3, activation="sigmoid"), keras.layers.Dense(1)]
@@ -59,31 +61,31 @@ def diagnose(
             model(x, **training_argument(model, False))
         outputs, gradients, value = _run(model, x, y, loss, training)
     layers = []
-    for layer, given in outputs.items():
-        own = [gradients[id(v)] for v in layer.trainable_variables if id(v) in gradients]
+    for layer, values in outputs.items():
+        found = [gradients[id(v)] for v in layer.trainable_variables if id(v) in gradients]
         name = layer.path or layer.name
-        layers.append(record(name, type(layer).__name__, _function(layer), given, own))
+        layers.append(record(name, type(layer).__name__, _function(layer), values, found))
     return diagnosis(model, layers, value)
 
 
 def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, Any, float | None]:
-    """Return what the layers gave, by layer; gradients by variable's id; and the loss."""
+    """Return the outputs by layer, the gradients by id of the variable, and the loss."""
     called: dict[Any, list[Any]] = {}
 
-    def watched(layer: Any, call: Call) -> Call:
-        def watch(*args: Any, **kwargs: Any) -> Any:
+    def recording(layer: Any, call: Call) -> Call:
+        def record_call(*args: Any, **kwargs: Any) -> Any:
             result = call(*args, **kwargs)
             if not keras.tree.is_nested(result):
                 called.setdefault(layer, []).append(result)
             return result
 
-        return watch
+        return record_call
 
     variables = model.trainable_variables
 
     def forward(values: Any) -> tuple[Any, Any]:
         called.clear()
-        # what a layer would write, to statistics or seeds, goes to the scope and is forgotten
+        # assignments to statistics and seeds go to the scope and are discarded
         pairs = list(zip(variables, values, strict=True))
         with keras.StatelessScope(pairs, collect_losses=True):
             predicted = model(x, **training_argument(model, training))
@@ -93,29 +95,29 @@ def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, An
                 total = loss(predicted, y)
             else:
                 total = model.compute_loss(x=x, y=y, y_pred=predicted, training=training)
-            # without the layers, which are no part of what JAX may return
-            return total, [list(given) for given in called.values()]
+            # outputs only: JAX cannot return layers
+            return total, [list(outputs) for outputs in called.values()]
 
-    with patch_calls(_leaves(model), watched):
+    with patch_calls(_leaves(model), recording):
         values = [keras.ops.copy(v) for v in variables]
         total, outputs, gradients = _GRADIENTS[keras.backend.backend()](forward, values)
     known_outputs = zip(called, outputs, strict=True)
-    plain = {layer: [_numpy(y) for y in given] for layer, given in known_outputs}
+    plain = {layer: [_numpy(y) for y in values] for layer, values in known_outputs}
     if y is None:
         return plain, {}, None
     known = zip(variables, gradients, strict=True)
     return plain, {id(v): _numpy(g) for v, g in known if g is not None}, float(_numpy(total))
 
 
-# their parts run in loops of the backend, whose values cannot leave it
-_WHOLE = (keras.layers.RNN, keras.layers.TimeDistributed)
+# their sublayers run in loops of the backend, whose values cannot be read outside of the loop
+_OPAQUE = (keras.layers.RNN, keras.layers.TimeDistributed)
 
 
 def _leaves(model: Any) -> list[Any]:
-    """Return the layers without layers of their own, each once."""
+    """Return the layers without sublayers, without duplicates."""
     found: dict[int, Any] = {}
     for layer in _private.sublayers(model):
-        if isinstance(layer, _WHOLE) or not _private.sublayers(layer):
+        if isinstance(layer, _OPAQUE) or not _private.sublayers(layer):
             found[id(layer)] = layer
         else:
             found |= {id(leaf): leaf for leaf in _leaves(layer)}
@@ -160,10 +162,12 @@ def _numpy(tensor: Any) -> Any:
 
 
 def _function(layer: Any) -> str:
-    """Return the name of the function that made a layer's output."""
+    """Return the name of a layer's activation function; empty if unknown."""
     kind = type(layer).__name__
     activation = getattr(layer, "activation", None)
-    if isinstance(layer, _WHOLE) or getattr(layer, "alpha", 1.0) != 1.0:  # an ELU of another depth
+    if (
+        isinstance(layer, _OPAQUE) or getattr(layer, "alpha", 1.0) != 1.0
+    ):  # the ELU test assumes alpha = 1
         return ""
     if activation is None or kind in _LAYERS:
         return _LAYERS.get(kind, "")

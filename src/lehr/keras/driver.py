@@ -1,4 +1,4 @@
-"""The driver for Keras optimizers: `attach`."""
+"""`attach`: apply a policy to a Keras optimizer, inside the compiled graph."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lehr.keras.hyperparameters import (
     attribute_of,
     check_fresh,
     check_groups,
+    converted,
     plain_variable,
-    remade,
 )
 from lehr.keras.processes import all_reduce_mean
 from lehr.keras.saved import Saved
@@ -35,10 +35,12 @@ def _float32(value: Any) -> Any:
 
 
 class Driven(Saved, WritableHyperparameters):
-    """Mixin for an optimizer's own class: writes the policy's values in the graph.
+    """Mixin for optimizer classes: sets the policy's values inside the compiled graph.
+
+    `attach` returns an instance; `driven` returns the instance of a compiled model.
 
     Attributes:
-        policy: the policy in integer steps.
+        policy: the policy, with all lengths in integer steps.
     """
 
     def __init__(
@@ -52,23 +54,23 @@ class Driven(Saved, WritableHyperparameters):
         **kwargs: Any,
     ) -> None:
         definition: Policy = loads(policy) if isinstance(policy, str) else policy
-        super().__init__(*args, moves=tuple(definition.targets), **kwargs)
+        super().__init__(*args, writable=tuple(definition.targets), **kwargs)
         self.policy = definition
         self.record = record
         self.on_change = on_change
-        self.observed = False  # whether anything feeds the controller
-        self.best_weights: list[Any] | None = None  # kept for a controller that restores them
+        self.observed = False  # whether the controller receives metrics
+        self.best_weights: list[Any] | None = None  # used by a controller with restore_best
         self._first = start_step, factor
         self._start_step = plain_variable(start_step, "start_step", "int32")
         self._factor = plain_variable(factor, "factor")
         self._control = plain_variable(np.zeros(7), "control")
         if record:
-            nothing_yet = ops.full((record, len(self.moves)), float("nan"))
-            self.ledger = plain_variable(nothing_yet, "ledger")
+            empty = ops.full((record, len(self.writable)), float("nan"))
+            self.ledger = plain_variable(empty, "ledger")
 
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
-        """Write the values of update n, then make update n."""
-        if not self.held:
+        """Set the hyperparameters of update n, then make update n."""
+        if not self.paused:
             self._write()
         super().apply(grads, trainable_variables)  # type: ignore[misc]
 
@@ -84,7 +86,7 @@ class Driven(Saved, WritableHyperparameters):
         for name, value in self._scheduled(n).items():
             self.variable_of(name).assign(value)
         if self.record:
-            written = [_float32(self.variable_of(name)) for name in self.moves]
+            written = [_float32(self.variable_of(name)) for name in self.writable]
             row = ops.reshape(ops.stack(written), (1, -1))
             updates = ops.convert_to_tensor(self.iterations)  # type: ignore[attr-defined]
             place = ops.cast(ops.mod(updates, self.record), "int32")
@@ -103,17 +105,17 @@ class Driven(Saved, WritableHyperparameters):
         return int(self._start_step) + int(self.iterations)  # type: ignore[attr-defined]
 
     def _scheduled(self, n: Any) -> dict[str, Any]:
-        """Return the hyperparameters of step n as tensors."""
+        """Compute the hyperparameters of step n as tensors."""
         values = {name: _float32(s(n)) for name, s in self.policy.targets.items()}  # type: ignore[operator]
         values["lr"] = self.policy.rate(values["lr"], ops.convert_to_tensor(self._factor))
         return values
 
     def values(self) -> dict[str, Any]:
-        """Return the values for the next update by name, as float32 tensors of the backend.
+        """Return the values of the next update by name, as float32 tensors of the backend.
 
-        They include ``Policy.values``; the factor is applied to the learning rate. Call it between
-        updates, or in the graph of your own ``train_step`` before it applies the gradients. In a
-        ``train_step`` on JAX, Keras stores variables apart from their values: call it in
+        They include ``Policy.values``; the learning rate is multiplied by the factor. Call this
+        method between updates, or in a custom ``train_step`` before the gradients are applied. In
+        a ``train_step`` on JAX, Keras separates variables from their values, so call it inside
         ``keras.StatelessScope(zip(self.optimizer.variables, state[2]))``.
 
         Raises:
@@ -127,7 +129,7 @@ class Driven(Saved, WritableHyperparameters):
         """
         if _private.stale_count(self):
             raise RuntimeError(
-                "values() needs the state of the optimizer in a traced step on JAX; in "
+                "values() requires the state of the optimizer in a traced step on JAX; in "
                 "train_step(self, state, data) call it within "
                 "keras.StatelessScope(zip(self.optimizer.variables, state[2]))"
             )
@@ -138,8 +140,9 @@ class Driven(Saved, WritableHyperparameters):
     def observe(self, metric: Any, model: keras.Model | None = None) -> None:
         """Update the policy's controller with a metric; the next update uses its factor.
 
-        `Control` calls this in ``fit``. Under ``torch.distributed`` every process must call it:
-        the metric is averaged. On JAX and TensorFlow all processes must pass the same metric.
+        The callback `Control` calls this method in ``fit``. Under ``torch.distributed`` every
+        process must call it; the metric is averaged over all processes (all-reduce). On JAX and
+        TensorFlow all processes must pass the same metric.
 
         Args:
             metric: value of the metric that the controller monitors.
@@ -148,6 +151,14 @@ class Driven(Saved, WritableHyperparameters):
 
         Raises:
             ValueError: if the policy has no controller, or ``restore_best`` has no model.
+
+        >>> import keras, lehr
+        >>> policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=1, factor=0.5))
+        >>> optimizer = attach(keras.optimizers.SGD(), policy)
+        >>> for loss in (1.0, 1.0):
+        ...     optimizer.observe(loss)
+        >>> float(optimizer.factor)
+        0.5
         """
         control, restores = observing_controller(self.policy, model)
         self.observed = True
@@ -160,14 +171,14 @@ class Driven(Saved, WritableHyperparameters):
                 model.set_weights(self.best_weights)
 
     def own_variables(self) -> dict[str, Any]:
-        """Return lehr's variables by name, without the state of the controller."""
-        moved = {attribute_of(self, name): self.variable_of(name) for name in self.moves[1:]}
+        """Return lehr's variables by name, except the controller state."""
+        moved = {attribute_of(self, name): self.variable_of(name) for name in self.writable[1:]}
         ledger = {"ledger": self.ledger} if self.record else {}
         return moved | {"start_step": self._start_step, "factor": self._factor} | ledger
 
     @property
     def factor(self) -> Any:
-        """Factor on the scheduled learning rate, a variable; set it to a number at any time."""
+        """Factor on the scheduled learning rate: a variable, which may be set to a number >= 0."""
         return self._factor
 
     @factor.setter
@@ -176,13 +187,13 @@ class Driven(Saved, WritableHyperparameters):
 
     @property
     def learning_rate(self) -> Any:
-        """The rate of the last update."""
+        """The learning rate of the last update; it cannot be set."""
         return _private.learning_rate(self)
 
     @learning_rate.setter
     def learning_rate(self, value: Any) -> None:
         fix = "set lehr.keras.driven(model).factor to scale it"
-        fail("learning_rate", "left to the policy", value, fix)
+        fail("learning_rate", "set by the policy only", value, fix)
 
     @property
     def control_state(self) -> State:
@@ -199,19 +210,31 @@ class Driven(Saved, WritableHyperparameters):
         self.factor = factor
 
     def recorded(self) -> dict[str, list[float]]:
-        """Return the values of the last ``record`` updates, oldest first, read in the graph."""
+        """Return the applied values of the last ``record`` updates by name, oldest first.
+
+        Raises:
+            ValueError: if ``record`` is 0.
+
+        >>> import keras, lehr
+        >>> sgd = attach(keras.optimizers.SGD(), lehr.linear(0.5, 0.0), steps=2, record=2)
+        >>> weight = keras.Variable(0.0)
+        >>> for _ in range(2):
+        ...     sgd.apply([keras.ops.ones(())], [weight])
+        >>> sgd.recorded()
+        {'lr': [0.5, 0.25]}
+        """
         if not self.record:
             fail("record", "above 0 to record values", 0, "attach(..., record=number of updates)")
         done = int(self.iterations)  # type: ignore[attr-defined]
         ledger = ops.convert_to_numpy(self.ledger)
         rows = [ledger[n % self.record] for n in range(max(0, done - self.record), done)]
-        return {name: [float(row[i]) for row in rows] for i, name in enumerate(self.moves)}
+        return {name: [float(row[i]) for row in rows] for i, name in enumerate(self.writable)}
 
     def get_config(self) -> dict[str, Any]:
-        """Return the config that Keras saves: the optimizer's own and the arguments of `attach`."""
+        """Return the optimizer's config with the arguments of `attach`; Keras saves it."""
         start_step, factor = self._first
-        own = {"start_step": start_step, "factor": factor, "record": self.record}
-        return super().get_config() | {"policy": self.policy.dumps()} | own
+        options = {"start_step": start_step, "factor": factor, "record": self.record}
+        return super().get_config() | {"policy": self.policy.dumps()} | options
 
 
 def attach(
@@ -227,31 +250,31 @@ def attach(
     on_change: OnChange = "refuse",
     record: int = 0,
 ) -> keras.optimizers.Optimizer:
-    """Return an equivalent optimizer that applies a policy in its graph.
+    """Return an equivalent optimizer whose hyperparameters follow a policy.
 
-    The value for step n is the one used in update n, on every backend, under
-    ``steps_per_execution``, gradient accumulation and loss scaling. The policy is saved with the
-    model. ``driven(model).factor`` scales the rate while training; the callback `Control` sets it
-    for a policy with a controller.
+    Update n uses the policy's values at step n, on every backend, including with
+    ``steps_per_execution``, gradient accumulation and loss scaling. The values are set inside the
+    compiled graph. The policy is saved with the model. ``driven(model).factor`` scales the
+    learning rate during training; with a controller, the callback `Control` sets it.
 
     Args:
         optimizer: a Keras optimizer that has not trained yet.
         policy: a policy, a schedule or a number.
-        steps: length of the run: updates, "90 epochs" or "2T tokens"; for percentages and the
-            rest of the run.
-        steps_per_epoch: updates in an epoch, a real number; for lengths in epochs.
-        samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
-            samples.
-        tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
+        steps: length of the run: updates, "90 epochs" or "2T tokens". Required for percentages and
+            for schedules without a length.
+        steps_per_epoch: number of updates per epoch, a real number. Required for lengths in epochs.
+        samples_per_step: number of samples per update, or a schedule (a batch-size ramp). Required
+            for lengths in samples.
+        tokens_per_step: number of tokens per update, or a schedule. Required for lengths in tokens.
         start_step: step of the policy at the first update.
-        factor: factor on the learning rate, at least 0; later ``driven(model).factor``.
+        factor: initial value of ``driven(model).factor``, at least 0.
         on_change: "refuse" rejects a saved state of a different policy; "continue" accepts it.
-        record: number of the last updates whose values ``recorded()`` returns.
+        record: number of updates whose values are recorded for ``recorded()``: the last ones.
 
     Raises:
         TypeError: if ``optimizer`` is not a Keras optimizer.
-        ValueError: if the optimizer has trained, is driven, has a schedule or lacks one of the
-            policy's hyperparameters; if a length is unknown or a function has no name.
+        ValueError: if the optimizer has trained, is driven, has a schedule or does not have one of
+            the policy's hyperparameters; if a length is unknown or a function has no name.
 
     >>> import keras, lehr
     >>> sgd = keras.optimizers.SGD(momentum=0.9, name="mine")
@@ -262,20 +285,20 @@ def attach(
     resolved = resolved_policy(policy, steps, *sizes)
     check_fresh(optimizer)
     check_groups(resolved)
-    resolved.dumps()  # raises now for a function without a name, not when the model is saved
+    resolved.dumps()  # raises for a function without a name now, not when the model is saved
     start_step, state = first_state(start_step, factor)
     for name in resolved.targets:
         attribute_of(optimizer, name)
     record = integer("record", record, at_least=0)
     one_of("on_change", on_change, ON_CHANGE)
-    own = {
+    options = {
         "start_step": start_step,
         "factor": state.factor,
         "record": record,
         "on_change": on_change,
     }
     rate = resolved.written(start_step, state.factor)["lr"]
-    return remade(_driven_class(type(optimizer)), optimizer, rate, policy=resolved, **own)
+    return converted(_driven_class(type(optimizer)), optimizer, rate, policy=resolved, **options)
 
 
 def driven(model: keras.Model) -> Driven:
@@ -289,7 +312,7 @@ def driven(model: keras.Model) -> Driven:
     >>> model.compile(keras.optimizers.LossScaleOptimizer(attach(keras.optimizers.SGD(), 0.1)))
     >>> driven(model).factor = 0.5
     """
-    # through the property: on JAX it brings the traced state back into the variables
+    # the property model.optimizer copies the traced state to the variables on JAX
     optimizer = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if not isinstance(optimizer, Driven):
@@ -298,12 +321,12 @@ def driven(model: keras.Model) -> Driven:
 
 
 def _driven_class(base: Any) -> Any:
-    """Return the driven form of an optimizer class, known to Keras's loader by a fixed name."""
+    """Return the driven subclass of an optimizer class, registered with Keras by a fixed name."""
     if base not in _DRIVEN:
         cls = type(f"Driven{base.__name__}", (Driven, base), {"__module__": __name__})
-        # a user's own SGD must not take the place of Keras's
-        own = "" if base.__module__.startswith("keras.") else f"{base.__module__}."
-        register = keras.saving.register_keras_serializable("lehr", f"{own}{cls.__name__}")
+        # the module is included for user classes, which must not replace Keras's
+        prefix = "" if base.__module__.startswith("keras.") else f"{base.__module__}."
+        register = keras.saving.register_keras_serializable("lehr", f"{prefix}{cls.__name__}")
         _DRIVEN[base] = register(cls)
     return _DRIVEN[base]
 
@@ -315,5 +338,5 @@ for _stock in list(vars(keras.optimizers).values()):
         and issubclass(_stock, keras.optimizers.Optimizer)
         and _stock.__name__ not in ("Optimizer", *WRAPPERS)
     ):
-        # on PyTorch an optimizer is made as a hidden subclass with grouped updates
+        # on PyTorch, __new__ returns a hidden subclass with grouped updates
         _driven_class(type(_stock.__new__(_stock)))  # type: ignore[call-overload]

@@ -1,4 +1,4 @@
-"""The range test on a user's own compiled Keras model."""
+"""The learning-rate range test for compiled Keras models."""
 
 from __future__ import annotations
 
@@ -44,36 +44,42 @@ def range_test(
     seed: int = 0,
     on_disk: bool = False,
 ) -> Sweep:
-    """Train with an increasing rate, record the loss of each update, and restore everything.
+    """Train with an increasing rate, record the loss of each update, and restore all state.
 
-    Restored bit for bit, also after an error or Ctrl-C: weights, statistics, seeds of dropout,
-    metrics, the optimizer with its rate, schedule or policy, and the random generators of Keras,
-    Python, NumPy, torch and the data. A model that has never been trained is built, as ``fit``
-    does. With an optimizer that accumulates gradients, one update of the test is one of the
-    optimizer, and its loss is the mean of its batches. ``steps_per_execution`` has no effect.
-    Under ``torch.distributed`` every process must call it: losses are averaged over all processes.
+    Update n of N uses the rate ``low * (high / low) ** (n / (N - 1))``, or with linear spacing
+    ``low + (high - low) * n / (N - 1)``.
+
+    The weights, statistics, dropout seeds, metrics, the optimizer with its rate, schedule or
+    policy, and the random generators (of Keras, Python, NumPy, torch and the data) are restored bit
+    for bit, also after an error or Ctrl-C. A model that is not built is built, as in ``fit``.
+
+    With gradient accumulation, an update of the test is an update of the optimizer; its loss is the
+    mean over its batches. ``steps_per_execution`` has no effect. Under ``torch.distributed`` every
+    process must call it; losses are averaged over all processes.
+
     Source: Smith, arXiv 1506.01186.
 
     Args:
         model: a compiled model.
         data: ``(x, y)`` or ``(x, y, sample_weight)``, arrays or nested arrays, which are shuffled;
-            or an iterable of batches of this form: a ``tf.data.Dataset``, a ``PyDataset``, a
-            ``DataLoader``, a generator. An iterable is restarted when it ends, its position is
-            not restored, and batches smaller than the first are skipped.
+            or an iterable of such batches: a ``tf.data.Dataset``, a ``PyDataset``, a
+            ``DataLoader``, a generator. An iterable is restarted at its end; its position is not
+            restored. Batches smaller than the first one are skipped.
         low: learning rate of the first update, above 0.
         high: learning rate of the last update, above ``low``.
         steps: number of updates, at least 20.
-        spacing: of the rates: "geometric" (a constant ratio) or "linear" (a constant difference).
-        divergence: above 1. The test ends when a loss is not finite, or when the running mean
-            has risen from its best value by ``divergence - 1`` times the larger of that value
-            and the fall before it.
-        batch_size: samples in a batch of arrays; a smaller last batch is skipped.
-        validation_data: like ``data``; the loss on all of it is recorded after each update
-            instead of the training loss.
-        class_weight: weights of the classes, as in ``fit``: ``{class: weight}``, for one output
-            with class numbers or one-hot targets; other classes have the weight 1.
-        sample_weight: weights of the samples, as in ``fit``, for ``data`` that is ``(x, y)``: an
-            array, or one for each output in the structure of y.
+        spacing: spacing of the rates: "geometric" (a constant ratio) or "linear" (a constant
+            difference).
+        divergence: early-stopping threshold, above 1. The test ends when a loss is not finite, or
+            when the running mean of the loss has increased from its minimum by ``divergence - 1``
+            times the larger of the minimum and the decrease before it.
+        batch_size: number of samples per batch of arrays; an incomplete last batch is skipped.
+        validation_data: data in the form of ``data``; the loss over all of it is recorded after
+            each update instead of the training loss.
+        class_weight: class weights as in ``fit``, ``{class: weight}``, for a model with one output
+            and targets that are class indices or one-hot; other classes have weight 1.
+        sample_weight: sample weights as in ``fit``, for ``data=(x, y)``: an array, or one per
+            output in the structure of y.
         seed: seed of the order of arrays.
         on_disk: store the state to restore in a temporary file instead of in memory.
 
@@ -118,21 +124,21 @@ def range_test(
 
 
 def _with_weights(data: Any, sample_weight: Any) -> Any:
-    """Return ``(x, y)`` with the weights as its third part; other data has weights of its own."""
+    """Append sample weights to ``(x, y)``; raise ValueError for data of another form."""
     if sample_weight is None:
         return data
     if not isinstance(data, tuple) or len(data) != 2:
-        fix = "let the batches be (x, y, sample_weight)"
+        fix = "pass batches (x, y, sample_weight)"
         fail("sample_weight", "None unless data is (x, y)", type(sample_weight).__name__, fix)
     structure = keras.tree.map_structure(lambda _: 0, sample_weight)
     if structure not in (0, keras.tree.map_structure(lambda _: 0, data[1])):
-        rule = "an array, or one for each output in the structure of y"
+        rule = "an array, or one per output in the structure of y"
         fail("sample_weight", rule, type(sample_weight).__name__)
     return *data, sample_weight
 
 
 def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, Any]] | None:
-    """Return a function that returns the arguments of ``model.evaluate``."""
+    """Return a function that creates the arguments of ``model.evaluate``."""
     if data is None:
         return None
     if isinstance(data, Iterator):
@@ -141,7 +147,7 @@ def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, An
     source = Source("validation_data", data, 1, 0, like.targets)
     for ours, theirs in zip(like.first[:2], source.first[:2], strict=False):
         if shape(ours) != shape(theirs):
-            fail("validation_data", f"like the data, rows of {shape(ours)}", shape(theirs))
+            fail("validation_data", f"data with rows of shape {shape(ours)}", shape(theirs))
     if isinstance(data, tuple):
         names = ("x", "y", "sample_weight")
         return lambda: dict(zip(names, data, strict=False)) | {"batch_size": size}
@@ -150,9 +156,9 @@ def _validation(data: Any, like: Source, size: int) -> Callable[[], dict[str, An
 
 @contextlib.contextmanager
 def _writable(optimizer: Any, spare: Any) -> Iterator[Any]:
-    """Return the variable that an optimizer reads its rate from: its own, or the spare one."""
+    """Yield the variable of the rate; ``spare`` temporarily replaces a schedule or function."""
     if isinstance(optimizer, WritableHyperparameters):
-        with optimizer.hold():
+        with optimizer.pause():
             yield optimizer.variable_of("lr")
     elif isinstance(_private.learning_rate(optimizer), keras.Variable):
         yield _private.learning_rate(optimizer)
@@ -169,7 +175,7 @@ def _writable(optimizer: Any, spare: Any) -> Iterator[Any]:
 
 @dataclass
 class _Run(TrainingRun):
-    """The user's compiled model during a range test."""
+    """Training run of a range test on the user's compiled model."""
 
     model: keras.Model
     optimizer: Any
@@ -230,25 +236,27 @@ class _Run(TrainingRun):
     def _begin(self) -> None:
         """Prepare the model for blocks of updates."""
         optimizer = self.optimizer
-        if optimizer.use_ema:  # after fit weights and averages share buffers, which JAX donates
+        if (
+            optimizer.use_ema
+        ):  # fit leaves weights and averages in shared buffers, which JAX donates
             for variable in self._variables().values():
                 variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
-        if self.accumulation > 1:  # begins an update, also where fit ended amid one
+        if self.accumulation > 1:  # fit may have ended between two micro-batches of an update
             _private.reset_accumulation(optimizer)
         self._compiled = self.graph.block(self.model, self.rate)
 
     def _next(self, count: int) -> tuple[Any, Any]:
-        """Return the next batches, concatenated, and the rows of each."""
+        """Return the next batches, concatenated, and the row indices of each batch."""
         batches = self.source.take(count)
         size = len(keras.tree.flatten(batches[0])[0])
-        self._capacity = max(self._capacity, count)  # one shape of the data: one compilation
+        self._capacity = max(self._capacity, count)  # a constant data shape avoids recompilation
         batches += batches[-1:] * (self._capacity - count)
         data = keras.tree.map_structure(keras.ops.convert_to_tensor, joined(batches))
         return data, np.arange(count * size, dtype="int32").reshape(count, size)
 
 
 def _buffers(model: Any) -> list[Any]:
-    """Return the buffers of torch modules in a Keras model, such as statistics."""
+    """Return the buffers of torch modules in a Keras model, for example statistics."""
     if keras.backend.backend() != "torch":
         return []
     return [buffer for layer in _private.flatten_layers(model) for buffer in layer.buffers()]

@@ -1,4 +1,4 @@
-"""Random generators; Keras's unseeded dropout draws from torch's own on that backend."""
+"""Random generators of Keras and, on the PyTorch backend, of torch (used by unseeded dropout)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lehr.keras import _private
 
 
 def generators() -> dict[str, Any]:
-    """Return copies of the states of torch's, by name; none on other backends."""
+    """Return copies of torch's generator states by name; empty on other backends."""
     if keras.backend.backend() != "torch":
         return {}
     import torch
@@ -27,7 +27,7 @@ def generators() -> dict[str, Any]:
 
 
 def set_generators(arrays: dict[str, Any]) -> None:
-    """Restore the states that `generators` returned."""
+    """Set torch's generator states to those returned by `generators`."""
     if keras.backend.backend() != "torch":
         return
     import torch
@@ -40,24 +40,24 @@ def set_generators(arrays: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def preserve_rng(*sources: Any) -> Iterator[None]:
-    """Restore generators: Keras's, the process's and those of sources; see `rng.preserve_rng`.
+    """Restore on exit the generators of Keras, the process and ``sources`` (`rng.preserve_rng`).
 
-    Keras creates its own at first use; one that did not exist is removed again.
+    Keras creates its global generator at first use; if it did not exist before, it is removed.
     """
-    own = _private.global_seed_generator()
-    state = None if own is None else np.array(keras.ops.convert_to_numpy(own.state))
+    generator = _private.global_seed_generator()
+    state = None if generator is None else np.array(keras.ops.convert_to_numpy(generator.state))
     try:
         with rng.preserve_rng(*sources):
             yield
     finally:
-        _private.set_global_seed_generator(own)
-        if own is not None:
-            own.state.assign(state)
+        _private.set_global_seed_generator(generator)
+        if generator is not None:
+            generator.state.assign(state)
 
 
 @contextlib.contextmanager
 def seeded(seed: int) -> Iterator[None]:
-    """Seed torch's generators on that backend, and restore them at the end."""
+    """Seed torch's generators on the PyTorch backend, and restore them on exit."""
     before = generators()
     if before:
         import torch

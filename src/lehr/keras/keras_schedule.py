@@ -1,4 +1,4 @@
-"""A lehr schedule as Keras's own ``LearningRateSchedule``."""
+"""Conversion of lehr schedules to Keras's ``LearningRateSchedule``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,20 @@ from lehr.schedule.length import Length
 
 @keras.saving.register_keras_serializable("lehr")
 class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
-    """A lehr schedule as a Keras ``LearningRateSchedule``; made by `schedule`."""
+    """A lehr schedule as a Keras ``LearningRateSchedule``; returned by `schedule`.
+
+    Args:
+        definition: a schedule with all lengths in integer steps, or its JSON.
+        accumulation: the ``gradient_accumulation_steps`` of the optimizer, at least 1.
+
+    Raises:
+        TypeError: if ``accumulation`` is not an integer.
+        ValueError: if ``accumulation`` is below 1.
+
+    >>> import lehr
+    >>> float(Schedule(lehr.linear(0.5, 0.0, 4))(2))
+    0.25
+    """
 
     def __init__(self, definition: LehrSchedule | str, accumulation: int = 1) -> None:
         self.accumulation = integer("accumulation", accumulation)
@@ -25,14 +38,14 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         self.definition: str = schedule.dumps()
 
     def __call__(self, step: Any) -> Any:
-        """Return the rate for a step that Keras counts in micro-batches."""
+        """Return the learning rate as a float32 tensor; ``step`` counts micro-batches."""
         step = ops.convert_to_tensor(step)
         if self.accumulation > 1:
             step = ops.floor_divide(step, self.accumulation)
         return ops.cast(self._schedule(step), "float32")
 
     def get_config(self) -> dict[str, Any]:
-        """Return what Keras saves."""
+        """Return the JSON definition and the accumulation; Keras saves them."""
         return {"definition": self.definition, "accumulation": self.accumulation}
 
 
@@ -45,23 +58,25 @@ def schedule(
     tokens_per_step: float | LehrSchedule | None = None,
     accumulation: int = 1,
 ) -> Schedule:
-    """Return a schedule as the ``LearningRateSchedule`` that every Keras optimizer accepts.
+    """Convert a schedule to a ``LearningRateSchedule``, which every Keras optimizer accepts.
 
-    Use `attach` instead for momentum, weight decay, controllers, or a rate that can be set.
+    For momentum, weight decay, controllers, or a factor on the rate, use `attach`.
 
     Args:
         value: a schedule or a number.
-        steps: length of the run: updates, "90 epochs" or "2T tokens"; for percentages and the
-            rest of the run.
-        steps_per_epoch: updates in an epoch, a real number; for lengths in epochs.
-        samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
-            samples.
-        tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
-        accumulation: the optimizer's ``gradient_accumulation_steps``: Keras calls a schedule
-            with the count of micro-batches, not of updates.
+        steps: length of the run: updates, "90 epochs" or "2T tokens". Required for percentages and
+            for schedules without a length.
+        steps_per_epoch: number of updates per epoch, a real number. Required for lengths in epochs.
+        samples_per_step: number of samples per update, or a schedule (a batch-size ramp). Required
+            for lengths in samples.
+        tokens_per_step: number of tokens per update, or a schedule. Required for lengths in tokens.
+        accumulation: the ``gradient_accumulation_steps`` of the optimizer, at least 1. Keras calls
+            a schedule with the number of micro-batches, not of updates.
 
     Raises:
-        ValueError: if a length is not known in integer steps.
+        TypeError: if ``value`` is not a schedule or a number, or ``accumulation`` not an integer.
+        ValueError: if a length cannot be converted to integer steps, or ``accumulation`` is below
+            1.
 
     >>> import keras, lehr
     >>> optimizer = keras.optimizers.SGD(schedule(lehr.cosine(0.1), steps=100))
@@ -71,5 +86,5 @@ def schedule(
     rate = as_schedule("schedule", value)
     sizes = steps_per_epoch, samples_per_step, tokens_per_step
     resolved = resolved_policy(rate, steps, *sizes)
-    assert isinstance(resolved.lr, LehrSchedule)  # a schedule in is a schedule out
+    assert isinstance(resolved.lr, LehrSchedule)  # resolving a schedule returns a schedule
     return Schedule(resolved.lr, accumulation)

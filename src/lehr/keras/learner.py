@@ -1,4 +1,4 @@
-"""The Learner for a compiled Keras model: many updates per dispatch, on each backend."""
+"""The Learner for compiled Keras models."""
 
 from __future__ import annotations
 
@@ -27,23 +27,37 @@ _EVALUATION_BATCH = 1000
 
 
 class Learner(interface.Learner):
-    """A training run of a compiled Keras model on arrays.
+    """A training run of a compiled Keras model on arrays; a block of updates is one dispatch.
 
     The model's optimizer is replaced by an equivalent one with writable hyperparameters, so that
-    any policy runs through one compiled graph. A driven optimizer stays, and ``fit`` follows its
-    policy again.
+    all policies use one compiled graph. A driven optimizer is not replaced; ``fit`` applies its
+    policy as before.
 
     Args:
-        model: compiled, its optimizer not trained yet.
-        train: (inputs, targets), arrays.
-        validation: the same for ``evaluate()``, or None.
-        test: the same for ``evaluate("test")``, or None.
-        batch_size: rows in one update.
-        seed: of the order of the data.
+        model: a compiled model whose optimizer has not trained yet.
+        train: training data ``(x, y)``: two arrays with the same number of rows.
+        validation: data for ``evaluate()`` in the same form, or None.
+        test: data for ``evaluate("test")`` in the same form, or None.
+        batch_size: number of rows per update.
+        seed: seed of the order of the data.
+
+    Attributes:
+        steps_per_epoch: number of updates per epoch.
 
     Raises:
+        TypeError: if ``batch_size`` or ``seed`` is not an integer.
         ValueError: if the model is not compiled, has trained, has a schedule or accumulates
-            gradients; `lehr.keras.range_test` accepts all but the first.
+            gradients (`lehr.keras.range_test` accepts all but the first); if x and y of ``train``
+            differ in rows, or the training data is smaller than one batch.
+
+    >>> import keras, lehr, numpy as np
+    >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    >>> model.compile(keras.optimizers.SGD(), loss="mse")
+    >>> x = np.linspace(0, 1, 8)[:, None]
+    >>> learner = lehr.keras.Learner(model, (x, 2 * x), test=(x, 2 * x), batch_size=4)
+    >>> trace = learner.train(lehr.Policy(lr=lehr.linear(0.5, 0.0, 40)), 40)
+    >>> trace.rates["lr"][20], learner.evaluate("test")["loss"] < trace.losses[0]
+    (0.25, True)
     """
 
     block = BLOCK
@@ -64,8 +78,8 @@ class Learner(interface.Learner):
             fix = "compile without it and use a larger batch_size"
             fail("gradient_accumulation_steps", "None for a Learner", steps, fix)
         if len(train[0]) != len(train[1]):
-            # JAX would read the last target again and again
-            fail("train", "inputs and targets of one length", [len(part) for part in train])
+            # JAX clips out-of-range indices: it would repeat the last target
+            fail("train", "x and y with the same number of rows", [len(part) for part in train])
         self.model = model
         self._splits = {"train": train, "validation": validation, "test": test}
         self._batches = Batches(len(train[0]), batch_size, seed)
@@ -74,12 +88,12 @@ class Learner(interface.Learner):
         if not isinstance(optimizer, WritableHyperparameters):
             model.optimizer = optimizer = with_writable_hyperparameters(optimizer)
         model.train_function = None
-        # builds metrics with the shapes that evaluate() will use, so nothing compiles twice
+        # build metrics with the shapes of evaluate(), to compile only once
         rows = min(len(train[0]), _EVALUATION_BATCH)
         model.test_on_batch(train[0][:rows], train[1][:rows])
         optimizer.build(model.trainable_variables)
         self._data = tuple(keras.ops.convert_to_tensor(array) for array in train)
-        moved = [optimizer.variable_of(name) for name in optimizer.moves]
+        moved = [optimizer.variable_of(name) for name in optimizer.writable]
         self._compiled = BLOCKS[keras.backend.backend()](model, moved)
         self._generators = generators()
 
@@ -88,9 +102,9 @@ class Learner(interface.Learner):
         check_groups(policy)
         optimizer = self.model.optimizer
         for name in policy.targets:
-            if name not in optimizer.moves:
-                fix = f"build the optimizer with {name} > 0, or leave it out of the policy"
-                fail(name, "one of " + ", ".join(optimizer.moves), policy.targets[name], fix)
+            if name not in optimizer.writable:
+                fix = f"construct the optimizer with {name} > 0, or remove {name} from the policy"
+                fail(name, "one of " + ", ".join(optimizer.writable), policy.targets[name], fix)
         yield
 
     def make_updates(
@@ -98,48 +112,59 @@ class Learner(interface.Learner):
     ) -> tuple[list[float], dict[str, list[float]]]:
         optimizer, size = self.model.optimizer, len(values)
         rows = np.stack([self.rows(self.step + i) for i in range(size)]).astype("int32")
-        columns = np.empty((size, len(optimizer.moves)), "float32")
-        for column, name in enumerate(optimizer.moves):
+        columns = np.empty((size, len(optimizer.writable)), "float32")
+        for column, name in enumerate(optimizer.writable):
             current = float(keras.ops.convert_to_numpy(optimizer.variable_of(name)))
             columns[:, column] = [wanted.get(name, current) for wanted in values]
-        with self._own_generators(), optimizer.hold():
+        with self._random_stream(), optimizer.pause():
             losses, used = self._compiled(self._data, rows, columns)
         self.step += size
-        applied = {name: used[:, i].tolist() for i, name in enumerate(optimizer.moves)}
+        applied = {name: used[:, i].tolist() for i, name in enumerate(optimizer.writable)}
         return losses.tolist(), {name: applied[name] for name in policy.targets}
 
     def evaluate(self, split: str = "validation") -> dict[str, float]:
-        """Return the compiled loss and metrics on "train", "validation" or "test"."""
+        """Compute the compiled loss and metrics on a split; the state of the run does not change.
+
+        Args:
+            split: "train", "validation" or "test".
+
+        Raises:
+            ValueError: if the learner was constructed without this split.
+        """
         data = self._splits.get(split)
         if data is None:
-            known = ", ".join(name for name, given in self._splits.items() if given is not None)
-            fail("split", f"one of {known}", split, f"build the Learner with {split}=")
-        own = self._generators
-        with self._own_generators():
+            known = ", ".join(name for name, part in self._splits.items() if part is not None)
+            fail("split", f"one of {known}", split, f"construct the Learner with {split}=")
+        before = self._generators
+        with self._random_stream():
             metrics = self.model.evaluate(
                 *data, batch_size=_EVALUATION_BATCH, verbose=0, return_dict=True
             )
-        self._generators = own
+        self._generators = before
         return {name: float(value) for name, value in metrics.items()}
 
     def snapshot(self) -> Snapshot:
-        """Return copies of all variables of model and optimizer, and of torch's generators."""
+        """Return copies of the model's and optimizer's variables and torch's generator states."""
         return Snapshot(copied(variables_of(self.model)) | self._generators, {"step": self.step})
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Put a snapshot of this learner, or of one built alike, back."""
+        """Restore a snapshot of this learner, or of another with the same model and optimizer.
+
+        Raises:
+            ValueError: if variables of the model or the optimizer are missing.
+        """
         variables = variables_of(self.model)
         missing = set(variables) - set(snapshot.arrays)
         if missing:
-            fail("snapshot", "one of a model and optimizer built alike", sorted(missing)[:3])
+            fail("snapshot", "one of the same model and optimizer", sorted(missing)[:3])
         for name, variable in variables.items():
             variable.assign(snapshot.arrays[name])
         self._generators = {name: snapshot.arrays[name] for name in self._generators}
         self.step = snapshot.metadata["step"]
 
     @contextlib.contextmanager
-    def _own_generators(self) -> Iterator[None]:
-        """Draw from the learner's own random stream, whatever else the process draws."""
+    def _random_stream(self) -> Iterator[None]:
+        """Use the learner's random generators in this context, not those of the process."""
         others = generators()
         set_generators(self._generators)
         try:

@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: many predictions with dropout on, their mean and standard deviation."""
+"""Monte Carlo dropout: mean and standard deviation of predictions with active dropout."""
 
 from __future__ import annotations
 
@@ -15,47 +15,59 @@ from lehr.keras.calls import Call, patch_calls, training_argument
 from lehr.keras.generators import seeded
 from lehr.schedule.errors import fail, integer
 
-DROPPING = (
+DROPOUT_LAYERS = (
     *(keras.layers.Dropout, keras.layers.AlphaDropout, keras.layers.GaussianDropout),
     *(keras.layers.SpatialDropout1D, keras.layers.SpatialDropout2D, keras.layers.SpatialDropout3D),
-    # the dropout of these is inside them, and training changes nothing else
+    # recurrent layers: the training flag affects only their dropout
     *(keras.layers.SimpleRNN, keras.layers.GRU, keras.layers.LSTM, keras.layers.ConvLSTM2D),
 )
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The mean of many passes and their standard deviation, ``std``, in the output's shape."""
+    """Mean and standard deviation of the predictions over many passes.
+
+    Attributes:
+        mean: mean over the passes, in the shape of the output.
+        std: standard deviation over the passes, in the shape of the output.
+
+    >>> import numpy as np
+    >>> prediction = Prediction(np.array([[0.25, 0.75], [0.5, 0.25]]), np.zeros((2, 2)))
+    >>> prediction.classes.tolist()
+    [1, 0]
+    """
 
     mean: Any
     std: Any
 
     @property
     def classes(self) -> Any:
-        """The class of each row: of the largest mean, or with one output whether it is over 0.5."""
+        """Class of each row: argmax of the mean; with one unit, 1 if the mean is above 0.5."""
         if self.mean.shape[-1] == 1:
             return (self.mean[..., 0] > 0.5).astype("int64")
         return self.mean.argmax(axis=-1)
 
 
 class MonteCarlo:
-    """Predictions of a trained model with only its dropout active.
+    """Monte Carlo dropout: predictions of a trained model with active dropout.
 
-    Dropout is active at every depth, also inside attention and recurrent layers; all else runs in
-    inference mode. The model, its seeds and torch's generators do not change. The masks depend on
-    ``seed`` only, so the same call gives the same result.
+    Dropout is active in all nested layers, including attention and recurrent layers; other layers
+    run in inference mode. The model, its seeds and torch's generators do not change. The masks
+    depend only on ``seed``, so repeated calls return the same result.
 
     Source: Gal and Ghahramani, arXiv 1506.02142.
 
     Args:
         model: a built Keras model with one output and dropout.
-        seed: of the masks.
-        activation: applied to the output of each pass: "softmax" for a model that returns logits.
-        layers: classes of the active layers; name your own dropout layers.
+        seed: seed of the dropout masks, at least 0.
+        activation: applied to the output of each pass, for example "softmax" for a model that
+            returns logits.
+        layers: classes of the layers that run in training mode; pass them to use custom dropout
+            layers.
 
     Raises:
         TypeError: if ``model`` is not a Keras model.
-        ValueError: if it is not built, or has no such layer.
+        ValueError: if the model is not built, or has no such layer.
 
     >>> import keras, lehr, numpy as np
     >>> layers = [keras.layers.Input((4,)), keras.layers.Dropout(0.5), keras.layers.Dense(3)]
@@ -71,31 +83,35 @@ class MonteCarlo:
         *,
         seed: int = 0,
         activation: str | Callable[[Any], Any] | None = None,
-        layers: tuple[type, ...] = DROPPING,
+        layers: tuple[type, ...] = DROPOUT_LAYERS,
     ) -> None:
         if not isinstance(model, keras.Model):
             fail("model", "a Keras model", model, error=TypeError)
         if not model.built:
-            fail("model", "built", model, "call it on some data first")
+            fail("model", "built", model, "call it on a batch first")
         self.model, self.seed = model, integer("seed", seed, at_least=0)
         self._activation = keras.activations.get(activation)
         self._active = [
             layer for layer in _private.flatten_layers(model) if isinstance(layer, layers)
         ]
         if not self._active:
-            fix = "name the classes of your own with layers="
-            fail("model", "one with a layer that drops", model.name, fix)
+            fix = "pass the classes of custom dropout layers with layers="
+            fail("model", "one with a dropout layer", model.name, fix)
         self._pass = _compiled(self._one_pass)
 
     def predict(self, x: Any, samples: int = 100, *, batch_size: int = 256) -> Prediction:
-        """Return the mean and the standard deviation of ``samples`` passes over the rows.
+        """Compute mean and standard deviation of the predictions over ``samples`` passes.
+
+        The variance is computed with Welford's algorithm in float64: the mean squared deviation
+        ``sum((y - mean) ** 2) / samples``.
 
         Args:
-            x: inputs: an array, or a list or dict of arrays.
-            samples: passes over each row.
-            batch_size: rows at a time; the masks depend on it.
+            x: inputs: an array, or a list or dict of arrays, with rows along the first axis.
+            samples: number of passes over each row, at least 1.
+            batch_size: number of rows per batch, at least 1; the masks depend on it.
 
         Raises:
+            TypeError: if ``samples`` or ``batch_size`` is not an integer.
             ValueError: if a number is below 1, there are no rows, or the model has several outputs.
         """
         samples, size = integer("samples", samples), integer("batch_size", batch_size)
@@ -103,7 +119,7 @@ class MonteCarlo:
         if rows == 0:
             fail("x", "at least one row", rows)
         moments = []
-        with seeded(self.seed), patch_calls(self._active, _switched_on):
+        with seeded(self.seed), patch_calls(self._active, _in_training_mode):
             trainable = [keras.ops.copy(v) for v in self.model.trainable_variables]
             other = self._seeds()
             for batch in _batches(x, rows, min(size, rows)):
@@ -112,7 +128,7 @@ class MonteCarlo:
                     output, other = self._pass(trainable, other, batch)
                     new = keras.ops.convert_to_numpy(output).astype("float64") - mean
                     mean = mean + new / n
-                    squares = squares + new * new * (n - 1) / n  # Welford's
+                    squares = squares + new * new * (n - 1) / n  # Welford's algorithm
                 moments.append((mean, squares))
         mean, squares = (np.concatenate(parts)[:rows] for parts in zip(*moments, strict=True))
         return Prediction(mean, np.sqrt(squares / samples))
@@ -125,7 +141,7 @@ class MonteCarlo:
         return self._activation(output), other
 
     def _seeds(self) -> list[Any]:
-        """Return the values of the model's other variables, seeds of dropout made from ours."""
+        """Return the non-trainable variables, with dropout seeds derived from ``seed``."""
         variables, values = list(self.model.non_trainable_variables), []
         words = np.random.SeedSequence(self.seed).generate_state(len(variables)) >> 1
         for variable, word in zip(variables, words, strict=True):
@@ -136,15 +152,15 @@ class MonteCarlo:
         return values
 
 
-def _switched_on(layer: Any, call: Call) -> Call:
-    def switched_on(*args: Any, **kwargs: Any) -> Any:
+def _in_training_mode(layer: Any, call: Call) -> Call:
+    def call_in_training_mode(*args: Any, **kwargs: Any) -> Any:
         return call(*args, **kwargs | {"training": True})
 
-    return switched_on
+    return call_in_training_mode
 
 
 def _batches(x: Any, rows: int, size: int) -> Iterator[Any]:
-    """Yield batches of one size; the last is filled with rows that are cut off later."""
+    """Yield batches of one size; the last one is padded with its last row, removed later."""
     for begin in range(0, rows, size):
         chosen = np.arange(begin, begin + size).clip(max=rows - 1)
         part = taken(keras.tree.map_structure(np.asarray, x), chosen)
@@ -152,7 +168,7 @@ def _batches(x: Any, rows: int, size: int) -> Iterator[Any]:
 
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function as each backend runs it fastest."""
+    """Compile a function with the backend's compiler; on PyTorch, disable gradients."""
     if keras.backend.backend() == "jax":
         import jax
 

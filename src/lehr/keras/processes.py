@@ -1,4 +1,4 @@
-"""Several processes that train together: what they see is made one."""
+"""All-reduce of values over several training processes."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def all_reduce_mean(value: Any) -> Any:
     if not (distributed.is_available() and distributed.is_initialized()):
         return value
     values: list[Any] = [None] * distributed.get_world_size()
-    # on whatever device they talk
+    # gathering objects works on CPU and GPU process groups
     distributed.all_gather_object(values, keras.ops.convert_to_numpy(value))
     return np.mean(values, axis=0)

@@ -14,10 +14,10 @@ from lehr.schedule.errors import fail
 
 
 class Saved:
-    """Mixin of driven optimizers: the policy is saved with the model and compared when loaded."""
+    """Mixin of driven optimizers: saves the policy with the model, and compares it on loading."""
 
     def save_own_variables(self: Any, store: Any) -> None:
-        """Write Keras's variables by number, as Keras does, and lehr's by name."""
+        """Save Keras's variables by index, as Keras does, and lehr's variables by name."""
         for i, variable in enumerate(self._stock_variables()):
             store[str(i)] = variable.numpy()
         for name, variable in self.own_variables().items():
@@ -28,14 +28,14 @@ class Saved:
         store["lehr"] = np.frombuffer(state.encode(), "uint8")
 
     def load_own_variables(self: Any, store: Any) -> None:
-        """Restore the state of a saved optimizer.
+        """Load the state of a saved optimizer.
 
         Raises:
-            ValueError: if this optimizer is not built, the saved one has other variables, or its
-                policy differs and ``on_change`` is "refuse".
+            ValueError: if this optimizer is not built, the saved optimizer has different
+                variables, or its policy differs and ``on_change`` is "refuse".
         """
         keys = set(store.keys())
-        if not keys:  # a file of weights only: Keras raises its own error
+        if not keys:  # a file without optimizer variables: Keras raises the error
             super().load_own_variables(store)  # type: ignore[misc]
             return
         state = self._saved_state(store, keys)
@@ -52,26 +52,26 @@ class Saved:
         self.best_weights = [np.asarray(store[name]) for name in best] or None
 
     def _saved_state(self: Any, store: Any, keys: set[str]) -> dict[str, Any]:
-        """Return the saved driver's state, or raise if it does not fit this optimizer."""
+        """Return the saved driver state; raise ValueError if it does not match this optimizer."""
         fix = "call load_weights(..., skip_mismatch=True) to load the model's weights only"
         if not self.built:
             build = f"call model.optimizer.build(model.trainable_variables) first, or {fix}"
             fail("optimizer", "built before its state is loaded", self, build)
         count, saved = len(self._stock_variables()), sum(key.isdigit() for key in keys)
         micro = int(np.asarray(store["0"]))
-        never_built = saved == 2 and micro == 0  # iterations and the rate: no slots to restore
+        never_built = saved == 2 and micro == 0  # only iterations and the rate: no slot variables
         if saved != count and not never_built:
-            fail("optimizer", f"like the saved one, of {saved} variables", count, fix)
+            fail("optimizer", f"one with {saved} variables, as saved", count, fix)
         accumulation = self.gradient_accumulation_steps or 1
-        if "lehr" not in keys:  # a plain optimizer of Keras: a constant rate
+        if "lehr" not in keys:  # a Keras optimizer without a driver: a constant rate
             rate = float(np.asarray(store["1"]))
             return saved_state(micro // accumulation, State(), Policy(lr=rate))
         state: dict[str, Any] = json.loads(bytes(np.asarray(store["lehr"])))
         if micro // accumulation + int(np.asarray(store["start_step"])) != state["step"]:
-            field, rule = "gradient_accumulation_steps", "what they were in the saved optimizer"
+            field, rule = "gradient_accumulation_steps", "the value of the saved optimizer"
             fail(field, rule, self.gradient_accumulation_steps, fix)
         return state
 
     def _stock_variables(self: Any) -> list[Any]:
-        own = {id(variable) for variable in [*self.own_variables().values(), self._control]}
-        return [variable for variable in self.variables if id(variable) not in own]
+        added = {id(variable) for variable in [*self.own_variables().values(), self._control]}
+        return [variable for variable in self.variables if id(variable) not in added]

@@ -1,4 +1,4 @@
-"""The interface between policies and frameworks: a training run that can be controlled."""
+"""The interface between policies and frameworks: training runs, learners and snapshots."""
 
 from lehr.learner.batches import Batches as Batches
 from lehr.learner.batches import cycled as cycled

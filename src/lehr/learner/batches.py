@@ -1,4 +1,4 @@
-"""The order of the training data: a function of seed and epoch."""
+"""Mini-batch order of the training data, computed from a seed and the epoch."""
 
 from __future__ import annotations
 
@@ -9,9 +9,23 @@ from lehr.schedule.errors import fail, integer
 
 
 class Batches:
-    """Which rows make the batch of each step: every epoch shuffled by (seed, epoch) alone.
+    """Row indices of the mini-batch of each step.
 
-    A last, smaller batch of an epoch is left out, so that all updates average alike.
+    The rows are permuted in every epoch; the permutation depends only on (seed, epoch). An
+    incomplete last batch of an epoch is dropped, so all updates average over the same number of
+    rows.
+
+    Args:
+        rows: number of training rows.
+        size: rows in one batch, at most ``rows``.
+        seed: seed of the permutations, at least 0.
+
+    Attributes:
+        per_epoch: number of batches in an epoch.
+
+    Raises:
+        TypeError: if ``size`` or ``seed`` is not an integer.
+        ValueError: if ``size`` is below 1 or above ``rows``, or ``seed`` is negative.
 
     >>> batches = Batches(rows=10, size=4, seed=0)
     >>> batches.per_epoch, sorted(len(batches[step]) for step in range(4))
@@ -28,7 +42,7 @@ class Batches:
         self._order: Any = None
 
     def __getitem__(self, step: int) -> Any:
-        """Return the row numbers of one batch."""
+        """Return the row indices of the batch of a step, a NumPy array of shape ``(size,)``."""
         import numpy as np
 
         epoch, i = divmod(step, self.per_epoch)
@@ -39,10 +53,14 @@ class Batches:
 
 
 def cycled(field: str, batches: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield batches without end; the iterable is restarted when it ends.
+    """Yield batches forever; the iterable is restarted at its end.
+
+    Args:
+        field: name of the argument in error messages.
+        batches: any iterable of batches.
 
     Raises:
-        ValueError: if the iterable is empty, or was an iterator that has ended.
+        ValueError: if the iterable is empty, or is an exhausted iterator.
 
     >>> first = cycled("batches", [1, 2])
     >>> [next(first) for _ in range(5)]

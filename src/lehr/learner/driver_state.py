@@ -1,4 +1,4 @@
-"""State of a driver, ``{"step", "control", "policy"}``, and the check of a resumed policy."""
+"""Saving and loading of a driver's state, ``{"step", "control", "policy"}``."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ ON_CHANGE = ("refuse", "continue")
 
 
 def observing_controller(policy: Policy, model: Any) -> tuple[Controller, bool]:
-    """Return the policy's controller, and whether it restores the best weights, or raise."""
+    """Return the policy's controller, and whether it restores the best weights.
+
+    Raises:
+        ValueError: if the policy has no controller, or the controller needs a missing model.
+    """
     control = policy.control
     if control is None:
         fix = "add one: Policy(..., control=lehr.Plateau())"
-        fail("control", "a controller where a metric is observed", None, fix)
+        fail("control", "a controller to observe a metric", None, fix)
     restores = bool(getattr(control, "restore_best", False))
     if restores and model is None:
         fix = "call observe(metric, model)"
@@ -27,31 +31,37 @@ def observing_controller(policy: Policy, model: Any) -> tuple[Controller, bool]:
 
 
 def first_state(start_step: int, factor: float) -> tuple[int, State]:
-    """Return the step and the controller's state of a new driver."""
+    """Return the initial step and controller state of a driver, after validating both."""
     factor = number("factor", factor, at_least=0)
     return integer("start_step", start_step, at_least=0, unit="steps"), State(factor=factor)
 
 
 def saved_state(step: int, control: State, policy: Policy) -> dict[str, Any]:
-    """Return the state that a driver saves, as plain data; the policy is one JSON string."""
+    """Return the state of a driver as JSON-compatible data; the policy is a JSON string."""
     return {"step": step, "control": asdict(control), "policy": policy.dumps()}
 
 
 def read_state(
     state: dict[str, Any], policy: Policy, on_change: str = "refuse"
 ) -> tuple[int, State]:
-    """Return the step and the controller's state from which ``policy`` resumes.
+    """Return the step and the controller state from which ``policy`` resumes.
+
+    Args:
+        state: the result of `saved_state`.
+        policy: the policy of the new driver.
+        on_change: "refuse" rejects a saved policy that differs from ``policy``; "continue"
+            accepts it.
 
     Raises:
-        ValueError: if it is not a driver's state, or its policy differs and ``on_change`` is
-            "refuse".
+        ValueError: if ``state`` is not the state of a driver, or its policy differs and
+            ``on_change`` is "refuse".
     """
     one_of("on_change", on_change, ON_CHANGE)
     if state.keys() != {"step", "control", "policy"}:
-        fail("state", "that of a lehr driver, with step, control and policy", list(state))
+        fail("state", "the state of a lehr driver, with step, control and policy", list(state))
     control = _state(state["control"])
     step = state["step"]
-    if step != -1:  # a part of a torch SequentialLR that has not begun
+    if step != -1:  # -1: part of a torch SequentialLR before its first step
         integer("step", step, at_least=0)
     saved = loads(state["policy"])
     if not isinstance(saved, Policy):
@@ -69,16 +79,16 @@ def _state(saved: Any) -> State:
 
 
 def _continued(saved: Policy, policy: Policy, control: State) -> State:
-    """Return the controller's state under a policy that may differ from the saved one."""
+    """Return the controller state to resume from under a policy that may have changed."""
     if saved.control == policy.control:
         return control
     if policy.control is None:
         return State()  # the factor was set by the saved policy's controller
-    return State(factor=control.factor)  # the rest was measured for another controller
+    return State(factor=control.factor)  # the other fields belong to the previous controller
 
 
 def _refuse(saved: Policy, policy: Policy, step: int, control: State) -> NoReturn:
-    """Raise the error that shows how two policies differ, and the resulting jump."""
+    """Raise an error with the first difference of two policies and the resulting jumps."""
     old, new = (_flat(p.to_dict(), "policy") for p in (saved, policy))
     path = next(key for key in old | new if old.get(key) != new.get(key))
     before = _flat(saved(step, control.factor), "")
@@ -96,7 +106,7 @@ def _refuse(saved: Policy, policy: Policy, step: int, control: State) -> NoRetur
 
 
 def _flat(value: Any, path: str) -> dict[str, Any]:
-    """Return the leaves of nested dicts and lists by their paths."""
+    """Return the leaves of nested dicts and lists, keyed by path."""
     if not isinstance(value, dict | list):
         return {path: value}
     parts = value.items() if isinstance(value, dict) else enumerate(value)

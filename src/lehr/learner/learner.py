@@ -1,4 +1,4 @@
-"""A training run that can be saved and restored."""
+"""The learner interface: a training run that can be saved and restored."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from lehr.learner.snapshot import Snapshot
 
 
 class Learner(TrainingRun):
-    """A training run with snapshots: one model, its optimizer, its data.
+    """A training run with snapshots: one model, one optimizer, one data set.
 
-    The order of the data is a function of (seed, epoch): learners of one seed use the same batches.
+    The order of the data depends only on (seed, epoch): learners with the same seed train on the
+    same batches.
     """
 
     steps_per_epoch: int
@@ -26,23 +27,39 @@ class Learner(TrainingRun):
 
     @abstractmethod
     def evaluate(self, split: str = "validation") -> dict[str, float]:
-        """Return the metrics on a split, "validation" or "test", without changing the run."""
+        """Compute the metrics on a split; the state of the run does not change.
+
+        Args:
+            split: "validation" or "test".
+
+        Returns:
+            The metrics by name, "loss" among them.
+
+        Raises:
+            ValueError: if the learner was constructed without this split.
+        """
 
     @abstractmethod
     def snapshot(self) -> Snapshot:
-        """Return a copy of everything the next update depends on."""
+        """Return a copy of the state of the run: everything that affects the next update."""
 
     @abstractmethod
     def restore(self, snapshot: Snapshot) -> None:
-        """Restore a snapshot: the next update is bit-identical to the one after the snapshot."""
+        """Restore the state of a snapshot.
+
+        The next update is bit-identical to the update that followed the snapshot.
+
+        Raises:
+            ValueError: if the snapshot is of a different model or optimizer.
+        """
 
     def rows(self, step: int) -> Any:
-        """Return the indices of the training rows in the batch of one update of the run."""
+        """Return the indices of the training rows in the batch of an update."""
         return self._batches[step]
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
-        """Restore the run at the end of the context."""
+        """Return a context manager that restores the state of the run on exit."""
         before = self.snapshot()
         try:
             yield
@@ -50,9 +67,9 @@ class Learner(TrainingRun):
             self.restore(before)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a snapshot to a file."""
+        """Save a snapshot to an ``.npz`` file; the write is atomic."""
         self.snapshot().save(path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Restore a snapshot from a file."""
+        """Restore the run from a file written by `save`."""
         self.restore(Snapshot.load(path))

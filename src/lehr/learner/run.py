@@ -1,4 +1,4 @@
-"""The interface that a range test needs: a training run that can be controlled."""
+"""The training-run interface, implemented once per framework and used by range tests."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lehr.learner.trace import Trace, scheduled
 from lehr.policy import Policy, as_policy
 from lehr.schedule.errors import fail, integer
 
-_UNTIL_BLOCK = 16  # updates between two calls of `until`, at most
+_UNTIL_BLOCK = 16  # maximum number of updates between two calls of `until`
 
 
 class TrainingRun(ABC):
-    """A model in training under a policy; an adapter implements one block of updates."""
+    """A training run under a policy; an adapter implements one block of updates."""
 
     block: int = _UNTIL_BLOCK
-    """Largest number of updates in one call of `make_updates`."""
+    """Maximum number of updates in one call of `make_updates`."""
 
     @final
     def train(
@@ -30,19 +30,20 @@ class TrainingRun(ABC):
         factor: float = 1.0,
         until: Callable[[Trace], bool] | None = None,
     ) -> Trace:
-        """Make ``steps`` updates under a policy and return their record.
+        """Train for ``steps`` updates under a policy and return the losses and rates.
 
         Args:
-            policy: resolved to integer lengths.
+            policy: a policy with all lengths in integer steps; see ``Policy.resolve``.
             steps: number of updates, at least 0.
-            first: step of the policy at the first of these updates.
-            factor: factor of a controller on the learning rate.
-            until: called after each block of at most 16 updates with the trace so far; training
-                stops when it returns True.
+            first: step of the policy at the first update.
+            factor: factor on the learning rate, set by a controller.
+            until: called with the trace after each block of at most 16 updates; training stops
+                when it returns True.
 
         Raises:
-            ValueError: if ``steps`` is negative, the policy has lengths that are not resolved, or
-                `make_updates` returns too few or too many losses or values.
+            TypeError: if ``steps`` is not an integer.
+            ValueError: if ``steps`` is negative, the policy has unresolved lengths, or
+                `make_updates` returns the wrong number of losses or values.
         """
         policy, steps = as_policy(policy), integer("steps", steps, at_least=0)
         if not policy.resolved:
@@ -71,16 +72,16 @@ class TrainingRun(ABC):
         """Make one update for each entry of ``values``.
 
         Args:
-            policy: the policy that the values come from; ``policy.targets`` names them.
+            policy: the policy that the values are computed from; ``policy.targets`` names them.
             values: hyperparameters of each update by name, as `Policy.values` returns them.
 
         Returns:
-            The loss of each update, measured before it, and for each hyperparameter the values
-            applied, read from the optimizer ("lr/head" for a parameter group).
+            The loss of each update, computed before the update, and the applied values of each
+            hyperparameter, read from the optimizer ("lr/head" for a parameter group).
         """
 
     def training(self, policy: Policy) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which blocks of updates run; an adapter checks the policy here."""
+        """Return the context manager around all updates; an adapter validates the policy here."""
         return contextlib.nullcontext()
 
     @abstractmethod
@@ -89,4 +90,4 @@ class TrainingRun(ABC):
 
     @abstractmethod
     def preserved(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context that restores everything the next update depends on at its end."""
+        """Return a context manager that restores the state of the run on exit."""

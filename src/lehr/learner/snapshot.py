@@ -1,4 +1,4 @@
-"""Snapshots: a copy of everything the next update depends on, in memory or in a file."""
+"""Snapshots of the state of a training run, in memory or in a file."""
 
 from __future__ import annotations
 
@@ -14,18 +14,30 @@ from typing import Any
 
 from lehr._atomic import atomic_write
 
-_METADATA = "__facts__"  # the name in the file
+_METADATA = "__facts__"  # key of the metadata in the .npz file
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything the next update depends on: NumPy arrays by name, and plain metadata."""
+    """The state of a training run: everything that affects the next update.
+
+    Attributes:
+        arrays: NumPy arrays by name.
+        metadata: JSON-compatible values by name.
+
+    >>> import numpy as np
+    >>> snapshot = Snapshot({"weight": np.zeros(2)}, {"step": 5})
+    >>> with folder_if(True) as folder:
+    ...     snapshot.save(folder / "state.npz")
+    ...     Snapshot.load(folder / "state.npz").digest() == snapshot.digest()
+    True
+    """
 
     arrays: dict[str, Any]
     metadata: dict[str, Any]
 
     def digest(self) -> str:
-        """Return a hash of the whole snapshot."""
+        """Return the SHA-256 hex digest of arrays and metadata."""
         hashed = hashlib.sha256(json.dumps(self.metadata, sort_keys=True).encode())
         for name, array in sorted(self.arrays.items()):
             hashed.update(f"{name} {array.dtype} {array.shape}".encode())
@@ -33,7 +45,7 @@ class Snapshot:
         return hashed.hexdigest()
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Save the snapshot to an ``.npz`` file of arrays and JSON; the write is atomic."""
+        """Save the snapshot to an ``.npz`` file (arrays and JSON metadata); the write is atomic."""
         import numpy as np
 
         with atomic_write(path) as temporary, temporary.open("wb") as file:
@@ -41,17 +53,22 @@ class Snapshot:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Snapshot:
-        """Read a snapshot that `save` wrote."""
+        """Load a snapshot from a file written by `save`.
+
+        Raises:
+            OSError: if the file cannot be read.
+            ValueError: if the file is damaged; also KeyError, EOFError or ``zipfile.BadZipFile``.
+        """
         import numpy as np
 
-        # opened here, so that it is closed if the file is damaged
+        # np.load does not close the file if it is damaged
         with Path(path).open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files if name != _METADATA}
             return cls(arrays, json.loads(str(file[_METADATA])))
 
     @classmethod
     def load_if_whole(cls, path: str | os.PathLike[str]) -> Snapshot | None:
-        """Read a snapshot; return None if the file is missing or damaged."""
+        """Load a snapshot; return None if the file is missing or damaged."""
         import zipfile
 
         try:
@@ -62,7 +79,9 @@ class Snapshot:
 
 @contextlib.contextmanager
 def folder_if(wanted: bool) -> Iterator[Path | None]:
-    """Yield a temporary folder if one is wanted, otherwise None; creating one takes milliseconds.
+    """Yield the path of a temporary folder if ``wanted`` is True, otherwise None.
+
+    Creating a folder takes milliseconds, so it is created only on request.
 
     >>> with folder_if(False) as none, folder_if(True) as folder:
     ...     none, folder.is_dir()

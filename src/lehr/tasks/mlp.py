@@ -1,4 +1,4 @@
-"""The built-in tasks: dense SELU networks on real images, in Keras."""
+"""The built-in tasks: dense SELU networks on image data sets, in Keras."""
 
 from __future__ import annotations
 
@@ -12,12 +12,25 @@ if TYPE_CHECKING:
 
 
 def fashion_mnist_mlp(seed: int) -> Learner:
-    """Return 784-300-100-10, SELU, SGD with momentum 0.9, batches of 128, for a seed."""
+    """Build the task "fashion-mnist-mlp": a dense network on Fashion-MNIST.
+
+    Layers 784-300-100-10, SELU activations, LeCun normal initialization, softmax cross-entropy,
+    SGD with momentum 0.9, batches of 128.
+
+    Args:
+        seed: seed of the initial weights and of the order of the data.
+    """
     return _mlp(data.fashion_mnist(), (300, 100), batch_size=128, seed=seed)
 
 
 def digits_mlp(seed: int) -> Learner:
-    """Return the same made small for 8 by 8 digits: 64-30-20-10, batches of 32."""
+    """Build the task "digits-mlp": a dense network on scikit-learn's 8 x 8 digits.
+
+    Layers 64-30-20-10, batches of 32; otherwise like `fashion_mnist_mlp`.
+
+    Args:
+        seed: seed of the initial weights and of the order of the data.
+    """
     return _mlp(data.digits(), (30, 20), batch_size=32, seed=seed)
 
 
@@ -29,14 +42,14 @@ def _mlp(
 
     from lehr.keras import Learner
 
-    # seeds of their own instead of keras.utils.set_random_seed, which imports TensorFlow if it can
+    # one seed per layer: keras.utils.set_random_seed imports TensorFlow if it is installed
     seeds = (int(word >> 1) for word in np.random.SeedSequence(seed).generate_state(8))
     model = keras.Sequential([keras.layers.Input(splits["train"][0].shape[1:])])
     for units in hidden:
-        start = keras.initializers.LecunNormal(next(seeds))
-        model.add(keras.layers.Dense(units, "selu", kernel_initializer=start))
-    start = keras.initializers.GlorotUniform(next(seeds))
-    model.add(keras.layers.Dense(10, kernel_initializer=start))
+        initial = keras.initializers.LecunNormal(next(seeds))
+        model.add(keras.layers.Dense(units, "selu", kernel_initializer=initial))
+    initial = keras.initializers.GlorotUniform(next(seeds))
+    model.add(keras.layers.Dense(10, kernel_initializer=initial))
     model.compile(
         keras.optimizers.SGD(momentum=0.9),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -1,4 +1,4 @@
-"""The private names of PyTorch and Accelerate that lehr uses."""
+"""Access to the private names of PyTorch and Accelerate that lehr uses."""
 
 from __future__ import annotations
 
@@ -13,54 +13,54 @@ from torch.optim.lr_scheduler import LambdaLR
 from lehr.schedule.errors import fail
 from lehr.torch.processes import processes
 
-SUPPORTED = ("2.6.0", "2.13.0")  # PyTorch: the oldest version, and the newest one tested
+SUPPORTED = ("2.6.0", "2.13.0")  # PyTorch: the oldest and the newest tested version
 
 _PATCHED = "_wrapped_by_lr_sched"
 _HOOKS = "_optimizer_step_pre_hooks"
 
 
 def has_torch_scheduler(optimizer: Optimizer) -> bool:
-    """Return whether a scheduler of torch is attached: it marks ``optimizer.step``."""
+    """Return whether a torch scheduler is attached: its constructor marks ``optimizer.step``."""
     return hasattr(optimizer.step, _PATCHED)
 
 
 def has_own_hooks(optimizer: Optimizer) -> bool:
-    """Return whether an optimizer has step hooks; wrappers such as Accelerate's have none."""
+    """Return whether an optimizer has step hooks; wrappers such as Accelerate's do not."""
     return _HOOKS in vars(optimizer)
 
 
 @functools.cache
 def check_names() -> None:
-    """Raise unless torch has the two names above, which tell other schedulers and wrappers."""
+    """Raise RuntimeError unless torch has both names, which detect schedulers and wrappers."""
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1, device="cpu"))], lr=0.1)
     LambdaLR(optimizer, lambda _: 1.0)
     if not hasattr(optimizer.step, _PATCHED):
-        _missing(f"Optimizer.step.{_PATCHED}", "see that another scheduler drives an optimizer")
+        _missing(f"Optimizer.step.{_PATCHED}", "detect another scheduler of an optimizer")
     if _HOOKS not in vars(optimizer):
-        _missing(f"Optimizer.{_HOOKS}", "see that an optimizer is the wrapper of another")
+        _missing(f"Optimizer.{_HOOKS}", "detect a wrapper of an optimizer")
 
 
 def _missing(name: str, purpose: str) -> NoReturn:
-    rule = f"a version with {name}, which lehr needs to {purpose}"
+    rule = f"a version with {name}, which lehr uses to {purpose}"
     oldest, newest = SUPPORTED
     fix = f"install torch>={oldest},<={newest}, which lehr supports"
     fail("PyTorch", rule, torch.__version__, fix, RuntimeError)
 
 
 class _Prepared:
-    """Value of ``_is_accelerate_prepared``: False, or an error if there are several processes.
+    """Value of ``_is_accelerate_prepared``: False, or an error with more than one process.
 
-    Only ``Accelerator.prepare`` tests its truth, before it wraps the scheduler.
+    Only ``Accelerator.prepare`` evaluates it as a bool, before it wraps the scheduler.
     """
 
     def __bool__(self) -> bool:
         if (count := processes()) > 1:
             fail(
                 "processes",
-                "1 for a scheduler in Accelerator.prepare, which steps it once for each",
+                "1 for a scheduler in Accelerator.prepare, which steps it once per process",
                 count,
-                "leave it out of prepare, call accelerator.register_for_checkpointing(scheduler) "
-                "and step it yourself if accelerator.sync_gradients",
+                "omit it from prepare, call accelerator.register_for_checkpointing(scheduler) "
+                "and call scheduler.step() if accelerator.sync_gradients",
             )
         return False
 
@@ -69,16 +69,16 @@ class _Prepared:
 
 
 class PrivateNames(ABC):
-    """The private attributes that torch and Accelerate read, set or call on a scheduler.
+    """Private attributes of a scheduler that torch and Accelerate read, set or call.
 
-    A version that does not call `_update_lr` calls ``step``, or takes the rates from ``get_lr`` and
-    sets `_last_lr`; the other hyperparameters then follow one step later.
+    Versions of torch that do not call `_update_lr` call ``step``, or read the rates from ``get_lr``
+    and set `_last_lr`. In the latter case the other hyperparameters are set one step later.
     """
 
-    # Accelerator.prepare tests its truth, and sets it on the wrapper that it returns
+    # Accelerator.prepare evaluates it as a bool, and sets it on the wrapper that it returns
     _is_accelerate_prepared: Any = _Prepared()
 
-    # how often step() was called, counted from 1 as in torch; read and raised by Accelerate
+    # number of step() calls plus 1, as in torch; read and incremented by Accelerate
     _step_count: int = 1
 
     last_epoch: int
@@ -88,19 +88,19 @@ class PrivateNames(ABC):
 
     @abstractmethod
     def _write(self) -> None:
-        """Write the values of step ``last_epoch`` into the optimizer."""
+        """Set the optimizer's hyperparameters to the values of step ``last_epoch``."""
 
     @property
     def _last_lr(self) -> list[Any]:
-        """The rates now in the optimizer; read by code that looks inside torch's schedulers."""
+        """The current rates of the optimizer; read by code that uses torch's private names."""
         return self.get_last_lr()
 
     @_last_lr.setter  # noqa: B027
     def _last_lr(self, rates: list[Any]) -> None:
-        """Ignore what torch's own methods set: the rates are those in the optimizer."""
+        """Ignore assignments by torch's methods: the rates are read from the optimizer."""
 
     def _update_lr(self, epoch: int | None = None) -> None:
-        """Go on to the next step, or to ``epoch``; torch's SequentialLR calls it."""
+        """Advance to the next step, or to ``epoch``; called by torch's SequentialLR."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._write()
 

@@ -1,4 +1,4 @@
-"""What one batch does in a PyTorch model."""
+"""Layer diagnosis of a PyTorch model on one batch."""
 
 from __future__ import annotations
 
@@ -35,19 +35,22 @@ def diagnose(
     loss: Callable[[Any, Any], Tensor] | None = None,
     training: bool = True,
 ) -> Diagnosis:
-    """Return the activations, saturation and gradients of each layer in one batch.
+    """Measure the activations, saturation and gradients of each layer on one batch.
 
-    One forward and backward pass; afterwards everything is restored bit for bit.
+    It runs one forward pass and, with targets, one backward pass. Buffers, gradients, modes and
+    random generators are restored bit for bit; no update is made.
 
     Args:
-        model: any module.
-        batch: ``(x, y)``, or ``x`` alone for no gradients.
-        loss: ``loss(output, y)``, a scalar; required with targets.
-        training: False for a pass in inference mode.
+        model: any module. Its innermost submodules are the layers.
+        batch: ``(x, y)``, or ``x`` without gradients. Arrays and tensors are moved to the device
+            of the model; a dict ``x`` is unpacked into the model's arguments.
+        loss: ``loss(output, y)``, which returns a scalar; required with targets.
+        training: True for training mode, False for evaluation mode.
 
     Raises:
         TypeError: if ``model`` is not a PyTorch module.
-        ValueError: if ``batch`` is not a pair, ``loss`` is missing, or no layer is called.
+        ValueError: if ``batch`` is a tuple or list but not a pair, ``loss`` is missing or not a
+            scalar, or no layer is called.
 
     >>> import lehr, torch
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Sigmoid())
@@ -60,14 +63,14 @@ def diagnose(
         fail("model", "a PyTorch module", model, error=TypeError)
     x, y = pair(batch)
     if y is not None and loss is None:
-        fail("loss", "given with targets", loss, "pass loss=, such as cross_entropy")
-    given: dict[torch.nn.Module, list[Tensor]] = {}
+        fail("loss", "given with targets", loss, "pass loss=, for example cross_entropy")
+    outputs_of: dict[torch.nn.Module, list[Tensor]] = {}
 
     def watch(module: torch.nn.Module, _: Any, output: Any) -> None:
-        if isinstance(output, tuple) and output:  # of a recurrent layer: the outputs, the state
+        if isinstance(output, tuple) and output:  # a recurrent layer returns (outputs, state)
             output = output[0]
         if isinstance(output, Tensor):
-            given.setdefault(module, []).append(output.detach().clone())
+            outputs_of.setdefault(module, []).append(output.detach().clone())
 
     x, y = (_tensor(part, device_of(model)) for part in (x, y))
     names = {module: name or type(module).__name__ for name, module in _leaves("", model)}
@@ -80,7 +83,7 @@ def diagnose(
         stack.callback(np.random.set_state, np.random.get_state())
         for module in names:
             stack.callback(module.register_forward_hook(watch).remove)
-        stack.callback(_put_back, buffers)
+        stack.callback(_restore_buffers, buffers)
         with torch.enable_grad():
             output = model(**x) if isinstance(x, Mapping) else model(x)
             value = None if y is None or loss is None else loss(output, y)
@@ -90,18 +93,18 @@ def diagnose(
     known = zip(parameters, found, strict=True)
     gradients = {id(p): _numpy(g) for p, g in known if g is not None}
     layers = []
-    for module, outputs in given.items():
+    for module, outputs in outputs_of.items():
         own = [gradients[id(p)] for p in module.parameters() if id(p) in gradients]
         kind = type(module).__name__
         function = _FUNCTIONS.get(kind, "")
-        if getattr(module, "alpha", 1.0) != 1.0:  # an ELU of another depth
+        if getattr(module, "alpha", 1.0) != 1.0:  # the ELU test assumes alpha = 1
             function = ""
         layers.append(record(names[module], kind, function, list(map(_numpy, outputs)), own))
     return diagnosis(model, layers, None if value is None else value.item())
 
 
 def _leaves(name: str, module: torch.nn.Module) -> Iterator[tuple[str, torch.nn.Module]]:
-    """Yield the modules without modules of their own; attention calls none of its own."""
+    """Yield modules without submodules; attention counts, as it does not call its submodules."""
     children = list(module.named_children())
     if not children or isinstance(module, torch.nn.MultiheadAttention):
         yield name, module
@@ -122,7 +125,7 @@ def _numpy(tensor: Tensor) -> Any:
     return tensor.detach().double().cpu().numpy()
 
 
-def _put_back(buffers: list[tuple[Tensor, Tensor]]) -> None:
+def _restore_buffers(buffers: list[tuple[Tensor, Tensor]]) -> None:
     with torch.no_grad():
         for buffer, before in buffers:
             buffer.copy_(before)

@@ -1,4 +1,4 @@
-"""The range test on a user's own model, optimizers and data."""
+"""The learning-rate range test for PyTorch models."""
 
 from __future__ import annotations
 
@@ -47,43 +47,51 @@ def range_test(
     closure: bool = False,
     on_disk: bool = False,
 ) -> Sweep:
-    """Train with an increasing rate, record the loss of each update, and restore everything.
+    """Train with an increasing rate, record the loss of each update, and restore all state.
 
-    Restored bit for bit, also after an error or Ctrl-C: weights, buffers, gradients, modes, the
-    optimizers, the scaler, and the random generators of Python, NumPy, torch, the data loaders and
-    their datasets and samplers. All parameter groups keep the ratios of their rates; the sweep
-    records the largest rate. Under ``torch.distributed`` every process must call it: losses are
-    averaged over all processes. Source: Smith, arXiv 1506.01186.
+    Update n of N uses the rate ``low * (high / low) ** (n / (N - 1))``, or with linear spacing
+    ``low + (high - low) * n / (N - 1)``.
+
+    The weights, buffers, gradients, modes, optimizers, scaler and random generators (of Python,
+    NumPy, torch, the data loaders and their datasets and samplers) are restored bit for bit, also
+    after an error or Ctrl-C. The ratios between the rates of the parameter groups do not change;
+    the sweep records the largest rate.
+
+    Under ``torch.distributed`` every process must call it; losses are averaged over all processes.
+
+    Source: Smith, arXiv 1506.01186.
 
     Args:
-        model: any module, also one that is compiled or wrapped in DDP.
-        optimizer: a torch optimizer, or a list of them, such as Muon and AdamW; each makes one
-            step in every update.
-        loss: ``loss(output, y)``, a scalar, for batches ``(x, y)``; a tuple or dict x is unpacked
-            into the model's arguments. None with ``train_step``.
-        data: training batches; restarted if the test is longer.
+        model: any module, including compiled modules and DDP.
+        optimizer: a torch optimizer, or a list of them, such as Muon and AdamW; every update steps
+            each optimizer.
+        loss: ``loss(output, y)``, which returns a scalar, for batches ``(x, y)``; a tuple, list or
+            dict x is unpacked into the model's arguments. None with ``train_step``.
+        data: training batches; the iterable is restarted at its end.
         low: learning rate of the first update, above 0.
         high: learning rate of the last update, above ``low``.
         steps: number of updates, at least 20.
-        spacing: of the rates: "geometric" (a constant ratio) or "linear" (a constant difference).
-        divergence: above 1. The test ends when a loss is not finite, or when the running mean
-            has risen from its best value by ``divergence - 1`` times the larger of that value
-            and the fall before it.
-        train_step: ``train_step(model, batch)`` returns the loss, for other batches or for
-            autocast; replaces ``loss``.
+        spacing: spacing of the rates: "geometric" (a constant ratio) or "linear" (a constant
+            difference).
+        divergence: early-stopping threshold, above 1. The test ends when a loss is not finite, or
+            when the running mean of the loss has increased from its minimum by ``divergence - 1``
+            times the larger of the minimum and the decrease before it.
+        train_step: ``train_step(model, batch)``, which returns the loss, for batches of another
+            form or for autocast; replaces ``loss``.
         validation_data: batches; the mean loss over them is recorded after each update instead of
             the training loss.
         device: device that batches are moved to; None: batches are not moved.
-        accumulation: number of micro-batches in one update; the loss is their mean.
-        scaler: for mixed precision; updates that it skips count too.
+        accumulation: number of micro-batches per update; the loss is their mean.
+        scaler: gradient scaler for mixed precision; updates that it skips are counted.
         closure: call ``optimizer.step(closure)``, as LBFGS requires. The closure computes the loss
             and gradients of the update's batches; the loss of its first call is recorded.
         on_disk: store the state to restore in a temporary file instead of in memory.
 
     Raises:
         TypeError: if an argument has the wrong type.
-        ValueError: if an argument is out of range, there are too few batches, a batch needs
-            ``train_step``, or an optimizer needs ``closure=True``.
+        ValueError: if an argument is out of range, there are too few batches, a batch is not a
+            pair and ``train_step`` is None, the loss is not a scalar, or an optimizer requires
+            ``closure=True``.
 
     >>> import lehr, torch
     >>> model = torch.nn.Linear(1, 1)
@@ -105,7 +113,7 @@ def range_test(
     check_distinct(optimizers)
     _check_closure(closure, optimizers, scaler)
     if train_step is None and loss is None:
-        fail("loss", "a function loss(output, y)", loss, "pass it, or train_step")
+        fail("loss", "a function loss(output, y)", loss, "pass loss= or train_step=")
     if train_step is not None and loss is not None:
         fail("loss", "None with train_step", loss)
     loss_of = train_step or functools.partial(_pair_loss, loss)
@@ -129,7 +137,7 @@ def range_test(
 
 def _check_closure(closure: Any, optimizers: list[Optimizer], scaler: Any) -> None:
     if not isinstance(closure, bool):
-        fix = "the range test makes the closure from the loss and the data"
+        fix = "the range test creates the closure from the loss and the data"
         fail("closure", "True or False", closure, fix, TypeError)
     if closure and scaler is not None:
         fix = "torch's GradScaler does not support closures"
@@ -143,9 +151,9 @@ def _check_closure(closure: Any, optimizers: list[Optimizer], scaler: Any) -> No
 
 
 def _pair_loss(loss: Any, model: torch.nn.Module, batch: Any) -> Any:
-    """Return the loss of a batch ``(x, y)``."""
+    """Compute the loss of a batch ``(x, y)``."""
     if not isinstance(batch, tuple | list) or len(batch) != 2:
-        fix = "pass train_step=lambda model, batch: ... that returns the loss"
+        fix = "pass train_step=lambda model, batch: ..., which returns the loss"
         fail("batch", "a pair (x, y)", type(batch).__name__, fix)
     x, y = batch
     if isinstance(x, Mapping):
@@ -155,7 +163,7 @@ def _pair_loss(loss: Any, model: torch.nn.Module, batch: Any) -> Any:
 
 @dataclass
 class _Run(TrainingRun):
-    """The user's training loop during a range test."""
+    """Training run of a range test on the user's model and optimizers."""
 
     model: torch.nn.Module
     optimizers: list[Optimizer]
@@ -174,7 +182,9 @@ class _Run(TrainingRun):
         self._ratios = [rate / largest if largest > 0 else 1.0 for rate in rates]
         of_model = dict.fromkeys(self.model.parameters())
         of_optimizers = dict.fromkeys(p for o in self.optimizers for p in parameters(o))
-        self._others = [p for p in of_optimizers if p not in of_model]  # such as a loss's own
+        self._others = [
+            p for p in of_optimizers if p not in of_model
+        ]  # for example parameters of the loss
         self._parameters = [*of_model, *self._others]
 
     def training(self, policy: Policy) -> contextlib.AbstractContextManager[None]:
@@ -195,7 +205,7 @@ class _Run(TrainingRun):
     def evaluate(self) -> dict[str, float]:
         losses = []
         draws = torch.random.fork_rng(range(torch.cuda.device_count()))
-        # DDP's forward is collective, and processes may have different numbers of batches
+        # DDP's forward is collective, and the number of batches may differ between processes
         model = self.model.module if isinstance(self.model, DDP) else self.model
         with mode(self.model, training=False), torch.no_grad(), draws:
             for batch in self.validation_data or ():
@@ -206,7 +216,7 @@ class _Run(TrainingRun):
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
-        gradients = [p.grad for p in self._parameters]  # the tensors themselves, not copies
+        gradients = [p.grad for p in self._parameters]  # references, not copies
         for parameter in self._parameters:
             parameter.grad = None
         state = self._state()
@@ -222,7 +232,7 @@ class _Run(TrainingRun):
             self._restore(copied)
             for parameter, gradient in zip(self._parameters, gradients, strict=True):
                 parameter.grad = gradient
-            self.batches.close()  # also closes the iterator of the data
+            self.batches.close()  # also closes the data iterator
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -249,20 +259,20 @@ class _Run(TrainingRun):
                     group[name] = value
         for optimizer, slots in zip(self.optimizers, state["slots"], strict=True):
             optimizer.state.clear()
-            for parameter, own in zip(parameters(optimizer), slots, strict=True):
-                if own is not None:
-                    optimizer.state[parameter] = own
+            for parameter, slot in zip(parameters(optimizer), slots, strict=True):
+                if slot is not None:
+                    optimizer.state[parameter] = slot
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
 
     def _update(self) -> Tensor:
-        """Make one update; return the mean loss of its micro-batches before it."""
+        """Make one update; return the mean loss of its micro-batches, before the update."""
         batches = (_moved(next(self.batches), self.device) for _ in range(self.accumulation))
         if self.closure:
-            kept, losses = list(batches), []
+            micro_batches, losses = list(batches), []
 
             def closure() -> Any:
-                losses.append(self._backward(kept))
+                losses.append(self._backward(micro_batches))
                 return losses[-1]
 
             for optimizer in self.optimizers:
@@ -279,7 +289,7 @@ class _Run(TrainingRun):
         return loss
 
     def _backward(self, batches: Iterable[Any]) -> Tensor:
-        """Compute the gradients of the mean loss of micro-batches, and return that loss."""
+        """Compute the mean loss of micro-batches and its gradients; return the loss."""
         for parameter in self._parameters:
             parameter.grad = None
         losses = []
@@ -292,7 +302,7 @@ class _Run(TrainingRun):
 
 
 def _moved(batch: Any, device: str | torch.device | None) -> Any:
-    """Move the tensors of a batch, nested or with a method ``to``, to a device."""
+    """Move a batch to a device: nested tensors, or any object with a method ``to``."""
     if device is None:
         return batch
     if hasattr(batch, "to"):

@@ -1,4 +1,7 @@
-"""Hyperparameters in torch's parameter groups, which have a ``"name"`` or else an index."""
+"""Reading and setting of hyperparameters in torch's parameter groups.
+
+A policy refers to a parameter group by its key ``"name"``, or by its index if it has no name.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ from lehr.schedule import Constant, Schedule
 from lehr.schedule.errors import fail
 
 Group = dict[str, Any]
-_BETAS = {"momentum": 0, "beta2": 1}  # index in a group's "betas", if it has no such key
+_BETAS = {"momentum": 0, "beta2": 1}  # index in a group's "betas", if the group has no such key
 
 
 def optimizer_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer]:
-    """Return the optimizers of an argument that accepts one or a list of them, or raise."""
+    """Convert one optimizer or a list of them to a list; raise TypeError for other values."""
     found: list[Any] = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
     if not found or not all(isinstance(each, Optimizer) for each in found):
         rule = "a torch.optim.Optimizer or a list of them"
@@ -26,24 +29,24 @@ def optimizer_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer
 
 
 def check_distinct(optimizers: Sequence[Optimizer]) -> None:
-    """Raise if an optimizer occurs twice."""
+    """Raise ValueError if an optimizer occurs more than once."""
     if len(set(map(id, optimizers))) < len(optimizers):
         kinds = [type(optimizer).__name__ for optimizer in optimizers]
-        fail("optimizer", "a list without the same one twice", kinds)
+        fail("optimizer", "a list without duplicates", kinds)
 
 
 def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
-    """Return the current parameter groups of several optimizers."""
+    """Return the current parameter groups of all optimizers."""
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 
 
 def parameters(optimizer: Optimizer) -> list[Tensor]:
-    """Return the parameters of all groups."""
+    """Return the parameters of all groups of an optimizer."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def write_values(groups: Sequence[Group], values: dict[str, Any]) -> None:
-    """Set the hyperparameters of one step."""
+    """Set the hyperparameters of all groups; a dict has one value per group name."""
     for name, value in values.items():
         if not isinstance(value, dict):
             for group in groups:
@@ -63,7 +66,7 @@ def write_rates(groups: Sequence[Group], rates: Sequence[Any]) -> None:
 
 
 def write_value(group: Group, name: str, new: Any) -> None:
-    """Set a hyperparameter; an existing tensor is filled in place."""
+    """Set a hyperparameter of a group; an existing tensor is filled in place."""
     if name in group and type(group[name]) is float:  # the most common case, checked first
         group[name] = new
     elif isinstance(old := _get(group, name), Tensor):
@@ -73,7 +76,7 @@ def write_value(group: Group, name: str, new: Any) -> None:
 
 
 def group_name(i: int, group: Group) -> str:
-    """Return the name of a group in policies."""
+    """Return the name of a group in policies: its key "name", or its index."""
     return str(group.get("name", i))
 
 
@@ -95,7 +98,7 @@ def _has(group: Group, name: str) -> bool:
 
 
 def _numbers(group: Group) -> list[str]:
-    """Return the names of the hyperparameters that are numbers."""
+    """Return the names of a group's numeric hyperparameters."""
     return [
         name
         for name, value in group.items()
@@ -106,7 +109,7 @@ def _numbers(group: Group) -> list[str]:
 
 
 def _separate(groups: Sequence[Group], name: str) -> None:
-    """Give each group its own tensor: groups made from one default share it."""
+    """Clone tensors that groups share: groups created from one default use the same tensor."""
     seen = set()
     for group in groups:
         if not _has(group, name):
@@ -117,13 +120,13 @@ def _separate(groups: Sequence[Group], name: str) -> None:
 
 
 def read_value(group: Group, name: str) -> Any:
-    """Return a group's current hyperparameter; a tensor is copied."""
+    """Return the current value of a hyperparameter; a tensor is copied."""
     value = _get(group, name)
     return value.clone() if isinstance(value, Tensor) else value
 
 
 def read_values(groups: Sequence[Group], targets: dict[str, Target]) -> dict[str, Any]:
-    """Return the current hyperparameters by name and group; tensors are copied."""
+    """Return the current hyperparameters; tensors are copied, a group's key is "lr/head"."""
     found = {}
     for name, target in targets.items():
         for i, group in enumerate(groups):
@@ -136,12 +139,12 @@ def read_values(groups: Sequence[Group], targets: dict[str, Target]) -> dict[str
 
 
 def store_base_rates(groups: Sequence[Group]) -> None:
-    """Store each group's initial rate in the group under torch's key ``initial_lr``.
+    """Store the initial rate of each group under torch's key ``initial_lr``.
 
-    A group added later may share a tensor that the policy has already written; it then receives
-    the initial rate of the group that it shares the tensor with.
+    A group added later may share its rate tensor with an older group; the policy has already
+    changed this tensor, so the initial rate of the older group is stored.
     """
-    bases: dict[int, Any] = {}  # by the identity of the tensor that they were read from
+    bases: dict[int, Any] = {}  # initial rates by id of the tensor that they were read from
     for group in groups:
         base = bases.get(id(group["lr"]), read_value(group, "lr"))
         group.setdefault("initial_lr", base)
@@ -155,11 +158,11 @@ def check_values(
     later: Sequence[str] = (),
     step: int = 0,
 ) -> None:
-    """Raise unless the optimizers have the groups and hyperparameters of the targets.
+    """Raise ValueError unless the optimizers have the groups and hyperparameters of the targets.
 
     Args:
         optimizers: the optimizers that the targets drive.
-        targets: schedules by the name of the hyperparameter.
+        targets: schedules by name of the hyperparameter.
         later: names of groups that are added later.
         step: step of the targets at the next update.
     """
@@ -180,13 +183,13 @@ def _refuse_groups(name: str, having: list[str], given: list[str], known: list[s
         "missing": [key for key in having if key not in given],
         "extra": [key for key in given if key not in known],
     }
-    told = [f"{what}: {', '.join(keys)}" for what, keys in wrong.items() if keys]
-    fix = "a group goes by its 'name' or its index; name those to come in later="
-    fail(f"groups of {name}", f"the optimizer's {having}", given, "; ".join([*told, fix]))
+    differences = [f"{kind}: {', '.join(keys)}" for kind, keys in wrong.items() if keys]
+    fix = "the name of a group is its 'name' or its index; list groups added later in later="
+    fail(f"groups of {name}", f"the optimizer's {having}", given, "; ".join([*differences, fix]))
 
 
 def check_base_rates(groups: Sequence[Group]) -> None:
-    """Raise if the initial rate of a group, which a relative policy multiplies, is 0."""
+    """Raise ValueError if an initial rate is 0: a relative policy multiplies it."""
     for i, group in enumerate(groups):
         if group.get("initial_lr", group["lr"]) == 0:
             fix = "construct the optimizer with a rate above 0, or omit relative"
@@ -199,19 +202,19 @@ def _check_group(
     if not _has(group, name):
         has = [*_numbers(group), *(["momentum", "beta2"] if "betas" in group else [])]
         rule = f"None for {type(optimizer).__name__}, which has no {name}"
-        fail(name, rule, schedule, f"leave it out; it has {', '.join(has)}")
+        fail(name, rule, schedule, f"omit it; the optimizer has {', '.join(has)}")
     if name == "momentum" and isinstance(optimizer, RMSprop):
         _check_buffers(optimizer, group, schedule, step)
 
 
 def _check_buffers(optimizer: RMSprop, group: Group, momentum: Schedule, step: int) -> None:
-    """RMSprop makes its momentum buffers in its first update, if momentum is above 0 there."""
+    """Check RMSprop's momentum buffers, which its first update creates if momentum is above 0."""
     if momentum == Constant(0.0):
         return
     states = [state for p in group["params"] if (state := optimizer.state.get(p))]
     if not all("momentum_buffer" in state for state in states):
         rule = "None for an RMSprop that has trained without momentum: it has no buffers"
-        fail("momentum", rule, momentum, "make a new one")
+        fail("momentum", rule, momentum, "construct a new optimizer")
     if not states and momentum(step) == 0:
-        rule = f"above 0 at step {step} for RMSprop, which makes its buffers there"
+        rule = f"above 0 at step {step} for RMSprop, which creates its buffers in its first update"
         fail("momentum", rule, momentum)

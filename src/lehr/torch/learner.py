@@ -1,4 +1,4 @@
-"""The Learner for plain PyTorch: a model, its optimizer, data held in memory."""
+"""The Learner for PyTorch."""
 
 from __future__ import annotations
 
@@ -19,24 +19,30 @@ from lehr.torch.groups import check_values, parameters, read_values, write_value
 
 
 class Learner(interface.Learner):
-    """A training run in plain PyTorch: one model, its optimizer, data in memory.
+    """A training run of a PyTorch model on data in memory.
 
     Args:
         model: any module.
-        optimizer: over the model's parameters.
-        loss: ``loss(output, y)``, a scalar averaged over the rows; None with ``step``.
-        train: ``(x, y)``, two tensors or arrays with equally many rows.
-        validation: the same for ``evaluate()``, or None.
-        test: the same for ``evaluate("test")``, or None.
-        batch_size: rows in one update.
-        seed: of the order of the data.
-        metrics: more to evaluate, by name: ``f(output, y)``, averaged over the rows.
-        device: where to train; None for the model's own.
-        step: ``step(model, (x, y))`` returns the loss, also in ``evaluate()``; replaces ``loss``.
+        optimizer: an optimizer of the model's parameters.
+        loss: ``loss(output, y)``, which returns a scalar averaged over the rows; None with
+            ``step``.
+        train: training data ``(x, y)``: two tensors or arrays with the same number of rows.
+        validation: data for ``evaluate()`` in the same form, or None.
+        test: data for ``evaluate("test")`` in the same form, or None.
+        batch_size: number of rows per update.
+        seed: seed of the order of the data.
+        metrics: additional metrics by name: ``f(output, y)``, averaged over the rows.
+        device: device of the model and the batches; None for the current device of the model.
+        step: ``step(model, (x, y))``, which returns the loss, in training and in ``evaluate()``;
+            replaces ``loss``.
+
+    Attributes:
+        steps_per_epoch: number of updates per epoch.
 
     Raises:
-        ValueError: if a split is not a pair of equally many rows, or smaller than one batch, or
-            not exactly one of ``loss`` and ``step`` is given.
+        TypeError: if a split is not a pair.
+        ValueError: if x and y of a split differ in rows or have none, the training data is smaller
+            than one batch, or not exactly one of ``loss`` and ``step`` is passed.
 
     >>> import lehr, torch
     >>> x = torch.arange(8.0)[:, None]
@@ -64,8 +70,10 @@ class Learner(interface.Learner):
         device: str | torch.device | None = None,
         step: Callable[[torch.nn.Module, tuple[Tensor, Tensor]], Tensor] | None = None,
     ) -> None:
-        if (loss is None) == (step is None):
-            fail("loss", "given, or else a step", loss, "pass loss=loss(output, y) or step=")
+        if loss is None and step is None:
+            fail("loss", "a function loss(output, y)", loss, "pass loss= or step=")
+        if loss is not None and step is not None:
+            fail("loss", "None with step", loss)
         self.model, self.optimizer = model, optimizer
         self.loss, self.step = loss, step
         self.metrics = dict(metrics or {})
@@ -80,7 +88,7 @@ class Learner(interface.Learner):
     @contextmanager
     def training(self, policy: Policy) -> Iterator[None]:
         check_values([self.optimizer], policy.targets)
-        if hasattr(self.optimizer, "train"):  # schedule-free
+        if hasattr(self.optimizer, "train"):  # schedule-free optimizers
             self.optimizer.train()
         with mode(self.model, training=True):
             yield
@@ -103,7 +111,9 @@ class Learner(interface.Learner):
             fail("split", f"one of {list(self._splits)}", split, f"pass {split}=(x, y)")
         rows, size = len(self._splits[split][1]), self._batches.size
         totals = dict.fromkeys(["loss", *self.metrics], 0.0)
-        draws = torch.random.fork_rng(range(torch.cuda.device_count()))  # a loss may draw
+        draws = torch.random.fork_rng(
+            range(torch.cuda.device_count())
+        )  # the loss may draw random numbers
         with self._evaluating(), torch.no_grad(), draws:
             for begin in range(0, rows, size):
                 x, y = self._rows(split, slice(begin, begin + size))
@@ -129,7 +139,9 @@ class Learner(interface.Learner):
         self.optimizer.load_state_dict(state["optimizer"])
         params = parameters(self.optimizer)
         for i, slots in state["optimizer"]["state"].items():
-            self.optimizer.state[params[i]] = slots  # torch casts some to the parameter's dtype
+            self.optimizer.state[params[i]] = (
+                slots  # load_state_dict casts some to the parameter's dtype
+            )
         cpu, *cuda = state["generators"]
         torch.set_rng_state(cpu)
         torch.cuda.set_rng_state_all(cuda)
@@ -158,14 +170,14 @@ class Learner(interface.Learner):
                 yield
                 return
             params = parameters(self.optimizer)
-            held = [p.detach().clone() for p in params]
+            trained = [p.detach().clone() for p in params]
             self.optimizer.eval()
             try:
                 yield
             finally:
                 self.optimizer.train()  # type: ignore[attr-defined]
-                with torch.no_grad():  # its way back rounds
-                    for param, before in zip(params, held, strict=True):
+                with torch.no_grad():  # train() restores them with rounding errors
+                    for param, before in zip(params, trained, strict=True):
                         param.copy_(before)
 
     def _rows(self, split: str, rows: Any) -> tuple[Tensor, Tensor]:
@@ -174,7 +186,7 @@ class Learner(interface.Learner):
 
 
 def _pack(value: Any, name: str, arrays: dict[str, Any]) -> Any:
-    """Return a nested state as JSON; its tensors are copied into ``arrays``."""
+    """Convert a nested state to JSON-compatible data; tensors are copied into ``arrays``."""
     if isinstance(value, Tensor):
         host = value.detach().cpu()
         host = host.view(torch.int16) if host.dtype == torch.bfloat16 else host
@@ -191,12 +203,12 @@ def _pack(value: Any, name: str, arrays: dict[str, Any]) -> Any:
         parts = [_pack(part, f"{name}/{i}", arrays) for i, part in enumerate(value)]
         return {"tuple": parts} if isinstance(value, tuple) else parts
     if not isinstance(value, str | int | float | None):
-        fail(name, "a tensor, number or text to be saved", value, error=TypeError)
+        fail(name, "a tensor, number or text, to be saved", value, error=TypeError)
     return value
 
 
 def _unpack(packed: Any, arrays: dict[str, Any], device: torch.device) -> Any:
-    """Return the state that `_pack` converted, in new tensors: training must not write arrays."""
+    """Invert `_pack`; tensors are new, because training must not modify the arrays."""
     if isinstance(packed, list):
         return [_unpack(part, arrays, device) for part in packed]
     if not isinstance(packed, dict):
@@ -206,8 +218,8 @@ def _unpack(packed: Any, arrays: dict[str, Any], device: torch.device) -> Any:
     if "dict" in packed:
         return {key: _unpack(value, arrays, device) for key, value in packed["dict"]}
     array, dtype = arrays[packed["tensor"]], getattr(torch, packed["dtype"])
-    where = "cpu" if packed["device"] == "cpu" else device
-    fresh = torch.empty_strided(array.shape, packed["stride"], dtype=dtype, device=where)
+    target = "cpu" if packed["device"] == "cpu" else device
+    fresh = torch.empty_strided(array.shape, packed["stride"], dtype=dtype, device=target)
     return fresh.copy_(torch.from_numpy(array).view(dtype))
 
 
@@ -215,22 +227,22 @@ def _pair(name: str, split: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(split, tuple | list) or len(split) != 2:
         fail(name, "a pair (x, y) of tensors or arrays", split, error=TypeError)
     x, y = (
-        # torch takes writable arrays only: np.require copies one that is not
+        # torch requires writable arrays: np.require copies read-only ones
         part if isinstance(part, Tensor) else torch.from_numpy(np.require(part, None, ["C", "W"]))
         for part in split
     )
     if len(x) != len(y) or len(x) == 0:
-        fail(name, "x and y of equally many rows", (len(x), len(y)))
+        fail(name, "x and y with the same number of rows, above 0", (len(x), len(y)))
     return x, y
 
 
 def device_of(model: torch.nn.Module) -> torch.device:
-    """Return the device of a model's first parameter; the CPU if it has none."""
+    """Return the device of a model's first parameter, or the CPU without parameters."""
     return next((p.device for p in model.parameters()), torch.device("cpu"))
 
 
 def checked_loss(loss: Tensor) -> Tensor:
-    """Return a loss, or raise unless it is a scalar."""
+    """Return the loss; raise ValueError unless it is a scalar."""
     if loss.ndim != 0:
         fail("loss", "a scalar", f"shape {tuple(loss.shape)}", "return its mean over the rows")
     return loss
@@ -238,7 +250,7 @@ def checked_loss(loss: Tensor) -> Tensor:
 
 @contextmanager
 def mode(model: torch.nn.Module, training: bool) -> Iterator[None]:
-    """Set training or evaluation mode; restore each module's own mode at the end."""
+    """Set training or evaluation mode; the mode of each submodule is restored on exit."""
     before = [(module, module.training) for module in model.modules()]
     model.train(training)
     try:

@@ -1,4 +1,4 @@
-"""Several processes that train together: how many, and means over all of them."""
+"""Process count and all-reduced means under ``torch.distributed``."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from lehr.schedule.errors import fail
 
 
 def processes() -> int:
-    """Return how many processes train together."""
+    """Return the world size of ``torch.distributed``, or 1 if it is not initialized."""
     running = distributed.is_available() and distributed.is_initialized()
     return distributed.get_world_size() if running else 1
 
 
 def metric_mean(metric: float) -> float:
-    """Return the mean of a metric over all processes, so that they decide alike."""
+    """Average a metric over all processes (all-reduce), so every rank makes the same decision."""
     return float(all_reduce_mean(torch.tensor(_number(metric), dtype=torch.float64)))
 
 
 def _number(metric: Any) -> float:
-    """Return a number, or the one in a tensor or an array, or raise."""
+    """Convert a number, or a tensor or array with one element, to float, or raise TypeError."""
     with suppress(TypeError, ValueError, RuntimeError, OverflowError):
         if not isinstance(metric, str | bytes):
             return float(metric)
@@ -31,7 +31,7 @@ def _number(metric: Any) -> float:
 
 
 def all_reduce_mean(values: Tensor) -> Tensor:
-    """Return the means of some values over all processes."""
+    """Average each value over all processes (all-reduce)."""
     if processes() == 1:
         return values
     cpu = "gloo" in str(distributed.get_backend())

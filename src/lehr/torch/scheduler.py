@@ -1,4 +1,4 @@
-"""The Scheduler: drives optimizers in the user's own training loop."""
+"""The Scheduler: sets the hyperparameters of torch optimizers according to a policy."""
 
 from __future__ import annotations
 
@@ -48,44 +48,46 @@ _attached: weakref.WeakKeyDictionary[Optimizer, weakref.ref[Scheduler]] = (
 
 
 class Scheduler(PrivateNames, LRScheduler):
-    """Drives optimizers by a policy: the value for step n is the one used in update n.
+    """Set the hyperparameters of an optimizer according to a policy.
 
-    The constructor writes the values of step 0; each `step()`, called after ``optimizer.step()``,
-    writes the next. Call `step()` once for each update, not for each micro-batch, and not after
-    an update that a ``GradScaler`` skipped (``scaler.get_scale()`` fell in ``scaler.update()``).
+    Update n uses the policy's values at step n. The constructor sets the values of step
+    ``start_step``; each `step()` sets the values of the next step. Call `step()` after
+    ``optimizer.step()``, once per update: not for each micro-batch, and not after an update that a
+    ``GradScaler`` skipped (``scaler.update()`` decreased ``scaler.get_scale()``).
 
-    Momentum is a group's ``momentum``, or the first of its ``betas``; "beta2" is the second.
-    Groups added later are driven from their first update on (compiled updates: from the next
-    `step()`). Nothing is patched. Tensors are filled in place, so compiled updates need one graph
-    and captured ones see each value.
+    "momentum" is the ``momentum`` of a parameter group, or the first of its ``betas``; "beta2" is
+    the second. Parameter groups added later follow the policy from their first update (compiled
+    updates: from the next `step()`). No method of the optimizer is patched. Tensor hyperparameters
+    are filled in place, so compiled updates use one graph and CUDA graphs read the new values.
 
     Args:
         optimizer: a torch optimizer, or a list of them, such as Muon and AdamW.
         policy: a policy, a schedule or a number.
-        steps: length of the run: updates, "90 epochs" or "2T tokens"; for percentages and the
-            rest of the run.
-        steps_per_epoch: updates in an epoch, a real number; for lengths in epochs.
-        samples_per_step: samples in one update, or a schedule (a batch-size ramp); for lengths in
-            samples.
-        tokens_per_step: tokens in one update, or a schedule; for lengths in tokens.
+        steps: length of the run: updates, "90 epochs" or "2T tokens". Required for percentages and
+            for schedules without a length.
+        steps_per_epoch: number of updates per epoch, a real number. Required for lengths in epochs.
+        samples_per_step: number of samples per update, or a schedule (a batch-size ramp). Required
+            for lengths in samples.
+        tokens_per_step: number of tokens per update, or a schedule. Required for lengths in tokens.
         start_step: step of the policy at the first update.
-        factor: factor on the learning rate, at least 0; see `factor`.
+        factor: initial value of `factor`, at least 0.
         on_change: "refuse" rejects a saved state of a different policy; "continue" accepts it.
-        relative: multiply each group's initial learning rate by the policy's instead of replacing
-            it; other hyperparameters are replaced.
-        later: the policy's groups that are added later, by name; with one optimizer also by index.
-        shared: accept an optimizer that another scheduler drives, as in torch's SequentialLR or
-            ChainedScheduler; values are then written in `step()` only.
+        relative: multiply the initial learning rate of each group by the policy's learning rate;
+            other hyperparameters are replaced.
+        later: names of the policy's groups that are added later; with one optimizer, indices are
+            accepted.
+        shared: accept an optimizer with another scheduler, as in torch's SequentialLR or
+            ChainedScheduler; values are then set in `step()` only.
 
     Attributes:
-        policy: the policy in integer steps.
-        last_epoch: the current step, under torch's name.
+        policy: the policy, with all lengths in integer steps.
+        last_epoch: the current step (torch's name).
 
     Raises:
         TypeError: if ``optimizer`` is not a torch optimizer.
-        ValueError: if a length is unknown, the policy cannot be saved, its hyperparameters or
-            groups are not the optimizer's, a relative policy would multiply 0, or another
-            scheduler drives the optimizer.
+        ValueError: if a length is unknown, the policy cannot be saved, the optimizer does not have
+            the policy's hyperparameters or groups, the initial rate of a relative policy is 0, or
+            another scheduler drives the optimizer.
 
     >>> import lehr, torch
     >>> weight = torch.nn.Parameter(torch.zeros(1))
@@ -121,11 +123,11 @@ class Scheduler(PrivateNames, LRScheduler):
         for name, flag in (("relative", relative), ("shared", shared)):
             if not isinstance(flag, bool):
                 fail(name, "True or False", flag, error=TypeError)
-        self.optimizer = self.optimizers[0]  # read by trainers
+        self.optimizer = self.optimizers[0]  # read by trainer libraries
         sizes = steps_per_epoch, samples_per_step, tokens_per_step
         self.policy = resolved_policy(policy, steps, *sizes)
-        self.policy.dumps()  # raises now for a function without a name, not at the first save
-        # torch's composed schedulers set the step
+        self.policy.dumps()  # raises for a function without a name now, not at the first checkpoint
+        # last_epoch is also set by torch's composed schedulers
         self.last_epoch, self.control = first_state(start_step, factor)
         self.relative, self.shared = relative, shared
         self.on_change: str = one_of("on_change", on_change, ON_CHANGE)
@@ -148,8 +150,17 @@ class Scheduler(PrivateNames, LRScheduler):
         return f"<Scheduler of {kinds} at step {self.last_epoch}: {self.policy!r}>"
 
     def step(self, epoch: int | None = None) -> None:
-        """Advance to the next step, or to step ``epoch``, and write its values."""
-        if epoch is not None:  # a metric goes to `observe`
+        """Advance to the next step and set its values.
+
+        Args:
+            epoch: advance to this step instead of the next one.
+
+        Raises:
+            TypeError: if ``epoch`` is not an integer; pass metrics to `observe`.
+            ValueError: if ``epoch`` is negative, or another scheduler was attached to the
+                optimizer.
+        """
+        if epoch is not None:
             epoch = integer("epoch", epoch, at_least=0)
         for optimizer in self.optimizers:
             if not self.shared and has_torch_scheduler(optimizer):  # attached after this one
@@ -158,7 +169,7 @@ class Scheduler(PrivateNames, LRScheduler):
 
     @property
     def factor(self) -> float:
-        """Factor on the scheduled learning rate, at least 0; set it at any time.
+        """Factor on the scheduled learning rate, at least 0; may be set at any time.
 
         >>> import lehr, torch
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -177,7 +188,8 @@ class Scheduler(PrivateNames, LRScheduler):
         """Update the policy's controller with a metric; the next update uses its factor.
 
         If another scheduler also drives the optimizer, the factor is applied at the next `step()`.
-        Under ``torch.distributed`` every process must call this: the metric is averaged.
+        Under ``torch.distributed`` every process must call this method; the metric is averaged
+        over all processes (all-reduce).
 
         Args:
             metric: value of the metric that the controller monitors.
@@ -187,6 +199,15 @@ class Scheduler(PrivateNames, LRScheduler):
         Raises:
             TypeError: if ``metric`` is not one number.
             ValueError: if the policy has no controller, or ``restore_best`` has no model.
+
+        >>> import lehr, torch
+        >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        >>> policy = lehr.Policy(lr=0.5, control=lehr.Plateau(patience=1, factor=0.5))
+        >>> scheduler = lehr.torch.Scheduler(optimizer, policy)
+        >>> for loss in (1.0, 1.0):
+        ...     scheduler.observe(loss)
+        >>> scheduler.get_last_lr()
+        [0.25]
         """
         controller, restores = observing_controller(self.policy, model)
         before, after = self.control, controller.update(self.control, metric_mean(metric))
@@ -200,13 +221,13 @@ class Scheduler(PrivateNames, LRScheduler):
     def _set_control(self, control: State) -> None:
         self.control = control
         if not any(map(self._others_drive, self.optimizers)):
-            self._write()  # otherwise the current rate may be that of another scheduler
+            self._write()  # with another scheduler, the current rate may belong to the other one
 
     def values(self) -> dict[str, Any]:
-        """Return the values for the next update by name, as ``policy(step)`` returns them.
+        """Return the values of the next update by name, in the format of ``policy(step)``.
 
-        They include ``Policy.values``; the factor is applied to the learning rate. With
-        ``relative=True`` "lr" is a dict of the rates by parameter group.
+        They include ``Policy.values``; the learning rate is multiplied by the factor. With
+        ``relative=True``, "lr" is a dict with the rate of each parameter group.
 
         >>> import lehr, torch
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -226,27 +247,37 @@ class Scheduler(PrivateNames, LRScheduler):
         return values
 
     def get_last_lr(self) -> list[float | Tensor]:
-        """Return copies of the rates that the next update uses, one per parameter group."""
+        """Return the learning rates of the next update, one per parameter group, as copies."""
         return [read_value(group, "lr") for group in all_groups(self.optimizers)]
 
     def get_lr(self) -> list[float | Tensor]:
-        """Return the rate of each group at step ``last_epoch``, for ignite, which writes them."""
+        """Compute the rate of each group at step ``last_epoch``; called by PyTorch Ignite."""
         groups, rate = self._groups(), self.policy.targets["lr"]
         step = max(self.last_epoch, 0)
         rates = []
         for i, group in enumerate(groups):
-            own = rate[group_name(i, group)] if isinstance(rate, dict) else rate
-            scheduled = own(step) * group["initial_lr"] if self.relative else own(step)
+            schedule = rate[group_name(i, group)] if isinstance(rate, dict) else rate
+            base = group["initial_lr"]
+            scheduled = schedule(step) * base if self.relative else schedule(step)
             rates.append(self.policy.rate(scheduled, self.factor))
         return rates
 
     def state_dict(self) -> dict[str, Any]:
-        """Return step, controller state and policy as plain data; the best weights as "best"."""
+        """Return the state: step, controller state and policy, as JSON-compatible data.
+
+        With ``restore_best``, the best weights are saved under the key "best".
+        """
         best = {} if self._best is None else {"best": self._best}
         return saved_state(self.last_epoch, self.control, self.policy) | best
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restore a saved state; with torch's own schedulers, load the optimizer's state too.
+        """Load a saved state and set the values of its step.
+
+        If a torch scheduler is attached to the optimizer, no values are set; load the state of the
+        optimizer as well.
+
+        Args:
+            state_dict: the result of `state_dict`.
 
         Raises:
             ValueError: if it is not the state of a lehr scheduler, or its policy differs and
@@ -256,10 +287,10 @@ class Scheduler(PrivateNames, LRScheduler):
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
         self._best = state_dict.get("best")
         if not any(has_torch_scheduler(optimizer) for optimizer in self.optimizers):
-            self._write()  # otherwise the rate may be that of another part
+            self._write()  # with a torch scheduler, the current rate may belong to another part
 
     def _write(self) -> None:
-        if self.last_epoch < 0:  # a part of a SequentialLR that has not begun
+        if self.last_epoch < 0:  # -1: part of a SequentialLR before its first step
             return
         groups, values = self._groups(), self.policy.written(self.last_epoch, self.factor)
         if self.relative:
@@ -268,7 +299,7 @@ class Scheduler(PrivateNames, LRScheduler):
         write_values(groups, values)
 
     def _groups(self) -> list[Group]:
-        """Return all groups; new ones are checked first."""
+        """Return all parameter groups, after validating new ones."""
         groups = all_groups(self.optimizers)
         if len(groups) != self._known:
             self._check()
@@ -286,11 +317,11 @@ class Scheduler(PrivateNames, LRScheduler):
             fail("later", "a list of groups", later, error=TypeError)
         names = tuple(map(str, later))
         if len(self.optimizers) > 1 and any(name.isdigit() for name in names):
-            rule = "names with several optimizers, where a new group shifts the indices"
+            rule = "names with several optimizers, because a new group shifts the indices"
             fail("later", rule, list(later), "give the group a 'name'")
         named = {key for t in self.policy.targets.values() if isinstance(t, dict) for key in t}
         if set(names) - named:
-            fix = "leave out what it does not name: a group without its own joins by itself"
+            fix = "omit the others: groups without separate schedules are added automatically"
             fail("later", f"groups that the policy names, {sorted(named)}", list(later), fix)
         return names
 
@@ -299,11 +330,11 @@ class Scheduler(PrivateNames, LRScheduler):
         return known not in (None, self) or has_torch_scheduler(optimizer)
 
     def _attach(self) -> None:
-        """Register hooks of the optimizers that see added groups and a loaded state."""
+        """Register optimizer hooks that set the values after adding a group or loading a state."""
         ref = weakref.ref(self)
 
-        def join(*_: Any) -> None:
-            if torch.compiler.is_compiling():  # what changes here would be compiled again
+        def include_new_groups(*_: Any) -> None:
+            if torch.compiler.is_compiling():  # changing values here would cause a recompilation
                 return
             scheduler = ref()
             if scheduler is None or len(all_groups(scheduler.optimizers)) == scheduler._known:
@@ -321,7 +352,7 @@ class Scheduler(PrivateNames, LRScheduler):
         for optimizer in self.optimizers:
             _attached[optimizer] = ref
             for handle in (
-                optimizer.register_step_pre_hook(join),
+                optimizer.register_step_pre_hook(include_new_groups),
                 optimizer.register_load_state_dict_post_hook(rewrite),
             ):
                 weakref.finalize(self, handle.remove).atexit = False
@@ -332,17 +363,17 @@ class Scheduler(PrivateNames, LRScheduler):
 
 
 def _refuse_driven(optimizer: Optimizer) -> NoReturn:
-    rule, fix = "one that no other scheduler drives", "pass shared=True to be one of several"
-    fail("optimizer", rule, f"{type(optimizer).__name__} with one attached", fix)
+    rule, fix = "one without another scheduler", "pass shared=True to combine several schedulers"
+    fail("optimizer", rule, f"{type(optimizer).__name__} with another scheduler", fix)
 
 
 def _inner(optimizer: Optimizer) -> Optimizer:
-    """Return the optimizer in a wrapper that has no hooks of its own, such as Accelerate's."""
+    """Return the optimizer inside a wrapper without hooks, such as Accelerate's."""
     if has_own_hooks(optimizer):
         return optimizer
     inside = vars(optimizer).get("optimizer")
     if not isinstance(inside, Optimizer):
-        rule = "one with hooks, or a wrapper that keeps such a one as .optimizer"
-        fix = "pass the optimizer that it wraps"
+        rule = "one with hooks, or a wrapper with the inner optimizer as .optimizer"
+        fix = "pass the wrapped optimizer"
         fail("optimizer", rule, type(optimizer).__name__, fix, TypeError)
     return _inner(inside)

@@ -104,7 +104,7 @@ def test_a_wrong_factor_is_refused(value):
 def test_callbacks_of_keras_that_set_the_rate_are_refused():
     model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), 0.1))
     callback = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
-    with pytest.raises(ValueError, match=r"learning_rate must be left to the policy.*factor"):
+    with pytest.raises(ValueError, match=r"learning_rate must be set by the policy only.*factor"):
         models.fit_one_weight(model, 4, callbacks=[callback])
 
 

@@ -123,11 +123,11 @@ REFUSED = {
         keras.optimizers.Adagrad,
         {},
         "initial_accumulator_value",
-        "it counts only when the optimizer is built.*set it in the optimizer",
+        "it is used only when the optimizer is built.*set it in the optimizer",
     ),
-    "before": (SGD, {"loss_scale_factor": 2.0}, "loss_scale_factor", "scaled before an update"),
-    "a number": (SGD, {"clipvalue": 1.0}, "clipvalue", "takes only a number there"),
-    "two layers": (keras.optimizers.Muon, {}, "muon_a", "muon_a must be left alone with Muon"),
+    "before": (SGD, {"loss_scale_factor": 2.0}, "loss_scale_factor", "scaled before the update"),
+    "a number": (SGD, {"clipvalue": 1.0}, "clipvalue", "Keras requires a number"),
+    "two layers": (keras.optimizers.Muon, {}, "muon_a", "muon_a must be None for Muon"),
 }
 
 
@@ -144,7 +144,7 @@ def test_what_the_policy_moves_is_not_set_by_hand():
     driven = lehr.keras.attach(Adam(clipnorm=1), policy)
     model = models.one_weight(driven)
     for name in ("beta_1", "clipnorm", "epsilon"):
-        message = f"{name} must be left to the policy, which moves it, got 0.3; change the policy"
+        message = f"{name} must be set by the policy only, got 0.3; change the policy"
         with pytest.raises(ValueError, match=message):
             setattr(model.optimizer, name, 0.3)
     driven.beta_2 = 0.5  # what it does not move stays Keras's

@@ -166,11 +166,11 @@ REFUSED = {
     ),
     "too few weights": (
         {"sample_weight": WEIGHTS[:9]},
-        r"data must be arrays of one length, above 0, got \[9, 96\]",
+        r"data must be arrays of the same length, above 0, got \[9, 96\]",
     ),
     "weights of another structure": (
         {"sample_weight": {"a": WEIGHTS}},
-        "sample_weight must be an array, or one for each output in the structure of y, got 'dict'",
+        "sample_weight must be an array, or one per output in the structure of y, got 'dict'",
     ),
 }
 

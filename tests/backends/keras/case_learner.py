@@ -117,7 +117,7 @@ def test_the_rates_used_are_the_policys(name):
 
 def test_what_the_policy_leaves_alone_stays():
     run = learner("AdamW")
-    assert run.model.optimizer.moves == ("lr", "momentum", "weight_decay")
+    assert run.model.optimizer.writable == ("lr", "momentum", "weight_decay")
     trace = run.train(lehr.Policy(lr=0.1), 3)
     assert list(trace.rates) == ["lr"]
     held = [models.number(run.model.optimizer.variable_of(name)) for name in ("momentum", "lr")]

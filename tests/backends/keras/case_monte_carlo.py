@@ -138,7 +138,7 @@ def test_what_it_cannot_do_is_refused():
     with pytest.raises(ValueError, match="model must be built"):
         lehr.keras.MonteCarlo(keras.Sequential([layers.Dropout(0.5)]))
     without = keras.Sequential([layers.Input((5,)), layers.Dense(1)])
-    with pytest.raises(ValueError, match=r"model must be one with a layer that drops.*layers="):
+    with pytest.raises(ValueError, match=r"model must be one with a dropout layer.*layers="):
         lehr.keras.MonteCarlo(without)
     x = keras.Input((5,))
     both = keras.Model(x, [layers.Dropout(0.5)(x), layers.Dense(1)(x)])

@@ -41,7 +41,7 @@ def gone(monkeypatch):
                 monkeypatch.delattr(place, name)
         assert not hasattr(owner, name)
         monkeypatch.setattr(keras, "__version__", "9.9")
-        rule = f"Keras must be a version with {kind}.{name}, which lehr needs to {purpose}"
+        rule = f"Keras must be a version with {kind}.{name}, which lehr uses to {purpose}"
         return rf"{re.escape(rule)}.*, got '9\.9'; install keras>=3\.\d+\.0,<=3\.15"
 
     return take
@@ -134,7 +134,7 @@ def test_what_the_rate_is_taken_from_is_seen(gone):
     assert _private.learning_rate(SGD(schedule)) is schedule
     assert isinstance(_private.learning_rate(SGD(0.1)), keras.Variable)
     optimizer = SGD(0.1)
-    with refuses(gone(optimizer, "_learning_rate", "find what an optimizer takes")):
+    with refuses(gone(optimizer, "_learning_rate", "find the source of")):
         lehr.keras.attach(optimizer, 0.5)
 
 
@@ -145,15 +145,15 @@ def test_a_count_that_is_not_part_of_a_trace_is_seen(gone):
         import jax
 
         assert jax.jit(lambda: _private.stale_count(optimizer))()
-        with refuses(gone(optimizer, "_iterations", "tell the count of updates")):
+        with refuses(gone(optimizer, "_iterations", "read the update count")):
             optimizer.values()
 
 
 @pytest.mark.parametrize(
     ("name", "purpose"),
     [
-        ("_track_variable", "lend a variable to an optimizer"),
-        ("_untrack_variable", "take back a variable lent to an optimizer"),
+        ("_track_variable", "add a variable to an optimizer"),
+        ("_untrack_variable", "remove a variable from an optimizer"),
     ],
 )
 def test_a_variable_can_be_lent_to_an_optimizer(gone, name, purpose):
@@ -180,7 +180,7 @@ def test_accumulation_begins_anew(gone, name):
     assert number(optimizer._iterations) == 4
     assert not any(np.any(keras.ops.convert_to_numpy(g)) for g in optimizer._accumulated_gradients)
     kept = vars(optimizer)[name]
-    with refuses(gone(optimizer, name, "begin an update of accumulated gradients")):
+    with refuses(gone(optimizer, name, "discard accumulated gradients")):
         _private.reset_accumulation(optimizer)
     vars(optimizer)[name] = kept
 
@@ -232,7 +232,7 @@ def test_the_generator_of_keras_is_found(monkeypatch):
     module = "keras.src.backend.common"
     monkeypatch.delattr(sys.modules[module], "global_state")
     monkeypatch.setitem(sys.modules, f"{module}.global_state", None)
-    with refuses(r"a version with keras\.src\.backend\.common\.global_state, which lehr needs"):
+    with refuses(r"a version with keras\.src\.backend\.common\.global_state, which lehr uses"):
         lehr.keras.range_test(network(SGD()), DATA, steps=20)
 
 

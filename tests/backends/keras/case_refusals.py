@@ -30,23 +30,23 @@ def multi():
 
 ATTACH = {
     "a model": (lambda: models.one_weight(SGD()), 0.1, "optimizer must be a Keras optimizer, got"),
-    "a name": (lambda: "sgd", 0.1, r"a Keras optimizer, got 'sgd'; build one first.*Adam\(\)"),
-    "a schedule": (lambda: Adam(DECAYING), 0.1, "a number.*got 'CosineDecay'; build.*without it"),
+    "a name": (lambda: "sgd", 0.1, r"a Keras optimizer, got 'sgd'; pass an instance.*Adam\(\)"),
+    "a schedule": (lambda: Adam(DECAYING), 0.1, "a number.*got 'CosineDecay'; .*without it"),
     "a function": (lambda: Adam(lambda: 0.5), 0.1, "learning_rate must be a number.*'function'"),
     "a schedule of ours": (lambda: Adam(FIXED), 0.1, "learning_rate must be a number.*'Schedule'"),
     "no name": (SGD, NAMELESS, r"name must be given.*from_function\(f, name=\.\.\.\)"),
     "trained": (lambda: trained().optimizer, 0.1, "one that has not trained yet.*attach before"),
-    "driven": (lambda: lehr.keras.attach(SGD(), 0.1), 0.1, "not driven yet.*build a new one"),
+    "driven": (lambda: lehr.keras.attach(SGD(), 0.1), 0.1, "not driven yet.*construct a new"),
     "scaled": (
         lambda: keras.optimizers.LossScaleOptimizer(SGD()),
         0.1,
-        "must be an inner one.*attach first, then wrap",
+        "must be unwrapped.*, then wrap",
     ),
     "no momentum": (SGD, MOMENTUM, r"momentum must be above 0.*momentum=0\.9"),
-    "never momentum": (keras.optimizers.Adagrad, MOMENTUM, "momentum or beta_1.*momentum=None"),
-    "two momenta": (keras.optimizers.Muon, MOMENTUM, "momentum must be left alone with Muon"),
-    "two decays": (keras.optimizers.Muon, DECAY, "weight_decay must be left alone with Muon"),
-    "no decay": (Adam, DECAY, "one with weight decay to move.*weight_decay="),
+    "never momentum": (keras.optimizers.Adagrad, MOMENTUM, "momentum or beta_1.*remove momentum"),
+    "two momenta": (keras.optimizers.Muon, MOMENTUM, "momentum must be None for Muon"),
+    "two decays": (keras.optimizers.Muon, DECAY, "weight_decay must be None for Muon"),
+    "no decay": (Adam, DECAY, "one with weight decay, which.*weight_decay="),
     "groups": (SGD, GROUPS, r"lr must be one schedule for Keras, got \['head', 'body'\]"),
     "unresolved": (SGD, lehr.cosine(0.1), "in integer steps.*pass steps="),
     "no policy": (SGD, "fast", "policy must be a policy, a schedule or a number, got 'fast'"),
@@ -55,10 +55,10 @@ if hasattr(keras.optimizers, "ScheduleFreeAdamW"):  # since Keras 3.14
     ATTACH["averaged"] = (
         keras.optimizers.ScheduleFreeAdamW,
         MOMENTUM,
-        "momentum must be left alone with ScheduleFreeAdamW.*momentum=None",
+        "momentum must be None for ScheduleFreeAdamW.*remove momentum",
     )
 if hasattr(keras.optimizers, "MultiOptimizer"):  # since Keras 3.15
-    ATTACH["several"] = (multi, 0.1, "must be an inner one.*attach first, then wrap")
+    ATTACH["several"] = (multi, 0.1, "must be unwrapped.*, then wrap")
 
 
 @pytest.mark.parametrize("case", ATTACH)
@@ -75,9 +75,7 @@ def test_other_arguments_are_refused():
         lehr.keras.attach(SGD(), 0.1).recorded()
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         lehr.keras.attach(SGD(), 0.1, on_change="go")
-    with pytest.raises(
-        ValueError, match="start_step must be an integer number of steps >= 0"
-    ):
+    with pytest.raises(ValueError, match="start_step must be an integer number of steps >= 0"):
         lehr.keras.attach(SGD(), 0.1, start_step=-1)
     for start in (1.0, True, "3"):
         with pytest.raises(TypeError, match=f"start_step must be an integer .*, got {start!r}"):
@@ -138,13 +136,13 @@ LEARNERS = {
     ),
     "scaled": (
         lambda: learner(keras.optimizers.LossScaleOptimizer(SGD())),
-        "optimizer must be an inner one",
+        "optimizer must be unwrapped",
     ),
     "small data": (lambda: learner(rows=4), "batch_size must be at most the 4 training rows"),
     "no batch": (lambda: learner(batch_size=0), "batch_size must be an integer >= 1, got 0"),
     "few targets": (
         lambda: learner(targets=np.ones((15, 1))),
-        r"train must be inputs and targets of one length, got \[16, 15\]",
+        r"train must be x and y with the same number of rows, got \[16, 15\]",
     ),
     "trained": (
         lambda: lehr.keras.Learner(trained(), (np.ones((8, 1)),) * 2),
@@ -164,7 +162,7 @@ LEARNERS = {
     "negative": (lambda: learner().train(ONE_CYCLE, -1), "steps must be an integer >= 0"),
     "foreign snapshot": (
         lambda: learner(SGD(momentum=0.9)).restore(learner().snapshot()),
-        "snapshot must be one of a model and optimizer built alike",
+        "snapshot must be one of the same model and optimizer",
     ),
 }
 
