@@ -57,8 +57,8 @@ _FINDER = [
         ),
         notes=(
             "the book uses the running mean of the loss since the start of the epoch, which has "
-            "its minimum at a rate about ten times too high; the recipe uses the loss of each batch "
-            "and shows both",
+            "its minimum at a rate about ten times too high; the recipe uses the loss of each "
+            "batch and shows both",
             "the published rate was read from a plot by eye",
         ),
     )
