@@ -47,7 +47,10 @@ class Row:
 
     @property
     def within(self) -> bool | None:
-        """Whether the mean is within ``max(3 * std, 0.01)`` of the published value; else None."""
+        """Whether the mean differs from the published value by at most ``max(3 * std, 0.01)``.
+
+        None if the metric is not published.
+        """
         if self.published is None:
             return None
         return abs(self.mean - self.published) <= max(3 * self.std, _LEAST)
@@ -65,7 +68,12 @@ HEAD = ("recipe", "figure", "published", "lehr", "std", "seeds", "within")
 
 
 def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
-    """Return the rows of a recipe: published metrics first, then unpublished ones."""
+    """Return the rows of a recipe: published metrics first, then unpublished ones.
+
+    Args:
+        recipe: the recipe.
+        trials: one for each seed; a metric missing in a trial is averaged over the other trials.
+    """
     if not trials:
         return []
     published = {figure.metric: figure.value for figure in recipe.published}
