@@ -1,4 +1,4 @@
-"""Train the runs that the calibration resamples: two policies on many seeds, and paired variants.
+"""Train the runs that the calibration resamples: a policy per task, and paired variants of it.
 
     nice python benchmarks/calibration/pool.py
 
