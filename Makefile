@@ -1,8 +1,8 @@
-# `make compare` and `make test` need Python 3.11 or newer, pip and make, nothing else.
+# `make compare` and `make test` require only Python 3.11 or newer, pip and make.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# the build's own tools are held to the same versions
+# also pins the versions of the build tools
 export PIP_CONSTRAINT := $(CURDIR)/constraints.txt
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 compare: $(VENV)/installed-main
 	$(BIN)/lehr compare
 
-# compiled JAX programs are shared by the processes of the tests, a fifth of their time
+# the test processes share a cache of compiled JAX programs, which saves a fifth of the test time
 test: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/.pytest_cache/jax
 test: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0.1
 test: $(VENV)/installed-test lint
@@ -22,15 +22,15 @@ LOWEST := .venv-lowest
 test-lowest: $(LOWEST)/installed
 	KERAS_BACKEND=jax $(LOWEST)/bin/python -m pytest -n 2 --dist loadgroup $(LOWEST_TESTS)
 
-# drivers, range tests, learners, and the schedules in arrays of JAX; those of torch skip themselves.
-# All Keras cases pass, but take twice as long: LOWEST_CASES= runs them.
+# drivers, range tests, learners and schedules in JAX arrays; the torch tests are skipped.
+# All Keras cases pass but take twice as long; run them with LOWEST_CASES= (empty).
 LOWEST_TESTS = tests/jax tests/backends tests/schedule/test_frameworks.py \
 	tests/schedule/test_long.py $(LOWEST_CASES)
 LOWEST_CASES := -k "not jax-finder_kept and not jax-finder_refusals and not jax-processes and \
 	not jax-control and not jax-fit and not jax-extra and not jax-diagnose and \
 	not jax-monte_carlo and not jax-docs"
 
-# the oldest PyTorch: not part of CI, as its only wheel here is the CUDA build of 767 MB
+# the oldest PyTorch: not part of CI, because its only wheel here is the CUDA build of 767 MB
 LOWEST_TORCH := .venv-lowest-torch
 test-lowest-torch: $(LOWEST_TORCH)/installed
 	$(LOWEST_TORCH)/bin/python -m pytest -n 2 --dist loadgroup tests/torch

@@ -1,6 +1,6 @@
-"""What lehr costs, beside its peers, in one run: ``make benchmark``. Quote ratios, not times.
+"""Time lehr's schedules and imports against other libraries: ``make benchmark``.
 
-Every figure is the median of several interleaved rounds.
+Each figure is the median of several interleaved rounds. Quote ratios, not times.
 """
 
 import math
@@ -10,7 +10,7 @@ import sys
 
 from lehr.study.environment import ONE_THREAD
 
-os.environ |= ONE_THREAD  # as the trials of a study run; frameworks read it when imported
+os.environ |= ONE_THREAD  # as in the trials of a study; frameworks read it on import
 
 import numpy as np
 import rich

@@ -1,6 +1,6 @@
-"""One `Scheduler.step()` beside those of torch, transformers and ignite: ``make benchmark``.
+"""Time `Scheduler.step()` against torch, transformers and ignite: ``make benchmark``.
 
-One and ten parameter groups, rates that are numbers and rates that are tensors.
+With one and with ten parameter groups; rates are floats or tensors.
 """
 
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from lehr.study.environment import ONE_THREAD
 
-os.environ |= ONE_THREAD  # read when torch is imported
+os.environ |= ONE_THREAD  # torch reads it on import
 
 import rich
 import torch
@@ -32,11 +32,11 @@ CHAIN = lehr.warmup(0.1, WARM).then(lehr.cosine(0.1, STEPS - WARM))
 CYCLE = lehr.one_cycle(0.1, STEPS)
 
 
-def ours(policy: lehr.Policy | lehr.Schedule, **options: bool) -> Callable:
+def lehr_step(policy: lehr.Policy | lehr.Schedule, **options: bool) -> Callable:
     return lambda optimizer: lehr.torch.Scheduler(optimizer, policy, **options).step
 
 
-# On a tensor rate ignite is quick because it puts a number in its place.
+# With a tensor rate ignite is fast because it replaces the tensor by a float.
 def ignite(optimizer: torch.optim.Optimizer) -> Callable[[], None]:
     scheduler = CosineAnnealingScheduler(optimizer, "lr", 0.1, 0.0, 2 * STEPS)
     return lambda: scheduler(None)
@@ -51,19 +51,19 @@ COSINES = {
     "torch CosineAnnealingLR": lambda o: CosineAnnealingLR(o, STEPS).step,
     "torch LambdaLR of a lehr schedule": lambda o: LambdaLR(o, COSINE * 10.0).step,
     "ignite CosineAnnealingScheduler": ignite,
-    "lehr cosine": ours(COSINE),
-    "lehr cosine, relative": ours(COSINE * 10.0, relative=True),
+    "lehr cosine": lehr_step(COSINE),
+    "lehr cosine, relative": lehr_step(COSINE * 10.0, relative=True),
 }
 CHAINS = {
     "torch SequentialLR": sequential,
     "transformers cosine with warm-up": lambda o: (
         get_cosine_schedule_with_warmup(o, WARM, STEPS).step
     ),
-    "lehr warm-up, cosine": ours(CHAIN),
+    "lehr warm-up, cosine": lehr_step(CHAIN),
 }
 CYCLES = {
     "torch OneCycleLR": lambda o: OneCycleLR(o, 0.1, total_steps=STEPS).step,
-    "lehr one_cycle": ours(CYCLE),
+    "lehr one_cycle": lehr_step(CYCLE),
 }
 
 
@@ -89,7 +89,7 @@ def steps() -> None:
                 rows: list[Row] = []
                 for name, make in makers.items():
                     step = make(optimizer := groups(count, tensor))
-                    optimizer.step()  # else torch's own warn
+                    optimizer.step()  # torch schedulers warn if no update came before
                     rows.append((name, lambda step=step: timed(step, 300)))  # type: ignore[misc]
                 kind = "tensor" if tensor else "number"
                 place = f"{count} group{'s' if count > 1 else ''}, the rate a {kind}"

@@ -1,8 +1,8 @@
-"""What driving a Keras optimizer costs, beside a constant rate and a callback: ``make benchmark``.
+"""Time a driven Keras optimizer against a constant rate and a callback: ``make benchmark``.
 
-Seconds an epoch, after one to compile; each figure is the median of several interleaved rounds.
-Expected: attached, with 64 steps in one execution, at least as fast as a constant rate with 1, and
-at least 1.3 times as fast as the callback. Quote ratios, not times.
+Seconds per epoch after a compiling epoch; each figure is the median of several interleaved rounds.
+Expected: attached, with steps_per_execution=64, at least as fast as a constant rate with 1, and at
+least 1.3 times as fast as the callback. Quote ratios, not times.
 """
 
 import os
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from lehr.study.environment import ONE_THREAD
 
-os.environ |= ONE_THREAD  # as the trials of a study run; frameworks read it when imported
+os.environ |= ONE_THREAD  # as in the trials of a study; frameworks read it on import
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
 import keras
@@ -26,7 +26,7 @@ CYCLE = lehr.one_cycle(0.05, 1_000_000)
 
 
 class PerBatch(keras.callbacks.Callback):
-    """The callback people paste: sets the rate before each batch."""
+    """A common user-written callback: set the rate before each batch."""
 
     def __init__(self, schedule: lehr.Schedule) -> None:
         super().__init__()
@@ -66,8 +66,8 @@ def training() -> None:
     learner_model.compile(keras.optimizers.SGD(0.05, momentum=0.9), loss=loss)
     learner = lehr.keras.Learner(learner_model, (x, y), batch_size=32)
     policy = lehr.Policy(lr=RATE)
-    whole_epoch = lambda: learner.train(policy, learner.steps_per_epoch)  # noqa: E731
-    whole_epoch()
+    train_epoch = lambda: learner.train(policy, learner.steps_per_epoch)  # noqa: E731
+    train_epoch()
     rows: list[Row] = [
         ("constant rate", fitting(None, 1)),
         ("callback for each batch", fitting(None, 1, PerBatch(RATE))),
@@ -75,7 +75,7 @@ def training() -> None:
         ("attached, steps_per_execution=64", fitting(RATE, 64)),
         ("attached one_cycle (rate, momentum), 64", fitting(CYCLE, 64)),
         ("constant rate, 64", fitting(None, 64)),
-        ("lehr.keras.Learner.train", lambda: timed(whole_epoch)),
+        ("lehr.keras.Learner.train", lambda: timed(train_epoch)),
     ]
     title = f"an epoch of {ROWS // 32} updates, dense net, Keras on {keras.config.backend()}"
     measure(title, "seconds", 1, rows, rounds=9)

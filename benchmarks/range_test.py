@@ -1,4 +1,4 @@
-"""What a range test of 100 updates costs beside 100 bare training steps, and beside peers."""
+"""Time a range test of 100 updates against 100 training steps and against torch-lr-finder."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def pytorch(make: Callable[[], torch.nn.Module]) -> list[Row]:
         model.load_state_dict(state[0])
         optimizer.load_state_dict(state[1])
 
-    def ours() -> None:
-        # up to 1e-2, so that it does not stop early
+    def with_lehr() -> None:
+        # up to 1e-2, which avoids early stopping
         lehr.torch.range_test(model, optimizer, F.cross_entropy, loader, high=1e-2)
 
     def torch_lr_finder() -> None:
@@ -71,7 +71,7 @@ def pytorch(make: Callable[[], torch.nn.Module]) -> list[Row]:
 
     rows: list[Row] = [
         ("100 bare steps, one snapshot and restore", lambda: timed(with_snapshot)),
-        ("lehr.torch.range_test", lambda: timed(ours)),
+        ("lehr.torch.range_test", lambda: timed(with_lehr)),
     ]
     try:
         torch_lr_finder()
@@ -82,7 +82,7 @@ def pytorch(make: Callable[[], torch.nn.Module]) -> list[Row]:
 
 
 def keras_on_jax() -> tuple[list[Row], list[Row]]:
-    """Return what a first test costs beside a first fit, both compiling, and a later one."""
+    """Return rows for the first test and fit of a model (both compile) and for later ones."""
     import keras
     import numpy as np
 
@@ -105,7 +105,7 @@ def keras_on_jax() -> tuple[list[Row], list[Row]]:
         for variable, value in zip(model.optimizer.variables, before[1], strict=True):
             variable.assign(value)
 
-    def ours(model: keras.Model) -> None:
+    def with_lehr(model: keras.Model) -> None:
         lehr.keras.range_test(model, (x, y), batch_size=BATCH, high=1e-2)
 
     def on_a_new_model(work: Callable[[keras.Model], None]) -> float:
@@ -113,15 +113,15 @@ def keras_on_jax() -> tuple[list[Row], list[Row]]:
         return timed(lambda: work(model))
 
     model = compiled()
-    bare(model), ours(model)
+    bare(model), with_lehr(model)
     fit = "fit, 100 steps, one snapshot and restore"
     first = [
         (fit, lambda: on_a_new_model(bare)),
-        ("lehr.keras.range_test", lambda: on_a_new_model(ours)),
+        ("lehr.keras.range_test", lambda: on_a_new_model(with_lehr)),
     ]
     later = [
         (fit, lambda: timed(lambda: bare(model))),
-        ("lehr.keras.range_test", lambda: timed(lambda: ours(model))),
+        ("lehr.keras.range_test", lambda: timed(lambda: with_lehr(model))),
     ]
     return first, later
 

@@ -1,6 +1,6 @@
-"""Speed of schedules beside hand-written code and the peers' own ways: ``make benchmark``.
+"""Time schedules against hand-written code, optax and torch: ``make benchmark``.
 
-One call of a chain of three, and the first 100,000 values of every preset.
+One call of a chain of three schedules, and the first 100,000 values of every preset.
 """
 
 import math
@@ -72,7 +72,7 @@ def one_value() -> None:
     measure("one value: warm-up, constant, cosine, over the run", "µs", 1e6, rows, rounds=15)
 
 
-def whole_curves() -> None:
+def all_values() -> None:
     steps = np.arange(STEPS)
     rows: list[Row] = [
         ("NumPy, cosine by hand", lambda: timed(lambda: 0.5 + 0.5 * np.cos(np.pi * steps / STEPS)))
@@ -82,7 +82,7 @@ def whole_curves() -> None:
     measure("100,000 values", "ms", 1e3, rows, rounds=9)
 
 
-def the_peers_ways() -> None:
+def other_libraries() -> None:
     steps = np.arange(STEPS)
     cosine = optax.cosine_decay_schedule(1.0, STEPS)
 
@@ -98,11 +98,11 @@ def the_peers_ways() -> None:
         ("optax cosine_decay, broadcast", lambda: timed(lambda: cosine(steps).block_until_ready())),
         ("torch CosineAnnealingLR, stepped", lambda: timed(torch_loop)),
     ]
-    measure("100,000 values of a cosine, the peers' ways", "ms", 1e3, rows, rounds=5)
+    measure("100,000 values of a cosine, by library", "ms", 1e3, rows, rounds=5)
 
 
 if __name__ == "__main__":
     one_value()
-    whole_curves()
-    the_peers_ways()
+    all_values()
+    other_libraries()
     rich.print(TABLE)

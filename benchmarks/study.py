@@ -1,9 +1,9 @@
-"""What a study costs beside its training: 8 arms x 5 peaks x 5 seeds of fashion-mnist-mlp.
+"""Measure the overhead of a study: 8 arms x 5 peaks x 5 seeds of fashion-mnist-mlp.
 
     python benchmarks/study.py [--epochs 5] [--folder runs-benchmark]
 
-First the throughput of two workers against one, on the same trials; then the 200 trials, and the
-share of the workers' time that was not training or validating.
+Measures the throughput of two workers against one on the same trials, then the share of the
+workers' time in the 200 trials that is not training or validation.
 """
 
 import argparse
@@ -32,13 +32,15 @@ def main() -> None:
     parser.add_argument("--task", default="fashion-mnist-mlp")
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--folder", default=None)
-    given = parser.parse_args()
-    throughput(given.task, given.epochs)
-    integer(given.task, given.epochs, given.folder or tempfile.mkdtemp(prefix="lehr-benchmark-"))
+    options = parser.parse_args()
+    throughput(options.task, options.epochs)
+    full_study(
+        options.task, options.epochs, options.folder or tempfile.mkdtemp(prefix="lehr-benchmark-")
+    )
 
 
 def throughput(task: str, epochs: int) -> None:
-    """Twelve trials at fixed peaks with one worker and with two, from nothing each time."""
+    """Run 16 trials at fixed peaks with one worker and with two, each in an empty folder."""
     arms = {
         f"{name} {peak}": Arm(arm.at(peak)) for name, arm in SMALL.items() for peak in (0.03, 0.1)
     }
@@ -50,26 +52,26 @@ def throughput(task: str, epochs: int) -> None:
             study.run(workers=workers)
             seconds[workers] = time.perf_counter() - begun
             print(f"{workers} worker(s): 16 trials in {seconds[workers]:.1f} s")
-    print(f"two workers do {seconds[1] / seconds[2]:.2f} times what one does")
+    print(f"throughput of two workers: {seconds[1] / seconds[2]:.2f} times that of one")
 
 
-def integer(task: str, epochs: int, folder: str) -> None:
-    """The 200 trials that choose peaks, then the fewest that can be judged."""
+def full_study(task: str, epochs: int, folder: str) -> None:
+    """Run the 200 trials that choose the peaks, then the fewest judging trials allowed."""
     study = Study(task, ARMS, epochs=epochs, seeds=2, tuning_seeds=5, peaks=5, storage=folder)
     begun, parts = time.perf_counter(), {}
 
-    def note(said: lehr.study.runner.Progress) -> None:
-        parts.setdefault(said.part, time.perf_counter() - begun)
+    def note(progress: lehr.study.runner.Progress) -> None:
+        parts.setdefault(progress.part, time.perf_counter() - begun)
 
     results = study.run(workers=2, progress=note)
     took = time.perf_counter() - begun
     trained = sum(tuning.seconds for tuning in results.tuning.values())
     trials = sum(len(t.scores) for t in results.tuning.values()) * study.tuning_seeds
     tuned = parts["trials"] - parts["peaks"]
-    print(f"{trials} trials in {tuned:.0f} s with two workers, the whole study in {took:.0f} s")
+    print(f"{trials} trials in {tuned:.0f} s with two workers, the study in {took:.0f} s")
     print(f"share of the two workers' time outside training: {1 - trained / (2 * tuned):.1%}")
     print(results.verdict())
-    print(f"kept in {Path(folder).absolute()}")
+    print(f"results: {Path(folder).absolute()}")
 
 
 if __name__ == "__main__":

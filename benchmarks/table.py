@@ -1,4 +1,4 @@
-"""One table of medians and ratios, for the scripts beside it."""
+"""A table of medians and ratios, for the scripts in this folder."""
 
 import statistics
 import time
@@ -20,7 +20,7 @@ TABLE = Table("", "median", "ratio to the section's first")
 
 
 def measure(title: str, unit: str, scale: float, rows: list[Row], rounds: int) -> None:
-    """Add a section to the table; its first row is what the others are compared with."""
+    """Time rows and add them to the table as a section; ratios are relative to the first row."""
     taken: dict[str, list[float]] = {name: [] for name, _ in rows}
     for _ in range(rounds):
         for name, once in rows:

@@ -1,8 +1,8 @@
-"""Accelerate: one step of the policy for each update, however many batches and processes it takes.
+"""Accelerate: one step of the policy per update, with accumulation and several processes.
 
     torchrun --nproc-per-node 2 examples/accelerate_loop.py   # on GPUs: accelerate launch
 
-The scheduler is left out of `prepare`, which would call it once for each process.
+Do not pass the scheduler to `prepare`, which would call it once for each process.
 """
 
 import torch
@@ -26,10 +26,10 @@ def train():
     loader = DataLoader(data, batch_size=32, shuffle=True)
     model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
 
-    updates = EPOCHS * -(-len(loader) // ACCUMULATE)  # an epoch ends with an update
+    updates = EPOCHS * -(-len(loader) // ACCUMULATE)  # each epoch ends with an update
     policy = lehr.warmup(0.2, "10%").then(lehr.cosine(0.2))
     scheduler = lehr.torch.Scheduler(optimizer, policy, steps=updates)
-    accelerator.register_for_checkpointing(scheduler)  # for save_state and load_state
+    accelerator.register_for_checkpointing(scheduler)  # save_state and load_state include it
 
     update = 0
     for _ in range(EPOCHS):
@@ -49,4 +49,4 @@ def train():
 
 if __name__ == "__main__":
     train()
-    PartialState().destroy_process_group()  # when the model is gone: gloo may hang otherwise
+    PartialState().destroy_process_group()  # after the model is deleted, otherwise gloo may hang

@@ -1,4 +1,4 @@
-"""Branching: one long run at a constant rate, its checkpoints cooled down at several lengths."""
+"""Branching: one long run at a constant rate, cooldowns of several lengths from its checkpoints."""
 
 import copy
 
@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 import lehr
 
 TRUNK = lehr.Policy(lr=lehr.warmup(0.1, 10).then(lehr.constant(0.1)), momentum=0.9)
-KEPT, COOLDOWNS, SIZE = (40, 80), (10, 20), 64
+SAVED, COOLDOWNS, SIZE = (40, 80), (10, 20), 64
 
 
 def make(policy, on_change="refuse"):
@@ -36,7 +36,7 @@ if __name__ == "__main__":
     x, y = load_digits(return_X_y=True)
     x, y = torch.tensor(x / 16, dtype=torch.float32), torch.tensor(y)
     trunk, checkpoints = make(TRUNK), {}
-    for step in KEPT:
+    for step in SAVED:
         print(f"trunk to {step}")
         loss = train(trunk, step, x, y)
         print(f"loss {loss:.3f}")
@@ -44,7 +44,7 @@ if __name__ == "__main__":
 
     for step, checkpoint in checkpoints.items():
         for cooldown in COOLDOWNS:
-            # another policy than the saved one: refused, unless it is meant
+            # the policy differs from the saved one, which raises unless on_change="continue"
             branch = make(TRUNK.decay_from(step, cooldown), on_change="continue")
             for part, state in zip(branch, checkpoint, strict=True):
                 part.load_state_dict(state)

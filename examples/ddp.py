@@ -1,9 +1,10 @@
-"""DistributedDataParallel: every process shows its own loss, and all hold the same rate.
+"""DistributedDataParallel: each process observes its local loss; all use the same rate.
 
     torchrun --nproc-per-node 2 examples/ddp.py
 
-`observe` takes the mean of what the processes show it, so that they decide alike. Each process
-saves the same small state; one of them is enough: `torch.save(scheduler.state_dict(), ...)`.
+`observe` averages the metric over the processes (all-reduce), so that every rank makes the same
+decision. The scheduler state is the same on every rank; save it on one of them:
+`torch.save(scheduler.state_dict(), ...)`.
 """
 
 import torch
@@ -52,4 +53,4 @@ def train():
 if __name__ == "__main__":
     distributed.init_process_group("gloo")
     train()
-    distributed.destroy_process_group()  # when the model is gone: gloo may hang otherwise
+    distributed.destroy_process_group()  # after the model is deleted, otherwise gloo may hang

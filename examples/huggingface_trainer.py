@@ -1,7 +1,8 @@
 """Hugging Face Trainer: warm-up, cosine and a plateau for a small vision transformer.
 
-`Trainer` calls the scheduler after each update, however many batches and processes that takes, logs
-its rate, and saves and loads it with its checkpoints: `train(resume_from_checkpoint=True)`.
+`Trainer` steps the scheduler after each update, also with gradient accumulation and several
+processes. It logs the rate, and its checkpoints include the scheduler; resume with
+`train(resume_from_checkpoint=True)`.
 """
 
 import tempfile
@@ -23,7 +24,7 @@ UPDATES = 40
 
 
 class Observe(TrainerCallback):
-    """Shows the policy's controller what each evaluation found."""
+    """Pass the loss of each evaluation to the controller of the policy."""
 
     def on_evaluate(self, args, state, control, metrics, lr_scheduler, **kwargs):
         lr_scheduler.observe(metrics["eval_loss"])
@@ -69,5 +70,5 @@ if __name__ == "__main__":
     for log in trainer.state.log_history:
         if "eval_loss" in log:
             print(f"validation: loss {log['eval_loss']:.9g}")
-        if "learning_rate" in log:  # of the update just made; Trainer counts them from 1
+        if "learning_rate" in log:  # rate of this update; Trainer counts updates from 1
             print(f"update {log['step'] - 1}: lr {log['learning_rate']:.9g}")

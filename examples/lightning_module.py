@@ -1,7 +1,7 @@
-"""Lightning: warm-up and cosine, a plateau on the validation loss, two batches to an update.
+"""Lightning: warm-up and cosine, a plateau on the validation loss, two batches per update.
 
-`Trainer` calls the scheduler after each update, because its "interval" is "step", and saves and
-loads it with its checkpoints: `trainer.fit(..., ckpt_path=...)` goes on exactly.
+`Trainer` steps the scheduler after each update, because its "interval" is "step". Checkpoints
+include the scheduler; `trainer.fit(..., ckpt_path=...)` resumes exactly.
 """
 
 import lightning as L
@@ -25,9 +25,9 @@ class Classifier(L.LightningModule):
             lr=lehr.warmup(0.1, "10%").then(lehr.cosine(0.1)),
             control=lehr.Plateau("val_loss", factor=0.5, patience=1, threshold=0.2),
         )
-        updates = int(self.trainer.estimated_stepping_batches)  # knows of accumulation
+        updates = int(self.trainer.estimated_stepping_batches)  # includes accumulation
         scheduler = lehr.torch.Scheduler(optimizer, policy, steps=updates)
-        # the default interval, "epoch", would call it once in an epoch
+        # the default interval, "epoch", would step it once per epoch
         config = {"scheduler": scheduler, "interval": "step"}
         return {"optimizer": optimizer, "lr_scheduler": config}
 

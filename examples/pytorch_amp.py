@@ -1,6 +1,6 @@
-"""Mixed precision: an update that GradScaler skips is no step of the policy; two batches to each.
+"""Mixed precision: the policy does not step if GradScaler skips the update; two batches per update.
 
-The scale begins far too high here, so that the first updates are skipped.
+The initial scale is far too large, so that the first updates are skipped.
 """
 
 import torch

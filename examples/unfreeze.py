@@ -1,4 +1,4 @@
-"""Unfreezing: the body joins the head after 20 updates, each with a schedule of its own."""
+"""Unfreezing: train the head, and after 20 updates also the body; each has a schedule."""
 
 import torch
 from sklearn.datasets import load_digits
@@ -18,7 +18,10 @@ if __name__ == "__main__":
     optimizer = torch.optim.AdamW([{"params": head.parameters(), "name": "head"}])
     warm = lehr.constant(0.0, FROZEN).then(lehr.warmup(0.002, 10))
     policy = lehr.Policy(
-        lr={"head": lehr.cosine(0.02), "body": warm.then(lehr.cosine(0.002))},  # one clock for both
+        lr={
+            "head": lehr.cosine(0.02),
+            "body": warm.then(lehr.cosine(0.002)),
+        },  # both count the same steps
         weight_decay={"head": 0.0, "body": 0.1},
     )
     scheduler = lehr.torch.Scheduler(optimizer, policy, steps=UPDATES, later=["body"])

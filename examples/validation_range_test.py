@@ -1,7 +1,7 @@
-"""Smith's range test: the validation loss over a rate that rises in a line, in PyTorch.
+"""Smith's range test: the validation loss over a linearly increasing rate, in PyTorch.
 
-The network is that of pytorch-lr-finder's MNIST notebook. Data: Fashion-MNIST from Keras's cache,
-else scikit-learn's digits. Writes range_test.png.
+The network is that of pytorch-lr-finder's MNIST notebook. Data: Fashion-MNIST from Keras's cache if
+KERAS_HOME is set, otherwise scikit-learn's digits. Writes range_test.png.
 """
 
 import os
@@ -15,7 +15,7 @@ import lehr
 
 
 def images() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return images of 28 by 28 and their classes."""
+    """Return images of 28 by 28 pixels and their classes."""
     if os.environ.get("KERAS_HOME"):
         import keras
 

@@ -1,10 +1,10 @@
-"""Resample A/A studies from the pools: do the intervals and verdicts keep their promises?
+"""Measure the coverage of the intervals and the error rate of the verdicts on A/A studies.
 
     nice python benchmarks/calibration/measure.py [part ...]
 
-Writes results.json beside it; about half an hour of one core. In an A/A study all arms
-are the same policy: every verdict is false, and 95 % of the intervals ought to hold zero.
-Each study takes its runs from the pool without putting back: no run stands in two arms.
+Writes results.json in the same folder; takes about half an hour of one core. In an A/A study all
+arms are the same policy: every verdict is false, and 95 % of the intervals should contain zero.
+The runs of a study are drawn from the pool without replacement: no run belongs to two arms.
 """
 
 import json
@@ -26,7 +26,10 @@ INTERVALS, STUDIES = 10_000, 3_000
 SEEDS = (5, 8, 10, 16)
 ARMS, PEAKS = 8, 5  # the reference and seven others
 POOLS = ("fashion", "digits")
-TUNED = {"fashion": (1, 3), "digits": (2, 6)}  # tuning and judging runs that the pool has for all
+TUNED = {
+    "fashion": (1, 3),
+    "digits": (2, 6),
+}  # tuning and judging runs, limited by the pool
 PAIRS = (
     ("fashion", "fashion-x1.5"),
     ("fashion", "fashion-x3"),
@@ -48,7 +51,7 @@ def share(count: float, of: int) -> dict[str, float]:
     return {"share": value, "error": math.sqrt(value * (1 - value) / of), "of": of}
 
 
-# Intervals: (rows, 2) ends for each row of differences.
+# Intervals: an array (rows, 2) of ends, for rows of differences.
 
 
 def t_intervals(rows: np.ndarray) -> np.ndarray:
@@ -60,7 +63,7 @@ def t_intervals(rows: np.ndarray) -> np.ndarray:
 def bca_intervals(rows: np.ndarray) -> np.ndarray:
     found = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # equal rows: their interval is NaN, a miss
+        warnings.simplefilter("ignore")  # equal differences: a NaN interval, which is a miss
         for part in np.split(rows, 50):
             interval = stats.bootstrap(
                 (part,), np.mean, axis=1, n_resamples=1999, method="BCa", rng=0
@@ -70,7 +73,7 @@ def bca_intervals(rows: np.ndarray) -> np.ndarray:
 
 
 def sign_flip_intervals(rows: np.ndarray) -> np.ndarray:
-    if 2 ** (1 - rows.shape[1]) > 0.05:  # five signs never decide at 0.05: the whole line
+    if 2 ** (1 - rows.shape[1]) > 0.05:  # no decision at 0.05 with five signs
         return np.tile([-np.inf, np.inf], (len(rows), 1))
     return np.array([_sign_flip(list(row)).interval(0.05) for row in rows])
 
@@ -79,12 +82,12 @@ METHODS = {"paired t": t_intervals, "BCa": bca_intervals, "sign flip": sign_flip
 
 
 def coverage(rows: np.ndarray, truth: float) -> dict[str, dict[str, float]]:
-    """Return for each method how many of its 95 % intervals hold the truth, and their width."""
+    """Return coverage and median width of the 95 % intervals of each method."""
     found = {}
     for name, method in METHODS.items():
         low, high = method(rows).T
-        held = (low <= truth) & (truth <= high)
-        found[name] = share(held.sum(), len(rows)) | {"width": float(np.nanmedian(high - low))}
+        covered = (low <= truth) & (truth <= high)
+        found[name] = share(covered.sum(), len(rows)) | {"width": float(np.nanmedian(high - low))}
         if not math.isfinite(found[name]["width"]):
             found[name]["width"] = None
     return found | {"shipped": found[paired_test(list(range(rows.shape[1]))).name]}
@@ -99,7 +102,7 @@ def equal_pairs(scores: np.ndarray, n: int, rng: np.random.Generator) -> np.ndar
 
 
 def run_study(scores: dict[str, np.ndarray], early: bool) -> tuple[dict, dict[str, int]]:
-    """Return the comparisons with arm 0 and the stopped arms, as the driver would find them."""
+    """Compute the comparisons with arm 0 and the stopped arms, as the study driver does."""
     seeds = len(scores["0"])
     if not early:
         return judge(scores, "0"), {}
@@ -120,7 +123,7 @@ def equal_arms(runs: dict, seeds: int, rng: np.random.Generator) -> Iterator[dic
 
 
 def three_bad_arms(runs: dict, seeds: int, rng: np.random.Generator) -> Iterator[dict]:
-    """Seven standard deviations lower: rates that are plainly wrong."""
+    """Yield studies with three arms that score seven standard deviations lower."""
     for study in equal_arms(runs, seeds, rng):
         for arm in "567":
             study[arm] = study[arm] - 7 * runs["test"].std()
@@ -128,7 +131,7 @@ def three_bad_arms(runs: dict, seeds: int, rng: np.random.Generator) -> Iterator
 
 
 def tuned_arms(runs: dict, tuning: int, seeds: int, rng: np.random.Generator) -> Iterator[dict]:
-    """Each arm takes the best of five equal peaks by validation, and is judged on other runs."""
+    """Yield studies whose arms use the best of five equal peaks, judged on other runs."""
     shape = (ARMS, PEAKS, tuning + seeds)
     for _ in range(STUDIES):
         drawn = rng.choice(len(runs["test"]), shape, replace=False)
@@ -138,7 +141,7 @@ def tuned_arms(runs: dict, tuning: int, seeds: int, rng: np.random.Generator) ->
 
 
 def wrongly_tuned_arms(runs: dict, by: str, rng: np.random.Generator) -> Iterator[dict]:
-    """For contrast: all but the reference take the best of five by the runs that judge them."""
+    """Yield studies whose peaks are chosen on the judging runs, in all arms but the reference."""
     for _ in range(STUDIES):
         drawn = rng.choice(len(runs["test"]), (1 + (ARMS - 1) * PEAKS, 4), replace=False)
         tried = drawn[1:].reshape(ARMS - 1, PEAKS, 4)
@@ -148,8 +151,8 @@ def wrongly_tuned_arms(runs: dict, by: str, rng: np.random.Generator) -> Iterato
 
 
 def verdicts(studies: Iterator[dict], early: bool, bad: str = "") -> dict:
-    """Return how many studies held a false verdict, a false winner, a wrong stop."""
-    wrong = winners = stops = caught = used = whole = found_bad = 0
+    """Return the shares of studies with a false verdict, a false winner or a wrong stop."""
+    wrong = winners = stops = caught = used = planned = found_bad = 0
     for scores in studies:
         comparisons, stopped = run_study(scores, early)
         equal = {name: c.verdict for name, c in comparisons.items() if name not in bad}
@@ -160,10 +163,10 @@ def verdicts(studies: Iterator[dict], early: bool, bad: str = "") -> dict:
         found_bad += sum(comparisons[name].verdict == "worse" for name in bad)
         seeds = len(scores["0"])
         used += sum(stopped.get(name, seeds) for name in scores)
-        whole += seeds * len(scores)
+        planned += seeds * len(scores)
     found = {"verdict": share(wrong, STUDIES), "winner": share(winners, STUDIES)}
     if early:
-        found |= {"stopped": share(stops, STUDIES), "trials saved": 1 - used / whole}
+        found |= {"stopped": share(stops, STUDIES), "trials saved": 1 - used / planned}
     if bad:
         found["bad found worse"] = share(found_bad, STUDIES * len(bad))
         found["bad stopped"] = share(caught, STUDIES * len(bad))
@@ -193,14 +196,14 @@ def families(name: str, runs: dict) -> list[dict]:
     return rows
 
 
-# Power: real pairs, which share their seeds.
+# Power: real pairs of runs with the same seeds.
 
 
 def power(reference: np.ndarray, arm: np.ndarray) -> dict:
-    """Return how often paired t and Welch's t find a difference, by number of seeds.
+    """Return the power of the paired t test and of Welch's t test, by number of seeds.
 
-    Pairs are drawn with putting back. The effect is the real one, and an injected one: the arm
-    moved until it differs by one standard deviation, the root of both arms' mean variance.
+    Pairs are drawn with replacement. Two effects are measured: the real difference, and an
+    injected difference of one standard deviation (the root of the mean variance of both arms).
     """
     arm, rng = arm[: len(reference)], np.random.default_rng(0)
     reference = reference[: len(arm)]
@@ -219,7 +222,7 @@ def power(reference: np.ndarray, arm: np.ndarray) -> dict:
             drawn = rng.integers(0, len(arm), (INTERVALS, n))
             a, b = moved[drawn], reference[drawn]
             with np.errstate(all="ignore"), warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # equal draws: NaN, not found
+                warnings.simplefilter("ignore")  # equal draws: a NaN p value, which is no finding
                 paired = stats.ttest_rel(a, b, axis=1).pvalue
                 welch = stats.ttest_ind(a, b, axis=1, equal_var=False).pvalue
             rows[n] = [float(np.mean(paired <= 0.05)), float(np.mean(welch <= 0.05))]

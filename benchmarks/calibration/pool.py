@@ -1,9 +1,9 @@
-"""Train the runs that the calibration resamples: one policy, many seeds; a few more, paired.
+"""Train the runs that the calibration resamples: a policy per task, and paired variants of it.
 
     nice python benchmarks/calibration/pool.py
 
-Goes on where it stopped; about half an hour of one core. Each line of a pool: the seed, and the
-final accuracy on validation and test data.
+An interrupted run resumes; all runs take about half an hour of one core. Each line of a pool has
+the seed and the final accuracy on validation and test data.
 """
 
 import json
@@ -13,7 +13,7 @@ import lehr
 
 HERE = Path(__file__).parent / "pools"
 
-# pool: task, epochs, constant rate, seeds
+# name: task, epochs, constant rate, seeds
 POOLS = {
     "fashion": ("fashion-mnist-mlp", 2, 0.02, 160),
     "fashion-x3": ("fashion-mnist-mlp", 2, 0.06, 40),
@@ -39,8 +39,8 @@ def pool(task: str, epochs: int, rate: float, seeds: int) -> list[dict[str, floa
 
 def main() -> None:
     HERE.mkdir(exist_ok=True)
-    for name, kind in POOLS.items():
-        lines = [json.dumps(run) + "\n" for run in pool(*kind)]
+    for name, settings in POOLS.items():
+        lines = [json.dumps(run) + "\n" for run in pool(*settings)]
         (HERE / f"{name}.jsonl").write_text("".join(lines))
 
 

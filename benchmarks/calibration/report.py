@@ -27,11 +27,11 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def coverage(results: dict, what: str) -> str:
+def coverage(results: dict, part: str) -> str:
     methods = ("paired t", "BCa", "sign flip", "shipped")
     rows = [
         [NAMES.get(pool, pool), n, *(percent(found[m]) for m in methods)]
-        for pool, by_n in results[what].items()
+        for pool, by_n in results[part].items()
         for n, found in by_n.items()
     ]
     return table(["runs", "seeds", *methods], rows)
@@ -78,11 +78,11 @@ def power(results: dict) -> str:
 
 
 def sentences(results: dict) -> dict[str, str]:
-    """Return the numbers that the page's sentences need."""
+    """Return the numbers in the sentences of the page, by placeholder."""
 
-    def shipped(what: str) -> list[float]:
+    def shipped(part: str) -> list[float]:
         return [
-            100 * f["shipped"]["share"] for by_n in results[what].values() for f in by_n.values()
+            100 * f["shipped"]["share"] for by_n in results[part].values() for f in by_n.values()
         ]
 
     zero, difference = shipped("coverage of zero"), shipped("coverage of a difference")
@@ -109,9 +109,9 @@ def main() -> None:
         "{families}": families(results),
         "{power}": power(results),
     }
-    for mark, part in (parts | sentences(results)).items():
-        assert mark in page, mark
-        page = page.replace(mark, part)
+    for placeholder, text in (parts | sentences(results)).items():
+        assert placeholder in page, placeholder
+        page = page.replace(placeholder, text)
     (DOCS / "calibration.md").write_text(page)
 
 

@@ -1,17 +1,18 @@
-"""Two schedules as the notebook prints them, in Keras 3's own fit: softmax, callbacks, all batches.
+"""Run two schedules with the printed code of the notebook: Keras's fit, softmax, all batches.
 
-python benchmarks/recipes/printed.py      # about two minutes a run; writes printed.json beside it
+python benchmarks/recipes/printed.py      # about two minutes per run; writes printed.json
 
-What the recipes differ from the published figures in, these runs differ in too, or else lehr is
-at fault. No seed is set: with one, Keras 3 on TensorFlow shows the images in the same order in
-every epoch (each epoch starts the shuffling of its tf.data pipeline anew).
+The differences between the recipes and the published figures must also appear in these runs;
+otherwise they are errors of lehr. No seed is set: with a seed, Keras 3 on TensorFlow uses the same
+order of the images in every epoch, because each epoch restarts the shuffling of the tf.data
+pipeline from the seed.
 """
 
 import json
 import os
 from pathlib import Path
 
-os.environ["KERAS_BACKEND"] = "tensorflow"  # where softmax and cross-entropy keep their gradient
+os.environ["KERAS_BACKEND"] = "tensorflow"  # no loss of gradient in softmax and cross-entropy
 
 import keras
 
@@ -22,14 +23,14 @@ RUNS, EPOCHS = 3, 25
 
 
 class ExponentialDecay(keras.callbacks.Callback):
-    """The rate times 0.1 over 20 epochs, set before each batch."""
+    """Set the rate before each batch: a factor of 0.1 over 20 epochs."""
 
     def on_train_batch_begin(self, batch, logs=None):
         optimizer = self.model.optimizer
         optimizer.learning_rate = 0.01 * 0.1 ** (int(optimizer.iterations) / (20 * 55000 // 32))
 
 
-WAYS = {
+CASES = {
     "schedules/exponential-step": lambda: (
         keras.optimizers.Nadam(0.01),
         ExponentialDecay(),
@@ -53,7 +54,7 @@ def run(name: str) -> dict[str, float]:
             layers.Dense(10, activation="softmax"),
         ]
     )
-    optimizer, callback = WAYS[name]()
+    optimizer, callback = CASES[name]()
     model.compile(optimizer, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     images = splits("fashion-mnist", "scaled")
     history = model.fit(
@@ -67,7 +68,7 @@ def run(name: str) -> dict[str, float]:
 
 
 def main() -> None:
-    found = {name: [run(name) for _ in range(RUNS)] for name in WAYS}
+    found = {name: [run(name) for _ in range(RUNS)] for name in CASES}
     FOUND.write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found))
 

@@ -1,7 +1,7 @@
 """Write docs/recipes.md from the stored results.
 
 python benchmarks/recipes/report.py                # from benchmarks/recipes/results
-python benchmarks/recipes/report.py runs/recipes   # which first takes over what ran there
+python benchmarks/recipes/report.py runs/recipes   # after an import of the trials stored there
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from lehr.study.environment import BACKENDS
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "recipes.md"
 SEEDS = 5
-BEATEN = {  # file: source, the published figure of the arm that is the reference
+BEATEN = {  # file: source, published figure of the reference arm
     "tfa": ("cyclical tutorial, 10 epochs, test accuracy", "0.7462"),
     "fashion-one-cycle": (
         "the chapter's one cycle, 25 epochs, test accuracy",
@@ -34,18 +34,18 @@ BEATEN = {  # file: source, the published figure of the arm that is the referenc
         "0.5198 (validation)",
     ),
 }
-DRAWN = ("schedules/performance", "finder/fashion-mnist", "why/saddle-point")  # on the page
+DRAWN = ("schedules/performance", "finder/fashion-mnist", "why/saddle-point")  # figures on the page
 
 
-def take_over(storage: str) -> None:
-    """Write the trials of a storage to the results, six digits a number."""
+def import_trials(storage: str) -> None:
+    """Write the trials of a storage to the results, with six digits per number."""
     for name, trials in stored_results(RECIPES.values(), SEEDS, storage).items():
         for trial in trials:
-            drawn = ("figure", "rates") if trial["seed"] else ()  # figures are those of seed 0
-            kept = rounded({key: part for key, part in trial.items() if key not in drawn})
+            drawn = ("figure", "rates") if trial["seed"] else ()  # figures are drawn of seed 0
+            saved = rounded({key: part for key, part in trial.items() if key not in drawn})
             path = HERE / "results" / name / f"{trial['seed']}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(kept, allow_nan=False, separators=(",", ":")) + "\n")
+            path.write_text(json.dumps(saved, allow_nan=False, separators=(",", ":")) + "\n")
 
 
 def rounded(value: Any) -> Any:
@@ -56,22 +56,22 @@ def rounded(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def kept_trials(recipe: Recipe) -> list[Trial]:
-    """Return the stored trials of a recipe as it is defined now."""
+def load_trials(recipe: Recipe) -> list[Trial]:
+    """Load the trials of a recipe whose definition is the current one."""
     paths = sorted((HERE / "results" / recipe.name).glob("*.json"))
     trials = [json.loads(path.read_text()) for path in paths]
-    wanted = json.loads(json.dumps(recipe.definition()))  # where a tuple is a list
-    return [trial for trial in trials if trial["definition"] == wanted]
+    current = json.loads(json.dumps(recipe.definition()))  # converts tuples to lists
+    return [trial for trial in trials if trial["definition"] == current]
 
 
 def notes() -> str:
-    """Return each note once, with the recipes that have it."""
-    holders: dict[str, list[str]] = {}
+    """Return a list of the notes, each with the names of its recipes."""
+    recipes_of: dict[str, list[str]] = {}
     for recipe in RECIPES.values():
         for note in recipe.notes:
-            holders.setdefault(note, []).append(recipe.name)
+            recipes_of.setdefault(note, []).append(recipe.name)
     lines = []
-    for note, names in holders.items():
+    for note, names in recipes_of.items():
         who = ", ".join(f"`{name}`" for name in names[:4])
         more = f" and {len(names) - 4} more" if len(names) > 4 else ""
         lines.append(f"- {who}{more}: {note}.")
@@ -79,9 +79,9 @@ def notes() -> str:
 
 
 def beaten() -> str:
-    """Return a row for each source's best result: theirs, what validation data chose, ours."""
+    """Return a table of the best result of each source against the tuned policies."""
     lines = [
-        "| source | published | theirs, 8 seeds | chosen on validation | ours | difference |",
+        "| source | published | its policy, 8 seeds | chosen on validation | lehr | difference |",
         "|---|---|---|---|---|---|",
     ]
     for name, (source, published) in BEATEN.items():
@@ -94,18 +94,21 @@ def beaten() -> str:
             for arm, by_peak in found["tuning"].items()
         }
         chosen = max(tried, key=tried.__getitem__)
-        theirs, ours = (statistics.fmean(found["scores"][a]) for a in (found["reference"], chosen))
+        scores = {
+            arm: statistics.fmean(found["scores"][arm]) for arm in (found["reference"], chosen)
+        }
         c = found["comparisons"][chosen]
         interval = f"{100 * c['low']:+.1f} to {100 * c['high']:+.1f}"
         lines.append(
-            f"| {source} | {published} | {theirs:.4f} | {chosen}, peak {found['peaks'][chosen]:g} "
-            f"| {ours:.4f} | {100 * c['difference']:+.1f} points ({interval}), {c['verdict']} |"
+            f"| {source} | {published} | {scores[found['reference']]:.4f} "
+            f"| {chosen}, peak {found['peaks'][chosen]:g} | {scores[chosen]:.4f} "
+            f"| {100 * c['difference']:+.1f} points ({interval}), {c['verdict']} |"
         )
     return "\n".join(lines)
 
 
 def speed() -> str:
-    """Return CPU seconds per epoch of each way, a row for each recipe and backend measured."""
+    """Return a table of CPU seconds per epoch, a row per recipe and measured backend."""
     ways = ("Learner", "fit", "fit, callback", "scan by hand")
     lines = [
         "| recipe | published | backend | Learner | `fit` | `fit`, callback | scan by hand |",
@@ -121,7 +124,7 @@ def speed() -> str:
 
 
 def main() -> None:
-    results = {name: kept_trials(recipe) for name, recipe in RECIPES.items()}
+    results = {name: load_trials(recipe) for name, recipe in RECIPES.items()}
     text = (HERE / "page.md").read_text()
     text = text.replace("<!-- rows -->", markdown(RECIPES.values(), results).strip())
     text = text.replace("<!-- beaten -->", beaten()).replace("<!-- speed -->", speed())
@@ -136,5 +139,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     for storage in sys.argv[1:]:
-        take_over(storage)
+        import_trials(storage)
     main()

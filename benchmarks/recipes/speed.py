@@ -1,10 +1,10 @@
-"""CPU seconds per epoch of the recipes: the Learner, Keras's fit, a scan written by hand.
+"""Measure CPU seconds per epoch of the recipes: Learner, Keras's fit and a hand-written scan.
 
 python benchmarks/recipes/speed.py      # Fashion-MNIST in Keras's cache; CIFAR-10 in LEHR_CIFAR10
 
-A process of one thread for each row and backend; the ways in turn, the least of several epochs
-after the compiling ones; CPU seconds of the process, so that a busy machine matters less. Writes
-speed.json beside it.
+Each row and backend runs in a process of one thread. The methods run in turn; the figure is the
+minimum over several epochs after the compiling ones. CPU seconds of the process depend less on
+other load than wall time. Writes speed.json in the same folder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lehr.study.environment import BACKENDS, worker_environment
 
 FOUND = Path(__file__).with_suffix(".json")
 ROUNDS = 3
-ROWS = {  # recipe: seconds per epoch that its source prints, on its own machine
+ROWS = {  # recipe: seconds per epoch printed by the source, on the source's machine
     "activations/leaky-relu": 2.0,
     "activations/prelu": 2.0,
     "signals/selu-100-layers": 9.0,
@@ -55,7 +55,7 @@ PLAIN = {"pixels", "hidden", "data", "activation", "initializer", "optimizer", "
 
 
 def ways(name: str) -> dict[str, Callable[[], Any]]:
-    """Return what trains the recipe's network for an epoch, by the name of the way."""
+    """Return functions that train the network of a recipe for one epoch, by method."""
     import keras
 
     from lehr.recipes.networks import compiled
@@ -94,7 +94,7 @@ def ways(name: str) -> dict[str, Callable[[], Any]]:
 def by_hand(
     options: dict[str, Any], activation: str, x: Any, y: Any, size: int
 ) -> Callable[[], Any]:
-    """Return an epoch of the same network and optimizer as one scan, written by hand."""
+    """Return a function that trains the same network for an epoch in one `lax.scan`."""
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -121,25 +121,25 @@ def by_hand(
         kernel, bias = weights[-1]
         return -jax.nn.log_softmax(x @ kernel + bias)[jnp.arange(size), y].mean()
 
-    def update(held: Any, rows: Any) -> Any:
-        weights, state = held
+    def update(carry: Any, rows: Any) -> Any:
+        weights, state = carry
         value, gradients = jax.value_and_grad(loss)(weights, x[rows], y[rows])
         moves, state = rule.update(gradients, state, weights)
         return (optax.apply_updates(weights, moves), state), value
 
-    epoch = jax.jit(lambda held, rows: jax.lax.scan(update, held, rows))
-    held, steps = (weights, rule.init(weights)), len(x) // size
+    epoch = jax.jit(lambda carry, rows: jax.lax.scan(update, carry, rows))
+    carry, steps = (weights, rule.init(weights)), len(x) // size
 
     def run() -> None:
         rows = random.permutation(len(x))[: steps * size].reshape(steps, size)
-        jax.block_until_ready(epoch(held, jnp.asarray(rows)))
+        jax.block_until_ready(epoch(carry, jnp.asarray(rows)))
 
     return run
 
 
 def seconds(ways: dict[str, Callable[[], Any]]) -> dict[str, float]:
-    """Return the least CPU seconds of an epoch, by way; one that takes a minute runs once."""
-    least = {way: once(run) for way, run in ways.items()}  # which compiles
+    """Return the minimum CPU seconds of an epoch, by method; one of 60 s or more runs once."""
+    least = {way: once(run) for way, run in ways.items()}  # compiles
     quick = [way for way, value in least.items() if value < 60]
     for turn in range(ROUNDS):
         for way in quick:

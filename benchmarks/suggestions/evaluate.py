@@ -1,4 +1,4 @@
-"""What a suggestion costs: regret against the measured truth, for any rule over a sweep."""
+"""Compute the regret of a suggested rate against the measured scores, for any rule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tasks import TASKS
 from lehr.finder import Sweep
 from lehr.finder.run import _stopping_point
 
-DIVERGENCE = 4.0  # where lehr's range test stops, if it is not told otherwise
+DIVERGENCE = 4.0  # the default of lehr's range test
 
 
 @cache
@@ -26,18 +26,18 @@ def records(task: str) -> list[dict[str, Any]]:
 
 @cache
 def truth(task: str, mode: str) -> tuple[list[float], list[float]]:
-    """Return the logs of the rates and the scores at each, the mean of the seeds."""
+    """Return the decimal logarithms of the rates, and the mean score over the seeds at each."""
     scores = defaultdict(list)
     for record in records(task):
         job = record["job"]
         if job.get("mode") == mode:
             scores[math.log10(job["rate"])].append(record["score"])
-    whole = {log: s for log, s in scores.items() if len(s) == len(SEEDS)}
-    return sorted(whole), [statistics.mean(whole[log]) for log in sorted(whole)]
+    complete = {log: s for log, s in scores.items() if len(s) == len(SEEDS)}
+    return sorted(complete), [statistics.mean(complete[log]) for log in sorted(complete)]
 
 
 def score_at(task: str, mode: str, rate: float) -> float:
-    """Return the score at a rate, between two of the grid on a straight line."""
+    """Return the score at a rate, interpolated linearly over the logarithm of the grid."""
     logs, scores = truth(task, mode)
     log = min(max(math.log10(rate), logs[0]), logs[-1])
     i = max(j for j in range(len(logs) - 1) if logs[j] <= log)
@@ -46,36 +46,36 @@ def score_at(task: str, mode: str, rate: float) -> float:
 
 
 def regret(task: str, mode: str, rate: float | None) -> float:
-    """Return the points lost; no suggestion counts as what the smallest rate of the grid gives."""
+    """Return the points lost; a missing suggestion counts as the smallest rate of the grid."""
     rate = RATES[0] if rate is None or rate <= 0 else rate
     return max(truth(task, mode)[1]) - score_at(task, mode, rate)
 
 
 @cache
 def sweeps(task: str, steps: int = 100) -> list[Sweep]:
-    """Return the task's range tests, stopped where lehr's would have."""
+    """Return the range tests of a task, truncated at the stopping point of lehr's range test."""
     found = []
     for record in records(task):
         if record["job"].get("steps") == steps:
             sweep = Sweep.from_dict(record["sweep"])
-            kept, stopped = _stopping_point(list(sweep.losses), DIVERGENCE) or (
+            length, stopped = _stopping_point(list(sweep.losses), DIVERGENCE) or (
                 len(sweep.losses),
                 sweep.stopped,
             )
             found.append(
-                Sweep(sweep.rates[:kept], sweep.losses[:kept], sweep.spacing, steps, stopped)
+                Sweep(sweep.rates[:length], sweep.losses[:length], sweep.spacing, steps, stopped)
             )
     return found
 
 
 @cache
 def measured() -> tuple[str, ...]:
-    """Return the tasks whose truth, and whose answers of the peers, are complete."""
+    """Return the tasks with complete scores and complete results of the other finders."""
     path = RESULTS / "peers.jsonl"
-    asked = [json.loads(line)["task"] for line in path.read_text().splitlines()]
+    stored = [json.loads(line)["task"] for line in path.read_text().splitlines()]
     return tuple(
         t
         for t in TASKS
-        if asked.count(t) == len(SEEDS) * 7
+        if stored.count(t) == len(SEEDS) * 7
         and all(len(truth(t, mode)[0]) == len(RATES) for mode in MODES)
     )

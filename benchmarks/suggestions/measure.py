@@ -1,8 +1,8 @@
-"""Measure the truth: every task trained at every rate of a dense grid, and the range tests.
+"""Train every task at every rate of a dense grid, and run the range tests.
 
     LEHR_CIFAR10=cifar10.npz python benchmarks/suggestions/measure.py [TASK ...]
 
-Appends to ``results/``; what is there already is not measured again.
+Appends to ``results/``; stored jobs are skipped.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ LENGTHS = (100, 200, 500)
 
 
 def policy(mode: str, rate: float, task: Task) -> lehr.Policy:
-    """Return what a rate is used for; plain SGD has no momentum to cycle."""
+    """Return the policy of a rate; for plain SGD, one cycle does not set the momentum."""
     if mode == "constant":
         return lehr.Policy(lr=rate)
     plain = task.optimizer([torch.nn.Parameter(torch.zeros(1))], 0.1).defaults.get("momentum") == 0
@@ -44,7 +44,7 @@ def truth(name: str, mode: str, rate: float, seed: int) -> dict[str, object]:
 
 
 def sweep(name: str, steps: int, seed: int) -> dict[str, object]:
-    """Return a range test that nothing but a loss that is not finite stops."""
+    """Run a range test that stops only at a loss that is not finite."""
     found = lehr.range_test(TASKS[name].learner(seed), steps=steps, divergence=1e30)
     return {"sweep": found.to_dict()}
 

@@ -1,10 +1,10 @@
-"""What other finders suggest, run as they ship, and what rivals without a finder reach.
+"""Run other finders with their default settings, and optimizers that need no finder.
 
     LEHR_CIFAR10=cifar10.npz python benchmarks/suggestions/peers.py
 
 Needs torch-lr-finder, lightning, fastai, pytorch-ignite, schedulefree and prodigyopt. Appends to
-``results/peers.jsonl``; what is there already is not run again. A finder that raises, or suggests
-nothing, is written down as such.
+``results/peers.jsonl``; stored results are skipped. If a finder raises or makes no suggestion, the
+error or a null is stored.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import lehr
 
-START = 1e-7  # where those that begin at the optimizer's rate are told to begin
+START = 1e-7  # for finders that start at the optimizer's rate
 
 
 def loader(task: Task, seed: int) -> DataLoader[Any]:
@@ -135,7 +135,7 @@ def schedule_free(task: Task, seed: int) -> dict[str, float]:
     trained(task, seed, optimizer, model, task.steps)
     optimizer.eval()
     if any(isinstance(m, torch.nn.BatchNorm2d) for m in model.modules()):
-        model.train()  # its weights are averages: the statistics are counted anew
+        model.train()  # the weights are averages: recompute the statistics
         with torch.no_grad():
             for (x, _), _ in zip(loader(task, seed), range(50), strict=False):
                 model(x)
@@ -153,7 +153,7 @@ def prodigy(task: Task, seed: int) -> dict[str, float]:
 
 
 def probe(task: Task, seed: int) -> dict[str, float]:
-    """Try eleven constant rates for 50 updates; take the best validation loss."""
+    """Train at eleven constant rates for 50 updates; return the one with the lowest loss."""
     losses = {}
     for i in range(11):
         rate = 10 ** (-5 + i * 0.6)

@@ -24,9 +24,9 @@ from lehr.finder import Sweep, agree
 
 DOCS = Path(__file__).parents[2] / "docs"
 WIDTHS = (0.2, 0.3, 0.4)  # decades
-CAPS = (None, 1.0, 3.0)  # how far above the start a loss counts, in falls
-SHARES = tuple(10 ** (i / 6) for i in range(-8, 3))  # of the minimum's rate
-# not looked at when the numbers of lehr's rule were chosen
+CAPS = (None, 1.0, 3.0)  # limit of a loss above the start, in units of the fall
+SHARES = tuple(10 ** (i / 6) for i in range(-8, 3))  # of the rate of the minimum
+# not used to choose the constants of lehr's rule
 HELD_OUT = (
     "noisy-batch-of-4",
     "text-transformer-adamw",
@@ -41,7 +41,7 @@ def of_rule(suggest: Callable[[Sweep], float | None], mode: str, steps: int = 10
 
 
 def variant(sweep: Sweep, width: float, cap: float | None) -> float:
-    """Return the rate of the lowest smoothed loss, smoothed and capped in another way."""
+    """Return the rate of the lowest loss for another smoothing width and cap."""
     points = [(r, x) for r, x in zip(sweep.rates, sweep.losses, strict=True) if math.isfinite(x)]
     losses = [x for _, x in points]
     if cap is not None:
@@ -56,8 +56,8 @@ def variant(sweep: Sweep, width: float, cap: float | None) -> float:
     return 10 ** min(logs, key=height)
 
 
-def left_out(mode: str, steps: int = 100) -> Regrets:
-    """Return each task's regrets under the variant that is best on all the other tasks."""
+def cross_validated(mode: str, steps: int = 100) -> Regrets:
+    """Return the regrets of each task under the variant that is best on all other tasks."""
     table = {}
     for width, cap in itertools.product(WIDTHS, CAPS):
         rates = {t: [variant(s, width, cap) for s in sweeps(t, steps)] for t in measured()}
@@ -78,7 +78,7 @@ def left_out(mode: str, steps: int = 100) -> Regrets:
 
 
 def peers(mode: str) -> dict[str, tuple[Regrets, int]]:
-    """Return what other finders' and rivals' answers cost, and how often they failed."""
+    """Return the regrets and the number of failures of the other finders and optimizers."""
     records = [json.loads(line) for line in (RESULTS / "peers.jsonl").read_text().splitlines()]
     rules: dict[str, set[str]] = defaultdict(set)
     for record in records:
@@ -113,23 +113,23 @@ def row(name: str, regrets: Regrets, failures: int = 0) -> tuple[float, str]:
 
 def table(mode: str) -> list[str]:
     use = mode
-    ours = of_rule(lambda s: s.suggest(use).lr, mode)
-    silent = sum(s.suggest(use).lr is None for t in measured() for s in sweeps(t))
+    regrets = of_rule(lambda s: s.suggest(use).lr, mode)
+    missing = sum(s.suggest(use).lr is None for t in measured() for s in sweeps(t))
     three = {
         t: [regret(t, mode, agree(some, use).lr) for some in itertools.combinations(sweeps(t), 3)]
         for t in measured()
     }
     rows = [
-        row("**lehr**", ours, silent),
+        row("**lehr**", regrets, missing),
         row("**lehr**, median of 3 tests", three),
         row("**lehr**, 500 updates", of_rule(lambda s: s.suggest(use).lr, mode, 500)),
-        row("**lehr**, chosen on the other tasks", left_out(mode)),
+        row("**lehr**, chosen on the other tasks", cross_validated(mode)),
         row(
             "the optimizer's default",
             {t: [regret(t, mode, TASKS[t].default)] for t in measured()},
         ),
     ]
-    rows += [row(name, regrets, n) for name, (regrets, n) in peers(mode).items()]
+    rows += [row(name, *found) for name, found in peers(mode).items()]
     head = ["rule", "mean", "mean of the held-out 4", "worst task", "worst run", "<= 1 point"]
     head += ["failed", *measured()]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -137,7 +137,7 @@ def table(mode: str) -> list[str]:
 
 
 def figure(mode: str) -> Figure:
-    """Draw every task's truth, the suggestions of lehr's rule upon it."""
+    """Draw the scores of every task over the rate, with lehr's suggestions as dots."""
     names = measured()
     rows = math.ceil(len(names) / 3)
     made = Figure((9, 2.1 * rows), layout="constrained")
@@ -160,7 +160,7 @@ def figure(mode: str) -> Figure:
 
 
 def tasks() -> list[str]:
-    """Return a table of the tasks and of what is best on each."""
+    """Return a table of the tasks with the best rates of each."""
     lines = [
         "| task | default rate | best constant rate | best peak of one cycle |",
         "|---|---|---|---|",

@@ -1,4 +1,4 @@
-"""The tasks on which suggestions are judged: small, varied, in PyTorch, seconds each.
+"""The tasks that evaluate suggestions: small and varied, in PyTorch, seconds per run.
 
 Real images come from Keras's cache (Fashion-MNIST), from a CIFAR-10 file in Keras's layout
 ($LEHR_CIFAR10) and from scikit-learn. Scores are points: 100 x accuracy, or 100 x R2.
@@ -27,14 +27,14 @@ cross_entropy = F.cross_entropy
 
 @dataclass(frozen=True)
 class Task:
-    """A network, an optimizer and data, made anew for each seed.
+    """A network, an optimizer and data; each seed builds a new network.
 
     Attributes:
-        build: returns a new network; torch's seed is set before.
+        build: returns a new network; the torch seed is set before the call.
         optimizer: ``f(parameters, lr)``.
         default: the optimizer's usual learning rate.
-        splits: returns (train, validation, test); rates are chosen on none of them but by the
-            range test, and scored on the test split.
+        splits: returns (train, validation, test); rates are chosen only by the range test and
+            scored on the test split.
         steps: updates in a run.
         batch: rows in an update.
         loss: of the network's output.
@@ -71,7 +71,7 @@ class Task:
         )
 
     def judge(self, model: nn.Module, split: Split) -> float:
-        """Return the model's points on a split; a diverged model has what it has."""
+        """Return the points of a model on a split, at least 0; 0 if an output is not finite."""
         model.eval()
         with torch.no_grad():
             output = torch.cat([model(x) for x in split[0].split(500)])
@@ -122,7 +122,7 @@ def fashion_images() -> tuple[Split, Split, Split]:
 
 @cache
 def noisy() -> tuple[Split, Split, Split]:
-    """Three labels in ten are drawn anew, in the training rows only."""
+    """Replace three in ten training labels by random ones; other splits are unchanged."""
     (x, y), validation, test = fashion()
     generator = torch.Generator().manual_seed(0)
     wrong = torch.rand(len(y), generator=generator) < 0.3
@@ -157,7 +157,7 @@ def flat_cifar() -> tuple[Split, Split, Split]:
 
 @cache
 def text() -> tuple[Split, Split, Split]:
-    """Which of eight words was said twice? Text made here: 24 words of 40, one of them again."""
+    """Return synthetic texts, 24 words of 40; the label is the repeated one of eight words."""
     generator = np.random.Generator(np.random.PCG64(0))
     rows = 12_000
     x = np.stack([generator.permutation(32)[:24] + 8 for _ in range(rows)])
@@ -174,7 +174,7 @@ def text() -> tuple[Split, Split, Split]:
 
 @cache
 def friedman() -> tuple[Split, Split, Split]:
-    """Friedman's first regression problem, ten inputs, noise 1."""
+    """Return Friedman's first regression problem: ten inputs, noise 1."""
     from sklearn.datasets import make_friedman1
 
     x, y = make_friedman1(6000, noise=1.0, random_state=0)
@@ -236,7 +236,7 @@ class Transformer(nn.Module):
 
 @cache
 def pretrained(seed: int) -> dict[str, Tensor]:
-    """A body trained on the first five classes of Fashion-MNIST."""
+    """Train a network on the first five classes of Fashion-MNIST; return its state dict."""
     (x, y), _, _ = fashion()
     x, y = x[y < 5], y[y < 5]
     torch.manual_seed(seed)
@@ -251,7 +251,7 @@ def pretrained(seed: int) -> dict[str, Tensor]:
 
 
 def finetuned() -> nn.Module:
-    """A trained body with a new head, to be trained on all ten classes."""
+    """Return a pretrained network with a new last layer, for training on all ten classes."""
     seed = torch.initial_seed()
     state = pretrained(seed)
     torch.manual_seed(seed)

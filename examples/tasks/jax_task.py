@@ -12,7 +12,7 @@ import lehr
 
 
 def digits(seed: int, momentum: float = 0.9) -> lehr.jax.Learner:
-    """Return a run of a small network on scikit-learn's digits."""
+    """Return a Learner of a small network on scikit-learn's digits."""
     first, second = jax.random.split(jax.random.key(seed))
     params = {
         "hidden": jax.random.normal(first, (64, 32)) / 8,
@@ -40,7 +40,7 @@ def logits(params, x):
 
 def loss(params, batch, key):
     x, y = batch
-    if key is not None:  # a little noise in training
+    if key is not None:  # add noise in training
         x = x + 0.1 * jax.random.normal(key, x.shape)
     return optax.softmax_cross_entropy_with_integer_labels(logits(params, x), y).mean()
 

@@ -8,7 +8,7 @@ import lehr
 
 
 def digits(seed: int, units: int = 32) -> lehr.keras.Learner:
-    """Return a run on scikit-learn's digits with dropout, as the model would be compiled."""
+    """Return a Learner of a compiled model with dropout on scikit-learn's digits."""
     keras.utils.set_random_seed(seed)
     model = keras.Sequential(
         [

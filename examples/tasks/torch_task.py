@@ -1,4 +1,4 @@
-"""A PyTorch model with a training step of its own, as a task for `lehr find` and `lehr compare`.
+"""A PyTorch model with a custom training step, as a task for `lehr find` and `lehr compare`.
 
 lehr find torch_task:digits
 lehr compare torch_study.yaml
@@ -12,7 +12,7 @@ import lehr
 
 
 def digits(seed: int, optimizer: str = "sgd") -> lehr.torch.Learner:
-    """Return a run on scikit-learn's digits: pixels are shifted by a hair in every update."""
+    """Return a Learner on scikit-learn's digits; training adds noise to the pixels."""
     torch.manual_seed(seed)  # initial weights and noise are a function of the seed
     model = torch.nn.Sequential(torch.nn.Linear(64, 32), torch.nn.ReLU(), torch.nn.Linear(32, 10))
     train, validation, test = data()
@@ -36,7 +36,7 @@ def schedule_free(parameters):
     return AdamWScheduleFree(parameters, lr=0.0025)
 
 
-# The rate is the policy's; what else an optimizer needs is said here.
+# The policy sets the learning rate; the other hyperparameters are set here.
 OPTIMIZERS = {
     "sgd": lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
     "adamw": lambda parameters: torch.optim.AdamW(parameters, lr=1e-3),
@@ -45,7 +45,7 @@ OPTIMIZERS = {
 
 
 def training_step(model, batch):
-    """Return the loss of a batch; in training the pixels are noisy."""
+    """Return the loss of a batch; in training mode, with noise added to the pixels."""
     x, y = batch
     if model.training:
         x = x + 0.1 * torch.randn_like(x)

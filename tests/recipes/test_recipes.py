@@ -359,9 +359,9 @@ def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
     left, _ = run.run_recipes(chosen, 1, tmp_path, report=told.append, skip=True)
     assert left == {name: [] for name in names}
     assert [line.partition(" must be")[0] for line in told] == [
-        "range-test/linear is left out: data mnist",
-        "finder/cifar10 is left out: data cifar10",
-        "cifar10/selu is left out: data cifar10",
+        "range-test/linear is skipped: data mnist",
+        "finder/cifar10 is skipped: data cifar10",
+        "cifar10/selu is skipped: data cifar10",
     ]
     monkeypatch.setattr(images, "ensure", lambda data, tell: None)
     with pytest.raises(ValueError, match=r"tfa/with-clr: backend must be installed, got 'ten"):
@@ -381,7 +381,7 @@ def test_data_that_is_not_there_is_looked_for_once(tmp_path, monkeypatch):
     chosen = [find_recipe(f"optimizers/{name}") for name in ("sgd", "adam", "nadam")]
     run.run_recipes(chosen, 1, tmp_path, report=told.append, skip=True)
     assert asked == ["fashion-mnist"]
-    assert told == [f"{recipe.name} is left out: no fashion-mnist" for recipe in chosen]
+    assert told == [f"{recipe.name} is skipped: no fashion-mnist" for recipe in chosen]
 
 
 def command(*arguments, cwd):
@@ -409,7 +409,7 @@ def test_the_commands(tmp_path: Path):
     ("arguments", "error"),
     [
         (["run", "schedules/onecycle"], "did you mean schedules/one-cycle"),
-        (["show", "zzz"], "that `lehr recipe list` shows, got 'zzz'"),
+        (["show", "zzz"], "listed by `lehr recipe list`, got 'zzz'"),
         (["run"], "recipes must be given by name or with --all"),
         (["run", "why/saddle-point", "--seeds", "0"], "seeds must be an integer >= 1, got 0"),
     ],

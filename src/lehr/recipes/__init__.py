@@ -1,1 +1,1 @@
-"""Published experiments as data, built on studies."""
+"""Recipes: published experiments defined as data and run as studies."""

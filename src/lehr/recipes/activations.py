@@ -1,4 +1,4 @@
-"""Activation functions: their curves, and where SELU's two constants come from."""
+"""Curves of activation functions, and the derivation of SELU's two constants."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ _ENDS = (-5.0, 5.0)
 
 
 def curve(seed: int, *, name: str) -> dict[str, Any]:
-    """Return an activation function and its slope from -5 to 5; for SELU its constants too."""
+    """Compute an activation function and its slope on [-5, 5]; for SELU also its two constants.
+
+    Args:
+        seed: not used; every recipe function takes one.
+        name: of the activation function, as in `lehr.recipes.networks.activation_layer`.
+
+    Returns:
+        "numbers" by name, and the data of the "figure".
+    """
     figure = _lines(name)
     (_, ys), (_, slopes) = figure["lines"].values()
     numbers = {
@@ -30,11 +38,12 @@ def curve(seed: int, *, name: str) -> dict[str, Any]:
 
 
 def selu_constants() -> tuple[float, float]:
-    """Return SELU's alpha and scale, which keep a standard normal input at mean 0 and variance 1.
+    """Compute SELU's alpha and scale by numerical integration.
 
-    With z standard normal, ``scale * (E[z; z > 0] + alpha * E[exp(z) - 1; z < 0]) = 0`` gives
-    alpha, and ``scale**2 * (E[z**2; z > 0] + alpha**2 * E[(exp(z) - 1)**2; z < 0]) = 1`` scale;
-    the expectations are integrated numerically. Source: Klambauer et al., arXiv 1706.02515.
+    With these constants a standard normal input z has an output of mean 0 and variance 1.
+    alpha solves ``scale * (E[z; z > 0] + alpha * E[exp(z) - 1; z < 0]) = 0``, and scale solves
+    ``scale**2 * (E[z**2; z > 0] + alpha**2 * E[(exp(z) - 1)**2; z < 0]) = 1``.
+    Source: Klambauer et al., arXiv 1706.02515.
 
     >>> [round(constant, 6) for constant in selu_constants()]
     [1.673263, 1.050701]
@@ -56,7 +65,7 @@ def selu_constants() -> tuple[float, float]:
 
 
 def draw_trained(recipe: Recipe, trials: list[Trial]) -> Figure:
-    """Return the curve of the activation function of a recipe that trains with it."""
+    """Draw the activation function of a recipe that trains a network with it."""
     from lehr.figures import draw_lines
 
     return draw_lines(**_lines(recipe.definition()["options"]["activation"]))
@@ -70,7 +79,7 @@ def _lines(name: str) -> dict[str, Any]:
     ends = [np.asarray(keras.ops.convert_to_numpy(layer(xs[None] + s)))[0] for s in (small, -small)]
     ys = keras.ops.convert_to_numpy(layer(xs[None]))[0]
     slopes = (ends[0] - ends[1]) / (2 * small)
-    # a PReLU begins at slope 0; what it learns differs by unit
-    shown = "prelu, before it has learnt" if name == "prelu" else name
+    # the slope of a PReLU is 0 at initialization; each unit learns a different slope
+    shown = "prelu, untrained" if name == "prelu" else name
     lines = {shown: [xs.tolist(), ys.tolist()], "slope": [xs.tolist(), slopes.tolist()]}
     return {"lines": lines, "x": "input (no unit)", "y": "output (no unit)"}

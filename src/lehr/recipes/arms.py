@@ -1,4 +1,4 @@
-"""The arms that ``lehr compare`` sets against each other, written at peak 1 where tuned."""
+"""The default arms of ``lehr compare``; arms with a tuned peak are defined at peak 1."""
 
 from lehr.controllers import Plateau
 from lehr.policy import Policy, one_cycle
@@ -8,7 +8,11 @@ from lehr.study import Arm
 
 
 def standard_arms() -> dict[str, Arm]:
-    """Return the arms of the main comparison; the first is the reference."""
+    """Return the default arms of ``lehr compare``; the first is the reference.
+
+    >>> list(standard_arms())
+    ['fixed', 'plateau', 'triangular2', 'one-cycle', 'fixed 0.01']
+    """
     return {
         "fixed": Arm(constant(1.0), tune="constant"),
         "plateau": Arm(Policy(1.0, control=Plateau(factor=0.5, patience=1)), tune="constant"),

@@ -1,4 +1,4 @@
-"""A rate policy, early stopping and a checkpoint in one ``fit``, on Keras's own callbacks."""
+"""Training with ``model.fit``: a rate policy, early stopping and a checkpoint callback."""
 
 from __future__ import annotations
 
@@ -9,9 +9,16 @@ from typing import Any
 
 
 def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> dict[str, Any]:
-    """Return a run of 784-300-100-10 on Fashion-MNIST by ``model.fit``.
+    """Train a 784-300-100-10 network on Fashion-MNIST with ``model.fit``.
 
-    The arm is "fixed", "reduce-on-plateau" or "cyclic-callback".
+    Args:
+        seed: of the weights and the order of the images.
+        arm: "fixed", "reduce-on-plateau" or "cyclic-callback".
+        rows: number of rows of each split; None: all.
+        epochs: largest number of epochs; early stopping has a patience of 5.
+
+    Returns:
+        "numbers" by name, and the data of the "figure".
     """
     import keras
     import numpy as np
@@ -22,8 +29,8 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
     from lehr.tasks.images import splits
 
     keras.utils.set_random_seed(seed)
-    given = splits("fashion-mnist", "scaled", rows)
-    images = given["train"][0]
+    data = splits("fashion-mnist", "scaled", rows)
+    images = data["train"][0]
     model = networks.dense(images.shape[1:], (300, 100), seed=seed)
     model = networks.compiled(model, {"class_name": "SGD", "config": {"learning_rate": 0.02}})
     if arm == "cyclic-callback":
@@ -43,20 +50,20 @@ def fit(seed: int, *, arm: str, rows: int | None = None, epochs: int = 20) -> di
             keras.callbacks.ModelCheckpoint(best, save_best_only=True, save_weights_only=True),
         ]
         if arm == "reduce-on-plateau":
-            # before early stopping runs out, or the lower rate is never tried
+            # its patience must be shorter than that of early stopping
             callbacks.append(keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=2))
         history = model.fit(
-            *given["train"],
+            *data["train"],
             batch_size=32,
             epochs=epochs,
-            validation_data=given["validation"],
+            validation_data=data["validation"],
             callbacks=callbacks,
             verbose=0,
         ).history
         restored = model.get_weights()
         model.load_weights(best)
     same = all(map(np.array_equal, restored, model.get_weights()))
-    test = model.evaluate(*given["test"], verbose=0, return_dict=True)
+    test = model.evaluate(*data["test"], verbose=0, return_dict=True)
     lowest = min(range(len(history["val_loss"])), key=history["val_loss"].__getitem__)
     numbers = {
         "epochs": float(len(history["val_loss"])),

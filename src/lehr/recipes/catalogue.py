@@ -1,4 +1,4 @@
-"""All recipes by name."""
+"""The catalogue of recipes, by name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def find_recipe(name: str) -> Recipe:
     """Return a recipe by its name.
 
     Raises:
-        ValueError: if there is none of that name; the nearest names are offered.
+        ValueError: if no recipe has this name; the error suggests the nearest names.
 
     >>> find_recipe("schedules/one-cycle").epochs
     25
@@ -30,5 +30,5 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         near = difflib.get_close_matches(name, RECIPES, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else ""
-        fail("recipe", f"one of the {len(RECIPES)} that `lehr recipe list` shows", name, hint)
+        fail("recipe", f"one of the {len(RECIPES)} listed by `lehr recipe list`", name, hint)
     return RECIPES[name]

@@ -1,4 +1,4 @@
-"""The figure of a recipe, drawn from its stored trials."""
+"""Figures of recipes, drawn from stored trials."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def draw_training(recipe: Recipe, trials: list[Trial]) -> Figure:
-    """Return the rate against the epoch, and the validation loss on a second axis."""
+    """Draw the learning rate over the epochs, with the validation loss on a second axis."""
     from lehr.figures import draw_lines
 
     first, rates = trials[0], trials[0]["rates"]["lr"]
@@ -28,7 +28,7 @@ def draw_training(recipe: Recipe, trials: list[Trial]) -> Figure:
 
 
 def draw_measured(recipe: Recipe, trials: list[Trial]) -> Figure:
-    """Return what a measurement drew, of its first seed."""
+    """Draw the figure data that a measurement returned for its first seed."""
     from lehr.figures import draw_landscape, draw_lines
 
     drawn = dict(trials[0]["figure"])

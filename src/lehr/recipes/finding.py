@@ -1,4 +1,4 @@
-"""Range tests as the sources make them, read as they should be."""
+"""The range tests of the sources, smoothed as in the source and by lehr."""
 
 from __future__ import annotations
 
@@ -29,7 +29,18 @@ def book(
     rows: int | None = None,
     steps: int | None = None,
 ) -> dict[str, Any]:
-    """Return the chapter's range test: one epoch in batches of 128, from 1e-5 to 10."""
+    """Run the range test of the book: one epoch in batches of 128, from 1e-5 to 10.
+
+    Args:
+        seed: of the weights and the order of the images.
+        data: set of images, as of `lehr.tasks.images.splits`.
+        network: options of `lehr.recipes.learners.dense`.
+        rows: number of rows of each split; None: all.
+        steps: number of updates; None: one epoch.
+
+    Returns:
+        "numbers" by name, and the data of the "figure".
+    """
     learner = learners.dense(seed, data=data, batch_size=128, rows=rows, **network)
     sweep = range_test(learner, steps=steps or learner.steps_per_epoch)
     running = [total / (i + 1) for i, total in enumerate(itertools.accumulate(sweep.losses))]
@@ -39,14 +50,25 @@ def book(
 def mnist(
     seed: int, *, test: str, rows: int | None = None, data: str = "mnist", steps: int = 100
 ) -> dict[str, Any]:
-    """Run a range test of the MNIST example in PyTorch: geometric, linear or validation."""
+    """Run a range test of the MNIST example of pytorch-lr-finder, in PyTorch.
+
+    Args:
+        seed: of the weights, the dropout and the order of the images.
+        test: "geometric" or "linear" (training loss), or "validation" (validation loss).
+        rows: number of rows of each split; None: all.
+        data: set of images, as of `lehr.tasks.images.splits`.
+        steps: number of updates.
+
+    Returns:
+        "numbers" by name, and the data of the "figure".
+    """
     import torch
 
     import lehr.torch
 
     torch.manual_seed(seed)
-    given = splits(data, "unit", rows)
-    loaders = {name: _loader(given[name], seed) for name in ("train", "validation")}
+    arrays = splits(data, "unit", rows)
+    loaders = {name: _loader(arrays[name], seed) for name in ("train", "validation")}
     model = _network()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3, momentum=0.5)
     more = {"validation_data": loaders["validation"]} if test == "validation" else {}
@@ -54,32 +76,32 @@ def mnist(
     sweep = lehr.torch.range_test(
         model, optimizer, loss, loaders["train"], steps=steps, **_TESTS[test], **more
     )
-    lagging = list(itertools.accumulate(sweep.losses, lambda held, new: 0.95 * held + 0.05 * new))
+    lagging = list(itertools.accumulate(sweep.losses, lambda mean, new: 0.95 * mean + 0.05 * new))
     read = _read(sweep, lagging, "lagging mean", "source")
-    read["numbers"]["training images"] = float(len(given["train"][0]))
+    read["numbers"]["training images"] = float(len(arrays["train"][0]))
     return read
 
 
-def _read(sweep: Sweep, theirs: Sequence[float], name: str, source: str) -> dict[str, Any]:
-    """Return a sweep's numbers and figure, with the losses that the source averages its way."""
+def _read(sweep: Sweep, averaged: Sequence[float], name: str, source: str) -> dict[str, Any]:
+    """Return the numbers and figure of a sweep and of its losses averaged as in the source."""
     rates, losses = smoothed(sweep)
     least, at = min(zip(losses, rates, strict=True), key=itemgetter(0))
     numbers = {"rate of least smoothed loss": at, "least smoothed loss": least}
     for use in ("constant", "one-cycle"):
         if (found := sweep.suggest(use).lr) is not None:
             numbers[f"suggested for {use}"] = found
-    least, at = min(zip(theirs, sweep.rates, strict=True), key=itemgetter(0))
+    least, at = min(zip(averaged, sweep.rates, strict=True), key=itemgetter(0))
     numbers |= {f"rate of least {name}": at, f"least {name}": least}
-    finite = len(rates)  # the updates after these diverged
+    finite = len(rates)  # the later updates diverged
     lines = {
         "loss, as measured": [list(sweep.rates[:finite]), list(sweep.losses[:finite])],
         "smoothed": [list(rates), list(losses)],
-        f"{name}, as in the {source}": [list(sweep.rates), theirs],
+        f"{name}, as in the {source}": [list(sweep.rates), averaged],
     }
     log = "x" if sweep.spacing == "geometric" else ""
     x = "learning rate" + (" (log scale)" if log else "")
     y = f"{sweep.objective} loss (nats)"
-    top = sweep.losses[0] + (sweep.losses[0] - min(losses))  # diverged losses are far above
+    top = sweep.losses[0] + (sweep.losses[0] - min(losses))  # excludes the diverged losses
     figure = {"lines": lines, "x": x, "y": y, "log": log, "top": top}
     return {"numbers": numbers, "figure": figure}
 
@@ -95,7 +117,7 @@ def _loader(split: Any, seed: int) -> Any:
 
 
 def _network() -> torch.nn.Module:
-    """Return the example's network: two convolutions, two dense layers, dropout between."""
+    """Return the network of the example: two convolutions, two dense layers and dropout."""
     from torch import nn
 
     return nn.Sequential(

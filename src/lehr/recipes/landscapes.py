@@ -1,4 +1,4 @@
-"""Two weights, a loss over them, and the paths that different rates take."""
+"""Gradient descent on a loss of two weights at several learning rates."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ _SLOPES: dict[str, Callable[[float, float], tuple[float, float]]] = {
 
 
 def three_rates(seed: int) -> dict[str, Any]:
-    """Return 20 updates on a bowl of curvatures 1 and 10 at three rates."""
+    """Make 20 updates at each of three rates on a bowl of curvatures 1 and 10.
+
+    The seed is not used.
+
+    Returns:
+        "numbers" by name, and the data of the "figure".
+    """
     rates = {"too small: 0.01": 0.01, "right: 0.15": 0.15, "too large: 0.205": 0.205}
     paths = {name: descend("bowl", rate, (-3.0, 0.8), 20) for name, rate in rates.items()}
     height = HEIGHTS["bowl"]
@@ -30,7 +36,13 @@ def three_rates(seed: int) -> dict[str, Any]:
 
 
 def saddle(seed: int) -> dict[str, Any]:
-    """Return how many updates leave a saddle: cyclical, fixed at its mean, fixed at its floor."""
+    """Count the updates that leave a saddle at a cyclical rate, its mean and its floor.
+
+    The seed is not used.
+
+    Returns:
+        "numbers" by name, and the data of the "figure".
+    """
     low, high, start, steps = 0.01, 0.19, (1.0, 1e-3), 1000
     rates: dict[str, Schedule | float] = {
         f"cyclical, {low:g} to {high:g}": triangular(low, high, 20),
@@ -49,7 +61,17 @@ def saddle(seed: int) -> dict[str, Any]:
 def descend(
     name: str, rate: Schedule | float, start: tuple[float, float], steps: int
 ) -> list[tuple[float, float]]:
-    """Return the points that gradient descent visits, the start first."""
+    """Return the points of gradient descent, the starting point first.
+
+    Args:
+        name: of the loss: "bowl" or "saddle".
+        rate: the learning rate, a number or a schedule.
+        start: the starting point.
+        steps: number of updates.
+
+    >>> descend("bowl", 0.1, (1.0, 1.0), steps=1)
+    [(1.0, 1.0), (0.9, 0.0)]
+    """
     schedule, path = as_schedule("rate", rate), [start]
     for step in range(steps):
         x, y = path[-1]

@@ -1,4 +1,4 @@
-"""A Keras Learner whose metrics include Monte Carlo dropout."""
+"""A Keras Learner that also evaluates Monte Carlo dropout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from lehr.keras import Learner, MonteCarlo
 
 
 class MonteCarloLearner(Learner):
-    """A Learner that adds "monte_carlo_accuracy" on some splits: ``{split: passes}``."""
+    """A Learner whose `evaluate` adds "monte_carlo_accuracy" on chosen splits.
+
+    Args:
+        args: positional arguments of `lehr.keras.Learner`.
+        monte_carlo: number of passes by split, for example ``{"test": 100}``.
+        kwargs: keyword arguments of `lehr.keras.Learner`.
+    """
 
     def __init__(
         self, *args: Any, monte_carlo: Mapping[str, int] | None = None, **kwargs: Any
@@ -24,7 +30,7 @@ class MonteCarloLearner(Learner):
     def evaluate(self, split: str = "validation") -> dict[str, float]:
         metrics = super().evaluate(split)
         if split in self._passes:
-            x, y = self._splits[split]  # type: ignore[misc]  # evaluated above, so it is there
+            x, y = self._splits[split]  # type: ignore[misc]  # super().evaluate checks it
             found = self._monte_carlo.predict(x, self._passes[split], batch_size=1000)
             metrics["monte_carlo_accuracy"] = float(np.mean(found.classes == y))
         return metrics

@@ -1,4 +1,4 @@
-"""Networks of the published experiments, from plain options; every weight from one seed."""
+"""Networks of the published experiments, built from plain options and one seed."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def dense(
     output_regularizer: bool = False,
     max_norm: float | None = None,
 ) -> keras.Model:
-    """Return a network of dense layers that gives logits.
+    """Return a network of dense layers that outputs logits.
 
     Args:
         shape: of one image.
         hidden: units of the hidden layers.
-        seed: of weights and dropout.
+        seed: of the weights and the dropout.
         classes: number of outputs.
         activation: of the hidden layers.
         initializer: of the hidden kernels.
         output_initializer: of the last kernel.
         normalize: batch norm of the inputs and "after" or "before" each activation; "": none.
-        bias: of the hidden layers.
-        dropout: rate.
-        drop: class of the dropout layers.
+        bias: whether the hidden layers have one.
+        dropout: rate of the dropout layers; 0: none.
+        drop: name of their Keras class.
         drop_all: whether they precede every dense layer or only the last.
         regularizer: of the hidden kernels: ``{"l2": 0.01}``.
-        output_regularizer: whether the last kernel has it too.
-        max_norm: largest norm of the weights into a hidden unit.
+        output_regularizer: whether it also applies to the last kernel.
+        max_norm: largest norm of the weights into a hidden unit; None: not limited.
     """
     import keras
 
@@ -79,7 +79,12 @@ def dense(
 
 
 def convolutional(shape: Sequence[int], *, seed: int) -> keras.Model:
-    """Return the network of the TensorFlow Addons tutorial, with logits: 18,762 weights."""
+    """Return the network of the TensorFlow Addons tutorial; it outputs logits, 18,762 weights.
+
+    Args:
+        shape: height and width of an image, in pixels.
+        seed: of the weights and the dropout.
+    """
     import keras
 
     seeds = _seeds(seed)
@@ -105,10 +110,14 @@ def convolutional(shape: Sequence[int], *, seed: int) -> keras.Model:
 
 
 def compiled(model: keras.Model, optimizer: Named = "SGD") -> keras.Model:
-    """Return the model compiled for integer labels and its logits.
+    """Compile a model that outputs logits for integer labels; return it.
 
-    With one output the labels are 0 and 1. The loss of softmax probabilities would lose the
-    gradient of saturated rows on JAX and PyTorch.
+    The loss is computed from logits: computed from softmax probabilities, it loses the gradient
+    of saturated rows on JAX and PyTorch.
+
+    Args:
+        model: with one output for labels 0 and 1, otherwise one output per class.
+        optimizer: name or configuration of a Keras optimizer.
     """
     import keras
 
@@ -123,7 +132,7 @@ def compiled(model: keras.Model, optimizer: Named = "SGD") -> keras.Model:
 
 
 def activation_layer(name: str) -> keras.Layer:
-    """Return the layer of an activation function; "leaky_relu" has the slope 0.3 of Keras 2."""
+    """Return the layer of an activation function; "leaky_relu" has slope 0.3, as in Keras 2."""
     import keras
 
     if name == "leaky_relu":
@@ -139,7 +148,7 @@ def _initializer(named: Named, seed: int) -> Any:
 
 
 def _seeds(seed: int) -> Iterator[int]:
-    """Yield seeds; keras.utils.set_random_seed would import TensorFlow if it can."""
+    """Yield seeds; `keras.utils.set_random_seed` would import TensorFlow if installed."""
     import numpy as np
 
     parent = np.random.SeedSequence(seed)

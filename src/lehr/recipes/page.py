@@ -1,4 +1,4 @@
-"""Published figures next to ours: rows for a table, and one page for many recipes."""
+"""Comparison of recipes with published figures: table rows and a Markdown page."""
 
 from __future__ import annotations
 
@@ -15,13 +15,28 @@ from lehr.recipes.recipe import Recipe, Training, Trial
 from lehr.recipes.run import Results
 from lehr.study.arm import Arm
 
-_LEAST = 0.01  # a difference this small always passes
+_LEAST = 0.01  # a smaller difference always passes
 _SHOWN = ("val_accuracy", "best_val_accuracy", "test_accuracy")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One number of a recipe: as published, and our mean and standard deviation over seeds."""
+    """A metric of a recipe: the published value, and mean and standard deviation over the seeds.
+
+    Args:
+        recipe: name of the recipe.
+        metric: name of the metric.
+        published: the published value; None: not published.
+        mean: of the trials of all seeds.
+        std: sample standard deviation over the seeds; 0 for one seed.
+        seeds: number of seeds.
+
+    >>> row = Row("x/y", "val_loss", published=0.30, mean=0.32, std=0.01, seeds=5)
+    >>> row.within
+    True
+    >>> row.cells()
+    ('x/y', 'val loss', '0.3', '0.32', '0.01', '5', 'yes')
+    """
 
     recipe: str
     metric: str
@@ -32,25 +47,33 @@ class Row:
 
     @property
     def within(self) -> bool | None:
-        """Whether ours is at most 3 std, or 0.01 if that is more, from the published figure."""
+        """Whether the mean differs from the published value by at most ``max(3 * std, 0.01)``.
+
+        None if the metric is not published.
+        """
         if self.published is None:
             return None
         return abs(self.mean - self.published) <= max(3 * self.std, _LEAST)
 
     def cells(self) -> tuple[str, ...]:
-        """Return the row as text: recipe, metric, published, ours, std, seeds, within."""
+        """Return the row as text, in the order of `HEAD`."""
         published = "-" if self.published is None else f"{self.published:.4g}"
         std = f"{self.std:.2g}" if self.seeds > 1 else "-"
         verdict = {None: "", True: "yes", False: "no"}[self.within]
-        metric, ours = self.metric.replace("_", " "), f"{self.mean:.4g}"
-        return self.recipe, metric, published, ours, std, str(self.seeds), verdict
+        metric, mean = self.metric.replace("_", " "), f"{self.mean:.4g}"
+        return self.recipe, metric, published, mean, std, str(self.seeds), verdict
 
 
-HEAD = ("recipe", "figure", "published", "ours", "std", "seeds", "within")
+HEAD = ("recipe", "figure", "published", "lehr", "std", "seeds", "within")
 
 
 def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
-    """Return a recipe's rows: published figures, then the numbers that nobody published."""
+    """Return the rows of a recipe: published metrics first, then unpublished ones.
+
+    Args:
+        recipe: the recipe.
+        trials: one for each seed; a metric missing in a trial is averaged over the other trials.
+    """
     if not trials:
         return []
     published = {figure.metric: figure.value for figure in recipe.published}
@@ -67,7 +90,12 @@ def rows(recipe: Recipe, trials: list[Trial]) -> list[Row]:
 
 
 def describe(recipe: Recipe) -> list[str]:
-    """Return what a recipe is, as lines."""
+    """Describe a recipe in lines of text.
+
+    >>> from lehr.recipes.catalogue import find_recipe
+    >>> describe(find_recipe("activations/elu"))[2:]
+    ['function: lehr.recipes.activations:curve', "options: name='elu'", 'backend: jax']
+    """
     definition, lines = recipe.definition(), [recipe.title, f"source: {recipe.source}"]
     if isinstance(recipe, Training):
         stop = f", at most; patience {recipe.patience}" if recipe.patience else ""
@@ -82,13 +110,13 @@ def describe(recipe: Recipe) -> list[str]:
     if recipe.backend is not None:
         lines.append(f"backend: {recipe.backend}")
     if recipe.long:
-        lines.append("long: three minutes a run, or more")
+        lines.append("long: a run takes three minutes or more")
     lines += [f"note: {note}" for note in recipe.notes]
     return lines + [f"published: {p.metric} {p.value:g} ({p.source})" for p in recipe.published]
 
 
 def _short(value: Any) -> str:
-    """Return the text of an option; equal parts of a list in a row as one product."""
+    """Return the text of an option; repeated parts of a list are written as a product."""
     if isinstance(value, dict):
         return "{" + ", ".join(f"{key!r}: {_short(part)}" for key, part in value.items()) + "}"
     if not isinstance(value, list | tuple):
@@ -102,18 +130,27 @@ def _short(value: Any) -> str:
 
 
 def markdown(recipes: Iterable[Recipe], results: Results) -> str:
-    """Return a table of all rows, as Markdown."""
+    """Return a Markdown table of the rows of all recipes."""
     found = (row.cells() for recipe in recipes for row in rows(recipe, results[recipe.name]))
     head, *lines = (f"| {' | '.join(cells)} |" for cells in (HEAD, *found))
     return "\n".join([head, "|" + "---|" * len(HEAD), *lines]) + "\n"
 
 
 def write_page(recipes: Iterable[Recipe], results: Results, path: Path) -> None:
-    """Write one page: the table, then each recipe with its notes and its figure."""
+    """Write a Markdown page: the table, then each recipe with its description and figure.
+
+    The figures are SVG files in the folder ``{page}-figures``. Every write is atomic. Recipes
+    without results are omitted.
+
+    Args:
+        recipes: to write.
+        results: trials by name of the recipe.
+        path: of the page.
+    """
     from lehr.figures import to_svg
 
     chosen = [recipe for recipe in recipes if results[recipe.name]]
-    parts = ["# Recipes: published and ours\n", markdown(chosen, results)]
+    parts = ["# Recipes: published and measured figures\n", markdown(chosen, results)]
     for recipe in chosen:
         trials = results[recipe.name]
         figure = pkgutil.resolve_name(recipe.figure)(recipe, trials)

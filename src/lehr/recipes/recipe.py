@@ -1,4 +1,4 @@
-"""A recipe: a published experiment as data, to be run and compared with the publication."""
+"""The classes of recipes: published experiments defined as data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ Trial = dict[str, Any]
 
 @dataclass(frozen=True)
 class Published:
-    """One published figure, by its name in a trial's numbers; its source is a cell or a plot."""
+    """A published figure.
+
+    Args:
+        metric: its name in the numbers of a trial.
+        value: the published value.
+        source: the cell or plot that shows it.
+    """
 
     metric: str
     value: float
@@ -28,16 +34,16 @@ class Published:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(ABC):
-    """The fields of every recipe.
+    """Base class of recipes.
 
     Args:
-        name: its id, such as "schedules/one-cycle".
-        title: what it shows, in one line.
+        name: identifier, for example "schedules/one-cycle".
+        title: one-line description.
         source: book chapter or tutorial, and section.
         published: figures to compare with.
         notes: errors of the source and their effects; differences from the source.
-        data: sets of images that it needs.
-        backend: of Keras, the fastest one measured; None if it needs no Keras.
+        data: required sets of images.
+        backend: of Keras, the fastest one measured; None if Keras is not required.
         long: whether a run takes 3 minutes or more on 2 cores.
         figure: ``module:function`` from (recipe, trials) to a figure.
     """
@@ -54,20 +60,30 @@ class Recipe(ABC):
 
     @abstractmethod
     def definition(self) -> dict[str, Any]:
-        """Return what a trial's result depends on, as plain data."""
+        """Return the settings that determine the result of a trial, as plain data."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Recipe):
-    """A recipe that trains: a task, a policy, a number of epochs.
+    """A recipe that trains a network: a task, a policy and a number of epochs.
 
     Args:
         task: ``module:function`` from a seed and options to a Learner.
         options: of the task: network, initialiser, optimizer, batch size.
         policy: a policy, a schedule or a number.
         epochs: largest number of passes over the training data.
-        patience: epochs without a lower validation loss after which training stops and the best
-            epoch's weights are judged. None: all epochs, the last one's weights.
+        patience: epochs without a lower validation loss after which training stops; the weights
+            of the best epoch are then evaluated. None: train for all epochs and evaluate the
+            final weights.
+
+    Raises:
+        TypeError: if the policy is not a policy, a schedule or a number.
+
+    >>> recipe = Training(
+    ...     name="x/y", title="", source="", task="digits-mlp", policy=0.1, epochs=5
+    ... )
+    >>> recipe.policy
+    Policy(0.1)
     """
 
     task: str
@@ -81,10 +97,10 @@ class Training(Recipe):
         object.__setattr__(self, "policy", as_policy(self.policy))
 
     def study(self, seeds: int, storage: str | os.PathLike[str]) -> Study:
-        """Return the recipe as a study of one arm; early stopping watches the validation loss."""
+        """Return the recipe as a study of one arm; early stopping monitors the validation loss."""
         from lehr.study import Study
 
-        patient = {"judge": "best", "patience": self.patience} if self.patience else {}
+        stopping = {"judge": "best", "patience": self.patience} if self.patience else {}
         return Study(
             self.task,
             {self.name.partition("/")[2]: self.policy},
@@ -95,7 +111,7 @@ class Training(Recipe):
             options=self.options,
             backend=self.backend,
             storage=storage,
-            **patient,  # type: ignore[arg-type]
+            **stopping,  # type: ignore[arg-type]
         )
 
     def definition(self) -> dict[str, Any]:
@@ -111,13 +127,13 @@ class Training(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement(Recipe):
-    """A recipe that measures or draws: a function that returns numbers and lines.
+    """A recipe that calls a function which returns numbers and the data of a figure.
 
     Args:
-        function: ``module:function`` from a seed and options to a dict: "numbers" by name, and
-            the data of its "figure".
+        function: ``module:function`` from a seed and options to a dict of "numbers" (by name)
+            and "figure" (data for `lehr.recipes.figures.draw_measured`).
         options: of the function.
-        random: whether it draws random numbers; otherwise it is run on one seed.
+        random: whether the function uses random numbers; otherwise one seed is run.
     """
 
     function: str

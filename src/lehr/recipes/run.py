@@ -1,4 +1,4 @@
-"""Run recipes as studies: missing trials run in worker processes, finished ones are stored."""
+"""Run recipes as studies: missing trials run in worker processes, results are stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Results = dict[str, list[Trial]]
 
 @dataclass(frozen=True)
 class _Work:
-    """The jobs of a recipe, by cache key, and further entries of their messages to workers."""
+    """The jobs of a recipe by cache key, and extra entries of the messages to the workers."""
 
     recipe: Recipe
     jobs: dict[str, Job]
@@ -45,15 +45,20 @@ def run_recipes(
     report: Report = lambda text: None,
     skip: bool = False,
 ) -> tuple[Results, dict[str, str]]:
-    """Run the missing trials; return each recipe's trials, and the logs of those that failed.
+    """Run the missing trials of recipes.
+
+    Returns:
+        The trials of each recipe, and the log of the first failed trial of each failed recipe;
+        both by name of the recipe.
 
     Args:
         recipes: to run.
-        seeds: number of trials of each; one for a recipe without random numbers.
+        seeds: number of trials per recipe; recipes without random numbers run one.
         storage: folder of the studies, as of `lehr.Study`.
         workers: number of processes; default: one per core.
-        report: called with a line about each trial that has finished or failed.
-        skip: whether recipes without their data or backend are reported and left out.
+        report: called with a line of text for each finished, failed or skipped item.
+        skip: whether recipes with missing data or a missing backend are reported and skipped
+            instead of raising an error.
 
     Raises:
         ValueError: if a backend is not installed, or the storage cannot be read or written.
@@ -86,7 +91,19 @@ def run_recipes(
 def stored_results(
     recipes: Iterable[Recipe], seeds: int, storage: str | os.PathLike[str]
 ) -> Results:
-    """Return the trials of each recipe; none unless all of them are stored."""
+    """Load the stored trials of each recipe.
+
+    Args:
+        recipes: to load.
+        seeds: number of trials per recipe.
+        storage: folder of the studies.
+
+    Returns:
+        Trials by name of the recipe; an empty list unless all trials of the recipe are stored.
+
+    Raises:
+        ValueError: if the storage cannot be read.
+    """
     with Storage(Path(storage), readonly=True) as opened:
         return {recipe.name: _trials(recipe, seeds, opened) for recipe in recipes}
 
@@ -117,20 +134,23 @@ def _missing(work: _Work, storage: Storage) -> dict[str, Job]:
 def _run(
     works: list[_Work], storage: Storage, engine: Engine, report: Callable[[Recipe, Job, str], None]
 ) -> dict[str, str]:
-    """Run the missing jobs of several recipes side by side; return the log of each that failed."""
+    """Run the missing jobs of several recipes in parallel; return the logs of failed recipes."""
     of = {name: work for work in works for name in work.jobs}
     missing = {name: job for work in works for name, job in _missing(work, storage).items()}
     failed: dict[str, str] = {}
 
-    def moved(event: Event) -> None:
+    def report_failure(event: Event) -> None:
         if event.kind == "failed":
             recipe, job = of[event.name].recipe, missing[event.name]
             failed.setdefault(recipe.name, f"seed {job['seed']} failed:\n{event.payload['log']}")
             report(recipe, job, ": failed")
 
     extra = {name: of[name].extra for name in missing}
-    running = run_jobs(storage, engine, missing, extra, moved)
-    with contextlib.suppress(TrialError), contextlib.closing(running):  # reported one by one
+    running = run_jobs(storage, engine, missing, extra, report_failure)
+    with (
+        contextlib.suppress(TrialError),
+        contextlib.closing(running),
+    ):  # report_failure has reported it
         for name, _ in running:
             storage.delete_checkpoints([name])
             report(of[name].recipe, missing[name], "")
@@ -140,7 +160,7 @@ def _run(
 def _trials(
     recipe: Recipe, seeds: int, storage: Storage, engine: Engine | None = None
 ) -> list[Trial]:
-    """Return a recipe's trials if all are stored, else none; an engine also adds its study."""
+    """Load the trials of a recipe if all are stored; an engine also stores the study."""
     if isinstance(recipe, Training):
         study = recipe.study(seeds, storage.folder)
         try:
@@ -157,8 +177,8 @@ def _trials(
 
 
 def _ready(missing: list[Recipe], report: Report, skip: bool) -> list[Recipe]:
-    """Return the recipes that can run; raise for the others, or report them."""
-    # each is checked once: data may be downloaded
+    """Return the recipes whose data and backend exist; raise for the others, or report them."""
+    # check each name once: the check may download data
     data = dict.fromkeys(name for recipe in missing for name in recipe.data)
     backends = dict.fromkeys(recipe.backend for recipe in missing if recipe.backend)
     reasons = {name: _reason(images.ensure, name, report) for name in data}
@@ -170,7 +190,7 @@ def _ready(missing: list[Recipe], report: Report, skip: bool) -> list[Recipe]:
         if error is None:
             found.append(recipe)
         elif skip:
-            report(f"{recipe.name} is left out: {error}")
+            report(f"{recipe.name} is skipped: {error}")
         else:
             raise type(error)(f"{recipe.name}: {error}") from None
     return found

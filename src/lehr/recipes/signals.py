@@ -1,4 +1,4 @@
-"""What many layers do to a signal before any training."""
+"""Mean and standard deviation of a signal in deep untrained networks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,16 @@ _BOOKS_SEED = 42
 
 
 def initialised(seed: int, *, initializer: Any, activation: str) -> dict[str, Any]:
-    """Return mean and std of a standard normal signal through 50 layers of 100 units."""
+    """Compute the std of a standard normal signal in 50 dense layers of 100 units.
+
+    Args:
+        seed: of the signal and the weights.
+        initializer: name or configuration of the Keras initialiser.
+        activation: name of the activation function.
+
+    Returns:
+        "numbers" by name, and the data of the "figure".
+    """
     import keras
     import numpy as np
 
@@ -39,20 +48,27 @@ def initialised(seed: int, *, initializer: Any, activation: str) -> dict[str, An
 
 
 def deep_selu(seed: int) -> dict[str, Any]:
-    """Return mean and std through 1,000 layers of SELU with LeCun's weights, as the book."""
+    """Compute mean and std of a signal in 1,000 SELU layers with LeCun weights, as in the book.
+
+    Args:
+        seed: of the signal and the weights; 0 for the random numbers of the book.
+
+    Returns:
+        "numbers" by name, and the data of the "figure".
+    """
     import numpy as np
 
     from lehr.recipes.activations import selu_constants
 
     alpha, scale = selu_constants()
-    random = np.random.RandomState(_BOOKS_SEED + seed)  # the book's generator: seed 0 is its own
+    random = np.random.RandomState(_BOOKS_SEED + seed)  # seed 0 is that of the book
     signal = random.normal(size=(_ROWS, _UNITS))
     means, stds = [], []
     for _ in range(1000):
         weights = random.normal(scale=_UNITS**-0.5, size=(_UNITS, _UNITS))
         z = signal @ weights
         signal = scale * np.where(z > 0, z, alpha * np.expm1(np.minimum(z, 0)))
-        # the book's numbers: means over rows of each unit, then over units
+        # as in the book: mean or std over the rows of each unit, then the mean over units
         means.append(float(signal.mean(axis=0).mean()))
         stds.append(float(signal.std(axis=0).mean()))
     numbers = {}

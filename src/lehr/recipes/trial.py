@@ -1,4 +1,4 @@
-"""A recipe's trial: its numbers and the data of its figure, from a study's record."""
+"""Trials of recipes: numbers and figure data extracted from the record of a study."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ _MOST_RATES = 150
 
 
 def trial_of(recipe: Recipe, seed: int, record: Record) -> Trial:
-    """Return a recipe's trial on a seed: "numbers" by name, what its figure draws, its costs."""
+    """Convert the record of a study to a trial of a recipe.
+
+    Args:
+        recipe: the recipe.
+        seed: of the trial.
+        record: stored record of the trial.
+
+    Returns:
+        "numbers" by name, the data of the figure, "seconds" of the trial, "versions" of the
+        packages, and name, seed and definition of the recipe.
+    """
     metadata = record.metadata
     return {
         "recipe": recipe.name,
@@ -24,7 +34,7 @@ def trial_of(recipe: Recipe, seed: int, record: Record) -> Trial:
 
 
 def _trained(record: Record) -> dict[str, Any]:
-    """Return the numbers under the names that Keras's histories give them."""
+    """Return the numbers of a trained network, named as in a Keras history."""
     metadata, each = record.metadata, record.metadata["steps_per_epoch"]
     history = [
         {"loss": entry["loss"]} | {f"val_{name}": v for name, v in entry["validation"].items()}

@@ -1,1 +1,1 @@
-"""The published experiments, one list for each part of a source."""
+"""Definitions of the recipes, one module per group."""

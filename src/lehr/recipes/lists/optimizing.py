@@ -1,4 +1,4 @@
-"""Optimizers, schedules and the range test."""
+"""Recipes of optimizers, schedules and the range test."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _OPTIMIZERS = [
         ("sgd", "plain gradient descent", "SGD", {}),
         ("momentum", "momentum 0.9", "SGD", {"momentum": 0.9}),
         ("nesterov", "Nesterov's momentum", "SGD", {"momentum": 0.9, "nesterov": True}),
-        ("adagrad", "AdaGrad: rates that only fall", "Adagrad", {}),
-        ("rmsprop", "RMSProp: recent gradients only", "RMSprop", {"rho": 0.9}),
+        ("adagrad", "AdaGrad: rates that never rise", "Adagrad", {}),
+        ("rmsprop", "RMSProp: moving average of squared gradients", "RMSprop", {"rho": 0.9}),
         ("adam", "Adam: momentum and RMSProp", "Adam", {"beta_1": 0.9, "beta_2": 0.999}),
-        ("adamax", "AdaMax: the largest of recent gradients", "Adamax", {}),
+        ("adamax", "AdaMax: maximum of recent gradients", "Adamax", {}),
         ("nadam", "Nadam: Adam and Nesterov", "Nadam", {}),
     )
 ]
@@ -56,9 +56,10 @@ _FINDER = [
             {"rate of least running mean": rate, "least running mean": loss},
         ),
         notes=(
-            "the book reads the running mean of the loss since the epoch began, whose minimum lies "
-            "about ten times too far right; here it is the loss of each batch, and both are shown",
-            "the published rate is read off a plot by eye",
+            "the book uses the running mean of the loss since the start of the epoch, which has "
+            "its minimum at a rate about ten times too high; the recipe uses the loss of each "
+            "batch and shows both",
+            "the published rate was read from a plot by eye",
         ),
     )
     for data, title, section, network, cell, rate, loss in (
@@ -78,9 +79,9 @@ _FINDER = [
         ),
     )
 ]
-_STEPS_IN_20_EPOCHS = 34375  # 20 * 55000 // 32, as the notebook has it
+_STEPS_IN_20_EPOCHS = 34375  # 20 * 55000 // 32, as in the notebook
 _DECAY_IGNORED = (
-    "SGD(decay=1e-4) is accepted and ignored by Keras 3: the rate would stay at 0.01 without a word"
+    "Keras 3 accepts SGD(decay=1e-4) and ignores it without a warning: the rate would stay at 0.01"
 )
 _NADAM = {"optimizer": "Nadam"}
 
@@ -109,12 +110,12 @@ _SCHEDULES = [
     ),
     _schedule(
         "exponential-epoch-lr",
-        "exponential from the rate before: lr * 0.1**(1 / 20) at the start of each epoch, Nadam",
+        "exponential from the current rate: lr * 0.1**(1 / 20) at the start of each epoch, Nadam",
         exponential(0.01 * 0.1 ** (1 / 20), 0.1, every=20).every("1 epoch"),
         _NADAM,
         notes=(
-            "written from the rate before, the first epoch is multiplied too: one epoch ahead of "
-            "exponential-epoch; and it starts anew from the optimizer's rate when resumed",
+            "the factor multiplies the current rate, also before the first epoch: the rate is one "
+            "epoch ahead of exponential-epoch; a resumed run starts from the optimizer's rate",
         ),
     ),
     _schedule(
@@ -124,9 +125,9 @@ _SCHEDULES = [
         _NADAM,
         published=published("[84]", loss=0.1447, val_loss=0.5833, val_accuracy=0.8880),
         notes=(
-            "the book's callback reads a global s instead of its own: the figure is the same as "
-            "long as a global of that name has the right value",
-            "the published training loss is out of reach of the printed code too: in Keras 3's own "
+            "the book's callback reads a global variable s instead of its attribute: the figure is "
+            "the same if a global variable of that name has the correct value",
+            "the printed code does not reach the published training loss either: with Keras 3's "
             "fit on TensorFlow it ends at 0.104 in three runs (benchmarks/recipes/printed.json)",
         ),
     ),
@@ -137,8 +138,8 @@ _SCHEDULES = [
         _NADAM,
         published=published("[89]", loss=0.2005, val_loss=0.5533, val_accuracy=0.8868),
         notes=(
-            "as printed, with softmax, it ends at 0.75 on JAX; Nadam at 0.01 for the first epochs "
-            "makes the end differ much from run to run",
+            "the printed code, with softmax, ends at 0.75 on JAX; Nadam at 0.01 in the first "
+            "epochs makes the final figures vary strongly between runs",
         ),
     ),
     _schedule(
@@ -148,14 +149,14 @@ _SCHEDULES = [
         options={"optimizer": sgd(momentum=0.9)},
         published=published("[92]", loss=0.0683, val_loss=0.5241, val_accuracy=0.8936),
         notes=(
-            "the training loss hangs on when the rate is halved: in Keras 3's own fit on "
-            "TensorFlow the printed code ends at 0.050, 0.054 and 0.065 in three runs "
+            "the training loss depends on the epochs at which the rate is halved: with Keras 3's "
+            "fit on TensorFlow the printed code ends at 0.050, 0.054 and 0.065 in three runs "
             "(benchmarks/recipes/printed.json)",
         ),
     ),
     _schedule(
         "in-graph-exponential",
-        "exponential inside the graph, as keras.optimizers.schedules.ExponentialDecay",
+        "exponential in the graph, as with keras.optimizers.schedules.ExponentialDecay",
         exponential(0.01, 0.1, every=_STEPS_IN_20_EPOCHS),
         published=published("[94]", loss=0.2224, val_loss=0.3164, val_accuracy=0.8904),
     ),
@@ -166,8 +167,8 @@ _SCHEDULES = [
         options={"batch_size": 128},
         published=published("[100]", loss=0.1610, val_loss=0.3170, val_accuracy=0.8934),
         notes=(
-            "the book's cycle is 25 steps short, as it counts batches without the last of an "
-            "epoch: 25 of 10,750 updates are made at 5e-6 and move next to nothing",
+            "the book's cycle is 25 steps short because it does not count the last batch of an "
+            "epoch: 25 of 10,750 updates have a rate of 5e-6 and almost no effect",
         ),
     ),
 ]

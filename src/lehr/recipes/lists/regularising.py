@@ -1,4 +1,4 @@
-"""Regularisation on Fashion-MNIST, and the exercise on CIFAR-10."""
+"""Recipes of regularisation on Fashion-MNIST, and of the exercise on CIFAR-10."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ _REGULARISATION = [
             {**_ELU, "regularizer": {"l1": 0.1, "l2": 0.01}, "output_regularizer": True},
             (),
             (
-                "the source only names it and publishes no figure; with the factors that it names "
-                "nothing is learnt: the penalty drives all kernels to zero",
+                "the source only mentions it and publishes no figure; with the factors of the "
+                "source the network does not learn: the penalty drives all kernels to zero",
             ),
         ),
         (
@@ -59,7 +59,7 @@ _REGULARISATION = [
         ),
         (
             "max-norm",
-            "weights into a hidden unit of norm 1 at most",
+            "weights into each hidden unit limited to norm 1",
             {"optimizer": "Nadam", "max_norm": 1.0},
             published("[126]", loss=0.3545, val_loss=0.3714, val_accuracy=0.8662),
             (),
@@ -69,7 +69,7 @@ _REGULARISATION = [
 _REGULARISATION += [
     fashion(
         "regularisation/alpha-dropout",
-        "alpha dropout of 0.2 before each layer, which keeps SELU's mean and standard deviation",
+        "alpha dropout of 0.2 before each layer, which preserves SELU's mean and std",
         "Avoiding Overfitting Through Regularization",
         0.01,
         20,
@@ -85,20 +85,20 @@ _REGULARISATION += [
     ),
     fashion(
         "regularisation/mc-dropout",
-        "the same network judged by 100 passes with its dropout on",
+        "the same network, evaluated with 100 passes of Monte Carlo dropout",
         "Avoiding Overfitting Through Regularization",
         0.01,
         20,
         options={**_ALPHA, "monte_carlo": {"test": 100}},
         published=published("[117]", test_monte_carlo_accuracy=0.8661),
         notes=(
-            "the source trains one epoch more before; it averages model(x, training=True), which "
-            "would put batch norm into training too if there were any",
+            "the source trains for one more epoch first; it averages model(x, training=True), "
+            "which would also run batch norm in training mode if the network had any",
         ),
     ),
 ]
 _JPEG = (
-    "measured on a JPEG copy of CIFAR-10, shuffled once: accuracies differ a little",
+    "measured on a JPEG copy of CIFAR-10, shuffled once: accuracies differ slightly",
     BATCHES,
 )
 
@@ -113,7 +113,7 @@ def _cifar(
 
 _HE = {"activation": "elu", "initializer": "he_normal", "pixels": "raw"}
 _LAST = {"dropout": 0.1, "drop": "AlphaDropout", "drop_all": False}
-_BEST = "weights and figures are those of the epoch with the least validation loss"
+_BEST = "weights and figures are those of the epoch with the lowest validation loss"
 
 
 def _early_stopping(
@@ -131,8 +131,8 @@ _CIFAR = [
         options={**_HE, "optimizer": "Nadam"},
         published=published("[133] and [134]", best_val_loss=1.4960, best_val_accuracy=0.4762),
         notes=(
-            "as printed, with softmax and pixels from 0 to 255, it does not train at all on JAX "
-            "and PyTorch (loss 14.5, accuracy 0.1)",
+            "the printed code, with softmax and pixels from 0 to 255, does not train on JAX and "
+            "PyTorch (loss 14.5, accuracy 0.1)",
         ),
     ),
     _early_stopping(
@@ -150,23 +150,24 @@ _CIFAR = [
         options={"optimizer": "Nadam"},
         published=published("[136]", best_val_loss=1.4633, best_val_accuracy=0.4792),
         notes=(
-            "the best epoch's accuracy is set beside final accuracies in the source, whose own "
-            "network is at 0.517 after 24 epochs",
+            "the source compares the accuracy of the best epoch with final accuracies; the network "
+            "of the source reaches 0.517 after 24 epochs",
             "the Korean edition prints 0.514",
-            "the published best validation loss fell on epoch 8, those of five seeds on epochs 11 "
-            "to 14, where accuracy is higher; at epoch 8 theirs are 0.474 to 0.490",
+            "the published lowest validation loss occurs at epoch 8, those of the five seeds at "
+            "epochs 11 to 14, where the accuracy is higher; their accuracies at epoch 8 are 0.474 "
+            "to 0.490",
         ),
     ),
     _early_stopping(
         "alpha-dropout",
-        "8e: and alpha dropout of 0.1 before the last layer, Nadam 5e-4, early stopping",
+        "8e: with alpha dropout of 0.1 before the last layer, Nadam 5e-4, early stopping",
         5e-4,
         options={"optimizer": "Nadam", **_LAST},
         published=published("[138]", best_val_loss=1.4805, best_val_accuracy=0.4890),
     ),
     _early_stopping(
         "mc-dropout",
-        "8e: the same judged by 10 passes with its dropout on",
+        "8e: the same, evaluated with 10 passes of Monte Carlo dropout",
         5e-4,
         options={"optimizer": "Nadam", **_LAST, "monte_carlo": {"validation": 10}},
         published=published("[142]", best_val_monte_carlo_accuracy=0.4892),
@@ -179,10 +180,10 @@ _CIFAR = [
         options={**_LAST, "batch_size": 128},
         published=published("[146]", loss=0.8936, val_loss=1.5912, val_accuracy=0.5198),
         notes=(
-            "the book's cycle is 15 steps short: 15 of 5,280 updates are made at 5e-6 and move "
-            "next to nothing",
+            "the book's cycle is 15 steps short: 15 of 5,280 updates have a rate of 5e-6 and "
+            "almost no effect",
             "the Korean edition prints 0.508 to 0.528",
-            "the source compares this final accuracy with the others' at their best epoch",
+            "the source compares this final accuracy with best-epoch accuracies of the others",
         ),
     ),
 ]

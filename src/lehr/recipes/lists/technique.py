@@ -1,4 +1,4 @@
-"""Activations, initialisers, signals, batch norm, clipping, transfer."""
+"""Recipes of activations, initialisers, deep signals, batch norm, clipping and transfer."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ _CURVES = [
     )
     for name, title, published in (
         ("sigmoid", "the logistic function: flat at both ends, slope at most 1/4", ()),
-        ("elu", "ELU: smooth, below zero it ends at -1", ()),
+        ("elu", "ELU: smooth, tends to -1 below zero", ()),
         (
             "selu",
-            "SELU: alpha and scale derived, so that mean 0 and std 1 stay",
+            "SELU: alpha and scale, derived to preserve mean 0 and std 1",
             figures(
                 f"{NOTEBOOK}, In [21]", {"alpha": 1.6732632423543772, "scale": 1.0507009873554805}
             ),
@@ -72,12 +72,12 @@ _INITIALISERS = [
         random=True,
     )
     for name, title, initializer, activation in (
-        ("glorot", "Glorot for tanh: what 50 layers leave of the signal", "glorot_uniform", "tanh"),
-        ("he", "He for ReLU: what 50 layers leave of the signal", "he_normal", "relu"),
-        ("lecun", "LeCun for SELU: 50 layers and the signal stays", "lecun_normal", "selu"),
+        ("glorot", "Glorot for tanh: std of the signal after 50 layers", "glorot_uniform", "tanh"),
+        ("he", "He for ReLU: std of the signal after 50 layers", "he_normal", "relu"),
+        ("lecun", "LeCun for SELU: 50 layers preserve the signal", "lecun_normal", "selu"),
         (
             "variance-scaling",
-            "He on the mean of inputs and outputs, by VarianceScaling",
+            "He with the mean of inputs and outputs, by VarianceScaling",
             {
                 "class_name": "VarianceScaling",
                 "config": {"scale": 2.0, "mode": "fan_avg", "distribution": "uniform"},
@@ -90,10 +90,13 @@ _DEEP = (300, *[100] * 99)
 _SIGNALS = [
     measurement(
         "signals/selu-1000-layers",
-        "1,000 layers of SELU, nothing trained: mean 0 and std 1 stay",
+        "1,000 untrained layers of SELU preserve mean 0 and std 1",
         f"{CHAPTER}, Nonsaturating Activation Functions",
         "signals:deep_selu",
-        notes=("the book's own draws, NumPy's generator at seed 42; other seeds wander by 0.1",),
+        notes=(
+            "the random numbers are those of the book, from NumPy's generator with seed 42; with "
+            "other seeds the values vary by 0.1",
+        ),
         published=figures(
             f"{NOTEBOOK}, In [24]",
             {
@@ -106,25 +109,29 @@ _SIGNALS = [
     ),
     fashion(
         "signals/selu-100-layers",
-        "100 hidden layers of SELU train",
+        "100 hidden layers of SELU: the network trains",
         "Nonsaturating Activation Functions",
         1e-3,
         5,
         options={"hidden": _DEEP},
         published=published("[30]", loss=0.5569, val_loss=0.4907, val_accuracy=0.8218),
-        notes=("differs from run to run by more than a point: the published figures are one draw",),
+        notes=(
+            "results vary by more than a point between runs; the published figures are those of "
+            "one run",
+        ),
     ),
     fashion(
         "signals/relu-100-layers",
-        "100 hidden layers of ReLU hardly do",
+        "100 hidden layers of ReLU: the network hardly trains",
         "Nonsaturating Activation Functions",
         1e-3,
         5,
         options={"hidden": _DEEP, "activation": "relu", "initializer": "he_normal"},
         published=published("[34]", loss=0.7288, val_loss=0.6638, val_accuracy=0.7380),
         notes=(
-            "differs much from run to run: the published validation loss, 0.66, is one draw, five "
-            "seeds here end at 0.71 to 0.75, one run of the notebook's code in Keras 3 at 0.89",
+            "results vary strongly between runs: the published validation loss, 0.66, is that of "
+            "one run; five seeds of the recipe end at 0.71 to 0.75, one run of the notebook's code "
+            "in Keras 3 at 0.89",
         ),
     ),
 ]
@@ -146,16 +153,16 @@ _BATCH_NORM = [
 _CLIPPING = [
     fashion(
         f"clipping/{name}",
-        f"gradients clipped by {name}: {what}",
+        f"gradients clipped by {name}: {rule}",
         "Gradient Clipping",
         1e-3,
         5,
         options={"optimizer": sgd(**{f"clip{name}": 1.0})},
         notes=("the source only builds the optimizer and publishes no figure",),
     )
-    for name, what in (
-        ("value", "each component to [-1, 1], which turns them"),
-        ("norm", "each tensor's to length 1, which does not"),
+    for name, rule in (
+        ("value", "each component to [-1, 1], which changes the direction"),
+        ("norm", "each tensor to norm 1, which preserves the direction"),
     )
 ]
 _TRANSFER = [
@@ -192,12 +199,12 @@ _TRANSFER = [
             ),
             (
                 "the Korean edition prints 0.9695 on test data",
-                "6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",
+                "6 updates of 32 rows per epoch; the source makes 7, the last with 8 rows",
             ),
         ),
         (
             "b on a",
-            "task B on A's layers: frozen for 4 epochs, then all for 16",
+            "task B on the layers of A: frozen for 4 epochs, then all trained for 16",
             16,
             published(
                 "[63] and [65]",
@@ -209,11 +216,11 @@ _TRANSFER = [
             ),
             (
                 "the Korean edition prints 0.9925 on test data",
-                "the source's model_B_on_A shares its layers with model_A and trains them too, so "
-                "that model_A is spoilt; here they are copies",
-                "6 updates an epoch of 32 rows, the source has 7, the last of 8 rows",
-                "the source divides the error by 4.9 in one draw on a test set of 2,000: over "
-                "five seeds it is 1.2 to 2.5",
+                "the source's model_B_on_A shares its layers with model_A, so that training it "
+                "also changes model_A; the recipe copies the layers",
+                "6 updates of 32 rows per epoch; the source makes 7, the last with 8 rows",
+                "the source divides the error by 4.9 in one run on a test set of 2,000 images; "
+                "over five seeds of the recipe the factor is 1.2 to 2.5",
             ),
         ),
     )

