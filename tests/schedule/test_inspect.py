@@ -160,7 +160,7 @@ def test_unresolved_schedules_are_inspected_in_a_given_run() -> None:
 
 
 def test_a_constant_part_has_its_peak_at_its_first_step() -> None:
-    """An interpolated constant would be off by an ulp in 47 of 1,000 values, some above the peak."""
+    """If interpolated, 47 of its 1,000 values would be off by an ulp, some above the peak."""
     s = lehr.warmup(0.1, 100).then(lehr.constant(0.1, 1000)).then(lehr.cosine(0.1, 400))
     assert (s.summary().peak, s.summary().peak_step) == (0.1, 100)
     plan = lehr.wsd(0.3, 100, 2000).summary(10_000)
@@ -195,7 +195,8 @@ def test_several_schedules_in_one_figure() -> None:
     assert list(axes.lines[0].get_ydata()) == [cosine(t) for t in axes.lines[0].get_xdata()]
 
 
-LONG_RUNS = {  # (schedule, its peak, step of the peak); none is at a step that every drawing samples
+# (schedule, its peak, step of the peak); the step is none of those that every drawing samples
+LONG_RUNS = {
     "chain": (lehr.warmup(1.0, 333_333).then(lehr.linear(1.0, 0.0, 700_001)), 1.0, 333_333),
     "cycles that fade": (lehr.triangular2(0.1, 1.0, 77_777), 1.0, 77_777),
     "cycles of a slow clock": (lehr.triangular(0.1, 1.0, 777).every(1001), 1.0, 777_777),

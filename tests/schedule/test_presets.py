@@ -459,7 +459,7 @@ def test_runs_of_1_to_50_steps(name):
     ("period", "power", "floor"), [(7, 1.0, 0.0), (10, 2.0, 0.1), (3, 0.5, 0.2)]
 )
 def test_polynomial_cycles_are_keras_polynomial_decay_with_cycle(period, power, floor):
-    """At a horizon Keras returns the floor for one step; lehr returns the first value of the cycle."""
+    """At a horizon Keras returns the floor for one step, lehr the first value of the next cycle."""
     s = lehr.polynomial_cycles(1.0, period, cycles=6, floor=floor, power=power)
     for t in range(1, 6 * period):
         horizon = period * math.ceil(t / period)
