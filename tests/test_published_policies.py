@@ -199,7 +199,8 @@ def test_an_entry_is_complete_and_round_trips(name: str) -> None:
     assert entry.steps_per_epoch or not str(entry.run).endswith("epochs") or name in FOR_ANY_DATA
     for policy in (entry.policy, entry.resolved(**sizes(name))):
         assert lehr.loads(policy.dumps()) == policy
-        names = vars(lehr.schedule) | vars(presets) | {"Policy": lehr.Policy}
+        names = vars(lehr.schedule) | vars(presets)
+        names |= {"Policy": lehr.Policy, "one_cycle": lehr.one_cycle}
         assert eval(repr(policy), names) == policy
         assert lehr.parse(repr(policy)) == policy
 
