@@ -1,4 +1,4 @@
-"""What every test shares: derandomized hypothesis, and the helpers of this folder."""
+"""Configuration of all tests: derandomized hypothesis, and the path of tests/helpers."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 HELPERS = str(Path(__file__).parent / "helpers")
 sys.path.insert(0, HELPERS)
 
-collect_ignore_glob = ["faults/conformance/*"]  # runs for processes of their own
+collect_ignore_glob = ["faults/conformance/*"]  # these modules run in separate processes
 
 settings.register_profile(
     "lehr",
@@ -24,8 +24,8 @@ settings.load_profile("lehr")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def toys_can_be_imported_by_workers() -> None:
-    """Processes that tests start find the modules beside the tests."""
+def helpers_on_pythonpath() -> None:
+    """Add tests/helpers to PYTHONPATH, for processes started by tests."""
     os.environ["PYTHONPATH"] = os.pathsep.join(
         filter(None, [HELPERS, os.environ.get("PYTHONPATH")])
     )

@@ -1,4 +1,4 @@
-"""Controllers: by hand, and beside torch's, Keras's, optax's and Hugging Face's."""
+"""Controllers: by hand, and compared with torch, Keras, optax and Hugging Face."""
 
 import importlib.util
 import json
@@ -36,10 +36,10 @@ def test_plateau_by_hand():
     assert factors(plateau, metrics) == [1, 1, 1, 0.5, 0.5, 0.5, 0.5, 0.25]
 
 
-def test_plateau_cooldown_ignores_as_many_metrics_as_it_says():
+def test_plateau_cooldown_ignores_its_number_of_metrics():
     plateau = Plateau(factor=0.5, patience=1, cooldown=2)
     assert factors(plateau, [1.0] * 8) == [1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125]
-    # a better metric during the cooldown is remembered
+    # a better metric during the cooldown becomes the best
     state = plateau.init()
     for metric in (1.0, 1.0, 0.5):
         state = plateau.update(state, metric)
@@ -55,7 +55,7 @@ def test_plateau_min_factor_and_max_mode():
 def test_a_reduction_stops_at_min_lr():
     plateau = Plateau(min_lr=0.25)
     scheduled, factor = (1.0, 1.0, 0.5, 0.2, 0.0, 0.2), (1.0, 0.125, 0.75, 0.5, 0.5, 2.0)
-    expected = [1.0, 0.25, 0.375, 0.2, 0.0, 0.4]  # a factor above 1 is set by hand
+    expected = [1.0, 0.25, 0.375, 0.2, 0.0, 0.4]  # the user can set a factor above 1
     assert [plateau.rate(s, f) for s, f in zip(scheduled, factor, strict=True)] == expected
     arrays = plateau.rate(np.array(scheduled), np.array(factor))
     assert arrays.tolist() == expected
@@ -66,7 +66,7 @@ def test_a_reduction_stops_at_min_lr():
 
 def test_plateau_threshold_is_relative_to_the_best():
     plateau = Plateau(factor=0.5, patience=1, threshold=0.25)
-    assert factors(plateau, [100.0, 76.0]) == [1, 0.5]  # 24 % better: not enough
+    assert factors(plateau, [100.0, 76.0]) == [1, 0.5]  # 24 % better: below the threshold
     assert factors(plateau, [100.0, 74.0]) == [1, 1]
     assert factors(plateau, [-100.0, -124.0]) == [1, 0.5]
     assert factors(plateau, [-100.0, -126.0]) == [1, 1]
@@ -79,7 +79,7 @@ def test_plateau_threshold_is_relative_to_the_best():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_what_is_not_finite_never_improves_and_is_never_the_best(bad, mode):
+def test_metrics_that_are_not_finite_are_no_improvement(bad, mode):
     plateau = Plateau(factor=0.5, patience=2, mode=mode)
     assert factors(plateau, [bad] * 4) == [1, 0.5, 0.5, 0.25]
     state = plateau.init()
@@ -88,29 +88,33 @@ def test_what_is_not_finite_never_improves_and_is_never_the_best(bad, mode):
     assert state == State(best=1.0, seen=1, waited=1)
 
 
-def test_an_absolute_threshold_is_in_the_metrics_unit():
+def test_an_absolute_threshold_has_the_unit_of_the_metric():
     plateau = Plateau(factor=0.5, patience=1, threshold=0.25, threshold_mode="absolute")
-    assert factors(plateau, [100.0, 99.5, 99.25]) == [1, 1, 0.5]  # by 0.25: not more than that
+    assert factors(plateau, [100.0, 99.5, 99.25]) == [
+        1,
+        1,
+        0.5,
+    ]  # an improvement by the threshold exactly
     assert factors(plateau, [-100.0, -100.5]) == [1, 1]
     assert factors(plateau, [0.0, -0.2]) == [1, 0.5]
     assert factors(replace(plateau, mode="max"), [0.0, 0.2, 0.5]) == [1, 0.5, 0.5]
     relative = replace(plateau, threshold_mode="relative")
-    assert factors(relative, [0.0, -1e-6]) == [1, 1]  # a share of nothing is nothing
+    assert factors(relative, [0.0, -1e-6]) == [1, 1]  # a relative threshold of 0 is 0
 
 
 @pytest.mark.parametrize("cast", [float, np.float32, np.float64, np.array])
 def test_metrics_are_rounded_to_float32(cast):
     plateau = Plateau(factor=0.5, patience=1, threshold=0.0)
-    assert factors(plateau, map(cast, [1.0, 1.0 - 1e-9])) == [1, 0.5]  # a tie there
+    assert factors(plateau, map(cast, [1.0, 1.0 - 1e-9])) == [1, 0.5]  # a tie in float32
     assert factors(plateau, map(cast, [1.0, 1.0 - 1e-7])) == [1, 1]
     assert states(plateau, [cast(0.1)])[0].best == float(np.float32(0.1))
-    halfway = 2.0**-24 * (1 + 2.0**-25)  # rounded after the sum it would not vanish
+    halfway = 2.0**-24 * (1 + 2.0**-25)  # if rounded after the sum, the small term would remain
     assert states(replace(plateau, average=2), map(cast, [1.0, halfway]))[1].best == 0.5
     assert states(plateau, [1e39])[0] == State(waited=0, factor=0.5)  # infinite in float32
 
 
-def test_a_metric_at_the_threshold_is_judged_in_float32():
-    """By NumPy's float32, as every framework can: in float64 some would be judged otherwise."""
+def test_a_metric_at_the_threshold_is_compared_in_float32():
+    """The reference is NumPy float32; in float64 some comparisons have another result."""
     plateau = Plateau(factor=0.5, patience=1, threshold=math.pi / 10)
     best = np.random.default_rng(1).random(500, np.float32)[:, None]
     near = best * np.float32(1 - math.pi / 10) + best * np.arange(-3, 4, dtype=np.float32) * 2**-24
@@ -132,26 +136,28 @@ def test_the_mean_of_several_metrics_counts_as_one():
     assert [state.seen for state in seen] == [0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4]
     assert [state.count for state in seen] == [1, 2, 0] * 4
     assert [state.total for state in seen[:4]] == [1, 3, 0, 3]
-    # one that is not finite spoils its mean, and no other
+    # a value that is not finite affects only its mean
     assert [state.seen for state in states(plateau, [math.nan, 1, 1, 1, 1, 1])][-1] == 1
 
 
-def test_what_is_seen_is_finite():
+def test_seen_counts_finite_metrics():
     found = [state.seen for state in states(Plateau(), [math.nan, 0.0, math.inf, 1.0, -math.inf])]
     assert found == [0, 1, 1, 2, 2]
 
 
-def test_what_drivers_ask_of_two_states():
+def test_is_best_and_reduced_compare_two_states():
     plateau = Plateau(factor=0.5, patience=2, cooldown=1, min_factor=0.5, threshold=0.0)
     metrics = [math.nan, 0.0, 0.0, -1.0, 0.0, 0.0, -2.0, 0.0, 0.0, 0.0]
     seen = [plateau.init(), *states(plateau, metrics)]
     pairs = list(pairwise(seen))
     best = [metric for metric, pair in zip(metrics, pairs, strict=True) if is_best(*pair)]
-    assert best == [0.0, -1.0, -2.0]  # the third came during the cooldown
-    assert [i for i, pair in enumerate(pairs) if reduced(*pair)] == [5]  # later: at min_factor
+    assert best == [0.0, -1.0, -2.0]  # the third was observed during the cooldown
+    assert [i for i, pair in enumerate(pairs) if reduced(*pair)] == [
+        5
+    ]  # later steps: already at min_factor
 
 
-def test_a_factor_that_a_person_set_is_never_moved_the_wrong_way():
+def test_a_factor_set_by_the_user_never_moves_in_the_wrong_direction():
     low, high = State(factor=0.1), State(factor=8.0)
     assert factors(Plateau(patience=1, min_factor=0.25), [1.0, 1.0], low) == [0.1, 0.1]
     greedy = Greedy(patience=1, min_factor=0.25, max_factor=4.0)
@@ -166,12 +172,12 @@ def test_greedy_by_hand():
     greedy = Greedy(factor=0.5, patience=2, threshold=0.0, max_factor=4.0, min_factor=0.25)
     #          1    raise  1    raise the top     bad  lower
     metrics = [1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.5, 0.5, *[0.5] * 8, 0.4, 0.5, 0.4]
-    wanted = [1, 2, 2, 4, 4, 4, 4, 2, 2, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]
-    assert factors(greedy, metrics) == wanted
-    assert factors(replace(greedy, mode="max"), [-m for m in metrics]) == wanted
+    expected = [1, 2, 2, 4, 4, 4, 4, 2, 2, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 0.25, 0.25]
+    assert factors(greedy, metrics) == expected
+    assert factors(replace(greedy, mode="max"), [-m for m in metrics]) == expected
 
 
-def test_greedy_rests_after_a_change_and_counts_nothing_then():
+def test_greedy_ignores_metrics_during_the_cooldown():
     greedy = Greedy(factor=0.5, patience=1, threshold=0.0, cooldown=2)
     assert factors(greedy, [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]) == [2, 2, 2, 4, 4, 4]
     assert factors(greedy, [6.0, 6.0, 6.0, 6.0]) == [2, 2, 2, 1]
@@ -196,7 +202,7 @@ def test_greedy_rests_after_a_change_and_counts_nothing_then():
         (lambda: Plateau(restore_best=1), TypeError, "restore_best must be True or False, got 1"),
     ],
 )
-def test_what_cannot_be_is_refused(make, error, match):
+def test_invalid_arguments_are_rejected(make, error, match):
     with pytest.raises(error, match=match):
         make()
 
@@ -204,7 +210,7 @@ def test_what_cannot_be_is_refused(make, error, match):
 # Any controller.
 
 
-# Sums and differences of these are exact in float32 and float64: ties are ties to everyone.
+# Sums and differences of these are exact in float32 and float64, so ties agree everywhere.
 grid = st.integers(-128, 128).map(lambda n: n / 64)
 positive = st.integers(1, 128).map(lambda n: n / 64)
 rough = st.floats(-2.0, 2.0, width=32, allow_subnormal=False)
@@ -215,13 +221,13 @@ def streams(values):
 
 
 @given(controllers, streams(rough), st.integers(0, 60))
-def test_the_state_is_all_that_is_remembered(control, metrics, cut):
-    whole = [control.init(), *states(control, metrics)]
+def test_a_run_resumes_from_the_state_alone(control, metrics, cut):
+    full = [control.init(), *states(control, metrics)]
     cut = min(cut, len(metrics))
-    saved = json.dumps(vars(whole[cut]))
+    saved = json.dumps(vars(full[cut]))
     rest = states(control, metrics[cut:], State(**json.loads(saved)))
-    assert repr(rest) == repr(whole[cut + 1 :])  # a total may be NaN
-    assert all(control.min_factor <= s.factor <= getattr(control, "max_factor", 1.0) for s in whole)
+    assert repr(rest) == repr(full[cut + 1 :])  # repr, because a total may be NaN
+    assert all(control.min_factor <= s.factor <= getattr(control, "max_factor", 1.0) for s in full)
 
 
 @given(controllers, streams(rough))
@@ -242,7 +248,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize("control", EXAMPLES)
-def test_jax_decides_alike_inside_jit_and_scan(control):
+def test_jax_makes_the_same_decisions_in_jit_and_scan(control):
     jax = pytest.importorskip("jax")
     random = np.random.default_rng(3)
     metrics = random.normal(size=(200, 80)).astype(np.float32)
@@ -261,9 +267,9 @@ def test_jax_decides_alike_inside_jit_and_scan(control):
         return jax.lax.scan(step, begin, stream)[1]
 
     found = jax.jit(jax.vmap(follow))(metrics)
-    wanted = [states(control, stream) for stream in metrics]
+    expected = [states(control, stream) for stream in metrics]
     for name in vars(control.init()):
-        ours = np.array([[getattr(state, name) for state in row] for row in wanted])
+        ours = np.array([[getattr(state, name) for state in row] for row in expected])
         if name == "factor":  # float64 in Python
             assert len(np.unique(ours)) > 2
             np.testing.assert_allclose(found[name], ours, rtol=0 if control.factor != 0.7 else 1e-6)
@@ -271,7 +277,7 @@ def test_jax_decides_alike_inside_jit_and_scan(control):
             np.testing.assert_array_equal(found[name], ours)
 
 
-# Beside the peers.
+# Comparison with other libraries.
 
 
 def torch_factors(plateau: Plateau, metrics) -> list[float]:
@@ -280,14 +286,14 @@ def torch_factors(plateau: Plateau, metrics) -> list[float]:
 
 
 def stepped(scheduler_class, control, metrics, **more) -> list[float]:
-    """Return the rates of a scheduler of torch's form, built like a controller."""
+    """Return the rates of a torch-like scheduler with the options of a controller."""
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = scheduler_class(
         optimizer,
         mode=control.mode,
         factor=control.factor,
-        patience=control.patience - 1,  # theirs waits for one metric more than it is told
+        patience=control.patience - 1,  # torch waits for patience + 1 metrics
         threshold=control.threshold,
         threshold_mode=control.threshold_mode[:3],
         cooldown=control.cooldown,
@@ -313,7 +319,7 @@ cooldowns = st.integers(0, 3)
 
 
 @given(st.builds(Plateau, cooldown=cooldowns, **shared), streams(positive))
-def test_torch_decides_alike_on_positive_metrics(plateau, metrics):
+def test_torch_makes_the_same_decisions_on_positive_metrics(plateau, metrics):
     assert factors(plateau, metrics) == torch_factors(plateau, metrics)
 
 
@@ -321,25 +327,25 @@ absolute = st.just("absolute")
 
 
 @given(st.builds(Plateau, cooldown=cooldowns, threshold_mode=absolute, **shared), streams(grid))
-def test_torch_decides_alike_by_an_absolute_threshold(plateau, metrics):
+def test_torch_makes_the_same_decisions_with_an_absolute_threshold(plateau, metrics):
     assert factors(plateau, metrics) == torch_factors(plateau, metrics)
 
 
 @given(st.builds(Plateau, cooldown=cooldowns, **shared), streams(rough))
-def test_torch_decides_alike_on_any_metrics_without_a_threshold(plateau, metrics):
+def test_torch_makes_the_same_decisions_without_a_threshold(plateau, metrics):
     plateau = replace(plateau, threshold=0.0)
     assert factors(plateau, metrics) == torch_factors(plateau, metrics)
 
 
-def test_torch_takes_a_worse_negative_metric_for_a_better_one_and_we_do_not():
+def test_torch_counts_a_worse_negative_metric_as_an_improvement_and_lehr_does_not():
     plateau = Plateau(factor=0.5, patience=2, threshold=0.1)
     worsening = [-1.0, -0.95, -0.92, -0.9]
-    # torch's fault: best * (1 - threshold) lies on the wrong side of a negative best
+    # error in torch: for a negative best, best * (1 - threshold) is worse than best
     assert torch_factors(plateau, worsening) == [1, 1, 1, 1]
     assert factors(plateau, worsening) == [1, 1, 0.5, 0.5]
 
 
-def test_torch_keeps_minus_infinity_for_its_best_and_we_do_not():
+def test_torch_accepts_minus_infinity_as_best_and_lehr_does_not():
     plateau, metrics = Plateau(factor=0.5, patience=2), [1.0, -math.inf, 0.9, 0.8, 0.7]
     assert torch_factors(plateau, metrics) == [1, 1, 1, 0.5, 0.5]
     assert factors(plateau, metrics) == [1, 1, 1, 1, 1]
@@ -347,7 +353,7 @@ def test_torch_keeps_minus_infinity_for_its_best_and_we_do_not():
 
 def hugging_face_factors(greedy: Greedy, metrics) -> list[float]:
     scheduler_class = pytest.importorskip("transformers.optimization").GreedyLR
-    # ours does not reset after some time at min_factor
+    # lehr has no reset after a time at min_factor
     more = {"warmup": greedy.cooldown, "max_lr": greedy.max_factor, "reset_start": 10**9}
     return stepped(scheduler_class, greedy, metrics, **more)
 
@@ -356,24 +362,24 @@ ceilings = st.sampled_from([1.0, 3.0, 10.0])
 
 
 @given(st.builds(Greedy, max_factor=ceilings, **shared), streams(positive))
-def test_hugging_faces_greedy_decides_alike_on_positive_metrics(greedy, metrics):
+def test_hugging_face_greedy_makes_the_same_decisions_on_positive_metrics(greedy, metrics):
     assert factors(greedy, metrics) == hugging_face_factors(greedy, metrics)
 
 
 @given(st.builds(Greedy, max_factor=ceilings, threshold_mode=absolute, **shared), streams(grid))
-def test_hugging_faces_greedy_decides_alike_by_an_absolute_threshold(greedy, metrics):
+def test_hugging_face_greedy_makes_the_same_decisions_with_an_absolute_threshold(greedy, metrics):
     assert factors(greedy, metrics) == hugging_face_factors(greedy, metrics)
 
 
-def test_hugging_faces_greedy_forgets_what_it_sees_in_a_cooldown_and_we_do_not():
+def test_hugging_face_greedy_ignores_the_best_of_a_cooldown_and_lehr_does_not():
     greedy = Greedy(factor=0.5, patience=2, cooldown=1)
-    metrics = [1.0, 1.0, 1.0, 0.5, 0.9, 0.8]  # the 0.5 comes while both rest
+    metrics = [1.0, 1.0, 1.0, 0.5, 0.9, 0.8]  # the 0.5 is observed during the cooldown of both
     assert hugging_face_factors(greedy, metrics) == [1, 1, 0.5, 0.5, 0.5, 1.0]
     assert factors(greedy, metrics) == [1, 1, 0.5, 0.5, 0.5, 0.25]
 
 
 def optax_factors(plateau: Plateau, metrics: np.ndarray) -> np.ndarray:
-    """Return optax's for a table of streams."""
+    """Return the factors of optax for a table of streams."""
     optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
     threshold = {"relative": "rtol", "absolute": "atol"}[plateau.threshold_mode]
     peer = optax.contrib.reduce_on_plateau(
@@ -397,8 +403,8 @@ def optax_factors(plateau: Plateau, metrics: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("threshold_mode", "least"), [("relative", 1), ("absolute", -128)]
-)  # on negative metrics optax has torch's fault
-def test_optax_decides_alike(threshold_mode, least):
+)  # on negative metrics optax has the error of torch
+def test_optax_makes_the_same_decisions(threshold_mode, least):
     random = np.random.default_rng(5)
     for patience, cooldown, average, min_factor in [
         (1, 0, 1, 0.0),
@@ -421,7 +427,7 @@ def test_optax_decides_alike(threshold_mode, least):
         np.testing.assert_array_equal(ours, optax_factors(plateau, metrics))
 
 
-def test_optax_takes_a_worse_negative_metric_for_a_better_one_and_we_do_not():
+def test_optax_counts_a_worse_negative_metric_as_an_improvement_and_lehr_does_not():
     worsening = np.array([[-1.0, -0.95, -0.92, -0.9]])
     plateau = Plateau(factor=0.5, patience=2, threshold=0.1)
     assert optax_factors(plateau, worsening).tolist() == [[1, 1, 1, 1]]
@@ -448,7 +454,7 @@ print(json.dumps([run(case) for case in json.load(sys.stdin)]))
 """
 
 
-def test_keras_decides_alike():
+def test_keras_makes_the_same_decisions():
     if not (importlib.util.find_spec("keras") and importlib.util.find_spec("jax")):
         pytest.skip("Keras on JAX is not installed")
     random = np.random.default_rng(7)
@@ -476,9 +482,9 @@ def test_keras_decides_alike():
     cases.append(({"factor": 0.5, "patience": 2, "mode": "min"}, improving))
     variables = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
     done = run_python("-c", KERAS, stdin=json.dumps(cases), **variables)
-    assert len({tuple(f) for f in ours}) > 20  # the streams do lead to different decisions
+    assert len({tuple(f) for f in ours}) > 20  # the streams lead to different decisions
     *theirs, after_nan = json.loads(done.stdout.splitlines()[-1])
     assert ours == theirs
-    # Keras's fault: a NaN that comes first is its best for ever, and nothing improves on it
+    # error in Keras: a NaN as first metric stays the best, so later metrics never improve
     assert after_nan == [1, 1, 0.5, 0.5, 0.25]
     assert factors(Plateau(factor=0.5, patience=2), improving) == [1, 1, 1, 1, 1]

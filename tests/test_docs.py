@@ -1,4 +1,4 @@
-"""The documentation is run: its examples, its expressions, its numbers about other libraries."""
+"""Run the examples and expressions of the documentation; check its values of other libraries."""
 
 import bisect
 import inspect
@@ -21,14 +21,14 @@ import lehr
 from lehr.schedule import presets
 from lehr.schedule.curves import CURVES
 
-pytestmark = pytest.mark.xdist_group("docs")  # one worker, hence one run of Keras
+pytestmark = pytest.mark.xdist_group("docs")  # one worker, so Keras runs only once
 DOCS = Path(__file__).parent.parent / "docs"
 CONVENTIONS = (DOCS / "conventions.md").read_text(encoding="utf-8")
 NAMES = {name: getattr(lehr, name) for name in [*lehr._MODULE_OF, *presets.__all__]}
 
 
 def tables(text: str) -> dict[str, list[list[str]]]:
-    """Return the rows, without the heading, of the table under each title; code keeps its |."""
+    """Return the rows, without the heading, of the table under each title; unescape ``\\|``."""
     found: dict[str, list[list[str]]] = {}
     title = ""
     for line in text.splitlines():
@@ -44,7 +44,7 @@ def tables(text: str) -> dict[str, list[list[str]]]:
 def expression(cell: str) -> str:
     """Return the code in a cell."""
     match = re.fullmatch(r"`([^`]+)`", cell)
-    assert match, f"not one piece of code: {cell}"
+    assert match, f"cell must be one code span, got {cell!r}"
     return match[1]
 
 
@@ -52,7 +52,7 @@ def evaluate(code: str, **more: object) -> object:
     return eval(code, {"lehr": lehr, "math": math, **NAMES, **more})
 
 
-# Keras runs in a process of its own, on JAX: which backend this one has is not ours to say.
+# Keras runs in a separate process on JAX, because the backend of this process is not fixed.
 
 KERAS = """
 import json, sys
@@ -92,21 +92,23 @@ def callback(code, metrics):
         rates.append([before, float(model.optimizer.learning_rate)])
     return rates
 
-asked = json.loads(sys.stdin.read())
+request = json.loads(sys.stdin.read())
 answer = {"plateau": [plateau(1.0), plateau(-100.0)]}
-metrics = asked.pop("metrics")
-answer |= {code: callback(code, metrics) for code in asked.pop("callbacks")}
-json.dump(answer | {code: values(code, n) for code, n in asked.items()}, sys.stdout)
+metrics = request.pop("metrics")
+answer |= {code: callback(code, metrics) for code in request.pop("callbacks")}
+json.dump(answer | {code: values(code, n) for code, n in request.items()}, sys.stdout)
 """
 
 
 def keras_schedules() -> dict[str, int]:
-    """Return every Keras schedule that a page shows, and how many values are compared."""
+    """Return every Keras schedule shown on a page, with the number of compared values."""
     shown = {"PiecewiseConstantDecay([2, 4], [1.0, 0.1, 0.01])": 6, "CosineDecay(1.0, 10)": 21}
     sheet = [
-        theirs for library, theirs, _ in ROWS if library == "Keras" and theirs not in CALLBACKS
+        peer_code
+        for library, peer_code, _ in ROWS
+        if library == "Keras" and peer_code not in CALLBACKS
     ]
-    return shown | {theirs: UNTIL.get(theirs, N) for theirs in sheet}
+    return shown | {peer_code: UNTIL.get(peer_code, N) for peer_code in sheet}
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +119,8 @@ def keras() -> dict[str, list]:
     return json.loads(done.stdout)
 
 
-# The tables of conventions.md. A row of an installed library is what the library does here; the
-# others' formulas are from their sources, named above them.
+# The tables of conventions.md. Rows of installed libraries are computed with the library; the
+# formulas of the others are from their sources, named above them.
 
 WARMUP = "Warm up for 4 steps, then decay linearly to zero at step 12"
 MILESTONES = "Milestones at 2 and 4, factor 0.1"
@@ -245,15 +247,15 @@ SEEN = {
 }
 
 
-def assert_shown(shown: list[str], wanted: list[float]) -> None:
-    """Hold that each cell is its number, rounded to the digits that are written."""
-    for cell, number in zip(shown, wanted, strict=True):
+def assert_shown(shown: list[str], expected: list[float]) -> None:
+    """Check that each cell is the number, rounded to the digits of the cell."""
+    for cell, number in zip(shown, expected, strict=True):
         digits = len(cell.partition(".")[2]) or 3
-        assert float(cell) == round(number, digits), (shown, wanted)
+        assert float(cell) == round(number, digits), (shown, expected)
 
 
 @pytest.mark.parametrize(("title", "row"), [(t, row) for t in SEEN for row in SEEN[t]])
-def test_a_row_of_conventions_is_what_the_library_does(title, row, keras) -> None:
+def test_a_row_of_conventions_equals_the_library(title, row, keras) -> None:
     [(_, *cells)] = [cells for cells in tables(CONVENTIONS)[title] if cells[0] == row]
     values = SEEN[title][row](keras)
     if title == CYCLE:
@@ -267,15 +269,15 @@ def test_a_row_of_conventions_is_what_the_library_does(title, row, keras) -> Non
     ours = evaluate(expression(code))
     if title == WARMUP:
         ours = ours.then(lehr.linear(1.0, 0.0, 8))
-    # all values, those between the columns too
+    # all values, including those between the columns
     assert [ours(t) for t in range(len(values))] == pytest.approx(values, abs=1e-6)
 
 
-def test_conventions_shows_the_rows_that_are_checked_and_no_others() -> None:
+def test_conventions_shows_exactly_the_checked_rows() -> None:
     shown = {title: [row[0] for row in rows] for title, rows in tables(CONVENTIONS).items()}
-    wanted = {title: list(rows) for title, rows in SEEN.items()}
-    wanted |= {PLATEAU: list(REDUCTIONS), SHARE: list(SHARES), RESTARTS: list(CYCLES)}
-    assert {title: rows for title, rows in shown.items() if title not in REFERENCE} == wanted
+    expected = {title: list(rows) for title, rows in SEEN.items()}
+    expected |= {PLATEAU: list(REDUCTIONS), SHARE: list(SHARES), RESTARTS: list(CYCLES)}
+    assert {title: rows for title, rows in shown.items() if title not in REFERENCE} == expected
 
 
 def up(share: float, steps: int) -> int:
@@ -296,7 +298,7 @@ SHARES = {
 
 
 @pytest.mark.parametrize("row", SHARES)
-def test_a_row_of_the_shares_is_what_the_library_does(row) -> None:
+def test_a_row_of_the_shares_equals_the_library(row) -> None:
     [(_, _, *cells)] = [cells for cells in tables(CONVENTIONS)[SHARE] if cells[0] == row]
     assert cells == [str(SHARES[row](*case)) for case in ((0.03, 2181), (0.05, 210))]
 
@@ -321,7 +323,7 @@ def timm_restarts(t: int) -> float:
 
 
 @pytest.mark.parametrize("row", CYCLES)
-def test_a_row_of_the_restarts_is_what_the_library_does(row) -> None:
+def test_a_row_of_the_restarts_equals_the_library(row) -> None:
     [(_, lengths, *cells)] = [cells for cells in tables(CONVENTIONS)[RESTARTS] if cells[0] == row]
     f, warm = CYCLES[row], 5 if row in ("**lehr**", "katsura-jp, espnet") else 0
     starts = [0]
@@ -330,7 +332,7 @@ def test_a_row_of_the_restarts_is_what_the_library_does(row) -> None:
         assert f(starts[-1] - 1) < f(starts[-1] + warm) > f(starts[-1] + warm + 1)
     second = [f(t) for t in range(starts[1], starts[2])]
     assert_shown(cells[:1], [max(second)])
-    # the last value is a little above the floor, which the next cycle's first would be
+    # the last value of a cycle is above the floor, by one step of the cosine
     floor, top, n = float(cells[1]), max(second), len(second) - warm
     assert second[-1] == pytest.approx(wave(top, floor, (n - 1) / n), abs=1e-6)
 
@@ -340,7 +342,7 @@ def test_a_row_of_the_restarts_is_what_the_library_does(row) -> None:
 REFERENCE = ("Words", "Lengths", "Policies", "Drivers", "Range tests")
 
 
-def test_the_words_are_those_of_the_presets() -> None:
+def test_the_table_of_words_lists_the_parameters_of_the_presets() -> None:
     functions = [getattr(lehr, name) for name in (*presets.__all__, "one_cycle")]
     used = {name for f in functions for name in inspect.signature(f).parameters}
     cells = " ".join(row[0] for row in tables(CONVENTIONS)["Words"])
@@ -350,7 +352,7 @@ def test_the_words_are_those_of_the_presets() -> None:
     assert re.findall(r"`([^`]+)`", curves)[0].split() == [*ours, "geometric", "constant"]
 
 
-def test_every_way_to_write_a_length_is_accepted() -> None:
+def test_every_form_of_a_length_is_accepted() -> None:
     written = [row[0] for row in tables(CONVENTIONS)["Lengths"][:6]]
     lengths = [evaluate(code) for cell in written for code in re.findall(r"`([^`]+)`", cell)]
     assert len(lengths) == 11
@@ -404,16 +406,16 @@ REDUCTIONS = {
 
 
 @pytest.mark.parametrize("row", REDUCTIONS)
-def test_a_row_of_the_plateaus_is_what_the_library_does(row, keras) -> None:
+def test_a_row_of_the_plateaus_equals_the_library(row, keras) -> None:
     [(_, *cells)] = [cells for cells in tables(CONVENTIONS)[PLATEAU] if cells[0] == row]
     assert cells == [falls(REDUCTIONS[row](metric, keras)) for metric in (1.0, -100.0)]
 
 
-def test_what_conventions_says_of_torchs_one_cycle_and_patience() -> None:
+def test_conventions_on_one_cycle_and_patience_of_torch() -> None:
     [code] = re.findall(r"`(one_cycle\(1\.0, 19.*?)` is its curve", CONVENTIONS)
     ours = evaluate(code).lr
-    wanted = SEEN[CYCLE]["PyTorch `OneCycleLR`"](None)
-    assert [ours(t) for t in range(20)] == pytest.approx(wanted[:20], abs=1e-12)
+    expected = SEEN[CYCLE]["PyTorch `OneCycleLR`"](None)
+    assert [ours(t) for t in range(20)] == pytest.approx(expected[:20], abs=1e-12)
     assert ours(20) == ours(19)
     plateau = lehr.Plateau(patience=2 + 1)
     state, factors = plateau.init(), [1.0]
@@ -427,8 +429,8 @@ def test_what_conventions_says_of_torchs_one_cycle_and_patience() -> None:
 
 SHEET = tables((DOCS / "cheatsheet.md").read_text(encoding="utf-8"))
 ROWS = [(library, *map(expression, row[:2])) for library, rows in SHEET.items() for row in rows]
-N = 120  # steps that are compared: past the end of every run of 100
-UNTIL = {  # where what the note says begins
+N = 120  # number of compared steps, beyond the end of every run of 100
+UNTIL = {  # the first step to which the note of the row applies
     "CosineAnnealingLR(optimizer, 100, 0.001)": 101,
     "OneCycleLR(optimizer, 0.1, total_steps=100)": 100,
     "OneCycleLR(optimizer, 0.1, total_steps=100, three_phase=True)": 100,
@@ -440,7 +442,7 @@ UNTIL = {  # where what the note says begins
     "ConstantScheduler(0.5)": 100,
     "create_lr_scheduler_with_warmup(a, 0.01, 5)": 104,
     'ParamGroupScheduler([a, b], ["lr (head)", "lr (body)"])': 100,
-    "CosineDecay(0.0, 95, warmup_target=0.1, warmup_steps=5)": 12,  # Keras takes 50 ms a value
+    "CosineDecay(0.0, 95, warmup_target=0.1, warmup_steps=5)": 12,  # Keras takes 50 ms per value
     "CosineAnnealingDecay(0.1, 100, 0.001)": 101,
     "OneCycleLR(0.1, 100, 4e-7)": 100,
 }
@@ -448,7 +450,7 @@ EXCEPT = {
     "PolynomialDecay(0.1, 50, 0.0, cycle=True)": (50, 100),
     "PolynomialDecay(0.1, 50, 0.001, 2.0, True)": (50, 100),
 }
-CALLBACKS = {"LearningRateScheduler(f)", "ReduceLROnPlateau()"}  # Keras's
+CALLBACKS = {"LearningRateScheduler(f)", "ReduceLROnPlateau()"}  # of Keras
 LIBRARIES = (
     "PyTorch",
     "Keras",
@@ -485,7 +487,7 @@ def test_the_sheet_has_a_table_for_each_library() -> None:
     calls = [row[:2] for row in ROWS]
     assert len(calls) == len(set(calls))
     for known in (UNTIL, EXCEPT, CALLBACKS):
-        assert set(known) <= {theirs for _, theirs, _ in ROWS}
+        assert set(known) <= {peer_code for _, peer_code, _ in ROWS}
 
 
 @pytest.mark.parametrize("row", ROWS, ids="{0[0]}: {0[1]}".format)
@@ -501,19 +503,21 @@ def test_the_expression_of_a_row_is_a_schedule_or_a_policy(row) -> None:
 
 
 def rows(library: str):
-    mine = [row[1:] for row in ROWS if row[0] == library]
-    return pytest.mark.parametrize(("theirs", "code"), mine, ids=[row[0] for row in mine])
+    selected = [row[1:] for row in ROWS if row[0] == library]
+    return pytest.mark.parametrize(
+        ("peer_code", "code"), selected, ids=[row[0] for row in selected]
+    )
 
 
-def assert_same(theirs: str, code: str, values, tolerance: float, name: str = "lr") -> None:
+def assert_same(peer_code: str, code: str, values, tolerance: float, name: str = "lr") -> None:
     s = ours(code)
     s = getattr(s, name) if isinstance(s, lehr.Policy) else s
-    steps = [t for t in range(len(values)) if t not in EXCEPT.get(theirs, ())]
+    steps = [t for t in range(len(values)) if t not in EXCEPT.get(peer_code, ())]
     near([s(t) for t in steps], [values[t] for t in steps], tolerance)
 
 
 def metrics() -> list[float]:
-    """Return a loss that falls, more and more slowly, with noise."""
+    """Return a noisy loss that decays exponentially."""
     draw = random.Random(0)
     return [math.exp(-i / 20) + 0.3 * draw.random() for i in range(200)]
 
@@ -527,46 +531,46 @@ def factors(plateau: lehr.Plateau) -> list[float]:
 
 
 @rows("PyTorch")
-def test_pytorch_agrees(theirs: str, code: str) -> None:
+def test_pytorch_agrees(peer_code: str, code: str) -> None:
     torch = pytest.importorskip("torch")
-    if theirs.startswith("ReduceLROnPlateau"):
+    if peer_code.startswith("ReduceLROnPlateau"):
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-        scheduler = eval(theirs, vars(torch.optim.lr_scheduler) | {"optimizer": optimizer})
+        scheduler = eval(peer_code, vars(torch.optim.lr_scheduler) | {"optimizer": optimizer})
         seen = []
         for metric in metrics():
             scheduler.step(metric)
             seen.append(optimizer.param_groups[0]["lr"])
-        wanted = factors(ours(code))
-        assert wanted[-1] < 0.1  # it was reduced more than once
-        first = next(i for i, rate in enumerate(seen) if rate < 1.5e-8)  # theirs stops there
-        near(seen[:first], wanted[:first], FLOAT64)
+        expected = factors(ours(code))
+        assert expected[-1] < 0.1  # more than one reduction
+        first = next(i for i, rate in enumerate(seen) if rate < 1.5e-8)  # PyTorch stops at eps
+        near(seen[:first], expected[:first], FLOAT64)
         return
 
     def make(module, optimizer):
-        return eval(theirs, vars(module) | {"optimizer": optimizer, "f": f})
+        return eval(peer_code, vars(module) | {"optimizer": optimizer, "f": f})
 
-    n = UNTIL.get(theirs, N)
-    assert_same(theirs, code, torch_rates(n, make), FLOAT64)
+    n = UNTIL.get(peer_code, N)
+    assert_same(peer_code, code, torch_rates(n, make), FLOAT64)
     if isinstance(ours(code), lehr.Policy):
-        assert_same(theirs, code, torch_rates(n, make, name="momentum"), FLOAT64, "momentum")
+        assert_same(peer_code, code, torch_rates(n, make, name="momentum"), FLOAT64, "momentum")
 
 
 @rows("transformers")
-def test_transformers_agrees(theirs: str, code: str) -> None:
-    # importorskip ignores what the import warns of
+def test_transformers_agrees(peer_code: str, code: str) -> None:
+    # importorskip hides the import warnings
     module = pytest.importorskip("transformers.optimization", reason="needs transformers")
 
     def make(_, optimizer):
-        return eval(theirs, vars(module) | {"optimizer": optimizer})
+        return eval(peer_code, vars(module) | {"optimizer": optimizer})
 
-    assert_same(theirs, code, torch_rates(UNTIL.get(theirs, N), make), FLOAT64)
+    assert_same(peer_code, code, torch_rates(UNTIL.get(peer_code, N), make), FLOAT64)
 
 
 @rows("optax")
-def test_optax_agrees(theirs: str, code: str) -> None:
+def test_optax_agrees(peer_code: str, code: str) -> None:
     optax, jax = pytest.importorskip("optax"), pytest.importorskip("jax")
-    peer = eval(theirs, vars(optax).copy())
-    if theirs.startswith("contrib"):
+    peer = eval(peer_code, vars(optax).copy())
+    if peer_code.startswith("contrib"):
         weights = jax.numpy.ones(1)
         state, seen = peer.init(weights), []
         update = jax.jit(peer.update)
@@ -577,58 +581,60 @@ def test_optax_agrees(theirs: str, code: str) -> None:
         near(seen, factors(ours(code)), FLOAT32)
         return
     values = jax.vmap(peer)(jax.numpy.arange(N))
-    assert_same(theirs, code, values, FLOAT32)
+    assert_same(peer_code, code, values, FLOAT32)
 
 
 @rows("Keras")
-def test_keras_agrees(theirs: str, code: str, keras) -> None:
-    if theirs == "ReduceLROnPlateau()":
-        seen = [after for _, after in keras[theirs]]
+def test_keras_agrees(peer_code: str, code: str, keras) -> None:
+    if peer_code == "ReduceLROnPlateau()":
+        seen = [after for _, after in keras[peer_code]]
         assert seen[-1] < 0.1
         near(seen, factors(ours(code)), FLOAT32)
-    elif theirs in CALLBACKS:
-        assert_same(theirs, code, [before for before, _ in keras[theirs]], FLOAT32)
+    elif peer_code in CALLBACKS:
+        assert_same(peer_code, code, [before for before, _ in keras[peer_code]], FLOAT32)
     else:
-        assert_same(theirs, code, keras[theirs], FLOAT32)
+        assert_same(peer_code, code, keras[peer_code], FLOAT32)
 
 
 @rows("ignite")
-def test_ignite_agrees(theirs: str, code: str) -> None:
+def test_ignite_agrees(peer_code: str, code: str) -> None:
     torch, handlers = pytest.importorskip("torch"), pytest.importorskip("ignite.handlers")
     groups = [{"params": [torch.nn.Parameter(torch.zeros(1))]} for _ in range(2)]
-    plateau = theirs.startswith("ReduceLROnPlateau")
+    plateau = peer_code.startswith("ReduceLROnPlateau")
     optimizer = torch.optim.SGD(groups, lr=1.0 if plateau else 0.1, momentum=0.9)
     if plateau:
         engine = pytest.importorskip("ignite.engine").Engine(lambda engine, batch: None)
-        handler, seen = eval(theirs, vars(handlers) | {"optimizer": optimizer}), []
+        handler, seen = eval(peer_code, vars(handlers) | {"optimizer": optimizer}), []
         for metric in metrics():
             engine.state.metrics = {"loss": metric}
             handler(engine)
             seen.append(optimizer.param_groups[0]["lr"])
-        wanted = factors(ours(code))
-        assert wanted[-1] < 0.1
-        first = next(i for i, rate in enumerate(seen) if rate < 1.5e-8)  # PyTorch stops there
-        near(seen[:first], wanted[:first], FLOAT64)
+        expected = factors(ours(code))
+        assert expected[-1] < 0.1
+        first = next(
+            i for i, rate in enumerate(seen) if rate < 1.5e-8
+        )  # PyTorch stops at eps (1e-8)
+        near(seen[:first], expected[:first], FLOAT64)
         return
-    # what `a` and `b` are, as ignite writes them: each on its group where there are two
-    each = [{"param_group_index": i} if "Group" in theirs else {} for i in range(2)]
+    # `a` and `b` as ignite schedulers, each for its param group if there are two
+    each = [{"param_group_index": i} if "Group" in peer_code else {} for i in range(2)]
     a = handlers.CosineAnnealingScheduler(optimizer, "lr", 0.1, 0.0, 100, **each[0])
     b = handlers.LinearCyclicalScheduler(optimizer, "lr", 0.01, 0.01, 10, **each[1])
-    scheduler = eval(theirs, vars(handlers) | {"optimizer": optimizer, "a": a, "b": b})
-    name = "momentum" if "momentum" in theirs else "lr"
+    scheduler = eval(peer_code, vars(handlers) | {"optimizer": optimizer, "a": a, "b": b})
+    name = "momentum" if "momentum" in peer_code else "lr"
     seen = []
-    for _ in range(UNTIL.get(theirs, N)):
+    for _ in range(UNTIL.get(peer_code, N)):
         scheduler(None)
         seen.append([group[name] for group in optimizer.param_groups])
-    if "Group" in theirs:
+    if "Group" in peer_code:
         for i, group in enumerate(("head", "body")):
             s = ours(code).lr[group]
             near([s(t) for t in range(len(seen))], [rates[i] for rates in seen], FLOAT64)
     else:
-        assert_same(theirs, code, [rates[0] for rates in seen], FLOAT64, name)
+        assert_same(peer_code, code, [rates[0] for rates in seen], FLOAT64, name)
 
 
-# Formulas from the sources of what is not installed. TensorFlow Addons:
+# Formulas from the sources of libraries that are not installed. TensorFlow Addons:
 # tensorflow_addons/optimizers/cyclical_learning_rate.py; fastai: fastai/callback/schedule.py.
 
 
@@ -707,7 +713,7 @@ FASTAI = {
 
 
 def timm_cycles(shape):
-    """Return a scheduler of cycles, found with a logarithm; ``shape(share, k)`` is one cycle."""
+    """Return a cyclic timm scheduler (cycle index by logarithm); ``shape(share, k)`` is a cycle."""
 
     def make(optimizer, t_initial, lr_min=0.0, cycle_mul=1, cycle_decay=1.0, cycle_limit=1, **more):
         warmup, prefix = more.get("warmup_t", 0), more.get("warmup_prefix", False)
@@ -780,11 +786,11 @@ WARMUPS = {
     "RAdamWarmup": lambda o: radam(),
 }
 
-# composer 0.32.1, 100 batches that are epochs of one: factors on the optimizer's rate.
+# composer 0.32.1 with 100 batches in epochs of one batch: factors on the optimizer's rate.
 
 
 def batches(time):
-    """Return how many batches a time of composer's is, cut as it cuts."""
+    """Return the number of batches in a composer time string, truncated as in composer."""
     amount, unit = (
         float(time[:-3] if time.endswith("dur") else time[:-2]),
         time.lstrip("0.123456789"),
@@ -845,21 +851,24 @@ FORMULAS = {
     "row", [row for row in ROWS if row[0] in FORMULAS], ids="{0[0]}: {0[1]}".format
 )
 def test_a_transcribed_formula_agrees(row) -> None:
-    library, theirs, code = row
-    if theirs.startswith("PlateauLRScheduler"):  # it holds PyTorch's
+    library, peer_code, code = row
+    if peer_code.startswith("PlateauLRScheduler"):  # it wraps the scheduler of PyTorch
         test_pytorch_agrees("ReduceLROnPlateau(optimizer, factor=0.1, patience=10)", code)
         return
-    if theirs == "scale_schedule_ratio=0.5":  # alpha(t / ratio), here of a cosine
+    if peer_code == "scale_schedule_ratio=0.5":  # alpha(t / ratio), here with a cosine
         assert_same(
-            theirs, code, [0.1 * cosine(min(1.0, t / 0.5 / 100)) for t in range(N)], FLOAT64
+            peer_code, code, [0.1 * cosine(min(1.0, t / 0.5 / 100)) for t in range(N)], FLOAT64
         )
         return
-    peer = eval(theirs, FORMULAS[library].copy())
-    assert_same(theirs, code, [peer(t) for t in range(UNTIL.get(theirs, N))], FLOAT64)
+    peer = eval(peer_code, FORMULAS[library].copy())
+    assert_same(peer_code, code, [peer(t) for t in range(UNTIL.get(peer_code, N))], FLOAT64)
 
 
-def test_pytorch_warmup_cuts_its_lengths_and_ours_does_not() -> None:
-    assert (int(1.0 / (1.0 - 0.999)), int(2.0 / (1.0 - 0.999))) == (999, 1999)  # their fault
+def test_pytorch_warmup_truncates_its_lengths_and_lehr_does_not() -> None:
+    assert (int(1.0 / (1.0 - 0.999)), int(2.0 / (1.0 - 0.999))) == (
+        999,
+        1999,
+    )  # error in pytorch-warmup
     assert (
         lehr.warmup_untuned(1.0, beta2=0.999)(1999)
         == 1.0
@@ -882,7 +891,7 @@ def test_the_gallery_shows_every_preset() -> None:
     assert max(sizes.values()) <= 30_000
 
 
-def test_an_old_gallery_is_told(tmp_path: Path) -> None:
+def test_an_outdated_gallery_is_reported(tmp_path: Path) -> None:
     shutil.copytree(DOCS, tmp_path / "docs")
     page = tmp_path / "docs" / "gallery.md"
     page.write_text(page.read_text(encoding="utf-8").replace("rex(0.1)", "rex(0.2)"), "utf-8")
@@ -894,10 +903,10 @@ def test_an_old_gallery_is_told(tmp_path: Path) -> None:
 # Citations.
 
 
-ELSEWHERE = {"PRETRAIN.md", "TRAINING.md"}  # of the repositories of published policies
+ELSEWHERE = {"PRETRAIN.md", "TRAINING.md"}  # files in the repositories of published policies
 
 
-def test_pages_that_are_cited_exist() -> None:
+def test_cited_pages_exist() -> None:
     root = DOCS.parent
     folders = ("src", "tests", "docs", "benchmarks", "examples")
     files = [path for name in folders for path in (root / name).rglob("*.*")]

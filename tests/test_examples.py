@@ -1,4 +1,4 @@
-"""Every example runs as a user would run it, and the rates it says it used are the policy's."""
+"""Run every example as a user does, and compare its printed rates with the policy."""
 
 import json
 import os
@@ -13,16 +13,16 @@ from programs import run_python
 import lehr
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-TOLERANCE = 4e-7  # of the peak
+TOLERANCE = 4e-7  # relative to the peak
 
 
 def run(name):
-    """Return what an example prints."""
+    """Return the output of an example."""
     return start([EXAMPLES / f"{name}.py"])
 
 
 def run_two(name, folder):
-    """Return what each of an example's two processes prints."""
+    """Return the output of each of the two processes of an example."""
     torchrun = ["-m", "torch.distributed.run", "--standalone"]
     options = ["--nproc-per-node=2", "--redirects=1", f"--log-dir={folder}"]
     start([*torchrun, *options, EXAMPLES / f"{name}.py"])
@@ -41,7 +41,7 @@ def numbers(pattern, text):
 
 
 def check_replay(lines, policy, peak, metrics):
-    """The rates are the policy's under the factors that the printed metrics make."""
+    """Check that the rates are those of the policy, with factors from the printed metrics."""
     state, updates, factors = policy.control.init(), 0, set()
     for line in lines.splitlines():
         for (loss,) in numbers(metrics + r": loss (\S+)", line):
@@ -52,7 +52,7 @@ def check_replay(lines, policy, peak, metrics):
             assert lr == pytest.approx(expected, rel=0, abs=TOLERANCE * peak), line
             updates += 1
             factors.add(state.factor)
-    assert len(factors) > 1, "no plateau was seen: the example shows nothing"
+    assert len(factors) > 1, "the example must reduce the rate, got no reduction"
     return updates
 
 
@@ -64,7 +64,7 @@ def check_rates(found, schedule, peak):
 
 def test_every_example_is_run():
     tests = Path(__file__).read_text()
-    elsewhere = {"flax_nnx"}  # jax/test_examples.py
+    elsewhere = {"flax_nnx"}  # run by jax/test_examples.py
     for example in EXAMPLES.glob("*.py"):
         assert example.stem in elsewhere or re.search(rf'run(_two)?\("{example.stem}"', tests)
 
@@ -74,7 +74,7 @@ def test_lightning_module():
         lr=lehr.warmup(0.1, "10%").then(lehr.cosine(0.1)),
         control=lehr.Plateau(factor=0.5, patience=1, threshold=0.2),
     )
-    updates = 4 * 8  # epochs of 15 batches, two to an update
+    updates = 4 * 8  # epochs of 15 batches, two per update
     output = run("lightning_module")
     assert check_replay(output, policy.resolve(updates), 0.1, "validation") == updates
 
@@ -89,7 +89,7 @@ def test_huggingface_trainer():
 
 
 def test_accelerate_loop_steps_once_for_each_update_of_two_processes(tmp_path):
-    updates = 4 * 15  # epochs of 29 batches for each process, two to an update
+    updates = 4 * 15  # epochs of 29 batches per process, two per update
     schedule = lehr.warmup(0.2, "10%").then(lehr.cosine(0.2)).resolve(updates)
     for output in run_two("accelerate_loop", tmp_path):
         found = numbers(r"update (\d+): lr (\S+)", output)
@@ -97,7 +97,7 @@ def test_accelerate_loop_steps_once_for_each_update_of_two_processes(tmp_path):
         check_rates(found, schedule, 0.2)
 
 
-def test_ddp_processes_see_different_losses_and_hold_the_same_rates(tmp_path):
+def test_ddp_processes_with_different_losses_have_the_same_rates(tmp_path):
     updates = 4 * 9
     policy = lehr.Policy(
         lr=lehr.warmup(0.1, "10%").then(lehr.constant(0.1)),
@@ -113,7 +113,7 @@ def test_ddp_processes_see_different_losses_and_hold_the_same_rates(tmp_path):
         assert check_replay(output, policy, 0.1, r"epoch \d+") == updates
 
 
-def test_pytorch_amp_skipped_updates_are_no_steps():
+def test_pytorch_amp_does_not_count_skipped_updates():
     output = run("pytorch_amp")
     assert output.startswith("skipped")
     policy = lehr.one_cycle(0.02, 40)
@@ -123,7 +123,7 @@ def test_pytorch_amp_skipped_updates_are_no_steps():
     check_rates([(update, momentum) for update, _, momentum in found], policy.momentum, 1.0)
 
 
-def test_unfreeze_the_body_joins_at_the_right_step():
+def test_unfreeze_adds_the_body_at_step_20():
     output = run("unfreeze")
     check_rates(numbers(r"update (\d+): head ([^,\s]+)", output), lehr.cosine(0.02, 60), 0.02)
     body = lehr.constant(0.0, 20).then(lehr.warmup(0.002, 10)).then(lehr.cosine(0.002, 30))
@@ -134,7 +134,7 @@ def test_unfreeze_the_body_joins_at_the_right_step():
     )
 
 
-def test_branch_wsd_each_branch_leaves_the_trunk_at_its_checkpoint():
+def test_branch_wsd_starts_each_branch_at_its_checkpoint():
     parts = re.findall(r"^(trunk|branch).*?(\d+)(.*?)loss (\S+)", run("branch_wsd"), re.S | re.M)
     trunk = lehr.warmup(0.1, 10).then(lehr.constant(0.1))
     expected = [("trunk", 40, trunk, range(40)), ("trunk", 80, trunk, range(40, 80))]
@@ -142,14 +142,16 @@ def test_branch_wsd_each_branch_leaves_the_trunk_at_its_checkpoint():
         for length in (10, 20):
             fall = fall_from(step, length)
             expected.append(("branch", step, fall, range(step, step + length)))
-    for (kind, step, lines, _), (*wanted, schedule, updates) in zip(parts, expected, strict=True):
-        assert [kind, int(step)] == wanted
+    for (kind, step, lines, _), (*branch_point, schedule, updates) in zip(
+        parts, expected, strict=True
+    ):
+        assert [kind, int(step)] == branch_point
         found = numbers(r"update (\d+): lr (\S+)", lines)
         assert [update for update, _ in found] == list(updates)
         rates = [schedule(update) for update in updates]
         assert [lr for _, lr in found] == pytest.approx(rates, rel=0, abs=TOLERANCE * 0.1)
     losses = [float(loss) for *_, loss in parts]
-    assert max(losses[2:4]) < losses[0]  # a cooldown is worth it
+    assert max(losses[2:4]) < losses[0]  # a cooldown reduces the loss
     assert max(losses[4:]) < losses[1]
 
 
@@ -158,7 +160,9 @@ def fall_from(step, length):
 
 
 def test_validation_range_test_finds_bounds(monkeypatch):
-    monkeypatch.delenv("KERAS_HOME", raising=False)  # digits are quicker
+    monkeypatch.delenv(
+        "KERAS_HOME", raising=False
+    )  # without KERAS_HOME the example uses the digits, which are faster
     output = run("validation_range_test")
     assert "data: scikit-learn's digits" in output
     assert "150 of 150 rates tried" in output
@@ -166,7 +170,7 @@ def test_validation_range_test_finds_bounds(monkeypatch):
 
 
 @pytest.mark.parametrize("task", ["keras_task", "torch_task", "jax_task"])
-def test_own_tasks_are_found_and_compared(task, tmp_path):
+def test_custom_tasks_run_in_find_and_compare(task, tmp_path):
     path = os.pathsep.join([str(EXAMPLES / "tasks"), *sys.path])
 
     def command(*arguments):
@@ -181,7 +185,7 @@ def test_own_tasks_are_found_and_compared(task, tmp_path):
     assert min(compared["scores"]["one-cycle"]) > 0.85
 
 
-def test_the_example_of_a_study_file_is_one(monkeypatch):
+def test_the_example_study_file_can_be_loaded(monkeypatch):
     monkeypatch.syspath_prepend(EXAMPLES / "tasks")
     study = lehr.study.load_study(EXAMPLES / "tasks" / "torch_study.yaml")
     assert study.arms["schedule-free"].optimizer == "schedule-free adamw"

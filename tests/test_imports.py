@@ -1,7 +1,7 @@
-"""Which package may import which: the table PACKAGES, over all imports.
+"""Check every import against the table PACKAGES of allowed imports.
 
-All imports count: at the top of a file, inside functions and under TYPE_CHECKING. The exceptions
-are listed by name in EXCEPTIONS.
+Imports at the top of a file, inside functions and under TYPE_CHECKING are checked. EXCEPTIONS lists
+the exceptions by name.
 """
 
 import ast
@@ -18,7 +18,7 @@ import lehr
 
 SOURCE = Path(lehr.__file__).parent
 
-# A package may import those listed and whatever they may import; everyone may import _atomic.
+# Allowed imports of each package; permissions are transitive, and all packages may use _atomic.
 PACKAGES: dict[str, set[str]] = {
     "_atomic": set(),
     "schedule": set(),
@@ -40,7 +40,7 @@ PACKAGES: dict[str, set[str]] = {
     "recipes": {"figures", "keras", "torch"},
     "cli": {"report", "recipes", "published_policies"},
 }
-# Third-party packages by importer; the others import the standard library only.
+# Third-party packages by importer; other packages import only the standard library.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}
 THIRD_PARTY: dict[str, set[str]] = {
     "learner": {"numpy"},
@@ -62,24 +62,24 @@ THIRD_PARTY: dict[str, set[str]] = {
     "recipes": {"numpy", "scipy", "tensorboardX", "matplotlib", *KERAS},
     "cli": {"typer", "rich", "click"},
 }
-# Loaded by `import lehr` or by what it loads first: third-party packages in functions only.
+# Loaded by `import lehr`, directly or indirectly: third-party imports in functions only.
 LAZY_ONLY = {"schedule", "controllers", "policy", "parser", "learner", "diagnosis", "testing"}
 
-# (file, imported module): the functions that import it. An import under TYPE_CHECKING is allowed
-# too, for annotations; with no function, nothing else is.
+# (file, imported module): the functions that may import it. An import under TYPE_CHECKING is also
+# allowed; an empty set allows only that.
 EXCEPTIONS: dict[tuple[str, str], set[str]] = {
     ("schedule/base.py", "lehr.figures"): {"Schedule.plot"},
     ("policy.py", "lehr.figures"): {"Policy.plot"},
     ("finder/sweep.py", "lehr.figures"): {"Sweep.plot"},
     ("diagnosis.py", "lehr.figures"): {"Diagnosis.plot"},
     ("study/results.py", "lehr.report"): {"Results.report", "Results.figures"},
-    # a step of that type was passed, so the framework is loaded already
+    # called with a step of this type, so the framework is already loaded
     ("schedule/scalar.py", "numpy"): {"namespace"},
     ("schedule/scalar.py", "jax"): {"namespace"},
     ("schedule/scalar.py", "torch"): {"namespace"},
     ("schedule/scalar.py", "tensorflow"): {"namespace"},
 }
-# The same between files of one package, where an order is enforced.
+# Exceptions between files of one package, in packages with an enforced order.
 INNER_EXCEPTIONS: dict[tuple[str, str], set[str]] = {
     ("finder/sweep.py", "finder/suggest.py"): {"Sweep.suggest"},
     ("study/definition.py", "study/runner.py"): {"Study.run", "Study.results"},
@@ -107,7 +107,7 @@ class Import:
 
 
 def imports(path: Path) -> Iterator[Import]:
-    """Yield every import of a file, `import_module("...")` included."""
+    """Yield every import of a file, including `import_module("...")`."""
 
     def visit(node: ast.AST, scope: tuple[str, ...], typing: bool) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
@@ -135,7 +135,7 @@ def imports(path: Path) -> Iterator[Import]:
 
 
 def resolved(name: str) -> str:
-    """Return the module that `from a.b import c` imports: a.b.c if that is a module, else a.b."""
+    """Return the module imported by `from a.b import c`: a.b.c if it is a module, otherwise a.b."""
     module, _, last = name.rpartition(".")
     parts = name.split(".")
     place = SOURCE.joinpath(*parts[1:])
@@ -155,7 +155,7 @@ def package_of(file: str) -> str:
 
 
 def reachable(package: str) -> set[str]:
-    """Return what a package may import; permissions are transitive, except for frameworks."""
+    """Return the packages that a package may import (transitive, except for frameworks)."""
     found = {package, "_atomic"}
     for other in PACKAGES[package]:
         found |= {other} | (reachable(other) - {"torch", "keras", "jax"})
@@ -182,9 +182,8 @@ def allowed(file: str, one: Import) -> bool:
         return root in THIRD_PARTY.get(package, set()) and bool(late)
     if one.module == "lehr":
         return package == "cli"
-    if (
-        one.module == f"lehr.{package}" and package != "cli"
-    ):  # its __init__: a cycle that the graph below cannot see
+    # its __init__: a cycle that the graph below does not include
+    if one.module == f"lehr.{package}" and package != "cli":
         return False
     return one.module.split(".")[1] in reachable(package)
 
@@ -193,19 +192,19 @@ FILES = sorted(p.relative_to(SOURCE).as_posix() for p in SOURCE.rglob("*.py"))
 
 
 @pytest.mark.parametrize("file", [file for file in FILES if file != "__init__.py"])
-def test_a_file_imports_only_what_its_package_may(file):
+def test_a_file_imports_only_allowed_modules(file):
     assert package_of(file) in PACKAGES, "no such package in PACKAGES"
     wrong = [one for one in imports(SOURCE / file) if not allowed(file, one)]
     assert not wrong
 
 
-def test_lehr_itself_imports_its_public_names_on_first_use():
+def test_lehr_imports_its_public_names_on_first_use():
     for one in imports(SOURCE / "__init__.py"):
         standard = one.module.partition(".")[0] in sys.stdlib_module_names
         assert one.typing or one.function or standard, one
 
 
-def test_every_exception_is_in_use():
+def test_every_exception_is_used():
     for table in (EXCEPTIONS, INNER_EXCEPTIONS):
         for (file, target), functions in table.items():
             found = {
@@ -219,7 +218,7 @@ def test_every_exception_is_in_use():
 
 
 def inner_graph(package: str, exceptions: dict[tuple[str, str], set[str]]) -> dict[str, set[str]]:
-    """Return which file of a package imports which others of it, exceptions left out."""
+    """Return the import graph of the files of a package, without exceptions."""
     graph: dict[str, set[str]] = {}
     for file in (file for file in FILES if package_of(file) == package and "__init__" not in file):
         graph[file] = {
@@ -233,7 +232,7 @@ def inner_graph(package: str, exceptions: dict[tuple[str, str], set[str]]) -> di
 
 
 @pytest.mark.parametrize("package", ["finder", "study", "learner", "recipes", "figures", "tasks"])
-def test_no_cycles_between_packages_nor_between_the_files_of_one(package):
+def test_imports_have_no_cycles_between_packages_or_files(package):
     graphlib.TopologicalSorter(PACKAGES).prepare()
     graphlib.TopologicalSorter(inner_graph(package, INNER_EXCEPTIONS)).prepare()
 
@@ -252,7 +251,7 @@ def test_the_files_of_a_study_import_only_earlier_ones():
     assert not wrong
 
 
-def test_importing_lehr_loads_nothing_but_the_standard_library():
+def test_importing_lehr_loads_only_the_standard_library():
     code = """if True:
         import sys
         before = set(sys.modules)
@@ -289,7 +288,7 @@ def test_importing_lehr_loads_nothing_but_the_standard_library():
         ("figures/style.py", "from lehr.torch import Learner", False),
     ],
 )  # fmt: skip
-def test_the_check_sees_what_it_should(tmp_path, file, source, ok):
+def test_the_check_finds_forbidden_imports(tmp_path, file, source, ok):
     path = tmp_path / "file.py"
     path.write_text(source)
     assert all(allowed(file, one) for one in imports(path)) == ok

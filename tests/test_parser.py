@@ -1,4 +1,4 @@
-"""The text form: what it means, what it refuses, and that ``repr`` is of this form."""
+"""The text form: valid text, errors, and ``repr`` as text."""
 
 import pytest
 from hypothesis import given
@@ -94,7 +94,7 @@ def test_then_and_lengths(text, expected):
         ("cosine(0.1, 100)-warmup(0.1, 10)", COSINE - WARMUP),
     ],
 )
-def test_a_word_that_is_not_called_is_a_string(text, expected):
+def test_a_name_without_a_call_is_a_string(text, expected):
     assert parse(text) == expected
 
 
@@ -201,7 +201,7 @@ def test_policies(text, expected):
 
 
 @pytest.mark.parametrize("group", ["it's", 'say "x"', "both ' and \"", "a\\b\n\t\x00", "λ\u2028😀"])
-def test_strings_are_written_as_in_python(group):
+def test_strings_have_the_syntax_of_python(group):
     assert parse(f"Policy({{{group!r}: 0.1}})") == Policy({group: 0.1})
 
 
@@ -280,12 +280,12 @@ def test_syntax_errors_name_the_position_and_what_is_expected(text, message):
         ("-" * 5000 + "1", "text must be less deeply nested"),
     ],
 )
-def test_other_errors_say_what_is_allowed(text, message):
+def test_other_errors_name_the_allowed_values(text, message):
     with pytest.raises(ValueError, match=message):
         parse(text)
 
 
-def test_errors_of_constructors_pass_through():
+def test_errors_of_constructors_are_unchanged():
     with pytest.raises(ValueError, match=r"^floor must be at most peak \(0.1\), got 0.2"):
         parse("cosine(0.1, floor=0.2)")
     with pytest.raises(TypeError, match=r"^peak must be a finite number, got 'high'$"):
@@ -331,7 +331,7 @@ def test_repr_of_a_controller_is_code(controller):
         "Policy({'a': cosine(0.1), 'b': 0.1}, extra={'beta2': 0.99}, control=Plateau(min_lr=0.01))",
     ],
 )
-def test_a_policy_prints_as_it_was_written(text):
+def test_repr_of_a_policy_is_its_source_text(text):
     assert repr(eval(text, dict(NAMES))) == text
 
 
@@ -346,7 +346,7 @@ def test_all_presets_and_classes_have_a_name_in_the_text():
         assert "class must be one of" not in str(caught.value)
 
 
-# What users of the commands could not write, S28 and S29 of the cases
+# Cases S28 and S29: text for the commands.
 
 
 def test_lengths_in_tokens_are_typed_unquoted():
@@ -367,7 +367,7 @@ def test_lengths_in_tokens_are_typed_unquoted():
         ("linear(1, 0, 30).every(1 epoch)", lehr.linear(1, 0, 30).every("1 epoch")),
     ],
 )
-def test_the_commands_take_the_algebra(text, expected):
+def test_the_commands_accept_the_algebra(text, expected):
     assert parse_policy(text) == Policy(expected)
 
 
@@ -380,5 +380,5 @@ def test_only_the_commands_read_files_and_json(tmp_path):
             parse(text)
 
 
-def test_typed_reads_the_words_of_a_study_file():
+def test_typed_converts_the_values_of_a_study_file():
     assert typed(["30%", "1e5", 7, "none"]) == ["30%", 1e5, 7, None]

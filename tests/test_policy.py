@@ -1,4 +1,4 @@
-"""Policies and one cycle."""
+"""Policies and the one-cycle policy."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ def test_groups_have_their_own_schedules():
     assert p != Policy(lr={"body": body, "head": body}, momentum={"body": 0.9})
 
 
-def test_a_policy_keeps_its_own_dict():
+def test_a_policy_copies_its_dict():
     mine = {"head": 0.1}
     p = Policy(lr=mine)
     mine["body"] = 0.2
@@ -56,7 +56,7 @@ def test_a_schedule_or_number_is_a_policy(s, number):
     assert as_policy(p) is p
 
 
-def test_drivers_refuse_what_is_unresolved_and_say_so():
+def test_drivers_reject_an_unresolved_policy():
     p = Policy(lr=0.1, momentum=lehr.linear(0.9, 0.8))
     message = (
         r"policy must be in integer steps before it drives an optimizer, got linear\(0\.9, 0\.8\); "
@@ -87,7 +87,7 @@ def test_a_policy_resolves_in_every_unit_of_a_run():
     assert run.resolved
     assert run.lr["head"].length == run.lr["body"].length == 201
     assert run.lr["body"].parts[0].length == 100
-    assert (run.momentum.length, run.weight_decay.length) == (50, 101)  # halves up
+    assert (run.momentum.length, run.weight_decay.length) == (50, 101)  # halves are rounded up
     assert run.values["ema_decay"].length == 200
     with pytest.raises(ValueError, match=r"^in lr: steps must be given to resolve the rest of"):
         p.resolve(steps_per_epoch=100, samples_per_step=64, tokens_per_step=10**5)
@@ -109,7 +109,7 @@ def test_extra_hyperparameters_are_targets():
     assert unresolved.resolve(10).extra == {"eps": lehr.linear(1.0, 0.0, 10)}
 
 
-def test_groups_by_index_are_groups_by_its_text():
+def test_groups_by_index_equal_groups_by_its_string():
     p = Policy(lr={0: 0.1, "head": 0.2}, extra={"eps": {1: 0.5}})
     assert p == Policy(lr={"0": 0.1, "head": 0.2}, extra={"eps": {"1": 0.5}})
     assert p(0) == {"lr": {"0": 0.1, "head": 0.2}, "eps": {"1": 0.5}}
@@ -142,7 +142,7 @@ def test_extra_hyperparameters_are_checked(extra, error, match):
         Policy(lr=0.1, extra=extra)
 
 
-# Decay from here.
+# decay_from.
 
 decays = st.fixed_dictionaries(
     {
@@ -155,7 +155,7 @@ decays = st.fixed_dictionaries(
 
 
 @given(policies, decays)
-def test_decay_from_falls_from_where_the_policy_stands(p, decay):
+def test_decay_from_starts_at_the_current_rate(p, decay):
     trunk = p.resolve(**RUN)
     branch = trunk.decay_from(**decay)
     step, end = decay["step"], decay["step"] + decay["steps"]
@@ -167,7 +167,7 @@ def test_decay_from_falls_from_where_the_policy_stands(p, decay):
         if decay["steps"]:
             assert branched(step) == schedule(step)  # no jump
         assert branched(end) == branched(end + 10**6) == decay["floor"]
-    for t in (step, end, end + 7):  # whatever else moves goes on
+    for t in (step, end, end + 7):  # other hyperparameters are unchanged
         for name in trunk(t).keys() - {"lr"}:
             assert branch(t)[name] == trunk(t)[name]
     assert branch.control == trunk.control
@@ -197,12 +197,12 @@ def test_decay_from_by_hand():
         ((1, "-5%"), ValueError, "steps must be a length of at least 0, got '-5%'"),
     ],
 )
-def test_decays_that_cannot_be_are_refused(arguments, error, match):
+def test_invalid_decays_are_rejected(arguments, error, match):
     with pytest.raises(error, match=match):
         Policy(lr=0.1).decay_from(*arguments)
 
 
-def test_decays_of_lengths_that_a_run_tells():
+def test_decays_with_lengths_relative_to_the_run():
     p = Policy(lehr.warmup(0.5, "10%").then(lehr.constant(0.5)), momentum=0.9)
     by_share = p.decay_from("until 80%", curve="linear")
     assert not by_share.resolved
@@ -219,7 +219,7 @@ def test_decays_of_lengths_that_a_run_tells():
     assert run.lr["b"](45) == pytest.approx(0.1)
 
 
-# One policy after another, and rates multiplied.
+# then, and products with a rate.
 
 
 def test_then_by_hand():
@@ -231,7 +231,7 @@ def test_then_by_hand():
         Policy(0.25, momentum=0.75)
     )
     assert [both(t)["lr"] for t in (0, 3, 4, 9)] == [1.0, 0.25, 0.25, 0.25]
-    # both begin where the longer one ends
+    # both second parts start at the end of the longer first part
     assert [both(t)["momentum"] for t in (0, 1, 2, 3, 4)] == [0.5, 0.375, 0.25, 0.25, 0.75]
     fixed = Policy(lehr.linear(1.0, 0.0, 4), weight_decay=0.5)
     fixed = fixed.then(Policy(0.25, weight_decay=0.125))
@@ -259,7 +259,7 @@ def test_then_for_groups():
         Policy({"body": body, "head": head}).then(Policy({"body": body}))
 
 
-def test_then_keeps_the_controller_and_what_the_loop_reads():
+def test_then_copies_the_controller_and_the_values():
     control = lehr.Plateau(patience=3)
     p = Policy(
         lehr.cosine(0.1, 4),
@@ -290,12 +290,12 @@ def test_then_keeps_the_controller_and_what_the_loop_reads():
         ),
     ],
 )
-def test_a_next_policy_with_something_of_its_own_is_refused(other, match):
+def test_then_rejects_a_policy_with_other_targets_or_a_controller(other, match):
     with pytest.raises(ValueError, match=match):
         Policy(lehr.cosine(0.1, 10)).then(other)
 
 
-def test_a_next_policy_must_be_one():
+def test_then_rejects_other_types():
     with pytest.raises(TypeError, match="policy must be a policy, a schedule or a number, got 'x'"):
         Policy(lehr.cosine(0.1, 10)).then("x")
 
@@ -341,7 +341,7 @@ def test_values_are_read_and_not_written():
     assert Policy(0.1).read(0) == {}
 
 
-def test_values_may_be_anything_finite():
+def test_values_may_be_any_finite_number():
     p = Policy(0.1, values={"temperature": lehr.linear(-1.0, 1.0, 4), "batch_size": 2**20})
     assert p.read(0) == {"temperature": -1.0, "batch_size": 2.0**20}
     open_length = Policy(0.1, values={"ema_decay": lehr.warmup(1.0, "50%", start=0.5)})
@@ -361,7 +361,7 @@ def test_values_may_be_anything_finite():
         ({"eps": 0.1}, ValueError, "values must be names other than the optimizer's, .* got 'eps'"),
     ],
 )
-def test_values_that_cannot_be_are_refused(values, error, match):
+def test_invalid_values_are_rejected(values, error, match):
     with pytest.raises(error, match=match):
         Policy(lr=0.1, extra={"eps": 1e-8}, values=values)
 
@@ -377,7 +377,7 @@ def test_one_cycle_by_hand():
     assert p.momentum(3) == pytest.approx(0.75 - 0.25 * 3 / 5, rel=1e-15)
 
 
-def test_one_cycle_as_fastai_has_it():
+def test_one_cycle_agrees_with_fastai():
     p = one_cycle(0.1, 100)
     assert p(0) == {"lr": 0.1 / 25, "momentum": 0.95}
     assert p(30) == {"lr": 0.1, "momentum": 0.85}
@@ -426,7 +426,7 @@ def test_one_cycle_without_momentum_and_of_one_step():
     assert one_cycle(0.1, 10, momentum=None).momentum is None
     with pytest.raises(ValueError, match=r"^steps must be at least 2, one for each phase, got 1$"):
         one_cycle(0.1, 1)
-    smoke = one_cycle(0.1).resolve(1)  # its rise is rounded to no step
+    smoke = one_cycle(0.1).resolve(1)  # the rise is rounded to 0 steps
     assert (smoke.lr.length, smoke(0)) == (1, {"lr": 0.1, "momentum": 0.85})
     p = one_cycle(0.1, whole := 40).lr
     assert p.length == whole
@@ -454,12 +454,12 @@ def test_one_cycle_without_momentum_and_of_one_step():
         ),
     ],
 )
-def test_values_that_cannot_be_are_refused_wherever_they_stand(make, match):
+def test_invalid_values_are_rejected_at_any_step(make, match):
     with pytest.raises(ValueError, match=match):
         make()
 
 
-def test_policies_are_hashable_groups_and_all():
+def test_policies_with_groups_are_hashable():
     a, b = (Policy(lr={"head": 0.1, "body": lehr.cosine(0.1, 10)}, momentum=0.9) for _ in "ab")
     assert hash(a) == hash(b)
     assert len({a, b, Policy(0.1)}) == 2

@@ -11,7 +11,7 @@ from strategies import RUN, policies
 import lehr
 from lehr import Policy
 
-# Two batches of 4 tokens and then batches of 8: 8 tokens are done after 2 steps, 24 after 4.
+# Two batches of 4 tokens, then batches of 8: 8 tokens after 2 steps, 24 after 4.
 TOKENS = lehr.piecewise([2], [4, 8])
 GPT3 = lehr.warmup(6e-4, "3.75e8 tokens").then(lehr.cosine(6e-4, "2.6e11 tokens", floor="10%"))
 
@@ -36,7 +36,7 @@ def found(policy, *steps, **run):
         (Policy(lehr.cosine(0.1, "5%"), momentum=lehr.linear(0.9, 0.8)), None),
     ],
 )
-def test_the_length_is_that_of_the_longest_schedule_that_moves(policy, length):
+def test_the_length_is_that_of_the_longest_schedule_that_is_not_constant(policy, length):
     assert policy.length == length
 
 
@@ -81,7 +81,7 @@ def test_a_ramp_is_evaluated_once_for_all_schedules(monkeypatch):
     ],
 )
 @pytest.mark.parametrize("policy", [Policy(0.1), Policy(lehr.cosine(0.1))])
-def test_wrong_sizes_are_refused_needed_or_not(policy, sizes, match):
+def test_invalid_sizes_are_rejected_even_if_unused(policy, sizes, match):
     for method in (policy.resolve, policy.summary, policy.lint, policy.draw, policy.plot):
         with pytest.raises(ValueError, match=match):
             method(**{"steps": 5} | sizes)
@@ -94,7 +94,7 @@ def test_an_unknown_size_is_a_type_error():
 
 
 def test_a_missing_size_is_named_with_the_schedule_and_can_be_passed():
-    """S28: what the errors ask for is taken by each method."""
+    """S28: each method accepts the size named in its error."""
     policy = Policy(0.1, momentum=lehr.linear(0.9, 0.8, "1B tokens"))
     match = "in momentum: tokens_per_step must be given .*'1B tokens'.*; pass tokens_per_step="
     for name in ("resolve", "summary", "lint", "draw", "plot"):
@@ -146,13 +146,13 @@ def test_the_summary_of_a_run_in_tokens():
     summary = Policy(GPT3).summary(
         "300B tokens", tokens_per_step=lehr.linear(32e3, 3.2e6, 5000), steps_per_epoch=10
     )
-    # 5000 steps on the ramp take 8.08e9 tokens less 1.6e6; what is left goes in steps of 3.2e6
+    # 5000 steps on the ramp are 8.08e9 - 1.6e6 tokens; each later step is 3.2e6 tokens
     assert summary.steps == 5000 + round((300e9 - 5000 * (32e3 + 3.2e6) / 2) / 3.2e6)
     # 32e3 t + 316.8 t (t - 1) is 3.75e8 at t = 1039.3
     assert summary.schedules["lr"].peak_step == 1039
 
 
-def test_no_end_asks_for_the_steps():
+def test_a_policy_without_an_end_needs_steps():
     for policy in (Policy(0.1), Policy(lehr.exponential(0.1, 0.5, 10), momentum=0.9)):
         for name in ("summary", "draw", "plot"):
             with pytest.raises(ValueError, match="steps must be given for a policy without an end"):
@@ -160,7 +160,7 @@ def test_no_end_asks_for_the_steps():
             assert getattr(policy, name)(20) is not None
 
 
-def test_what_moves_is_drawn():
+def test_only_schedules_that_change_are_drawn():
     policy = Policy(lehr.linear(0.5, 0.0), momentum=0.9, values={"t": lehr.linear(0.0, 7.0)})
     drawing = policy.draw("2 epochs", steps_per_epoch=10)
     lr, t = drawing.split("\n\n")
@@ -201,8 +201,8 @@ def test_lint_returns_one_list_that_names_the_schedules():
     assert finding.advice.startswith("it takes 2000 steps and the run has 1000")
 
 
-def test_lint_sees_parts_without_a_step_and_milestones_in_tokens():
-    """S30, and its like in tokens."""
+def test_lint_reports_parts_without_a_step_and_milestones_in_tokens():
+    """S30, also in tokens."""
     small = lehr.warmup(0.1, "1%").then(lehr.cosine(0.1))
     policy = Policy(small, weight_decay=lehr.multi_step(0.1, 0.1, ["1B tokens"]))
     assert found(policy, 5, tokens_per_step=1e6) == [
@@ -214,13 +214,13 @@ def test_lint_sees_parts_without_a_step_and_milestones_in_tokens():
     assert "'1%'" in policy.lint(5, tokens_per_step=1e6)[0].advice
 
 
-def test_the_same_is_found_once_the_policy_is_resolved():
+def test_lint_of_a_resolved_policy_is_the_same():
     policy = Policy(lehr.multi_step(0.1, 0.1, ["30 epochs", "60 epochs"]))
     run = {"steps": 400, "steps_per_epoch": 10}
     assert found(policy, **run) == found(policy.resolve(**run), **run) == [("lr", "never reached")]
 
 
-def test_what_is_wrong_in_a_rate_only_is_not_found_elsewhere():
+def test_mistakes_specific_to_rates_are_not_reported_for_other_values():
     policy = Policy(
         lehr.cosine(0.1),
         momentum=lehr.warmup(0.95, 300, start=0.85),
@@ -284,7 +284,7 @@ def test_values_of_the_loop_are_part_of_the_policy():
     assert lehr.loads(nested.dumps()) == nested
 
 
-def test_values_of_the_loop_follow_each_other():
+def test_then_joins_values_of_the_loop():
     first = Policy(lehr.linear(1.0, 0.0, 2), values={"k": lehr.linear(0.0, 4.0, 2)})
     both = first.then(Policy(0.5, values={"k": 9}))
     assert [both(t) for t in (1, 2)] == [{"lr": 0.5, "k": 2.0}, {"lr": 0.5, "k": 9.0}]
@@ -303,7 +303,7 @@ def test_values_of_the_loop_follow_each_other():
         ({"dampening": 0.9}, ValueError, "values must be names other than the optimizer's"),
     ],
 )
-def test_wrong_values_of_the_loop_are_refused(values, error, match):
+def test_invalid_values_of_the_loop_are_rejected(values, error, match):
     with pytest.raises(error, match=match):
         Policy(0.1, extra={"dampening": 0.5}, values=values)
 

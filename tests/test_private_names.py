@@ -1,4 +1,4 @@
-"""Private names of frameworks: in keras/_private.py and torch/_private.py, nowhere else."""
+"""Private names of frameworks are used only in keras/_private.py and torch/_private.py."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ import lehr
 SOURCE = Path(lehr.__file__).parent
 PRIVATE = {"keras/_private.py", "torch/_private.py"}
 FILES = sorted(SOURCE.rglob("*.py"))
-# with an underscore, and yet documented for everyone: the standard library's
+# names of the standard library with an underscore that are documented
 PUBLIC = {"_replace", "_fields", "_asdict", "_make", "_exit"}
 FRAMEWORKS = {
     *("keras", "tensorflow", "torch", "jax", "jaxlib", "optax", "flax"),
@@ -38,9 +38,9 @@ def own_names(tree: ast.AST) -> set[str]:
 
 
 def used_names(tree: ast.AST):
-    """Yield (line, private name, how it is used), imports of frameworks' private parts among them.
+    """Yield (line, private name, use) for attributes, strings and imports from frameworks.
 
-    Names are also looked for in strings: ``getattr(model, "_layers")``.
+    Strings are included because of ``getattr(model, "_layers")``.
     """
     for node in ast.walk(tree):
         match node:
@@ -57,7 +57,7 @@ def used_names(tree: ast.AST):
 
 
 def in_path(line: int, path: str):
-    """Yield the private parts of a path that an import names."""
+    """Yield the private parts of an imported path."""
     root, *parts = path.split(".")
     if root in FRAMEWORKS:
         for part in parts:
@@ -66,60 +66,61 @@ def in_path(line: int, path: str):
 
 
 def frameworks_names() -> set[str]:
-    """Return the names that the two files hold: no other file may define one of them, either."""
+    """Return the framework names in the two files; no other file may use or define them."""
     names: set[str] = set()
     for file in PRIVATE:
         tree = ast.parse((SOURCE / file).read_text())
         names |= {name for _, name, _ in used_names(tree)}
         for node in tree.body:
             names |= own_names(node) - {node.name} if isinstance(node, ast.ClassDef) else set()
-    return names - OURS
+    return names - LEHR_NAMES
 
 
-# what lehr.torch.Scheduler and its base in torch/_private.py call of each other
-OURS = {"_write", "_advance"}
-THEIRS = frameworks_names()
-DEFINED = set().union(*(own_names(ast.parse(path.read_text())) for path in FILES)) - THEIRS
+# methods that lehr.torch.Scheduler and its base in torch/_private.py call on each other
+LEHR_NAMES = {"_write", "_advance"}
+FRAMEWORK_NAMES = frameworks_names()
+DEFINED = set().union(*(own_names(ast.parse(path.read_text())) for path in FILES)) - FRAMEWORK_NAMES
 
 
 def wrong(file: str, tree: ast.AST) -> list[str]:
-    """Return the uses of frameworks' private names, in a file that may have none.
+    """Return the uses of private framework names in a file (none for the two files).
 
-    A private name is ours if any file defines it. In the package of a framework that holds for
-    ``self`` only: other objects may be the framework's, so the same file must define it.
+    A private name belongs to lehr if any file defines it. In the package of a framework this rule
+    applies only to ``self``; for other objects, which may belong to the framework, the same file
+    must define the name.
     """
     if file in PRIVATE:
         return []
     package = file.partition("/")[0]
-    here = own_names(tree) - THEIRS
+    here = own_names(tree) - FRAMEWORK_NAMES
     found = []
     for line, name, use in used_names(tree):
         by_self = use == f"self.{name}" or package not in ("keras", "torch", "jax", "compat")
         if name not in (here | DEFINED if by_self else here) or use.startswith("import of"):
             found.append(f"{file}:{line}: {use}")
-    return found + [f"{file}: defines {name}" for name in sorted(own_names(tree) & THEIRS)]
+    return found + [f"{file}: defines {name}" for name in sorted(own_names(tree) & FRAMEWORK_NAMES)]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.relative_to(SOURCE).as_posix())
-def test_private_names_of_frameworks_stand_in_two_files(path):
+def test_private_names_of_frameworks_are_used_in_two_files_only(path):
     file = path.relative_to(SOURCE).as_posix()
     fix = "add a function to keras/_private.py or torch/_private.py; JAX needs none"
     assert not wrong(file, ast.parse(path.read_text())), fix
 
 
-def test_the_two_files_hold_the_names_that_are_known():
+def test_the_two_files_contain_the_known_names():
     of_keras = {"_layers", "_learning_rate", "_compile_config", "_exclude_from_weight_decay"}
     of_torch = {"_is_accelerate_prepared", "_wrapped_by_lr_sched", "_last_lr", "_update_lr"}
-    assert of_keras | of_torch < THEIRS
+    assert of_keras | of_torch < FRAMEWORK_NAMES
 
 
 @pytest.mark.parametrize(
     ("source", "found"),
     [
         ("model._layers", ["model._layers"]),
-        ("self._learning_rate", ["self._learning_rate"]),  # of a class of Keras that we extend
+        ("self._learning_rate", ["self._learning_rate"]),  # of a Keras class that lehr extends
         ("x = self._f = f\noptimizer._f", []),
-        ("optimizer._variables", ["optimizer._variables"]),  # MonteCarlo has one of that name
+        ("optimizer._variables", ["optimizer._variables"]),  # also an attribute of MonteCarlo
         ("self._nobody_defines_this()", ["self._nobody_defines_this"]),
         ("getattr(x, '_compile_config')", ["'_compile_config'"]),
         ("import torch._dynamo", ["import of torch._dynamo"]),
@@ -138,6 +139,6 @@ def test_the_two_files_hold_the_names_that_are_known():
         ("import torch as _torch", []),
     ],
 )
-def test_the_walk_sees_what_it_should(source, found):
-    seen = wrong("keras/some.py", ast.parse(source))
-    assert [text.split(": ", 1)[1] for text in seen] == found
+def test_the_check_finds_private_names(source, found):
+    found_uses = wrong("keras/some.py", ast.parse(source))
+    assert [text.split(": ", 1)[1] for text in found_uses] == found

@@ -1,4 +1,4 @@
-"""The names that `dir(lehr)` and ``from lehr import *`` show to users."""
+"""The names in `dir(lehr)` and of ``from lehr import *``."""
 
 import types
 
@@ -16,7 +16,7 @@ def test_dir_lists_each_public_name_once():
     }
 
 
-def test_a_star_import_brings_the_presets():
+def test_a_star_import_includes_the_presets():
     namespace: dict[str, object] = {}
     exec("from lehr import *", namespace)
     assert {*presets.__all__, "one_cycle", "Policy", "Plateau", "parse"} <= namespace.keys()

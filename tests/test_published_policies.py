@@ -1,4 +1,4 @@
-"""Published policies: every entry against values worked out by hand, the page and the command."""
+"""Published policies: entries compared with values by hand, the page and the command."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ import lehr
 from lehr.schedule import presets
 
 DOCS = Path(__file__).parents[1] / "docs"
-FOR_ANY_DATA = {"yolov8-ultralytics-sgd": 100, "clip-vit-open-clip": 1000}  # steps in an epoch
+FOR_ANY_DATA = {"yolov8-ultralytics-sgd": 100, "clip-vit-open-clip": 1000}  # steps per epoch
 
 
 def cosine(peak: float, floor: float, u: float) -> float:
@@ -20,11 +20,11 @@ def cosine(peak: float, floor: float, u: float) -> float:
 
 
 def ramp(first: int, last: int, steps: int) -> float:
-    """Return the tokens of a batch that grows linearly: an arithmetic series."""
+    """Return the total tokens of a linear batch-size ramp (an arithmetic series)."""
     return 4096 * (steps * first + (last - first) * (steps - 1) / 2)
 
 
-# DeepSeek-V2 and V3: tokens done when the batch has grown, then tokens in each update
+# DeepSeek-V2 and V3: tokens at the end of the batch-size ramp, and tokens per later update
 V2_GROWN, V2_STEP = ramp(2304, 9216, 9537), 9216 * 4096
 V3_GROWN, V3_STEP = ramp(3072, 15_360, 12_424), 15_360 * 4096
 V2_FALL = round(9537 + (0.6 * 8.1e12 - V2_GROWN) / V2_STEP)
@@ -32,7 +32,7 @@ V2_SECOND_FALL = round(9537 + (0.9 * 8.1e12 - V2_GROWN) / V2_STEP)
 V3_MIDDLE = round(12_424 + (10e12 + 4.3e12 / 2 - V3_GROWN) / V3_STEP)
 DINOV2 = 2e-4 * sqrt(3)
 
-# Steps of the run, and rates by step.
+# Number of steps of the run, and rates by step.
 VALUES: dict[str, tuple[int, dict[int, float]]] = {
     "bert-base": (10**6, {5000: 5e-5, 9999: 9.999e-5, 10_000: 9.9e-5, 500_000: 5e-5}),
     "cifar10-airbench94-muon": (8 * 25, {0: 0.24, 50: 0.18, 100: 0.12, 200: 0}),
@@ -143,7 +143,7 @@ VALUES: dict[str, tuple[int, dict[int, float]]] = {
         {0: 0, 150: 0.009901 / 2, 300: 0.009703, 5150: 0.004951},
     ),
 }
-# The same for what else a policy moves: the hyperparameter and the group.
+# Other values of a policy, by hyperparameter and group.
 OTHERS: dict[str, dict[tuple[str, str], dict[int, float]]] = {
     "cifar10-airbench94-muon": {
         ("lr", "norm_biases"): {100: 0.0265},
@@ -192,19 +192,20 @@ def test_a_run_has_the_published_length(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_an_entry_is_complete_and_can_be_written(name: str) -> None:
+def test_an_entry_is_complete_and_round_trips(name: str) -> None:
     entry = lehr.published(name)
     assert entry.name == name
     assert all((entry.batch, entry.optimizer, entry.source))
     assert entry.steps_per_epoch or not str(entry.run).endswith("epochs") or name in FOR_ANY_DATA
     for policy in (entry.policy, entry.resolved(**sizes(name))):
         assert lehr.loads(policy.dumps()) == policy
-        names = vars(lehr.schedule) | vars(presets) | {"Policy": lehr.Policy}
+        names = vars(lehr.schedule) | vars(presets)
+        names |= {"Policy": lehr.Policy, "one_cycle": lehr.one_cycle}
         assert eval(repr(policy), names) == policy
         assert lehr.parse(repr(policy)) == policy
 
 
-def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+def test_an_unknown_name_is_rejected_with_a_suggestion() -> None:
     with pytest.raises(ValueError, match=r"got 'llama2-7b'; did you mean llama-2-7b"):
         lehr.published("llama2-7b")
 
@@ -259,7 +260,7 @@ def test_show_draws_a_published_policy(tmp_path: Path) -> None:
     ).resolved(steps=10_000)
 
 
-def test_show_refuses_what_is_not_published(tmp_path: Path) -> None:
+def test_show_rejects_an_unknown_policy(tmp_path: Path) -> None:
     assert "did you mean bert-base" in show("--published", "bert", cwd=tmp_path, code=2)
     needs = show("--published", "clip-vit-open-clip", cwd=tmp_path, code=2)
     assert "must be given to resolve the length '32 epochs'" in needs
@@ -278,7 +279,7 @@ def test_the_page_shows_every_policy() -> None:
     assert total <= 600_000
 
 
-def test_an_old_page_is_reported(tmp_path: Path) -> None:
+def test_an_outdated_page_is_reported(tmp_path: Path) -> None:
     for file in ("make_published.py", "published.md"):
         shutil.copy(DOCS / file, tmp_path)
     shutil.copytree(DOCS / "published", tmp_path / "published")

@@ -1,4 +1,4 @@
-"""Every Python block of the README runs as it stands, in a folder and a process of its own."""
+"""Run every Python block of the README unchanged, in a separate folder and process."""
 
 import re
 from pathlib import Path
@@ -22,13 +22,13 @@ def test_block_runs(title: str, tmp_path: Path) -> None:
     run_python("-c", BLOCKS[title], cwd=tmp_path, **variables)
 
 
-def test_the_commands_it_names_exist() -> None:
+def test_the_make_targets_in_the_readme_exist() -> None:
     makefile = (README.parent / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README.read_text(), re.M):
         assert f"\n{target}:" in makefile
 
 
-def test_contributings_worked_example_works_and_adds_a_curve() -> None:
+def test_the_example_in_contributing_adds_a_curve() -> None:
     text = (README.parent / "CONTRIBUTING.md").read_text()
     (block,) = re.findall(r"```python\n(.*?)```", text, re.S)
     code = f"""

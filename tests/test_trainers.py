@@ -1,4 +1,4 @@
-"""Lightning and Transformers' Trainer: a weight with gradient one tells the rate of each update."""
+"""Lightning and Hugging Face trainers: a weight with gradient one gives the rate of each update."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ with warnings.catch_warnings():
     from probes import POLICY, RATES, UPDATES, Module, fit, hugging_face
 
 pytestmark = [
-    # what the trainers say about their own use of torch, and of a loader without workers
+    # warnings of the trainers about their use of torch and about a loader without workers
     pytest.mark.filterwarnings("ignore::UserWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -45,7 +45,7 @@ def near(rates):
 
 
 def check(module, rates=RATES):
-    # an update at rate 0, the warm-up's first, takes nothing
+    # the first update of the warm-up has rate 0 and does not change the weight
     assert (module.read, module.taken) == (near(rates), near([lr for lr in rates if lr]))
 
 
@@ -59,10 +59,10 @@ def test_lightning_applies_the_policys_rates(automatic, accumulate):
     assert config.scheduler.last_epoch == UPDATES
 
 
-def test_lightning_fits_one_module_again_and_in_another_trainer():
+def test_lightning_fits_a_module_again_in_another_trainer():
     module = Module()
     fit(module)
-    fit(module)  # configure_optimizers made a new optimizer and a new scheduler
+    fit(module)  # configure_optimizers creates a new optimizer and a new scheduler
     check(module, RATES * 2)
 
 
@@ -76,7 +76,7 @@ def test_lightning_logs_the_rate(tmp_path):
 
 
 class Observing(Module):
-    """Shows the plateau a metric that never improves, after each update."""
+    """Passes a constant metric to the plateau after each update."""
 
     def validation_step(self, batch, batch_idx):
         self.log("loss", 1.0)
@@ -90,13 +90,13 @@ def test_lightning_resumes_a_plateau_that_was_saved_after_validation(tmp_path):
     policy = lehr.Policy(lr=POLICY.lr, control=lehr.Plateau("loss", factor=0.5, patience=2))
     saved = ModelCheckpoint(tmp_path, "{step}", save_top_k=-1, save_on_train_epoch_end=False)
     options = {"val_check_interval": 1, "limit_val_batches": 1}
-    whole = Observing(policy)
-    fit(whole, callbacks=[saved], enable_checkpointing=True, **options)
-    check(whole, [lr * f for lr, f in zip(RATES, (1, 1, 1, 0.5, 0.5, 0.25), strict=True)])
+    uninterrupted = Observing(policy)
+    fit(uninterrupted, callbacks=[saved], enable_checkpointing=True, **options)
+    check(uninterrupted, [lr * f for lr, f in zip(RATES, (1, 1, 1, 0.5, 0.5, 0.25), strict=True)])
     for step in range(1, UPDATES):
         module = Observing(policy)
         fit(module, ckpt_path=tmp_path / f"step={step}.ckpt", **options)
-        assert module.read == whole.read[step:]
+        assert module.read == uninterrupted.read[step:]
 
 
 class Overflows(Module):
@@ -105,7 +105,7 @@ class Overflows(Module):
         return loss * torch.inf if batch_idx == 3 else loss
 
 
-def test_lightning_counts_a_skipped_update_unless_it_is_told_not_to():
+def test_lightning_counts_a_skipped_update_without_the_documented_hook():
     def rates(kind):
         scaler = torch.amp.GradScaler("cpu")
         module = kind()
@@ -116,15 +116,17 @@ def test_lightning_counts_a_skipped_update_unless_it_is_told_not_to():
     exec(block("lightning"), namespace)
     base = namespace["SkipAwareModule"]
 
-    class Told(Overflows, base):
+    class Skipping(Overflows, base):
         def on_before_optimizer_step(self, optimizer):
             super().on_before_optimizer_step(optimizer)
             base.on_before_optimizer_step(self, optimizer)
 
-    module = rates(Told)
+    module = rates(Skipping)
     assert module.read == near([*RATES[:4], RATES[3], RATES[4]])
     assert module.taken == near(RATES[1:5])
-    assert rates(Overflows).read == near(RATES)  # if this fails, the documentation's advice is old
+    assert rates(Overflows).read == near(
+        RATES
+    )  # on failure, update the advice in the documentation
 
 
 def block(name):
@@ -133,7 +135,7 @@ def block(name):
     return next(code for code in blocks if f"import {name}\n" in code)
 
 
-def test_lightning_refuses_to_resume_under_another_policy_unless_it_is_meant(tmp_path):
+def test_lightning_resumes_with_another_policy_only_with_on_change(tmp_path):
     saved = ModelCheckpoint(tmp_path, every_n_train_steps=1, save_top_k=-1, filename="{step}")
     fit(Module(), callbacks=[saved], enable_checkpointing=True)
     path = tmp_path / "step=4.ckpt"
@@ -157,7 +159,7 @@ def test_trainer_applies_and_logs_the_policys_rates(accumulate, tmp_path):
     assert trainer.lr_scheduler.last_epoch == UPDATES
 
 
-def test_trainer_refuses_to_resume_under_another_policy_unless_it_is_meant(tmp_path):
+def test_trainer_resumes_with_another_policy_only_with_on_change(tmp_path):
     hugging_face(tmp_path)[0].train()
     trainer, _ = hugging_face(tmp_path, OTHER)
     with pytest.raises(ValueError, match=r"lr at step 4 would jump from 0\.3 to 0\.4; to go on"):
@@ -167,7 +169,7 @@ def test_trainer_refuses_to_resume_under_another_policy_unless_it_is_meant(tmp_p
     check(read, [0.4, 0.35])
 
 
-def test_trainer_is_made_again_around_the_same_pair(tmp_path):
+def test_a_second_trainer_accepts_the_same_optimizer_and_scheduler(tmp_path):
     trainer, _ = hugging_face(tmp_path)
     pair = (trainer.optimizer, trainer.lr_scheduler)
     transformers.Trainer(
@@ -176,7 +178,7 @@ def test_trainer_is_made_again_around_the_same_pair(tmp_path):
     assert pair[1].last_epoch == UPDATES
 
 
-def test_a_trainer_of_ones_own_makes_the_scheduler_for_its_run_and_trains_again(tmp_path):
+def test_a_trainer_subclass_creates_the_scheduler_for_each_run(tmp_path):
     namespace = {}
     exec(block("transformers"), namespace)
     trainer, read = hugging_face(tmp_path, policy=None, kind=namespace["Trainer"])
@@ -192,7 +194,7 @@ once = pytest.mark.xdist_group("two processes")
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """What two processes of each trainer wrote."""
+    """Run two processes of each trainer; return the folder of their results."""
     folder = tmp_path_factory.mktemp("two")
     script = Path(__file__).parent / "helpers" / "two_processes.py"
     variables = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -211,7 +213,7 @@ def two(tmp_path_factory):
         "lightning",
     ],
 )
-def test_two_processes_take_one_step_for_each_update(two, name):
+def test_two_processes_make_one_step_per_update(two, name):
     for rank in range(2):
         found = json.loads((two / f"{name}-{rank}.json").read_text())
         check(SimpleNamespace(**found))
@@ -219,7 +221,7 @@ def test_two_processes_take_one_step_for_each_update(two, name):
 
 
 @once
-def test_two_processes_hold_the_same_rate_whatever_each_observes(two):
+def test_two_processes_have_the_same_rate_with_different_metrics(two):
     from two_processes import METRICS, PLATEAU
 
     state, rates = PLATEAU.control.init(), []
@@ -232,7 +234,7 @@ def test_two_processes_hold_the_same_rate_whatever_each_observes(two):
 
 
 @once
-def test_accelerates_prepare_refuses_where_it_would_step_once_for_each_process(two):
+def test_accelerate_prepare_rejects_a_scheduler_with_two_processes(two):
     rule = r"processes must be 1 for a scheduler in Accelerator\.prepare, .* got 2; omit it"
     for rank in range(2):
         assert re.match(rule, (two / f"refused-{rank}").read_text())

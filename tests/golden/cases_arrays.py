@@ -1,4 +1,4 @@
-"""Every preset case on arrays of int32 steps, in four runtimes; NumPy's values are float64."""
+"""Record every preset case on int32 arrays of steps in four runtimes (NumPy in float64)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JAX: Learners, range tests, and `drive`."""
+"""Record JAX: Learners, range tests and `drive`."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _sweep(**how: Any) -> dict[str, Any]:
 
 
 def _driven(policy: lehr.Policy, micro: int = 1, **how: Any) -> dict[str, Any]:
-    """Drive 32 updates, straight through and again with all state saved after 17 of them."""
+    """Make 32 updates twice: uninterrupted, and resumed from the state saved after 17."""
     driven = lehr.jax.drive(optax.sgd, policy, **how)
     tx = optax.MultiSteps(driven, micro) if micro > 1 else driven
 
@@ -159,7 +159,7 @@ def _driven(policy: lehr.Policy, micro: int = 1, **how: Any) -> dict[str, Any]:
 
 
 def _scanned(policy: lehr.Policy) -> dict[str, Any]:
-    """Drive 32 updates in one compiled scan."""
+    """Make 32 updates in one compiled scan."""
     tx = lehr.jax.drive(optax.sgd, policy)
     x, y = (jnp.tile(part.reshape(8, 8, -1), (4, 1, 1)) for part in DATA["train"])
 
@@ -167,8 +167,8 @@ def _scanned(policy: lehr.Policy) -> dict[str, Any]:
         params, state = carry
         loss, grads = jax.value_and_grad(_loss)(params, batch)
         updates, state = tx.update(grads, state, params)
-        told = loss, lehr.jax.hyperparams(state)
-        return (optax.apply_updates(params, updates), state), told
+        outputs = loss, lehr.jax.hyperparams(state)
+        return (optax.apply_updates(params, updates), state), outputs
 
     params = _params()
     (params, _), (losses, rates) = jax.jit(lambda carry: jax.lax.scan(update, carry, (x, y)))(

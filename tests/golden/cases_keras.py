@@ -1,4 +1,4 @@
-"""Keras on the backend of KERAS_BACKEND: Learners, range tests, `attach` and `schedule`."""
+"""Record Keras on the backend KERAS_BACKEND: Learners, range tests, `attach`, `schedule`."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _sweep(optimizer: Any = _sgd, layers: bool = False, **how: Any) -> dict[str,
 
 
 def _driven(policy: lehr.Policy, optimizer: Any = _sgd) -> dict[str, Any]:
-    """Fit 4 epochs of 8 batches, straight through and again from the model saved after 2."""
+    """Fit 4 epochs of 8 batches twice: uninterrupted, and from the model saved after 2 epochs."""
 
     def build() -> keras.Model:
         return _model(lambda: lehr.keras.attach(optimizer(), policy, record=64))

@@ -1,7 +1,7 @@
-"""The pages that benchmarks/*/report.py write from stored results.
+"""Record the pages that benchmarks/*/report.py write from stored results.
 
-Their tables are recorded by a digest, so that the words around them are free to change, and each
-page must be the one in docs/.
+Only a digest of the tables is recorded, so the prose can change. Each page must equal the file in
+docs/.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _report(name: str) -> Any:
     spec = importlib.util.spec_from_file_location(f"{name}_report", path)
     report = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(report)
-    if name == "suggestions":  # slow, and asked the same many times
+    if name == "suggestions":  # slow, and called repeatedly with the same arguments
         report.variant = functools.cache(report.variant)
         lehr.Sweep.suggest = functools.cache(lehr.Sweep.suggest)
     return report

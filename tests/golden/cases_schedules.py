@@ -1,8 +1,8 @@
-"""Every preset case of the tests in plain Python, and the decisions of controllers.
+"""Record every preset case of the tests in plain Python, and the decisions of controllers.
 
-The rates are those of the first edition, which the second agrees with within 1e-12 of the peak, and
-exactly at the joints of its parts. Where a joint falls between two steps, so that no value there is
-an end of a curve, only the former is held: such joints are left out of the recording by hand.
+The rates were recorded with the first edition. The second edition agrees within 1e-12 of the peak,
+and exactly at the joints of parts. A joint between two steps has no value at the end of a curve, so
+only the tolerance of 1e-12 applies there; these joints were removed from the recording by hand.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def record(recorded: dict[str, Any]) -> dict[str, Any]:
 
 
 def _preset(schedule: lehr.Schedule, recorded: dict[str, Any]) -> dict[str, Any]:
-    """Return 60 steps, every joint (of a periodic one: 100) and its neighbours, and far steps."""
+    """Record 60 steps, all joints (100 for periodic schedules) with neighbours, and far steps."""
     steps = [*map(int, recorded["steps"].split())] if recorded else _chosen(schedule)
     at = [*map(int, recorded["joints"].split())] if recorded else joints(schedule, 100)
     return {

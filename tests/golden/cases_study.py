@@ -1,4 +1,4 @@
-"""A study of two tuned arms on a small task in PyTorch: what its `to_json` says."""
+"""Record `to_json` of a study of two tuned arms on a small PyTorch task."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def record(recorded: dict[str, Any]) -> dict[str, Any]:
             mode="min",
             storage=folder,
         )
-        told = json.loads(study.run(workers=1).to_json())
-    scores, tuning, peaks = told.pop("scores"), told.pop("tuning"), told.pop("peaks")
+        results = json.loads(study.run(workers=1).to_json())
+    scores, tuning, peaks = results.pop("scores"), results.pop("tuning"), results.pop("peaks")
     return {
-        "definition": told.pop("definition"),
-        "reference": told.pop("reference"),
+        "definition": results.pop("definition"),
+        "reference": results.pop("reference"),
         "peaks": {arm: measured(peak) for arm, peak in peaks.items()},
         "scores": {arm: measured(values) for arm, values in scores.items()},
         "tuning": {
@@ -44,5 +44,5 @@ def record(recorded: dict[str, Any]) -> dict[str, Any]:
             }
             for arm, tried in tuning.items()
         },
-        "judged": {name: text(json.dumps(part)) for name, part in told.items()},
+        "judged": {name: text(json.dumps(part)) for name, part in results.items()},
     }

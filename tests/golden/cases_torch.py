@@ -1,4 +1,4 @@
-"""PyTorch: Learners, range tests and the Scheduler."""
+"""Record PyTorch: Learners, range tests and the Scheduler."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def _sweep(
 
 
 def _driven(policy: Any, groups: bool = False, **how: Any) -> dict[str, Any]:
-    """Drive 32 updates, straight through and again with all state saved after 17 of them."""
+    """Make 32 updates twice: uninterrupted, and resumed from the state saved after 17."""
 
     def build() -> Any:
         model = _model()

@@ -1,3 +1,3 @@
-"""Only test_golden.py is collected: the other modules run in processes of their own."""
+"""Collect only test_golden.py; the other modules run in separate processes."""
 
 collect_ignore_glob = ["record.py", "cases_*.py", "golden_*.py"]

@@ -1,8 +1,8 @@
-"""What the cases of all frameworks share: data, policies, and how a Learner is driven.
+"""Shared code of the framework cases: data, policies, and training of a Learner.
 
-Most policies are tables, which are exact whatever the formulas of the schedules are: so these
-recordings stay as they are when a formula changes in its last bits. The digest "weights" covers the
-model alone, "snapshot" also how a snapshot is laid out: only the latter may change with the layout.
+Most policies are tables: their values are exact, so the recordings do not change if the last bits
+of a schedule formula do. The digest "weights" covers the weights of the model; "snapshot" also
+covers the layout of a snapshot and changes with it.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ def state_of(learner: Any, weights: Weights) -> dict[str, Any]:
 
 
 def trained(learner: Any, weights: Weights, policy: Any, steps: int, **how: Any) -> dict[str, Any]:
-    """Return the trace of some updates and the state after them."""
+    """Return the trace of a number of updates and the state after them."""
     trace = learner.train(policy, steps, **how)
     return trace_of(trace) | state_of(learner, weights)
 
 
 def drives(make: Callable[[], Any], weights: Weights) -> dict[str, Any]:
-    """Return a Learner's run in full, with `until`, in two chunks, resumed, with a controller."""
+    """Record runs of a Learner: full, with `until`, in two chunks, resumed, with a controller."""
     learner = make()
     start = learner.snapshot()
 
@@ -97,7 +97,7 @@ def _chunks(learner: Any, weights: Weights) -> dict[str, Any]:
 
 
 def _resumed(learner: Any, make: Callable[[], Any], weights: Weights) -> dict[str, Any]:
-    """Go on from a snapshot, then again from its file in another learner."""
+    """Resume from a snapshot, and in another learner from its file."""
     learner.train(POLICY, 19)
     before = learner.snapshot()
     once = trained(learner, weights, POLICY, 10, first=19)
@@ -112,7 +112,7 @@ def _resumed(learner: Any, make: Callable[[], Any], weights: Weights) -> dict[st
 
 
 def _controlled(learner: Any, weights: Weights) -> dict[str, Any]:
-    """Show a controller the validation loss after each 6 updates, as a study does."""
+    """Pass the validation loss to a controller after every 6 updates, as a study does."""
     control = CONTROLLED.control
     state, factors, losses, used = control.init(), [], [], []
     for first in range(0, STEPS, 6):
@@ -126,7 +126,7 @@ def _controlled(learner: Any, weights: Weights) -> dict[str, Any]:
 
 
 def range_tests(learner: Any, weights: Weights) -> dict[str, Any]:
-    """Return plain range tests of a Learner on its way."""
+    """Record two range tests of a Learner after 5 updates."""
     learner.train(POLICY, 5)
     training = lehr.range_test(learner, low=1e-4, high=30.0, steps=50)
     validation = lehr.range_test(
@@ -137,7 +137,7 @@ def range_tests(learner: Any, weights: Weights) -> dict[str, Any]:
 
 
 def sweep_of(sweep: lehr.Sweep) -> dict[str, Any]:
-    """Return all that a Sweep holds, and what it suggests for each use."""
+    """Return all fields of a Sweep and its suggestion for each use."""
     suggestions = {}
     for use in ("constant", "one-cycle", "cyclical"):
         found = sweep.suggest(use)

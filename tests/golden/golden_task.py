@@ -1,4 +1,4 @@
-"""The task of the recorded study: worker processes import it."""
+"""The task of the recorded study, imported by worker processes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ torch.set_num_threads(1)
 
 
 def small(seed: int) -> lehr.torch.Learner:
-    """Return a small regression in PyTorch, 64 rows, 8 a batch."""
+    """Return a small regression in PyTorch: 64 rows, batches of 8."""
     draw = np.random.Generator(np.random.PCG64(seed))
     x = draw.normal(size=(128, 5))
     y = np.tanh(x @ [1.0, -2.0, 0.5, 0.0, 1.5])[:, None] + draw.normal(scale=0.1, size=(128, 1))

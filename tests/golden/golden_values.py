@@ -1,23 +1,23 @@
-"""How recorded values are written to JSON, and how two recordings are compared.
+"""Recorded values as JSON, and the comparison of two recordings.
 
-A leaf is a dict with one key, its kind, which says how it is compared where the recording was made
+A leaf is a dict with one key, its kind. The kind selects the comparison if the recording was made
 in another environment (another processor, or other versions of the frameworks):
 
 ======== ============================================ ==========================================
 kind     content                                      in another environment
 ======== ============================================ ==========================================
 exact    numbers, ``float.hex``, separated by spaces  bit for bit
-rates    likewise, float64 rates of schedules         within 1e-12 of the largest value
-measured likewise, results of training                within 1e-4, relative
-traced   likewise, float32 rates made in a graph      within 4e-7 of the largest value
+rates    as above, float64 rates of schedules         within 1e-12 of the largest value
+measured as above, results of training                within 1e-4, relative
+traced   as above, float32 rates computed in a graph  within 4e-7 of the largest value
 array    dtype and base64 of the bytes                float32: 4e-7, float64: 1e-15 of the largest
 digest   SHA-256                                      not compared
 text     text that contains measured numbers          not compared
 ======== ============================================ ==========================================
 
-In the environment of the recording all of them are compared bit for bit, except rates, for which
-another formula of the same curve may differ in the last bits. Other leaves, such as counts, are
-always compared exactly.
+In the environment of the recording all kinds are compared bit for bit, except rates: another
+formula of the same curve may differ in the last bits. Other leaves (counts, for example) are always
+compared exactly.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def text(value: str) -> dict[str, str]:
 
 
 def digest(*parts: Any) -> dict[str, str]:
-    """Return a leaf with the hash of texts, bytes and arrays, dtypes and shapes included."""
+    """Return a leaf with the hash of texts, bytes and arrays (with their dtypes and shapes)."""
     hashed = hashlib.sha256()
     for part in parts:
         if isinstance(part, str | bytes):
@@ -77,26 +77,26 @@ def digest(*parts: Any) -> dict[str, str]:
     return {"digest": hashed.hexdigest()}
 
 
-def differences(wanted: Any, got: Any, bits: bool, path: str = "") -> Iterator[str]:
+def differences(expected: Any, actual: Any, bits: bool, path: str = "") -> Iterator[str]:
     """Yield a line for each leaf that differs: bit for bit, or by kind as in the table above."""
-    if not isinstance(wanted, dict) or not isinstance(got, dict):
-        if wanted != got:
-            yield f"{path}: {_short(got)}, recorded: {_short(wanted)}"
+    if not isinstance(expected, dict) or not isinstance(actual, dict):
+        if expected != actual:
+            yield f"{path}: {_short(actual)}, recorded: {_short(expected)}"
         return
-    if wanted.keys() != got.keys():
-        only = sorted(map(str, wanted.keys() ^ got.keys()))
+    if expected.keys() != actual.keys():
+        only = sorted(map(str, expected.keys() ^ actual.keys()))
         yield f"{path}: only in one of them: {', '.join(only)}"
-    elif len(wanted) == 1 and (kind := next(iter(wanted))) in KINDS:
-        old, new = wanted[kind], got[kind]
+    elif len(expected) == 1 and (kind := next(iter(expected))) in KINDS:
+        old, new = expected[kind], actual[kind]
         if old != new and ((bits and kind != "rates") or not _close(kind, old, new)):
             yield f"{path}: {_first_difference(kind, old, new)}"
     else:
-        for name, part in wanted.items():
-            yield from differences(part, got[name], bits, f"{path}/{name}")
+        for name, part in expected.items():
+            yield from differences(part, actual[name], bits, f"{path}/{name}")
 
 
 def _close(kind: str, old: str, new: str) -> bool:
-    """Return whether two leaves agree as far as two environments do."""
+    """Return whether two leaves agree within the tolerance for other environments."""
     if kind in ("digest", "text"):
         return True
     if kind == "exact":

@@ -1,13 +1,13 @@
-"""Record what lehr computes, in JSON files beside this one; test_golden.py compares with them.
+"""Record values computed by lehr in JSON files of this folder; test_golden.py compares with them.
 
 python tests/golden/record.py              # all parts
 python tests/golden/record.py torch study  # some of them
 
-Each part is recorded in a process of its own, with one thread, on the CPU, with the instructions of
-AVX2 at most where a framework can be told so: the number of threads and the width of the vector
+Each part is recorded in a separate process on the CPU with one thread, and with AVX2 instructions
+at most if the framework has a setting for it: the number of threads and the width of the vector
 instructions change the order of sums. `replay` runs the same functions for the test.
 
-Record again only where a change of the values is meant, and look at the difference first.
+Record new values only for an intended change, and review the differences first.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-PARTS = {  # the slowest first: its module, and the packages whose versions matter
+PARTS = {  # slowest first; the module, and the packages whose versions change the values
     "keras-tensorflow": ("cases_keras", ("numpy", "keras", "tensorflow-cpu")),
     "keras-jax": ("cases_keras", ("numpy", "keras", "jax", "jaxlib")),
     "keras-torch": ("cases_keras", ("numpy", "keras", "torch")),
@@ -45,19 +45,19 @@ SETTINGS = {
     "OPENBLAS_NUM_THREADS": "1",
     "TF_NUM_INTRAOP_THREADS": "1",
     "TF_NUM_INTEROP_THREADS": "1",
-    # the same instructions on most processors
+    # the same vector instructions on most processors
     "ATEN_CPU_CAPABILITY": "avx2",
     "MKL_CBWR": "COMPATIBLE",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
     "TF_ENABLE_ONEDNN_OPTS": "0",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false --xla_cpu_max_isa=AVX2",
-    # quiet
+    # no log messages
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
 
 
 def environment(part: str) -> dict[str, str]:
-    """Return what training results depend on: the processor and the versions of the packages."""
+    """Return the processor and the package versions, on which training results depend."""
     found = {"processor": _processor(), "system": f"{platform.system()} {platform.machine()}"}
     for package in PARTS[part][1]:
         try:
@@ -70,10 +70,10 @@ def environment(part: str) -> dict[str, str]:
 def _processor() -> str:
     """Return the processor's name and its vector instructions."""
     try:
-        told = Path("/proc/cpuinfo").read_text()
+        info = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor()
-    facts = dict(re.findall(r"^(.+?)\s*: (.*)$", told.partition("\n\n")[0], re.MULTILINE))
+    facts = dict(re.findall(r"^(.+?)\s*: (.*)$", info.partition("\n\n")[0], re.MULTILINE))
     flags = facts.get("flags", facts.get("Features", "")).split()
     vector = [flag for flag in sorted(flags) if re.match(r"fma|avx|amx|sse4|asimd|sve", flag)]
     return " ".join([facts.get("model name", platform.processor()), *vector])
@@ -84,16 +84,16 @@ def path(part: str) -> Path:
 
 
 def recorded(part: str) -> dict[str, Any]:
-    """Return the stored recording: its environment and its values."""
+    """Load the stored recording: its environment and its values."""
     return json.loads(path(part).read_text())
 
 
 def replay(part: str, **settings: str) -> dict[str, Any]:
-    """Return the values of a part, computed now in a new process."""
+    """Compute the values of a part in a new process."""
     _, _, backend = part.partition("-")
     own = SETTINGS | ({"KERAS_BACKEND": backend} if backend else {}) | settings
-    beside = [str(HERE), str(HERE.parent / "helpers"), os.environ.get("PYTHONPATH")]
-    own["PYTHONPATH"] = os.pathsep.join(filter(None, beside))
+    folders = [str(HERE), str(HERE.parent / "helpers"), os.environ.get("PYTHONPATH")]
+    own["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
     with tempfile.TemporaryDirectory() as folder:
         written = Path(folder) / "values.json"
         command = [sys.executable, __file__, "--to", str(written), part]
@@ -104,7 +104,7 @@ def replay(part: str, **settings: str) -> dict[str, Any]:
 
 
 def values(part: str) -> dict[str, Any]:
-    """Return the values of a part, computed in this process."""
+    """Compute the values of a part in this process."""
     module = importlib.import_module(PARTS[part][0])
     return module.record(recorded(part)["values"] if path(part).exists() else {})
 
@@ -114,8 +114,8 @@ def main(arguments: list[str]) -> None:
         Path(arguments[1]).write_text(json.dumps(values(arguments[2])))
         return
     for part in arguments or PARTS:
-        whole = {"environment": environment(part), "values": replay(part)}
-        path(part).write_text(json.dumps(whole, indent=1) + "\n")
+        content = {"environment": environment(part), "values": replay(part)}
+        path(part).write_text(json.dumps(content, indent=1) + "\n")
         print(f"{part}: {path(part).stat().st_size / 1e3:.0f} kB")
 
 

@@ -1,4 +1,4 @@
-"""What lehr computes is what it computed when it was recorded; see record.py."""
+"""Compare computed values with the recorded values; see record.py."""
 
 import importlib.util
 import sys
@@ -25,7 +25,7 @@ NEEDS = {
 
 @pytest.mark.parametrize("part", record.PARTS)
 def test_replay(part):
-    """Bit for bit, rates within 1e-12 of the largest; elsewhere as golden_values.py says."""
+    """Compare bit for bit, rates within 1e-12 of the largest; see golden_values.py for the rest."""
     for module in NEEDS.get(part, ()):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed")
@@ -45,7 +45,7 @@ def test_replay(part):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "got", "bits", "elsewhere"),
+    ("old", "new", "bits", "elsewhere"),
     [
         ({"a": {"exact": "0x1p+0"}}, {"a": {"exact": "0x1.0000000000001p+0"}}, 1, 1),
         ({"a": {"rates": "0x1p+0 0x0p+0"}}, {"a": {"rates": "0x1p+0 0x1p-40"}}, 0, 0),
@@ -62,6 +62,6 @@ def test_replay(part):
         ({"a": {"b": 1}}, {"a": {"c": 1}}, 1, 1),
     ],
 )
-def test_the_comparison_sees_what_it_should(wanted, got, bits, elsewhere):
-    assert len(list(differences(wanted, got, bits=True))) == bits
-    assert len(list(differences(wanted, got, bits=False))) == elsewhere
+def test_the_comparison_finds_each_kind_of_difference(old, new, bits, elsewhere):
+    assert len(list(differences(old, new, bits=True))) == bits
+    assert len(list(differences(old, new, bits=False))) == elsewhere

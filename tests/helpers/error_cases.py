@@ -1,10 +1,10 @@
-"""Tables of code and the message of the error that it raises."""
+"""Tables of code and the message of the error that the code raises."""
 
 
 def cases(text: str) -> dict[str, str]:
-    """Return the messages by the code that raises them.
+    """Parse a table into a dict from code to error message.
 
-    A line of code is followed by its message, indented; a long message goes on in more lines.
+    Each line of code is followed by its message in one or more indented lines.
     """
     found: dict[str, str] = {}
     for line in text.strip().splitlines():

@@ -1,4 +1,4 @@
-"""The range test on two devices of JAX, in a process that `tests/jax/test_finder.py` starts."""
+"""A range test on two JAX devices, run as a process by `tests/jax/test_finder.py`."""
 
 import os
 
@@ -25,16 +25,16 @@ def placed(leaf, matrices):
 def main() -> None:
     assert len(jax.devices()) == 2
     batches = [jax.device_put(batch, ROWS) for batch in BATCHES]
-    for matrices in (EVERYWHERE, COLUMNS):  # the state is copied to each, or divided
+    for matrices in (EVERYWHERE, COLUMNS):  # the state is replicated or sharded
         ends = []
         for tested in (True, False):
             step, state = make(donate=True)
             state = jax.tree.map(lambda leaf: placed(leaf, matrices), state)  # noqa: B023
-            held = jax.tree.map(lambda leaf: leaf.sharding, state)
+            shardings = jax.tree.map(lambda leaf: leaf.sharding, state)
             if tested:
                 sweep = lehr.jax.range_test(step, state, batches, steps=30, high=0.1)
                 print(sweep.to_json())
-            assert jax.tree.map(lambda leaf: leaf.sharding, state) == held
+            assert jax.tree.map(lambda leaf: leaf.sharding, state) == shardings
             for batch in batches:
                 state, _ = step(state, batch, jnp.float32(0.01))
             ends.append([np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state)])

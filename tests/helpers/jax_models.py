@@ -1,4 +1,4 @@
-"""Tiny models in JAX, their data, and how what they used is compared."""
+"""Tiny JAX models, their data, and the comparison of applied rates."""
 
 from functools import partial
 
@@ -10,20 +10,20 @@ import optax
 import lehr.jax
 
 
-def close(used, wanted):
-    """Float32 in a graph: within 4e-7 of the largest value."""
-    wanted = np.asarray(wanted)
-    assert np.abs(np.asarray(used, np.float64) - wanted).max() <= 4e-7 * wanted.max()
+def close(used, expected):
+    """Compare float32 values of a graph within 4e-7 of the largest value."""
+    expected = np.asarray(expected)
+    assert np.abs(np.asarray(used, np.float64) - expected).max() <= 4e-7 * expected.max()
 
 
 def matrices(seed=0, dtype=jnp.float32):
-    """Return the weights of a net of two layers."""
+    """Return the weights of a network with two layers."""
     a, b = jax.random.split(jax.random.key(seed))
     return {"a": jax.random.normal(a, (4, 8), dtype), "b": jax.random.normal(b, (8, 1), dtype)}
 
 
 def regression(seed):
-    """Return a Learner for a seed: a task for a Study."""
+    """Return a Learner for a seed (a task of a Study)."""
     x = np.random.default_rng(seed).normal(size=(96, 4)).astype("float32")
     data = (x, x @ np.float32([1.0, -2.0, 0.5, 3.0]))
     parts = [tuple(part[rows] for part in data) for rows in (slice(64), slice(64, 96))]
@@ -49,7 +49,7 @@ BATCHES = [(x, x.sum(1)) for x in X]
 
 
 def make(donate: bool = False):
-    """A net with dropout under AdamW whose rate is an argument; the key is in the state."""
+    """Return a jitted AdamW step (state, batch, rate) of a dropout network, and its state."""
     params = {"w": jnp.ones((4, 8)) * 0.1, "v": jnp.ones(8) * 0.1}
     tx = optax.inject_hyperparams(optax.adamw)(learning_rate=0.1)
 

@@ -1,4 +1,4 @@
-"""Tiny Keras models, their data, and how what they did is compared."""
+"""Tiny Keras models, their data, and the comparison of rates and weights."""
 
 import keras
 import numpy as np
@@ -8,7 +8,9 @@ import lehr
 import lehr.keras
 
 BACKEND = keras.backend.backend()
-JITS = ["auto", False] if BACKEND == "tensorflow" else ["auto"]  # the others: see case_driver
+JITS = (
+    ["auto", False] if BACKEND == "tensorflow" else ["auto"]
+)  # for other backends see case_driver
 BLOCKS = [1] if BACKEND == "torch" else [1, 16]  # Keras has no steps_per_execution for torch
 ALL_BLOCKS = [1] if BACKEND == "torch" else [1, 4, 16]
 
@@ -27,7 +29,7 @@ def mean_prediction(_, prediction):
 
 
 def one_weight(optimizer, **compiled):
-    """A model whose gradient is one: plain SGD moves its weight by minus the rate."""
+    """Return a model with one weight and gradient one: plain SGD subtracts the rate."""
     layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
     model = keras.Sequential([keras.layers.Input((1,)), layer])
     model.compile(optimizer, loss=mean_prediction, **compiled)
@@ -44,7 +46,7 @@ def wanted(policy, name, updates, first=0):
 
 
 def moved(rates, momentum=None):
-    """Where a weight with gradient one stands after each update, by hand in float64."""
+    """Compute the weight after each update in float64, for gradient one."""
     velocity, weight, weights = 0.0, 0.0, []
     for step, rate in enumerate(rates):
         velocity = (0.0 if momentum is None else momentum[step]) * velocity - rate
@@ -54,7 +56,7 @@ def moved(rates, momentum=None):
 
 
 def assert_weights(seen, by_hand, block, accumulation):
-    """Compare with the weights seen after blocks of micro-batches, the last of which move it."""
+    """Compare the weights after blocks of micro-batches; the last micro-batch makes the update."""
     size = accumulation or 1
     micro = np.r_[np.zeros(size - 1), np.repeat(by_hand, size)][: len(by_hand) * size]
     np.testing.assert_allclose(seen, micro[block - 1 :: block], rtol=2e-6, atol=1e-7)
@@ -70,7 +72,7 @@ def assert_recorded(model, policy, updates, factors=1.0, first=0):
 
 
 class Weights(keras.callbacks.Callback):
-    """Remember the one weight after every block of steps."""
+    """Record the weight after every block of steps."""
 
     def __init__(self):
         super().__init__()
@@ -98,17 +100,17 @@ def data(rows=96, seed=0):
 
 
 def regression(optimizer, **compiled):
-    """A small model for what only the optimizer matters to; always the same."""
+    """Return a small model with fixed initial weights, for tests of the optimizer."""
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
     model.compile(optimizer, loss="mse", **compiled)
-    # built within a graph of TensorFlow, Keras's ScheduleFreeAdamW starts from zeros
+    # if built in a TensorFlow graph, ScheduleFreeAdamW of Keras starts from zeros
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 def network(optimizer, seed=1, dtype="float32", **compiled):
-    """A small classifier with every kind of state: batch norm, noise, dropout with its own seed."""
+    """Return a small classifier with all kinds of state: batch norm, noise, seeded dropout."""
     keras.utils.set_random_seed(seed)
     layers = [
         keras.layers.Dense(8, activation="relu", dtype=dtype),
@@ -124,7 +126,7 @@ def network(optimizer, seed=1, dtype="float32", **compiled):
 
 
 def fit(model, **settings):
-    """Train on the rows of `X`; a controller is fed."""
+    """Train on the rows of `X`; a controller gets the metrics through the callback."""
     callbacks = [lehr.keras.Control()] if hasattr(model.optimizer, "observe") else []
     return model.fit(X, Y, batch_size=8, verbose=0, callbacks=callbacks, **settings).history
 

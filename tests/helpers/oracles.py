@@ -1,4 +1,4 @@
-"""How values are compared with what they should be, and how peers are driven."""
+"""Comparison with reference values, and rates of torch schedulers."""
 
 import numpy as np
 import pytest
@@ -10,16 +10,16 @@ def values(s, n: int) -> list[float]:
     return [s(t) for t in range(n)]
 
 
-def near(got, wanted, tolerance: float) -> None:
-    """Hold the error against the largest value: schedules reach zero."""
-    got, wanted = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
-    assert got.shape == wanted.shape
-    worst = np.abs(got - wanted).max()
-    assert worst <= tolerance * np.abs(wanted).max(), f"off by {worst}"
+def near(got, expected, tolerance: float) -> None:
+    """Compare relative to the largest value, because schedules reach zero."""
+    got, expected = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    assert got.shape == expected.shape
+    worst = np.abs(got - expected).max()
+    assert worst <= tolerance * np.abs(expected).max(), f"off by {worst}"
 
 
 def torch_rates(n: int, make, lr: float = 0.1, name: str = "lr") -> list[float]:
-    """Return what a torch scheduler writes into an optimizer for the first ``n`` updates."""
+    """Return the hyperparameter that a torch scheduler sets for each of the first ``n`` updates."""
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr, momentum=0.9)
     scheduler = make(torch.optim.lr_scheduler, optimizer)

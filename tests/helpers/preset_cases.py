@@ -1,4 +1,4 @@
-"""Every preset as short runs in integer steps: what the frameworks' values are compared on."""
+"""Every preset as short runs in integer steps, for the comparison of frameworks."""
 
 import numpy as np
 
@@ -6,12 +6,12 @@ import lehr
 from lehr import Schedule
 from lehr.schedule import Ramp, presets
 
-ENDLESS = 60  # so many steps of a schedule that does not end
+ENDLESS = 60  # number of steps compared for a schedule without an end
 FAR = (10**5, 2**24 - 1, 2**24 + 1, 2**24 + 3, 10**9, 2**31 - 2)
 
 
 def _own(step):
-    """A function that every framework takes: arithmetic alone."""
+    """A function of arithmetic operations only, valid in every framework."""
     return 0.1 / (1 + step / 50)
 
 
@@ -27,7 +27,7 @@ _BOOK = {"start": 0.01, "end": 1e-5, "rise": 0.45, "tail": 0.1, "curve": "linear
 _cycle = lehr.one_cycle(0.1).resolve(50)
 _book = lehr.one_cycle(0.1, 47, momentum=(0.9, 0.8), **_BOOK)  # type: ignore[arg-type]
 
-# by the preset's name, then what is particular
+# key: the name of the preset, then its options
 CASES: dict[str, Schedule] = {
     "constant": lehr.constant(0.1),
     "constant: a part": lehr.constant(0.1, 13),
@@ -103,16 +103,16 @@ def public_presets() -> set[str]:
 
 
 def length(schedule: Schedule) -> int:
-    """Return how many steps show a schedule; restarts that grow for ever end after 2**31."""
+    """Return the number of steps to compare; growing restarts end only after 2**31."""
     ends = isinstance(schedule.length, int) and schedule.length < FAR[0]
     return schedule.length if ends else ENDLESS
 
 
 def steps(schedule: Schedule) -> np.ndarray:
-    """Return every step of a run, 20 after it, and some far beyond."""
+    """Return all steps of a run, 20 steps after the run, and far steps."""
     return np.array([*range(length(schedule) + 21), *FAR])
 
 
 def plain(schedule: Schedule, at: np.ndarray) -> np.ndarray:
-    """Return what is correct by definition: the float64 values from plain Python."""
+    """Return the reference: the float64 values from plain Python."""
     return np.array([schedule(int(t)) for t in at])

@@ -1,4 +1,4 @@
-"""A weight with gradient one, in the trainers: what an update takes from it is the rate."""
+"""Models with one weight and gradient one for the trainers: an update subtracts the rate."""
 
 import lightning
 import torch
@@ -21,7 +21,7 @@ class Weight(torch.nn.Module):
 
 
 class Module(lightning.LightningModule):
-    """Optimizes by hand if it is told how many batches make an update."""
+    """A Lightning module; with ``accumulate`` it uses manual optimization."""
 
     def __init__(self, policy=POLICY, on_change="refuse", accumulate=None):
         super().__init__()
@@ -60,7 +60,7 @@ class Module(lightning.LightningModule):
 
 
 def fit(module, accumulate=1, ckpt_path=None, **options):
-    """Return a Lightning Trainer after a run."""
+    """Train a module and return the Lightning Trainer."""
     usual = {"logger": False, "enable_checkpointing": False, "enable_progress_bar": False}
     trainer = lightning.Trainer(
         accelerator="cpu",
@@ -89,7 +89,7 @@ class Read(transformers.TrainerCallback):
 
 
 def hugging_face(folder, policy=POLICY, accumulate=1, kind=transformers.Trainer, **options):
-    """Return a Hugging Face Trainer, and what reads it."""
+    """Return a Hugging Face Trainer and the callback that records its rates."""
     arguments = transformers.TrainingArguments(
         folder,
         max_steps=UPDATES,

@@ -1,4 +1,4 @@
-"""Python programs in processes of their own."""
+"""Run Python programs in separate processes."""
 
 import os
 import subprocess
@@ -13,14 +13,14 @@ def run_python(
     code: int | None = 0,
     **environment: str,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the interpreter and return what it printed; fail unless it ends with an exit code.
+    """Run the interpreter and return the completed process; fail on another exit code.
 
     Args:
-        arguments: of the interpreter.
-        cwd: its folder.
-        stdin: its input.
-        code: the exit code it must have; None for any.
-        environment: more variables.
+        arguments: arguments of the interpreter.
+        cwd: working directory.
+        stdin: text for standard input.
+        code: the expected exit code; None accepts any.
+        environment: additional environment variables.
     """
     done = subprocess.run(
         [sys.executable, *map(str, arguments)],

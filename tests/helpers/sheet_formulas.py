@@ -1,8 +1,8 @@
-"""Formulas of codebases on the cheat sheet, by the calls that the sheet shows, in our own words.
+"""Reimplemented formulas of the codebases on the cheat sheet, by the calls shown there.
 
-Each call returns a function of the update's number, from 0. The sources are those of
-tests/peers/test_codebases_*.py. The run has 100 steps and the rate is 0.1, which fairseq,
-OLMo-core and Paddle are given elsewhere.
+Each call returns a function of the update number, from 0. For the sources see
+tests/peers/test_codebases_*.py. The run has 100 steps and the rate is 0.1; in fairseq, OLMo-core
+and Paddle these two are no arguments of the call.
 """
 
 import math
@@ -15,11 +15,11 @@ RUN, RATE = 100, 0.1
 Rate = Callable[[int], float]
 
 
-def cycle_of(first: int, growth: int, t: int, apart: int = 0) -> tuple[int, int, int]:
-    """Return the cycle of step t, its step there and its length, of which ``apart`` grows not."""
+def cycle_of(first: int, growth: int, t: int, rest: int = 0) -> tuple[int, int, int]:
+    """Return the cycle of step t, the step in it, and its length; ``rest`` steps do not grow."""
     i, length = 0, first
     while t >= length:
-        i, t, length = i + 1, t - length, (length - apart) * growth + apart
+        i, t, length = i + 1, t - length, (length - rest) * growth + rest
     return i, t, length
 
 
@@ -27,7 +27,7 @@ def warmed(start: float, peak: float, w: int, after: Rate) -> Rate:
     return lambda t: line(start, peak, t / w) if t < w else after(t - w)
 
 
-# DeepSpeed: the constructor writes the first value, and the first `step` writes it again.
+# DeepSpeed: the constructor sets the first value, and the first `step` sets the same value.
 
 
 def late(f: Rate) -> Rate:
@@ -180,7 +180,7 @@ OLMO = {
 
 
 def katsura(optimizer, first, cycle_mult=1, max_lr=0.1, min_lr=0.001, warmup_steps=0, gamma=1.0):
-    """The growth leaves out the warm-up, and gamma scales the peak."""
+    """The growth excludes the warm-up, and gamma scales the peak."""
 
     def at(t: int) -> float:
         i, now, length = cycle_of(first, cycle_mult, t, warmup_steps)
@@ -195,7 +195,7 @@ def katsura(optimizer, first, cycle_mult=1, max_lr=0.1, min_lr=0.001, warmup_ste
 KATSURA = {"optimizer": None, "CosineAnnealingWarmupRestarts": katsura}
 
 
-# Paddle: a schedule is the optimizer's rate, stepped after each update.
+# Paddle: the schedule is the learning rate of the optimizer, stepped after each update.
 
 
 def paddle_cycle(low, high, up, down=None, mode="triangular", exp_gamma=1.0) -> Rate:
@@ -255,7 +255,7 @@ PADDLE = {
 }
 
 
-# MaxText: its last value is used in the last update of the schedule; then the rate is 0.
+# MaxText: the last update of the schedule uses its last value; after that the rate is 0.
 
 
 def maxtext(steps, warmup_steps_fraction, learning_rate_final_fraction, decay=None) -> Rate:

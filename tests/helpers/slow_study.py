@@ -1,6 +1,6 @@
-"""A study whose trials last long enough to be killed. As a program: run it with two workers.
+"""A study with slow trials, for tests that kill processes. The program runs it with two workers.
 
-The program writes a line "JOB STEP" for each piece of training that a worker reports.
+The program prints a line "JOB STEP" for each chunk of training that a worker reports.
 """
 
 import sys
@@ -23,15 +23,15 @@ def slow_study(folder: str | Path, task: str = "toys:slow") -> Study:
 
 
 def main(folder: str, task: str) -> None:
-    # a checkpoint after each piece of training: the trials are over long before the usual 10 s
+    # checkpoint after each chunk of training: the trials end before the default of 10 s
     lehr.study.runner._CHECKPOINT_SECONDS = 0.0
     seen: dict[str, dict] = {}
 
     def write(now: Progress) -> None:
-        for job, moved in now.running.items():
-            if "step" in moved and moved is not seen.get(job):
-                print(job, moved["step"], flush=True)
-                seen[job] = moved
+        for job, report in now.running.items():
+            if "step" in report and report is not seen.get(job):
+                print(job, report["step"], flush=True)
+                seen[job] = report
 
     slow_study(folder, task).run(workers=2, progress=write)
 

@@ -1,6 +1,6 @@
-"""Hypothesis strategies: random schedule trees of every kind, and policies made of them.
+"""Hypothesis strategies: random schedule trees of every kind, and policies of these trees.
 
-A new schedule class joins `MAKERS`; a test holds that none is missing.
+Add a new schedule class to `MAKERS`; a test checks that no class is missing.
 """
 
 import itertools
@@ -36,7 +36,7 @@ from lehr.schedule import (
 )
 from lehr.schedule.curves import CURVES
 
-# The run that resolves whatever length the strategies draw.
+# The run in which every drawn length resolves.
 RUN = {"steps": 10_000, "steps_per_epoch": 100, "samples_per_step": 32, "tokens_per_step": 512}
 
 values = st.one_of(st.just(0.0), st.floats(1e-4, 10.0))
@@ -61,7 +61,7 @@ intervals = st.sampled_from([1, 2, 3, 7, 1.5, 2.5, 3.75, "10/3 steps", "22/7 ste
 
 
 def _or_none(lengths):
-    """Draw a length, at times 0: the part stays in the definition and has no effect."""
+    """Draw a length or 0; a part of length 0 is in the definition and has no effect."""
     return st.one_of(lengths, lengths, lengths, st.just(0))
 
 
@@ -179,7 +179,7 @@ def _pointwise(cls: type[Schedule]) -> Callable[..., st.SearchStrategy[Schedule]
     @st.composite
     def make(draw, lengths, depth, ends):
         first = draw(schedules(lengths, depth, ends))
-        # a constant beside a part that ends leaves its length alone; anything else must end too
+        # a constant does not change the length of a finite part; other parts must be finite too
         other = st.one_of(values.map(Constant), schedules(lengths, depth, ends))
         return cls(
             tuple(draw(st.permutations([first, *draw(st.lists(other, min_size=1, max_size=2))])))
@@ -233,7 +233,7 @@ _LEAVES = (*_ENDLESS, "ramp", "geometric", "window", "piecewise", "table")
 
 
 def schedules(lengths=integer_steps, depth=3, ends=False) -> st.SearchStrategy[Schedule]:
-    """Draw a tree of at most ``depth`` combinators; with ``ends`` one that a part may follow."""
+    """Draw a tree of at most ``depth`` combinators; with ``ends`` a tree of finite length."""
     kinds = [
         kind
         for kind in MAKERS
@@ -245,19 +245,19 @@ def schedules(lengths=integer_steps, depth=3, ends=False) -> st.SearchStrategy[S
 
 
 def kinds_in(schedule: Schedule) -> set[str]:
-    """Return the kinds in a tree."""
+    """Return the kinds of all schedules in a tree."""
     return {schedule.kind}.union(*(kinds_in(part) for part in parts_of(schedule)))
 
 
 def parts_of(schedule: Schedule) -> tuple[Schedule, ...]:
-    """Return the schedules that a schedule is made of."""
+    """Return the direct parts of a schedule."""
     if hasattr(schedule, "part"):
         return (schedule.part,)
     return getattr(schedule, "parts", ())
 
 
 def size(schedule: Schedule) -> float:
-    """Return a bound on the absolute value, and on how much a part's error is enlarged."""
+    """Return a bound of the absolute value, and of the factor on the error of a part."""
     parts = [size(part) for part in parts_of(schedule)]
     match schedule:
         case Constant(value):
@@ -279,7 +279,7 @@ def size(schedule: Schedule) -> float:
         case Quotient((_, Constant(divisor))):
             return parts[0] / divisor
         case Quotient():
-            return parts[0] * (1.0 + parts[1])  # of a divisor from 1 on
+            return parts[0] * (1.0 + parts[1])  # the divisor is at least 1
         case Power((_, Constant(exponent))):
             return max(1.0, exponent) * parts[0] ** exponent
         case Power((Constant(base), _)):
@@ -288,14 +288,14 @@ def size(schedule: Schedule) -> float:
 
 
 def boundaries(schedule: Schedule) -> set[int]:
-    """Return the steps, on its own clock, near which something happens."""
+    """Return the steps, counted from the start of the schedule, at which its formula changes."""
     return {*itertools.islice(schedule._joints(2**31 - 1), 200)} | {
         schedule.length if isinstance(schedule.length, int) else 0
     }
 
 
 def probe(schedule: Schedule, last: int = 2**31 - 1) -> np.ndarray:
-    """Return steps that show a resolved schedule: its beginning, its boundaries, far beyond."""
+    """Return test steps for a resolved schedule: at its start, its boundaries and far beyond."""
     near = {b + d for b in boundaries(schedule) for d in (-1, 0, 1)}
     longest = max(near, default=10)
     spread = {longest * i // 20 for i in range(30)}

@@ -6,7 +6,7 @@ from strategies import RUN, controllers, policies, values
 from lehr import Policy, cosine, one_cycle, triangular2
 from lehr.study import Arm, Study
 
-# Policies whose largest rate is 1, with the use that a study tunes them for.
+# Policies with largest rate 1, and the `tune` value of each.
 _tuned = st.one_of(
     st.tuples(
         st.sampled_from([one_cycle(1.0), one_cycle(1.0, "2 epochs", momentum=None), cosine(1.0)]),
@@ -22,7 +22,7 @@ _tuned = st.one_of(
 
 @st.composite
 def arms(draw):
-    """Draw an arm of a study: a policy in steps, epochs or shares of the run, or a tuned one."""
+    """Draw an arm of a study: a policy in steps, epochs or shares of the run, or a tuned policy."""
     optimizer = draw(st.sampled_from([None, None, "adam", "schedule-free adamw"]))
     if draw(st.booleans()):
         policy, tune = draw(_tuned)

@@ -14,7 +14,7 @@ def curve(
     seed: int = 0,
     high: float = 10.0,
 ) -> Sweep:
-    """A loss that falls as a logistic in log rate, and explodes a decade above its minimum."""
+    """Return a range test: logistic fall in log rate, divergence a decade above the minimum."""
     rng = random.Random(seed)
     rates = [1e-5 * (high / 1e-5) ** (i / (points - 1)) for i in range(points)]
     losses = []

@@ -1,4 +1,4 @@
-"""Tiny PyTorch models, their data, tasks for studies, and a loop that tells what it used."""
+"""Tiny PyTorch models, their data, tasks for studies, and a training loop that records rates."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import lehr
 import lehr.torch
 
-torch.set_num_threads(1)  # tiny models: more threads only stand in each other's way
+torch.set_num_threads(1)  # for tiny models, more threads are slower
 
 
 def weights(n=1, **options):
@@ -25,7 +25,7 @@ def momentum(group):
 
 
 def drive(optimizer, scheduler, updates, read=lambda group: group["lr"], group=0):
-    """Make updates by gradients of 1; return what stood in the optimizer before each."""
+    """Make updates with gradient 1; return the hyperparameter read before each update."""
     used = []
     for _ in range(updates):
         used.append(float(read(optimizer.param_groups[group])))
@@ -37,9 +37,9 @@ def drive(optimizer, scheduler, updates, read=lambda group: group["lr"], group=0
     return used
 
 
-def close(used, wanted, rel=1e-12):
-    """Relative to the peak: 1e-12 where the rate is a number, 4e-7 in a float32 tensor."""
-    assert np.abs(np.subtract(used, wanted)).max() <= rel * np.max(np.abs(wanted))
+def close(used, expected, rel=1e-12):
+    """Compare relative to the peak: ``rel`` is 1e-12 for float rates, 4e-7 for float32 tensors."""
+    assert np.abs(np.subtract(used, expected)).max() <= rel * np.max(np.abs(expected))
 
 
 def named(n=2, lr=1.0, cls=SGD, dtype=None, **options):
@@ -110,7 +110,7 @@ def regression(seed: int) -> lehr.torch.Learner:
 
 
 def overwritten(seed: int) -> lehr.torch.Learner:
-    """Somebody's callback caps the rate."""
+    """Return a Learner whose optimizer has a hook that caps the rate."""
     learner = regression(seed)
 
     def callback(optimizer, args, kwargs):

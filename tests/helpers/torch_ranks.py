@@ -1,4 +1,4 @@
-"""One process of two that train together: `tests/torch/test_resume.py` starts it."""
+"""One of two processes of a distributed run, started by `tests/torch/test_resume.py`."""
 
 import json
 import sys
@@ -31,8 +31,8 @@ def main(rank: int, meet: str) -> None:
         factors.append(scheduler.control.factor)
         rates += scheduler.get_last_lr()
     weights = [weight.tolist() for weight in model.parameters()]
-    told = {"factors": factors, "rates": rates, "weights": weights, "steps": scheduler.last_epoch}
-    print(json.dumps(told))
+    result = {"factors": factors, "rates": rates, "weights": weights, "steps": scheduler.last_epoch}
+    print(json.dumps(result))
     distributed.destroy_process_group()
 
 

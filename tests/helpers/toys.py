@@ -1,4 +1,4 @@
-"""Learners without a framework: a noisy linear regression, quick enough for many trials."""
+"""Learners without a framework: a noisy linear regression, fast, for tests with many trials."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from lehr.learner import Batches, Learner, Snapshot
 
 
 class Toy(Learner):
-    """Gradient descent with momentum on 64 rows of 3 numbers, 8 a batch."""
+    """Gradient descent with momentum on 64 rows of 3 numbers, in batches of 8."""
 
     steps_per_epoch = 8
 
@@ -64,14 +64,14 @@ class Toy(Learner):
 
 
 class Disobedient(Toy):
-    """Uses half the rate from its tenth update on."""
+    """Applies half of the given rate from update 10 on."""
 
     def used(self, rate: float) -> float:
         return rate if self.step < 10 else rate / 2
 
 
 class Grouped(Toy):
-    """Tells of two groups, "body" and "head"; trains with the body's rate."""
+    """Reports rates for two groups, "body" and "head"; trains with the rate of the body."""
 
     def update(self, values):
         if not isinstance(values["lr"], dict):
@@ -110,7 +110,7 @@ def sleeping(seed: int) -> Learner:
 
 
 class Slow(Toy):
-    """Takes 10 ms for an update, so that a kill finds trials in their middle."""
+    """Takes 10 ms per update, so that processes can be killed during a trial."""
 
     def used(self, rate: float) -> float:
         time.sleep(0.01)
@@ -122,10 +122,10 @@ def slow(seed: int) -> Learner:
 
 
 class Counted(Toy):
-    """Writes a byte for each update it makes."""
+    """Appends a byte to a file for each update."""
 
     def used(self, rate: float) -> float:
-        if rate == 0.01:  # with it a study looks whether the learner repeats; no arm has it
+        if rate == 0.01:  # the rate of the repeatability check of a study; no arm uses it
             return rate
         with Path(os.environ["LEHR_TOY_COUNTS"]).open("ab") as file:
             file.write(b".")
@@ -143,7 +143,7 @@ def dying_on_seed_1(seed: int) -> Learner:
 
 
 class Optional(Toy):
-    """Other noise, or plain gradient descent instead of momentum."""
+    """A toy with options: noise, and gradient descent with or without momentum."""
 
     def __init__(self, seed: int, noise: float, optimizer: str) -> None:
         super().__init__(seed)
@@ -159,10 +159,10 @@ def optional(seed: int, noise: float = 0.1, optimizer: str = "momentum") -> Lear
 
 
 class Quadratic(Learner):
-    """Gradient descent on a quadratic of 20 curvatures from 0.01 to 1, noise in each gradient.
+    """Gradient descent on a quadratic with 20 curvatures from 0.01 to 1 and gradient noise.
 
-    With noise, as large as the root of the curvature, the best schedule falls linearly to zero;
-    without, a constant rate goes furthest.
+    With noise (proportional to the square root of the curvature) the best schedule is a linear
+    decay to zero; without noise it is a constant rate.
     """
 
     steps_per_epoch = 50
@@ -177,13 +177,13 @@ class Quadratic(Learner):
 
     def make_updates(self, policy, values):
         losses = []
-        for wanted in values:
+        for applied in values:
             drawn = np.random.default_rng([self.seed, self.step]).normal(size=20)
             noise = self.noise * np.sqrt(self.curvature) * drawn
             losses.append(self.loss())
-            self.weights = self.weights - wanted["lr"] * (self.curvature * self.weights + noise)
+            self.weights = self.weights - applied["lr"] * (self.curvature * self.weights + noise)
             self.step += 1
-        return losses, {name: [wanted[name] for wanted in values] for name in values[0]}
+        return losses, {name: [applied[name] for applied in values] for name in values[0]}
 
     def evaluate(self, split="validation"):
         return {"loss": float(np.log10(self.loss()))}
@@ -203,7 +203,7 @@ def quadratic(seed: int, noise: float = 1.0) -> Learner:
 
 
 class Steady(Toy):
-    """Begins at zero weights, so that seeds differ little."""
+    """Starts at zero weights, for a small difference between seeds."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -215,14 +215,14 @@ def steady(seed: int) -> Learner:
 
 
 def trial_job(policy: lehr.Policy, **changes: object) -> dict:
-    """The job of a trial of a toy, without a study."""
+    """Return the job of a trial of a toy, without a study."""
     job = {"kind": "trial", "task": "toys:toy", "options": {}, "seed": 0, "id": "x"}
     job |= {"policy": policy.to_dict(), "unit": "epochs", "budget": 2, "peak": None}
     return job | {"metric": "accuracy", "mode": "max", "judge": "final", "test": True} | changes
 
 
 class Hidden(Toy):
-    """Keeps a generator where no snapshot sees it."""
+    """Has a random generator that snapshots do not include."""
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
@@ -238,7 +238,7 @@ def hidden(seed: int) -> Learner:
 
 
 class Forgetful(Toy):
-    """Leaves its momentum out of its snapshots."""
+    """Omits the momentum from its snapshots."""
 
     def snapshot(self):
         return Snapshot({"weights": self.weights.copy()}, {"step": self.step})
@@ -258,7 +258,7 @@ def asking(seed: int) -> Learner:
 
 
 class Untested(Toy):
-    """Has no test data."""
+    """Has no test split."""
 
     def evaluate(self, split="validation"):
         if split == "test":
@@ -279,7 +279,7 @@ def needs_optimizer(seed: int, optimizer: str) -> Learner:
 
 
 class Listed(Toy):
-    """Has the validation losses of a list, one an epoch; its tests say which epoch it is at."""
+    """Has listed validation losses, one per epoch; its test loss is the epoch."""
 
     losses = (3.0, 2.0, 5.0, 4.0, 1.0, 1.0)
 
@@ -290,13 +290,13 @@ class Listed(Toy):
 
 
 def meeting(seed: int, name: str) -> Learner:
-    """A toy that waits until "a" and "b" have both begun, in two processes."""
+    """Return a toy after the processes "a" and "b" have both started."""
     Path(f"begun-{name}").touch()
     for _ in range(600):
         if all(Path(f"begun-{other}").exists() for other in "ab"):
             return Toy(seed)
         time.sleep(0.1)
-    raise RuntimeError("the other never began")
+    raise RuntimeError("the other process did not start")
 
 
 def listed(seed: int) -> Learner:

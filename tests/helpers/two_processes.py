@@ -1,4 +1,4 @@
-"""Two processes of each trainer; what every one read and took is written into a folder."""
+"""Run two processes of each trainer and write the rates of each process to a folder."""
 
 import inspect
 import json
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import accelerate
 import torch
-import torch._dynamo  # optimizers import it in their first step: once, before the forks
+import torch._dynamo  # before the forks; optimizers import it in their first step
 from probes import POLICY, UPDATES, Module, Weight, fit, hugging_face
 from torch import distributed
 from torch.multiprocessing import start_processes
@@ -20,7 +20,7 @@ PLATEAU = lehr.Policy(lr=POLICY.lr, control=lehr.Plateau(factor=0.5, patience=1)
 METRICS = [[1.0, 5.0], [0.9, 6.0], [0.8, 1.0], [0.7, 9.0], [0.6, 1.0], [0.5, 1.0]]  # by rank
 
 
-def tell(folder, name, rank, probe, scheduler):
+def write_rates(folder, name, rank, probe, scheduler):
     found = {"read": probe.read, "taken": probe.taken, "step": scheduler.last_epoch}
     (folder / f"{name}-{rank}.json").write_text(json.dumps(found))
 
@@ -45,33 +45,33 @@ def in_accelerate(folder, accumulate):
                 weight.read.append(lr)
             if weight.weight.item() != before:
                 weight.taken.append(before - weight.weight.item())
-    tell(folder, f"accelerate-{accumulate}", accelerator.process_index, weight, scheduler)
+    write_rates(folder, f"accelerate-{accumulate}", accelerator.process_index, weight, scheduler)
     members = [name for name, _ in inspect.getmembers(scheduler) if hasattr(scheduler, name)]
     (folder / f"members-{accelerator.process_index}.json").write_text(json.dumps(members))
     try:
         accelerator.prepare(scheduler)
     except ValueError as error:
         (folder / f"refused-{accelerator.process_index}").write_text(str(error))
-    os._exit(0)  # as below
+    os._exit(0)  # see in_ddp
 
 
 def in_transformers(folder, accumulate):
     trainer, read = hugging_face(folder / "trainer", accumulate=accumulate)
     trainer.train()
     rank, world = trainer.args.process_index, trainer.args.world_size
-    tell(folder, f"transformers-{accumulate}-of-{world}", rank, read, trainer.lr_scheduler)
-    os._exit(0)  # as below
+    write_rates(folder, f"transformers-{accumulate}-of-{world}", rank, read, trainer.lr_scheduler)
+    os._exit(0)  # see in_ddp
 
 
-class Told(Module):
-    """A Lightning module that writes what it read when it ends, in each process."""
+class Recorded(Module):
+    """A Lightning module that writes its rates at the end of training, in each process."""
 
     def __init__(self, folder):
         super().__init__()
         self.folder = folder
 
     def on_train_end(self):
-        tell(self.folder, "lightning", self.global_rank, self, self.lr_schedulers())
+        write_rates(self.folder, "lightning", self.global_rank, self, self.lr_schedulers())
 
 
 def in_ddp(rank, folder):
@@ -92,8 +92,8 @@ def in_ddp(rank, folder):
         scheduler.observe(metric[rank])
         if weight.weight.item() != before:
             weight.taken.append(before - weight.weight.item())
-    tell(folder, "ddp", rank, weight, scheduler)
-    os._exit(0)  # gloo may wait for itself for ever where a model outlives its process group
+    write_rates(folder, "ddp", rank, weight, scheduler)
+    os._exit(0)  # gloo may hang if a model is deleted after its process group
 
 
 if __name__ == "__main__":
@@ -104,4 +104,4 @@ if __name__ == "__main__":
     for accumulate in (1, 4):
         accelerate.debug_launcher(in_accelerate, (folder, accumulate))
         accelerate.debug_launcher(in_transformers, (folder, accumulate))
-    fit(Told(folder), strategy="ddp_fork", devices=2)
+    fit(Recorded(folder), strategy="ddp_fork", devices=2)

@@ -1,7 +1,7 @@
-"""Schedules of JAX codebases beside ours: levanter, axlearn, t5x, big_vision.
+"""Compare lehr with schedules of JAX codebases: levanter, axlearn, t5x, big_vision.
 
-The commit or version of each codebase is above its schedules. Originals are in our own words; t
-counts updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
+The commit or version of each codebase is above its schedules. Formulas are reimplemented; t counts
+updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
 """
 
 import math
@@ -28,16 +28,16 @@ P, F, S, W, N = 0.1, 0.01, 0.0005, 20, 200
 
 
 def warmed(then, start: float = 0.0):
-    """Return a linear warm-up to P at step W, then a function of the step."""
+    """Return a linear warm-up to P at step W, followed by a function of the step."""
     return lambda t: line(start, P, t / W) if t < W else then(t)
 
 
 def fall(t: int, end: int = N) -> float:
-    """Return the cosine from P at step W to F at ``end``; F holds."""
+    """Return the cosine from P at step W to F at ``end``; F after ``end``."""
     return wave(P, F, min(t - W, end - W) / (end - W))
 
 
-# levanter 9263f81; axlearn 34aed43, which counts from 1; t5x cc342d4
+# levanter 9263f81; axlearn 34aed43 (counts updates from 1); t5x cc342d4
 
 
 def levanter_cycles(t: int) -> float:
@@ -86,7 +86,7 @@ JAX = [
             .then(inverse_time(P, 80, power=0.5).maximum(F))
         ),
     ),
-    # tokens are 8 * 16 a step; 1 stands for 0, whose power is infinite
+    # 8 * 16 tokens per step; 0 is replaced by 1, because 0 ** -0.51 is infinite
     Case(
         "levanter power (Shen et al.)",
         lambda t: min(1.0, 8 * 4.6 * (8 * 16 * t) ** -0.51) if t else 1.0,
@@ -180,7 +180,7 @@ JAX = [
 ]
 
 
-# big_vision 0127fb6, utils.py; vision_transformer c6de1e5. A factor is laid over everything.
+# big_vision 0127fb6, utils.py; vision_transformer c6de1e5. Warm-up and cooldown are factors.
 
 
 def big_vision(decay, cooldown: int = 0):
@@ -241,5 +241,5 @@ CASES = [*JAX, *BIG_VISION]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_whole_run(case):
+def test_all_values_of_a_run_agree(case):
     case.check()

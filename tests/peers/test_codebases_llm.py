@@ -1,7 +1,7 @@
-"""Schedules of language-model codebases beside ours: OLMo and the GPT trainers.
+"""Compare lehr with schedules of language-model codebases: OLMo and the GPT trainers.
 
-The commit or version of each codebase is above its schedules. Originals are in our own words; t
-counts updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
+The commit or version of each codebase is above its schedules. Formulas are reimplemented; t counts
+updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
 """
 
 import math
@@ -26,12 +26,12 @@ P, F, S, W, N = 0.1, 0.01, 0.0005, 20, 200
 
 
 def warmed(then, start: float = 0.0):
-    """Return a linear warm-up to P at step W, then a function of the step."""
+    """Return a linear warm-up to P at step W, followed by a function of the step."""
     return lambda t: line(start, P, t / W) if t < W else then(t)
 
 
 def fall(t: int, end: int = N) -> float:
-    """Return the cosine from P at step W to F at ``end``; F holds."""
+    """Return the cosine from P at step W to F at ``end``; F after ``end``."""
     return wave(P, F, min(t - W, end - W) / (end - W))
 
 
@@ -66,7 +66,7 @@ def sequential(t: int) -> float:
 
 
 def wsds(t: int) -> float:
-    """Cooling down in 20 steps to 80, 140 and 200, each end used once."""
+    """Cooldowns of 20 steps that end at steps 80, 140 and 200; each end value is used once."""
     if t < W:
         return P * t / W
     left = next(end for end in (80, 140, 200) if t <= end) - t
@@ -146,7 +146,7 @@ OLMO = [
         composable,
         lambda: linear(S, P, 50).then(cosine(P, 100, floor=F)).then_to(0.0, 50),
     ),
-    # the end of each part is used, the start of the next is not
+    # the end value of each part is used, the start value of the next is not
     Case(
         "OLMo-core SequentialScheduler",
         sequential,
@@ -218,7 +218,7 @@ def neox(then):
 
 
 def early(then):
-    """Return the warm-up by (t + 1) / W, which has P at steps W - 1 and W."""
+    """Return the warm-up with (t + 1) / W; its value is P at steps W - 1 and W."""
     return lambda t: P * (t + 1) / W if t < W else then(t)
 
 
@@ -309,7 +309,7 @@ TRAINERS = [
         trapeze(60, F, lambda u: wave(1, 0, 1 - u)),
         lambda: warmup(P, W, from_zero=False).then(constant(P)).then_to(F, "30%", curve="cosine"),
     ),
-    # its loop counts from 1
+    # the loop of litgpt counts from 1
     Case(
         "litgpt get_lr",
         lambda t: warmed(fall)(t + 1),
@@ -320,7 +320,7 @@ TRAINERS = [
         warmed(lambda t: wave(P, 0, (t - W) / (N - W))),
         lambda: warmup(P, W).then(cosine(P)),
     ),
-    # a factor by the size of the batch, and a cool-down laid over
+    # a factor for the batch size times a cooldown
     Case(
         "modded-nanogpt get_lr",
         modded,
@@ -341,7 +341,7 @@ TRAINERS = [
         lambda t: line(0.85, 0.95, min(t / 150, 1)),
         lambda: linear(0.85, 0.95, 150),
     ),
-    # the floor is reached inside the part; then nothing moves
+    # the floor is the last value of the part; the rate is 0 after the part
     Case(
         "MaxText: cosine",
         warmed(lambda t: wave(P, F, (t - W) / 139) if t < 160 else 0.0),
@@ -357,7 +357,7 @@ TRAINERS = [
             .then(constant(0.0))
         ),
     ),
-    # its fall is over the whole run; the warm-up replaces the first steps
+    # the decay covers the run; the warm-up replaces its first steps
     Case(
         "BERT create_optimizer",
         lambda t: P * t / W if t < W else P * (1 - t / N),
@@ -380,5 +380,5 @@ CASES = [*OLMO, *TRAINERS]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_whole_run(case):
+def test_all_values_of_a_run_agree(case):
     case.check()

@@ -1,7 +1,7 @@
-"""Schedules of speech toolkits beside ours: NeMo, espnet, s3prl.
+"""Compare lehr with schedules of speech toolkits: NeMo, espnet, s3prl.
 
-The commit or version of each codebase is above its schedules. Originals are in our own words; t
-counts updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
+The commit or version of each codebase is above its schedules. Formulas are reimplemented; t counts
+updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
 """
 
 import math
@@ -33,7 +33,7 @@ def tri_stage(t: int) -> float:
     return P if t < 100 else P * math.exp(math.log(0.05) * (t - 100) / 100)
 
 
-# NeMo 8cfedd7, core/optim/lr_scheduler.py: most warm up by (t + 1) / (W + 1), to P at step W
+# NeMo 8cfedd7, core/optim/lr_scheduler.py: most warm-ups are (t + 1) / (W + 1), P at step W
 
 
 def nemo(then, warm_steps: int = W):
@@ -52,7 +52,7 @@ NEMO = [
         nemo(lambda t: max(P * ((N - t) / (N - W)) ** 2, F)),
         lambda: warmup(P, W, start=P / (W + 1)).then(polynomial(P, power=2).maximum(F)),
     ),
-    # its fall is over the whole run, W steps of which are gone
+    # the decay covers the run; its first W steps are replaced by the warm-up
     Case(
         "NeMo SquareRootAnnealing",
         nemo(lambda t: max(P * ((N - t) / N) ** 0.5, F)),
@@ -121,7 +121,7 @@ NEMO = [
 ]
 
 
-# espnet2/schedulers/ and katsura-jp's scheduler, which it contains; s3prl ec8064b;
+# espnet2/schedulers/ and the scheduler of katsura-jp that it includes; s3prl ec8064b;
 # lightning-bolts 2c4602a
 
 
@@ -194,7 +194,7 @@ SPEECH = [
         lambda: katsura_cycle(0).then(katsura_cycle(1)).then(katsura_cycle(2)),
         steps=40 + 70 + 130,
     ),
-    # these two jump down after their warm-up
+    # these two have a drop after their warm-up
     Case(
         "s3prl sqrt",
         lambda t: P * (t / W if t < W else t**-0.5),
@@ -221,9 +221,9 @@ CASES = [*NEMO, *SPEECH]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_whole_run(case):
+def test_all_values_of_a_run_agree(case):
     case.check()
 
 
-def test_awkward_forms_are_named():
+def test_awkward_forms_are_listed():
     assert AWKWARD["speech"].keys() <= {case.name for case in CASES}

@@ -1,7 +1,7 @@
-"""Schedules of training toolkits beside ours: DeepSpeed, fairseq, Paddle.
+"""Compare lehr with schedules of training toolkits: DeepSpeed, fairseq, Paddle.
 
-The commit or version of each codebase is above its schedules. Originals are in our own words; t
-counts updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
+The commit or version of each codebase is above its schedules. Formulas are reimplemented; t counts
+updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
 """
 
 import math
@@ -32,11 +32,11 @@ from lehr import (
 P, F, S, W, N = 0.1, 0.001, 0.0005, 20, 200
 
 
-# DeepSpeed edaa722, runtime/lr_schedules.py. Every Warmup* uses its first value twice.
+# DeepSpeed edaa722, runtime/lr_schedules.py. Every Warmup* uses its first value for two updates.
 
 
 def late(f):
-    """Return what a Warmup* does: update t uses the value of t - 1, update 0 that of 0."""
+    """Delay a schedule as Warmup* does: update t uses the value of t - 1, update 0 that of 0."""
     return lambda t: f(max(t - 1, 0))
 
 
@@ -49,7 +49,7 @@ def ds_cosine(t: int) -> float:
 
 
 def ds_cycle(lo: float, hi: float, rate: float, stairs: bool = False):
-    """Up in 60 and down in 40, in stairs of 10 and 8, then ``lo / (1 + rate t / 25)``."""
+    """Rise in 60 steps, fall in 40 (in 10 and 8 stairs), then ``lo / (1 + rate t / 25)``."""
 
     def at(t: int) -> float:
         if t > 100:
@@ -119,9 +119,9 @@ DEEPSPEED = [
 
 
 def growing(first: int, growth: int, t: int) -> tuple[int, int, int]:
-    """Return the cycle that step t is in, its step there, and its length.
+    """Return the cycle of step t, the step within the cycle, and the length of the cycle.
 
-    fairseq finds it with a logarithm; by integers it is what the logarithm means.
+    fairseq computes the cycle with a logarithm; this integer loop is the exact result.
     """
     i, length = 0, first
     while t >= length:
@@ -239,7 +239,7 @@ FAIRSEQ = [
         ),
         run={"steps_per_epoch": 40},
     ),
-    # the rest is Plateau's, whose decisions have tests of their own
+    # the part after the warm-up is a plateau; see the tests of Plateau
     Case(
         "fairseq reduce_lr_on_plateau: its warm-up",
         lambda t: line(S, P, min(t, W) / W),
@@ -304,7 +304,7 @@ PADDLE = [
         lambda t: F + (P - F) * (1 - min(t, 150) / 150) ** 1.5,
         lambda: polynomial(P, 150, floor=F, power=1.5),
     ),
-    # unlike polynomial_cycles it stands on the floor at a horizon, as Keras's does: the formula
+    # the formula: its value at a horizon is the floor, as in Keras and unlike polynomial_cycles
     Case(
         "Paddle PolynomialDecay: cycle",
         paddle_polynomial,
@@ -313,7 +313,7 @@ PADDLE = [
             + F
         ),
     ),
-    # the inner schedule counts from the end of the warm-up
+    # the inner schedule is counted from the end of the warm-up
     Case(
         "Paddle LinearWarmup",
         lambda t: line(S, P, t / W) if t < W else P * 0.97 ** (t - W),
@@ -326,7 +326,7 @@ PADDLE = [
         lambda: multi_step(P, 0.2, [60, 90, 150]),
     ),
     Case("Paddle StepDecay", lambda t: P * 0.5 ** (t // 30), lambda: step_decay(P, 0.5, 30)),
-    # recursive there; it rises again
+    # recursive in Paddle; it rises after T_max
     Case(
         "Paddle CosineAnnealingDecay",
         lambda t: wave(P, F, t / 50),
@@ -337,7 +337,7 @@ PADDLE = [
         lambda t: math.prod([P] + [0.98] * t),
         lambda: exponential(P, 0.98, 1),
     ),
-    # torch's: phases end at 0.3 * 200 - 1, and so on
+    # as in torch, the phases end at 0.3 * 200 - 1 and 200 - 1
     Case(
         "Paddle OneCycleLR",
         one_cycle([P / 25, P, F], [0, 59, 199]),
@@ -391,10 +391,10 @@ CASES = [*DEEPSPEED, *FAIRSEQ, *PADDLE]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_whole_run(case):
+def test_all_values_of_a_run_agree(case):
     case.check()
 
 
-def test_awkward_forms_are_named_and_at_most_five_in_all_files():
+def test_awkward_forms_are_listed_and_at_most_five_in_all_files():
     assert AWKWARD["toolkits"].keys() <= {case.name for case in CASES}
     assert sum(map(len, AWKWARD.values())) <= 5

@@ -1,7 +1,7 @@
-"""Schedules of vision, diffusion and reinforcement-learning codebases beside ours.
+"""Compare lehr with schedules of vision, diffusion and reinforcement-learning codebases.
 
-The commit or version of each codebase is above its schedules. Originals are in our own words; t
-counts updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
+The commit or version of each codebase is above its schedules. Formulas are reimplemented; t counts
+updates from 0. P is the peak, F the floor, S the start of the warm-up of W steps, N the run.
 """
 
 import math
@@ -34,7 +34,7 @@ def fall(t: int) -> float:
 
 
 def dino(t: int) -> float:
-    """The warm-up includes the peak, at step W - 1; the cosine has it again at W."""
+    """The peak is used twice: at the end of the warm-up (W - 1) and the start of the cosine (W)."""
     return line(S, P, t / (W - 1)) if t < W else fall(t)
 
 
@@ -108,7 +108,7 @@ SELF_SUPERVISED = [
         steps=40 * 13,
         run={"steps_per_epoch": 13},
     ),
-    # timm's, by epochs; the warm-up replaces the first ones of a cosine over the whole run
+    # from timm, by epochs; the warm-up replaces the first epochs of a cosine over the run
     Case(
         "DeiT",
         lambda t: line(1e-6, P, t // 13 / 5) if t < 65 else wave(P, F, t // 13 / 40),
@@ -119,7 +119,7 @@ SELF_SUPERVISED = [
 ]
 
 
-# ultralytics 8.4.190, engine/trainer.py: by epochs, the warm-up of 3 epochs by batches
+# ultralytics 8.4.190, engine/trainer.py: set per epoch; the warm-up of 3 epochs per batch
 
 
 def yolo_body(t: int) -> float:
@@ -164,7 +164,7 @@ YOLO = [
 ]
 
 
-# stable-diffusion 21f890f, ldm/lr_scheduler.py; diffusers 0.42.1, whose schedules are Transformers'
+# stable-diffusion 21f890f, ldm/lr_scheduler.py; diffusers 0.42.1, with Transformers' schedules
 
 
 def ldm_cycle(t: int, peak: float, warm: int, length: int) -> float:
@@ -181,7 +181,7 @@ DIFFUSION = [
         lambda t: line(1e-6, 1.0, min(t, 100) / 100),
         lambda: warmup(1.0, 100, start=1e-6),
     ),
-    # as in BERT, W steps of the fall are gone after the warm-up
+    # as in BERT, the warm-up replaces the first W steps of the decay
     Case(
         "Stable Diffusion LambdaLinearScheduler",
         lambda t: line(S, P, t / W) if t < W else line(F, P, (N - t) / N),
@@ -192,7 +192,7 @@ DIFFUSION = [
         lambda t: line(S, P, t / W) if t < W else wave(P, F, min(1, (t - W) / (150 - W))),
         lambda: warmup(P, W, start=S).then(cosine(P, 150 - W, floor=F)),
     ),
-    # the end of each cycle is used, the start of the next is not
+    # the end value of each cycle is used, the start value of the next is not
     Case(
         "Stable Diffusion LambdaWarmUpCosineScheduler2",
         lambda t: ldm_cycle(t, P, W, 80) if t <= 80 else ldm_cycle(t - 80, P / 2, 10, 120),
@@ -286,7 +286,7 @@ CIFAR = [
 ]
 
 
-# stable-baselines3 e05d2db, by the share of the run that remains; RLlib's schedules, by steps
+# stable-baselines3 e05d2db, functions of the remaining share of the run; RLlib, of steps
 
 RL = [
     Case(
@@ -294,7 +294,7 @@ RL = [
         lambda t: line(1.0, 0.05, min(1, t / N / 0.7)),
         lambda: linear(1.0, 0.05, "70%"),
     ),
-    # set after each of 20 rollouts, for the 10 updates on it
+    # set after each of 20 rollouts, for the 10 updates on its data
     Case(
         "stable-baselines3 PPO",
         lambda t: line(0.0, P, 1 - (t // 10 + 1) / 20),
@@ -311,9 +311,9 @@ CASES = [*SELF_SUPERVISED, *YOLO, *DIFFUSION, *CIFAR, *RL]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_whole_run(case):
+def test_all_values_of_a_run_agree(case):
     case.check()
 
 
-def test_awkward_forms_are_named():
+def test_awkward_forms_are_listed():
     assert AWKWARD["vision"].keys() <= {case.name for case in CASES}

@@ -1,7 +1,7 @@
-"""Whole runs of optax and Keras with random arguments, beside ours.
+"""Compare all values of a run with optax and Keras, with random arguments.
 
-torch's are in tests/schedule/test_presets.py, transformers', ignite's and fvcore's in
-tests/peers/test_published.py.
+For torch see tests/schedule/test_presets.py; for transformers, ignite and fvcore see
+test_published.py in this folder.
 """
 
 import json
@@ -101,11 +101,11 @@ import numpy as np
 from keras.optimizers.schedules import *
 
 steps = np.arange(500)
-asked = json.load(sys.stdin)
-rates = {code: np.asarray(eval(code)(steps), "float64").tolist() for code in asked["runs"]}
+request = json.load(sys.stdin)
+rates = {code: np.asarray(eval(code)(steps), "float64").tolist() for code in request["runs"]}
 wrong = 0
-for first, growth, starts in asked["restarts"]:
-    at = np.array(starts + [0] * (20 - len(starts)))  # of one shape
+for first, growth, starts in request["restarts"]:
+    at = np.array(starts + [0] * (20 - len(starts)))  # equal shapes
     got = np.asarray(CosineDecayRestarts(1.0, first, t_mul=growth)(at))
     wrong += int((got < 0.5).sum())
 json.dump([rates, wrong], sys.stdout)
@@ -130,7 +130,7 @@ def keras_runs() -> dict[str, lehr.Schedule]:
             f"InverseTimeDecay({peak}, {size}, 1.0, True)": lehr.inverse_time(
                 peak, size, staircase=True
             ),
-            # theirs changes one step after its boundary
+            # Keras changes the value one step after the boundary
             f"PiecewiseConstantDecay({at}, {values})": lehr.piecewise([t + 1 for t in at], values),
         }
     return runs
@@ -157,6 +157,6 @@ def test_keras():
             near(s(STEPS), rates[code], FLOAT32)
         except AssertionError as error:
             pytest.fail(f"{code}: {error}")
-    assert wrong > 0  # Keras's fault: it finds the cycle with a logarithm in float32
+    assert wrong > 0  # error in Keras: it computes the cycle with a logarithm in float32
     for first, growth, at in restarts:
         assert (lehr.cosine_restarts(1.0, first, growth=growth)(np.array(at)) == 1.0).all()

@@ -1,7 +1,7 @@
-"""The cases S1 to S31 of schedules from 36 codebases and 50 published policies, and their like.
+"""Cases S1 to S31: schedules from 36 codebases and 50 published policies, with variants.
 
-Values are worked out by hand, by integers and fractions, or by the formula of the codebase.
-S19 is also a page of the documentation ("How libraries disagree").
+Expected values are computed by hand, with integers and fractions, or by the formula of the
+codebase. S19 is also a page of the documentation ("How libraries disagree").
 """
 
 import itertools
@@ -30,7 +30,7 @@ def half_cosine(u: float) -> float:
 
 
 def restarts_of(s, run: int) -> list[int]:
-    """Return the steps at which a falling cycle begins again."""
+    """Return the first step of each falling cycle."""
     got = s(np.arange(run))
     return [0, *(np.flatnonzero(np.diff(got) > 0) + 1).tolist()]
 
@@ -90,17 +90,17 @@ def test_s2_by_hand():
 
 
 @pytest.mark.parametrize(("share", "cycles"), [("20%", 5), ("25%", 4), ("10%", 10), ("12.5%", 8)])
-def test_s3_shares_restart_as_often_as_they_fit(share, cycles):
+def test_s3_a_repeated_share_restarts_once_for_each_multiple_in_the_run(share, cycles):
     for run in (*range(1000, 1100), 1234, 1999):
         s = lehr.cosine_restarts(0.1, share).resolve(run)
-        # boundary k at the nearest step to k * run / cycles, halves up
+        # boundary k is the step nearest to k * run / cycles, halves rounded up
         wanted = [(2 * k * run + cycles) // (2 * cycles) for k in range(cycles)]
         assert restarts_of(s, run) == wanted
         assert [s(t) for t in wanted] == [0.1] * cycles
         assert lehr.cosine_restarts(0.1, share).lint(run) == []
 
 
-def test_s3_by_hand():
+def test_s3_restarts_by_hand():
     s = lehr.cosine_restarts(0.1, "20%").resolve(1002)
     assert restarts_of(s, 1002) == [0, 200, 401, 601, 802]
     assert [s(t) for t in (200, 401, 601, 802)] == [0.1] * 4
@@ -122,7 +122,7 @@ def test_s3_with_a_warmup_and_fading():
 
 
 @pytest.mark.parametrize("run", [*range(995, 1010), 1999, 77])
-def test_s4_counted_cycles_take_the_whole_run(run):
+def test_s4_counted_cycles_fill_the_run(run):
     for share, cycles in (("20%", 5), ("25%", 4), ("50%", 2)):
         s = lehr.cosine_restarts(0.1, share, cycles=cycles)
         assert s.resolve(run).length == run
@@ -150,7 +150,7 @@ def test_s5_by_hand():
     assert s.length == 32
 
 
-def test_s6_efficientnets_stairs():
+def test_s6_efficientnet_staircase():
     s = lehr.step_decay(1.0, 0.97, "2.4 epochs").resolve(350 * 313, steps_per_epoch=313)
     fall = [t for t in range(104_000, 106_000) if s(t) < s(t - 1)]
     assert 105_168 in fall
@@ -215,7 +215,7 @@ def test_s7_restarts_by_hand():
 # S8 to S17: every length argument takes every unit.
 
 
-def test_s8_dawnbench_in_epochs():
+def test_s8_dawnbench_knots_in_epochs():
     s = lehr.piecewise([0, "5 epochs", "24 epochs"], [0.0, 0.4, 0.0], curve="linear")
     s = s.resolve(24 * 98, steps_per_epoch=98)
     assert s.length == 2352
@@ -295,7 +295,7 @@ def test_s9_shifts_in_any_unit(s, run, falls):
         (1, {"steps": 200}, 1),
     ],
 )
-def test_s10_the_first_update_of_a_warmup_moves(length, run, w):
+def test_s10_the_first_update_of_a_warmup_has_a_rate_above_zero(length, run, w):
     s = lehr.warmup(0.3, length, from_zero=False).then(lehr.cosine(0.3))
     s = s.resolve(**run)
     near(values(s, w), [0.3 * (n + 1) / w for n in range(w)], FLOAT64)
@@ -357,7 +357,7 @@ def test_s11_deepseek_v3():
         ("2e12 tokens", {"tokens_per_step": 2**22}, 476_837),
         ("90 epochs", {"steps_per_epoch": 312.785}, 28_151),  # 28150.65
         ("12.8M samples", {"samples_per_step": 256}, 50_000),
-        ("1.5 epochs", {"steps_per_epoch": 101}, 152),  # halves up
+        ("1.5 epochs", {"steps_per_epoch": 101}, 152),  # halves are rounded up
     ],
 )
 def test_s12_the_run_in_any_unit(steps, sizes, length):
@@ -368,12 +368,12 @@ def test_s12_the_run_in_any_unit(steps, sizes, length):
 
 
 def sums(sizes, steps: int) -> list[Fraction]:
-    """Return what is done before each step, exactly."""
+    """Return the exact running sum of sizes before each step."""
     return [*itertools.accumulate(map(Fraction, sizes), initial=Fraction(0))][: steps + 1]
 
 
 def closest(done: list[Fraction], amount: Fraction) -> int:
-    """Return the step before which the nearest amount is done, halves up."""
+    """Return the step whose running sum is nearest to the amount; of two, the later."""
     return min(range(len(done)), key=lambda t: (abs(done[t] - amount), -t))
 
 
@@ -391,7 +391,7 @@ def test_s13_gpt_3s_batch_size_ramp(unit):
     assert r.length == end
     assert r(warm) == max(values(r, 3000)) == 6e-5
     assert r(end) == r(10**6) == 6e-6
-    # the value follows the tokens done, not the steps
+    # the value is a function of the token count
     assert r(warm // 2) == pytest.approx(6e-5 * float(done[warm // 2] / done[warm]), rel=1e-9)
     for t in (1500, 3000, 4999, 5000, 5001, 20_000, 50_000, 83_000):
         u = float((done[t] - done[warm]) / (done[end] - done[warm]))
@@ -437,14 +437,14 @@ def test_s13_a_ramp_and_the_length_of_the_run_in_tokens():
 
 def test_s14_minicpms_cooldown_in_tokens():
     s = lehr.wsd(0.01, 2000, "2e10 tokens").resolve(10_000, tokens_per_step=2**22)
-    # 20e9 / 2**22 = 4768.37 steps before the end: from 5231.63 on
+    # 20e9 / 2**22 = 4768.37 steps before the end, hence from step 5231.63
     assert [part.length for part in s.parts] == [2000, 3232, 4768]
     assert [s(t) for t in (0, 1000, 2000, 5232, 10_000)] == [0.0, 0.005, 0.01, 0.01, 0.0]
     u = 2000 / 4768
     assert s(7232) == approx(0.01 * (1 - math.sqrt(u)))
 
 
-def test_s14_the_power_schedulers_open_middle():
+def test_s14_power_scheduler_with_an_open_middle_part():
     s = lehr.warmup(0.01, "1%").then(lehr.inverse_time(0.01, 2000, power=0.51)).then_to(0.0, "10%")
     for run in (1000, 99_950):
         r = s.resolve(run)
@@ -490,7 +490,7 @@ def test_s14_cooldowns_in_any_unit(cooldown, run, first):
     assert [s(1003), s(9999)] == [0.0, 0.0]
 
 
-def test_s15_a_part_begins_where_the_one_before_was_cut():
+def test_s15_an_open_start_is_the_value_at_the_cut_of_the_previous_part():
     s = lehr.cosine(3e-4, "5e12 tokens").take("3.9e12 tokens").then_to(0.0, "5e10 tokens")
     r = s.resolve(tokens_per_step=2**22)
     whole, cut, end = (nearest(Fraction(n, 2**22)) for n in (5 * 10**12, 39 * 10**11, 395 * 10**10))
@@ -518,7 +518,7 @@ def test_s15_open_starts(s, run, step, wanted):
     assert eval(repr(s), vars(lehr) | {"Ramp": Ramp, **vars(lehr.schedule)}) == s
 
 
-def test_s16_an_epoch_clock_over_the_whole_run():
+def test_s16_an_epoch_clock_over_the_run():
     s = lehr.cosine(0.01).every("1 epoch").resolve(1000, steps_per_epoch=100)
     assert s == lehr.cosine(0.01, 10).every(100)
     for t in (0, 99, 100, 555, 999):
@@ -573,7 +573,7 @@ def test_s16_a_warmup_in_ticks_before_the_rest():
         (lehr.one_cycle(0.1, 1e3), lehr.one_cycle(0.1, 1000)),
     ],
 )
-def test_s17_whole_floats_and_suffixes_are_lengths(spelled, same):
+def test_s17_integral_floats_and_suffixes_are_lengths(spelled, same):
     assert spelled == same
     assert repr(spelled) == repr(same)
 
@@ -654,7 +654,7 @@ def test_s20_operators_by_their_formulas(s, wanted):
         (lambda: lehr.cosine_restarts(0.1, 5, floor=0.2), 0.1, 0.2),
     ],
 )
-def test_s21_a_fall_that_would_rise_names_the_fix(make, peak, floor):
+def test_s21_a_floor_above_the_peak_raises_an_error_with_the_fix(make, peak, floor):
     fix = rf"to rise, use warmup\({floor}, steps, start={peak}, curve='cosine'\)"
     match = rf"^floor must be at most peak \({peak}\), got {floor}; {fix}$"
     with pytest.raises(ValueError, match=match):
@@ -681,7 +681,7 @@ def test_s22_by_hand_and_in_a_run():
 
 
 def katsura(t, length, peak, low, warm, gamma):
-    """Return CosineAnnealingWarmupRestarts with cycles of equal length."""
+    """Return the value of CosineAnnealingWarmupRestarts with cycles of equal length."""
     cycle, gone = divmod(t, length)
     top = peak * gamma**cycle
     if gone < warm:
@@ -698,7 +698,7 @@ def test_s23_katsuras_equal_cycles_are_one_line(length, warm, gamma):
     near(values(s, 5 * length), wanted, FLOAT64)
 
 
-def test_s23_ours_counts_the_warmup_and_keeps_the_floor():
+def test_s23_cosine_restarts_counts_the_warmup_in_the_period_and_has_a_fixed_floor():
     s = lehr.cosine_restarts(0.1, 20, growth=2, factor=0.5, floor=0.001, warmup=5)
     tops, starts = [5, 25, 65], [0, 20, 60, 140]  # cycles of 20, 40, 80
     near([s(t) for t in tops], [0.1, 0.001 + 0.099 * 0.5, 0.001 + 0.099 * 0.25], FLOAT64)
@@ -729,12 +729,12 @@ def test_s24_the_end_value_is_used_once():
             {},
             [4, 4, 3, 2, 4, 4, 2, 0, 0],
         ),
-        (  # in a run, where the end is not known before
+        (  # resolved in a run, where the end is unknown at construction
             lehr.linear(1.0, 0.0, "40%").with_end().then(lehr.constant(5.0)),
             {"steps": 10},
             [1, 0.75, 0.5, 0.25, 0, 5, 5],
         ),
-        (  # the rest of the run, and one step
+        (  # the rest of the run, then one step
             lehr.linear(1.0, 0.0).with_end(),
             {"steps": 5},
             [1, 0.75, 0.5, 0.25, 0, 0],
@@ -744,7 +744,7 @@ def test_s24_the_end_value_is_used_once():
             {},
             [3, 2, 1, 9],
         ),
-        (  # Keras's cycle=True: the floor at each horizon
+        (  # Keras's cycle=True has the floor at each horizon
             lehr.linear(1.0, 0.0, 2).with_end().then(lehr.linear(0.25, 0.0, 1)).with_end(),
             {},
             [1, 0.5, 0, 0.25, 0, 0],
@@ -760,7 +760,7 @@ def test_s24_other_joints(s, run, wanted):
     assert eval(repr(r), vars(lehr) | vars(lehr.schedule)) == r
 
 
-def test_s25_one_cycle_goes_on_and_is_scaled():
+def test_s25_one_cycle_can_be_continued_and_scaled():
     p = lehr.one_cycle(0.1, 90).then(lehr.constant(1e-4, 10))
     assert p(90) == p(99) == {"lr": 1e-4, "momentum": 0.95}
     assert p(27) == {"lr": 0.1, "momentum": 0.85}
@@ -769,10 +769,10 @@ def test_s25_one_cycle_goes_on_and_is_scaled():
     assert (0.4 * lehr.one_cycle(1.0)).resolve(10) == scaled
 
 
-def test_s25_then_another_cycle_in_a_run():
+def test_s25_two_cycles_in_a_run():
     p = lehr.one_cycle(0.4, "50%", start=0.2, curve="linear", rise=0.5).then(lehr.one_cycle(0.1))
     r = p.resolve(40)
-    # the second rises for 30% of the run
+    # the second cycle rises for 30% of the run
     assert [r(t)["lr"] for t in (0, 5, 10, 15, 20, 32)] == approx([0.2, 0.3, 0.4, 0.2, 0.004, 0.1])
     assert [r(t)["momentum"] for t in (0, 10, 20, 32)] == approx([0.95, 0.85, 0.95, 0.85])
     assert (r(40)["lr"], r.lr.length) == (0.0, 40)
@@ -792,16 +792,16 @@ DINO = lehr.warmup(1.0, 100, start=0.996, curve="cosine")
         {"extra": {"beta2": DINO}},
     ],
 )
-def test_s26_a_teachers_momentum_is_not_the_optimizers(given):
+def test_s26_a_teacher_momentum_is_rejected_as_an_optimizer_momentum(given):
     fix = r"pass a teacher's momentum as values=\{'ema_decay': \.\.\.\}$"
     with pytest.raises(ValueError, match=rf"must be a number .* below 1, got 1\.0; {fix}"):
         Policy(0.1, **given)
 
 
-# S27 to S31: around it.
+# S27 to S31: loop values, lint, text, milestones, fractions.
 
 
-def test_s27_values_that_the_loop_reads():
+def test_s27_values_read_by_the_training_loop():
     p = Policy(0.1, values={"ema_decay": DINO})
     assert p.read(0) == {"ema_decay": 0.996}
     assert p.read(50) == {"ema_decay": approx(0.998)}
@@ -828,7 +828,7 @@ def test_s27_values_of_other_loops(values, step, wanted):
     assert p(step) == approx({**p.written(step), **wanted})
 
 
-def test_s28_lint_takes_what_its_errors_ask_for():
+def test_s28_lint_accepts_the_sizes_named_in_its_errors():
     with pytest.raises(ValueError, match="pass tokens_per_step="):
         lehr.cosine(0.1, "1e9 tokens").lint(100)
     assert lehr.cosine(0.1, "1e9 tokens").lint(100, tokens_per_step=10**7) == []
@@ -845,7 +845,7 @@ def test_s28_lint_takes_what_its_errors_ask_for():
         ("1e9 tokens", {"tokens_per_step": lehr.constant(1e7)}),
     ],
 )
-def test_s28_every_method_takes_the_sizes_of_a_run(length, size):
+def test_s28_every_method_accepts_the_sizes_of_a_run(length, size):
     ((name, _),) = size.items()
     wanted = lehr.cosine(0.1, 100)
     for s in (lehr.cosine(0.1, length), Policy(lehr.cosine(0.1, length), momentum=0.9)):
@@ -858,7 +858,7 @@ def test_s28_every_method_takes_the_sizes_of_a_run(length, size):
     assert lehr.cosine(0.1, length).summary(100, **size) == wanted.summary()
 
 
-def test_s28_the_text_of_the_case():
+def test_s28_text_form_by_hand():
     s = lehr.parse("warmup(6e-4, 3.75e8 tokens) then cosine(6e-4, 2.6e11 tokens)")
     r = s.resolve(100_000, tokens_per_step=3_200_000)
     # 3.75e8 / 3.2e6 = 117.19; 260.375e9 / 3.2e6 = 81367.19

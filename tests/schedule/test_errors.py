@@ -1,4 +1,4 @@
-"""Every refusal speaks one grammar: ``<field> must be <rule>, got <value!r>[; <way out>]``."""
+"""Every error has the form ``<field> must be <rule>, got <value!r>[; <fix>]``."""
 
 import math
 import re
@@ -26,7 +26,7 @@ from lehr.schedule import (
 GRAMMAR = re.compile(r"(in [^:]+: )?[\w. '-]+ must (be|have) .+, got .+", re.DOTALL)
 
 
-def refuses(error: type[Exception], message: str, make) -> None:
+def rejects(error: type[Exception], message: str, make) -> None:
     with pytest.raises(error, match=re.escape(message)) as caught:
         make()
     assert type(caught.value) is error
@@ -247,7 +247,7 @@ def test_lengths_may_be_0(name):
 
 
 @pytest.mark.parametrize("name", ABOVE_ZERO)
-def test_lengths_of_what_needs_a_step_are_above_0(name):
+def test_lengths_that_need_a_step_are_above_0(name):
     field, make = ABOVE_ZERO[name]
     for n in (0, 0.0, "0 steps"):
         with pytest.raises(ValueError, match=rf"^{field} must be (at least|an integer >=) \d"):
@@ -256,7 +256,7 @@ def test_lengths_of_what_needs_a_step_are_above_0(name):
 
 @pytest.mark.parametrize("name", ALL_LENGTHS)
 @pytest.mark.parametrize("n", [2.5, 1e-9, 1e5 + 0.25, np.float32(0.5)], ids=repr)
-def test_lengths_of_a_fraction_of_a_step_are_refused_with_a_fix(name, n):
+def test_fractional_steps_are_rejected_with_a_fix(name, n):
     field, make = ALL_LENGTHS[name]
     fix = rf"round it, or write '{n} steps' where parts add up to the run$"
     with pytest.raises(ValueError, match=rf"^{field} must be a length: .*, got .*{n}\)?; {fix}"):
@@ -275,7 +275,7 @@ def test_lengths_are_finite(name):
 @pytest.mark.parametrize(
     "n", [True, [3], 2j, b"5%", object(), np.array([5])], ids=lambda n: type(n).__name__
 )
-def test_lengths_are_numbers_or_texts(name, n):
+def test_lengths_are_numbers_or_strings(name, n):
     field, make = ALL_LENGTHS[name]
     message = (
         rf"^{field} must be a length: an integer number of steps, .*, got {re.escape(repr(n))}$"
@@ -304,9 +304,9 @@ UNTIL = LENGTHS.keys() - {"piecewise"}
 
 
 @pytest.mark.parametrize("name", sorted(UNTIL))
-def test_every_length_may_end_at_a_point_of_the_run(name):
+def test_every_length_accepts_until(name):
     if name == "wsd's cooldown":
-        return  # it ends where the run does
+        return  # it ends at the end of the run
     _, make = LENGTHS[name]
     for n in ("until 90%", "until 10T tokens", "until 3 epochs", "until 5 steps"):
         s = make(n)
@@ -810,9 +810,9 @@ lehr.cosine(0.1, '1 epoch').resolve(steps_per_epoch=lehr.constant(5))
 
 
 @pytest.mark.parametrize("code", [*VALUE_ERRORS, *TYPE_ERRORS])
-def test_refused(code):
+def test_rejected(code):
     error, message = (V, VALUE_ERRORS[code]) if code in VALUE_ERRORS else (T, TYPE_ERRORS[code])
-    refuses(error, message, lambda: eval(code, NAMES | {"ramp": ramp}))
+    rejects(error, message, lambda: eval(code, NAMES | {"ramp": ramp}))
 
 
 STEPS = [
@@ -841,8 +841,8 @@ STEPS = [
     [ramp, lehr.constant(0.1), Piecewise((3,), (1.0, 0.1)), lehr.triangular2(0.0, 1.0, 3)],
     ids=lambda s: s.kind,
 )
-def test_steps_are_whole_and_not_negative(s, error, message, step):
-    refuses(error, message, lambda: s(step))
+def test_steps_are_integers_of_at_least_0(s, error, message, step):
+    rejects(error, message, lambda: s(step))
 
 
 UNRESOLVED = [
@@ -857,19 +857,19 @@ UNRESOLVED = [
 
 @pytest.mark.parametrize("s", UNRESOLVED, ids=repr)
 @pytest.mark.parametrize("step", [0, 3.0, np.arange(3)], ids=repr)
-def test_unresolved_schedules_are_not_used(s, step):
+def test_unresolved_schedules_cannot_be_called(s, step):
     message = f"schedule must be in integer steps before it is used, got {repr(s)[:60]}"
-    refuses(ValueError, message, lambda: s(step))
+    rejects(ValueError, message, lambda: s(step))
     with pytest.raises(ValueError, match=r"; call \.resolve\(steps=\.\.\., steps_per_epoch="):
         s(step)
 
 
-def test_values_are_frozen():
+def test_schedules_are_frozen():
     with pytest.raises(AttributeError, match="cannot assign to field 'start'"):
         ramp.start = 2.0
 
 
-def test_a_value_too_large_to_print_is_cut():
+def test_a_long_value_is_truncated_in_the_error():
     with pytest.raises(TypeError, match=r"^value must be a finite number, got ") as caught:
         lehr.constant(list(range(10**5)))
     assert len(str(caught.value)) < 300

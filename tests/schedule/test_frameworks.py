@@ -1,4 +1,4 @@
-"""Every preset gives plain Python's values in NumPy, JAX, PyTorch, TensorFlow and Keras."""
+"""Compare every preset in NumPy, JAX, PyTorch, TensorFlow and Keras with plain Python."""
 
 import importlib.util
 import json
@@ -50,7 +50,7 @@ each_tree = pytest.mark.parametrize("name", CASES | TREES)
 
 
 def agree(got, wanted: np.ndarray, tolerance: float) -> None:
-    """Compare with a tolerance that is a share of the largest value."""
+    """Compare with a tolerance relative to the largest value."""
     got = np.asarray(got, dtype=np.float64)
     assert got.shape == wanted.shape
     assert np.isfinite(got).all()
@@ -99,7 +99,7 @@ def test_torch_compile(name):
     at = steps(s)
     torch._dynamo.reset()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # dynamo's own
+        warnings.simplefilter("ignore")  # raised inside dynamo
         compiled = torch.compile(lambda t: s(t), backend="eager", fullgraph=True)
         got = compiled(torch.from_numpy(at))
     assert got.dtype == torch.float32
@@ -109,7 +109,7 @@ def test_torch_compile(name):
 @each_tree
 def test_tensorflow_function(name):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        warnings.simplefilter("ignore")  # raised by TensorFlow at import
         tf = pytest.importorskip("tensorflow")
     s = (CASES | TREES)[name]
     at = steps(s)
@@ -118,9 +118,9 @@ def test_tensorflow_function(name):
         agree(got.numpy(), plain(s, at), FLOAT32)
 
 
-def test_an_own_function_gets_the_tensor_of_tensorflow():
+def test_a_custom_function_is_called_with_a_tensorflow_tensor():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        warnings.simplefilter("ignore")  # raised by TensorFlow at import
         tf = pytest.importorskip("tensorflow")
     at = tf.range(9)
     product = lehr.from_function(lambda step: 0.1 * (step < 5))
@@ -131,7 +131,7 @@ def test_an_own_function_gets_the_tensor_of_tensorflow():
     agree(tf.function(lambda t: chosen(t))(at), np.array([0.1] * 5 + [0.0] * 4), FLOAT32)
 
 
-# Keras chooses its backend at import: each has its own process, which prints its values.
+# Keras selects its backend at import, so each backend runs in a process that prints its values.
 KERAS = """
 import json
 import keras
@@ -186,7 +186,7 @@ def test_optax_adamw(name):
     optax = pytest.importorskip("optax")
     s = CASES[name]
     n = length(s) + 21
-    driven, unit = optax.adamw(s), optax.adamw(1.0)  # of the same gradients and parameters
+    driven, unit = optax.adamw(s), optax.adamw(1.0)  # both get the same gradients and parameters
 
     def update(carry, _):
         weight, state, unit_state = carry
@@ -224,7 +224,7 @@ def test_torch_lambda_lr(name):
     assert rates == plain(s, np.arange(length(s) + 21)).tolist()
 
 
-def test_lambda_lr_saves_and_loads_a_schedule():
+def test_a_schedule_in_a_lambda_lr_is_saved_and_loaded():
     torch = pytest.importorskip("torch")
     s = CASES["one_cycle: lr"]
 

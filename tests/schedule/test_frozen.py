@@ -21,14 +21,14 @@ from lehr.schedule.frozen import FrozenDict
         lambda d: d.clear(),
     ],
 )
-def test_it_cannot_be_changed(change):
+def test_a_frozen_dict_cannot_be_changed(change):
     d = FrozenDict(a=1)
     with pytest.raises(TypeError, match="this dict must not be changed"):
         change(d)
     assert d == {"a": 1}
 
 
-def test_equal_ones_have_equal_hashes():
+def test_equal_frozen_dicts_have_equal_hashes():
     one, other = FrozenDict(a=1, b=2), FrozenDict(b=2, a=1)
     assert one == other == {"a": 1, "b": 2}
     assert hash(one) == hash(other)
@@ -43,14 +43,14 @@ def test_copies_are_equal_and_immutable(copied):
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_it_can_be_pickled(protocol):
+def test_a_frozen_dict_can_be_pickled(protocol):
     d = FrozenDict(a=(1, 2), b=FrozenDict(c=3))
     back = pickle.loads(pickle.dumps(d, protocol))
     assert back == d
     assert type(back["b"]) is FrozenDict
 
 
-def test_a_union_and_a_copy_are_plain_dicts_that_can_be_changed():
+def test_a_union_and_a_copy_are_mutable_dicts():
     d = FrozenDict(a=1, b=2)
     changed = d | {"b": 3}
     changed["c"] = 4

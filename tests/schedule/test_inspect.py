@@ -1,4 +1,4 @@
-"""Looking before training: summaries, lint, drawings."""
+"""Summaries, lint and drawings of schedules."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ GOOD = {
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_nothing_is_found_on_good_schedules(name: str) -> None:
+def test_lint_of_a_valid_schedule_is_empty(name: str) -> None:
     assert GOOD[name].lint(RUN, steps_per_epoch=EPOCH) == []
 
 
@@ -54,7 +54,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_each_mistake_is_found_alone_with_advice(name: str) -> None:
+def test_each_mistake_yields_one_finding_with_advice(name: str) -> None:
     found = BAD[name].lint(RUN, steps_per_epoch=EPOCH)
     assert [finding.name for finding in found] == [name]
     assert len(found[0].advice) > 30
@@ -81,13 +81,13 @@ def test_advice_on_lengths_names_the_steps() -> None:
     assert found.advice.startswith("the run ends after 100 of the 300 steps of its last cycle")
 
 
-def test_parts_of_length_0_are_not_reported_as_vanished() -> None:
+def test_parts_of_length_0_are_not_reported() -> None:
     assert names(lehr.warmup(0.1, 0).then(lehr.cosine(0.1))) == []
     assert names(lehr.wsd(0.1, 0, "20%")) == []
     assert names(lehr.warmup(0.1, "5%").then(lehr.cosine(0.1)), steps=5) == ["part without a step"]
 
 
-def test_a_cycle_that_ends_with_the_run_is_whole() -> None:
+def test_a_cycle_that_ends_with_the_run_is_not_reported() -> None:
     for steps in (1000, 1001, 1002, 1003, 1004):
         assert names(lehr.cosine_restarts(0.1, "20%"), steps=steps) == []
     assert names(lehr.cosine_restarts(0.1, "2 epochs"), steps_per_epoch=100.5) == ["cycle cut off"]
@@ -108,12 +108,12 @@ def test_lint_takes_a_run_in_any_unit() -> None:
         lehr.cosine(0.1, 10).lint(None)
 
 
-def test_a_half_cycle_is_not_judged_without_epochs() -> None:
+def test_a_half_cycle_is_not_reported_without_epochs() -> None:
     assert names(lehr.triangular(0.01, 0.1, 5)) == []
     assert names(lehr.triangular(0.01, 0.1, 5), steps_per_epoch=EPOCH) == ["half cycle"]
 
 
-def test_only_jumps_that_an_update_sees_are_found() -> None:
+def test_only_jumps_between_two_updates_are_reported() -> None:
     line, zero = lehr.linear(0.1, 0.0, 400), lehr.constant(0.0)
     assert names(line.then(lehr.constant(0.9, 0)).then(zero)) == []
     assert names(line.then(lehr.constant(0.9, 1)).then(zero)) == ["jump at a joint"]
@@ -145,7 +145,7 @@ def test_summary_of_an_endless_schedule_needs_steps() -> None:
     assert lehr.constant(0.1).summary(10).peak == 0.1
 
 
-def test_unresolved_schedules_are_looked_at_in_their_run() -> None:
+def test_unresolved_schedules_are_inspected_in_a_given_run() -> None:
     with pytest.raises(ValueError, match="steps_per_epoch must be given"):
         lehr.linear(0.1, 0.0, "10 epochs").lint(RUN)
     s = lehr.warmup(0.1, "25%").then(lehr.linear(0.1, 0.0))
@@ -160,7 +160,7 @@ def test_unresolved_schedules_are_looked_at_in_their_run() -> None:
 
 
 def test_a_constant_part_has_its_peak_at_its_first_step() -> None:
-    """Interpolated, 47 of 1,000 of its values would be off by an ulp, some above it."""
+    """If interpolated, 47 of its 1,000 values would be off by an ulp, some above the peak."""
     s = lehr.warmup(0.1, 100).then(lehr.constant(0.1, 1000)).then(lehr.cosine(0.1, 400))
     assert (s.summary().peak, s.summary().peak_step) == (0.1, 100)
     plan = lehr.wsd(0.3, 100, 2000).summary(10_000)
@@ -178,7 +178,7 @@ def test_text_drawing_shows_the_shape() -> None:
     assert lines[-1].endswith("64")
 
 
-def test_notebooks_show_a_picture_or_leave_it_to_repr() -> None:
+def test_notebooks_show_a_figure_or_the_repr() -> None:
     assert "<svg" in lehr.cosine(0.1, steps=10)._repr_html_()
     assert lehr.cosine(0.1)._repr_html_() is None
     assert lehr.constant(0.1)._repr_html_() is None
@@ -195,7 +195,8 @@ def test_several_schedules_in_one_figure() -> None:
     assert list(axes.lines[0].get_ydata()) == [cosine(t) for t in axes.lines[0].get_xdata()]
 
 
-LONG_RUNS = {  # (schedule, its peak, where), none of them at a step that is looked at anyway
+# (schedule, its peak, step of the peak); the step is none of those that every drawing samples
+LONG_RUNS = {
     "chain": (lehr.warmup(1.0, 333_333).then(lehr.linear(1.0, 0.0, 700_001)), 1.0, 333_333),
     "cycles that fade": (lehr.triangular2(0.1, 1.0, 77_777), 1.0, 77_777),
     "cycles of a slow clock": (lehr.triangular(0.1, 1.0, 777).every(1001), 1.0, 777_777),
@@ -248,7 +249,7 @@ def found_in(s, steps, **sizes):
     return {finding.name for finding in s.lint(steps, **sizes)}
 
 
-def test_milestones_that_are_never_reached_are_found_in_any_clock():
+def test_unreached_milestones_are_reported_on_any_clock():
     milestones = lehr.multi_step(0.1, 0.1, [30, 60])
     for s in (
         milestones.every("1 epoch"),
@@ -260,7 +261,7 @@ def test_milestones_that_are_never_reached_are_found_in_any_clock():
     assert "never reached" not in found_in(milestones.every("1 epoch"), 900, steps_per_epoch=10)
 
 
-def test_parts_that_vanish_are_found_in_products_and_between_knots():
+def test_parts_without_a_step_are_reported_in_products_and_between_knots():
     warm = lehr.warmup(1.0, "5%").then(lehr.constant(1.0))
     knots = lehr.piecewise(["0%", "1%", "100%"], [0.0, 1.0, 0.0], curve="linear")
     for s in (warm * lehr.cosine(0.1), warm.take("100%"), knots):
@@ -268,7 +269,7 @@ def test_parts_that_vanish_are_found_in_products_and_between_knots():
         assert "part without a step" not in found_in(s, 1000)
 
 
-def test_a_last_cycle_that_is_cut_off_is_found_in_any_clock():
+def test_a_last_cycle_cut_off_by_the_run_is_reported_on_any_clock():
     cycles = lehr.cosine_restarts(0.1, 3)
     for s in (cycles.every("1 epoch"), cycles.every("1 epoch").shift("1 epoch")):
         assert "cycle cut off" in found_in(s, 80, steps_per_epoch=10)

@@ -1,4 +1,4 @@
-"""JSON: exact there and back, and a clear refusal of everything else."""
+"""JSON: exact round trips, and errors for invalid text."""
 
 import json
 
@@ -13,7 +13,7 @@ from lehr.schedule import Chain, Constant, Geometric, Ramp, Window
 
 
 @given(schedules(any_lengths))
-def test_schedules_come_back_equal(s):
+def test_schedules_round_trip(s):
     back = lehr.loads(s.dumps())
     assert back == s
     assert type(back) is type(s)
@@ -26,14 +26,14 @@ def test_schedules_come_back_equal(s):
 
 
 @given(schedules())
-def test_what_comes_back_has_the_same_values_to_the_last_bit(s):
+def test_loaded_schedules_have_the_same_values_bit_for_bit(s):
     back = lehr.loads(s.dumps())
     assert all(back(t) == s(t) for t in probe(s).tolist())
 
 
 @settings(max_examples=60)
 @given(policies)
-def test_policies_come_back_equal(p):
+def test_policies_round_trip(p):
     back = lehr.loads(p.dumps())
     assert back == p
     assert repr(back) == repr(p)
@@ -42,15 +42,15 @@ def test_policies_come_back_equal(p):
 
 
 @given(controllers)
-def test_controllers_come_back_equal(control):
+def test_controllers_round_trip(control):
     assert lehr.loads(control.dumps()) == control
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
-def test_every_float_survives(value):
+def test_every_float_round_trips(value):
     back = lehr.loads(lehr.constant(value).dumps())
     assert back.value == value
-    assert str(back.value) == str(value)  # -0.0 too
+    assert str(back.value) == str(value)  # also -0.0
 
 
 def test_the_format_is_plain_json_with_a_version():
@@ -65,7 +65,7 @@ def test_the_format_is_plain_json_with_a_version():
     }
 
 
-def test_fields_with_defaults_may_be_left_out():
+def test_fields_with_defaults_may_be_omitted():
     text = '{"lehr": 2, "kind": "ramp", "start": 1, "end": 0}'
     assert lehr.loads(text) == Ramp(1.0, 0.0, None, "linear", 1.0)
     text = '{"lehr": 2, "kind": "geometric", "start": 1, "end": 0.5, "steps": 3}'
@@ -171,12 +171,12 @@ def test_an_open_start_is_null():
         '{"lehr": 1, "kind": "plateau", "factor": 0.5}',
     ],
 )
-def test_the_first_version_is_refused(text):
+def test_the_first_version_is_rejected(text):
     with pytest.raises(ValueError, match=r"^lehr must be the format version 2, got 1$"):
         lehr.loads(text)
 
 
-def test_a_users_function_is_written_by_its_name():
+def test_a_custom_function_is_saved_by_name():
     def wave(step):
         return 0.5 + 0.5 * (step % 2)
 
@@ -192,7 +192,7 @@ def test_a_users_function_is_written_by_its_name():
         lehr.loads(unknown)
 
 
-def test_what_only_looks_like_a_kind_is_a_group():
+def test_a_group_may_be_named_kind():
     p = lehr.Policy(lr={"kind": lehr.constant(0.1), "lehr": lehr.constant(0.2)})
     assert lehr.loads(p.dumps()) == p
 
@@ -312,7 +312,7 @@ None
 
 
 @pytest.mark.parametrize("code", [*VALUE_ERRORS, *TYPE_ERRORS])
-def test_anything_else_is_refused(code):
+def test_invalid_text_is_rejected(code):
     error = ValueError if code in VALUE_ERRORS else TypeError
     with pytest.raises(error, match={**VALUE_ERRORS, **TYPE_ERRORS}[code]):
         lehr.loads(eval(code))
@@ -331,7 +331,7 @@ NESTED = '{"lehr": 2, "kind": "shift", "steps": 0, "part": '
     ],
     ids=["lists", "objects", "schedules", "value"],
 )
-def test_ten_thousand_levels_are_refused(text):
+def test_ten_thousand_levels_are_rejected(text):
     with pytest.raises(ValueError, match="definition must be less deeply nested JSON"):
         lehr.loads(text)
 
@@ -352,23 +352,23 @@ MEGABYTES = 10_000_000
     ],
     ids=["blank", "kind", "key", "digits", "string", "list", "text"],
 )
-def test_ten_megabytes_are_refused_in_a_short_message(text, error, message):
+def test_ten_megabytes_are_rejected_with_a_short_message(text, error, message):
     with pytest.raises(error, match=message) as caught:
         lehr.loads(text)
     assert len(str(caught.value)) < 1000
 
 
-def test_a_schedule_of_many_parts_is_fine():
+def test_a_schedule_of_many_parts_is_accepted():
     s = Chain(tuple(Ramp(0.0, 1.0, 1 + i % 7) for i in range(20_000)))
     assert lehr.loads(s.dumps()) == s
 
 
-def test_plain_data_is_what_the_text_holds():
+def test_to_dict_is_the_parsed_text():
     p = lehr.Policy(lr={"a": lehr.cosine(0.1, 10), "b": 0.1}, control=lehr.Plateau())
     assert p.to_dict() == json.loads(p.dumps())
     data = p.to_dict()
     assert lehr.Policy.from_dict(data) == p
-    assert data == p.to_dict()  # reading leaves it unchanged
+    assert data == p.to_dict()  # loading does not modify the dict
 
 
 @pytest.mark.parametrize(
@@ -380,6 +380,6 @@ def test_plain_data_is_what_the_text_holds():
         (lehr.constant(0.1).to_dict(), "kind must be the kind of a Policy, got 'constant'"),
     ],
 )
-def test_plain_data_of_something_else_is_refused(data, message):
+def test_from_dict_rejects_invalid_data(data, message):
     with pytest.raises(ValueError, match=message):
         lehr.Policy.from_dict(data)

@@ -1,6 +1,6 @@
-"""Lengths in any unit: parts add up to the run, boundaries are the nearest steps, curves in tokens.
+"""Lengths in any unit: sums of parts, nearest-step boundaries, curves in tokens.
 
-The oracles are integer and fraction arithmetic on running sums, written here from the rules.
+Expected values come from integer and fraction arithmetic on running sums, written from the rules.
 """
 
 import itertools
@@ -28,7 +28,7 @@ def half_up(x: Fraction) -> int:
 
 @st.composite
 def known_lengths(draw):
-    """Draw a length and, per step of a run of N, its exact number of steps."""
+    """Draw a length and a function from the run to its exact number of steps."""
     n = draw(st.integers(0, 400))
     return draw(
         st.sampled_from(
@@ -44,7 +44,7 @@ def known_lengths(draw):
 
 
 def share(length, exact):
-    """Return a length whose share of the run is not above a quarter of what it says."""
+    """Return the length; a percentage is divided by four."""
     if isinstance(length, str) and length.endswith("%"):
         return f"{float(length[:-1]) / 4}%", exact
     return length, exact
@@ -56,7 +56,7 @@ def share(length, exact):
     st.integers(1, 10**6),
     st.booleans(),
 )
-def test_parts_add_up_to_the_run_wherever_the_rest_is(before, after, run, endless):
+def test_parts_add_up_to_the_run_with_the_open_part_at_any_position(before, after, run, endless):
     before = [share(*length) for length in before]
     after = [share(*length) for length in after]
     assume(before or after)
@@ -72,7 +72,7 @@ def test_parts_add_up_to_the_run_wherever_the_rest_is(before, after, run, endles
         return
     resolved = s.resolve(run, **RUN_SIZES)
     assert resolved.length == run
-    # every boundary is the nearest step to its exact position
+    # every boundary is the step nearest to its exact position
     exact = [Fraction(0)]
     for _, length in before:
         exact.append(exact[-1] + length(Fraction(run)))
@@ -85,7 +85,7 @@ def test_parts_add_up_to_the_run_wherever_the_rest_is(before, after, run, endles
 
 
 @given(schedules(any_lengths, depth=2, ends=True), st.integers(0, 3000), st.sampled_from("tfreep"))
-def test_a_tree_beside_the_rest_fills_the_run_with_it(tree, spare, where):
+def test_a_tree_and_an_open_part_fill_the_run(tree, spare, where):
     length = tree.resolve(10_000, steps_per_epoch=100, samples_per_step=32, tokens_per_step=512)
     assume(length.length <= 10_000 - spare)
     rest = {
@@ -128,7 +128,7 @@ def test_two_open_lengths_are_rejected(parts, message):
         Chain(parts)
 
 
-def test_parallel_parts_may_each_be_open():
+def test_each_factor_of_a_product_may_be_open():
     s = lehr.warmup(1.0, "10%").then(lehr.constant(1.0)) * lehr.cosine(0.1)
     assert s.resolve(1000)(100) == lehr.cosine(0.1, 1000)(100)
 
@@ -150,7 +150,7 @@ def test_the_end_value_of_a_final_part_of_length_0_holds():
     assert s(np.arange(5)).tolist() == [0.1, 0.1, 0.1, 0.02, 0.02]
 
 
-def test_a_share_that_rounds_to_0_is_left_out():
+def test_a_share_that_rounds_to_0_has_no_step():
     s = lehr.warmup(0.1, "5%").then(lehr.cosine(0.1)).resolve(5)
     assert s(0) == 0.1
     assert s.length == 5
@@ -166,7 +166,7 @@ def test_a_share_that_rounds_to_0_is_left_out():
         (lambda: lehr.cosine(0.1).every("0.1%").resolve(100), "at least 1 step, not 0.1"),
     ],
 )
-def test_what_repeats_rejects_0(make, message):
+def test_repeated_lengths_reject_0(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
@@ -253,7 +253,7 @@ def test_a_staircase_falls_at_the_floor_of_the_exact_fraction():
         assert (s(first - 1), s(first)) == pytest.approx((0.97 ** (k - 1), 0.97**k), rel=1e-12)
 
 
-# Time constants are real.
+# Time constants are real numbers.
 
 
 @given(
@@ -348,13 +348,13 @@ RAMPS = {
 
 
 def running_sum(ramp, steps) -> np.ndarray:
-    """Return the tokens done before each step."""
+    """Return the token count before each step."""
     sizes = np.full(steps, float(ramp)) if isinstance(ramp, int) else ramp(np.arange(steps))
     return np.r_[0.0, np.cumsum(sizes)]
 
 
 def one_step(s, steps) -> np.ndarray:
-    """Return how much the value changes in the step before or after each step."""
+    """Return the larger of the changes in value just before and just after each step."""
     change = np.abs(np.diff(s(np.arange(steps + 1))))
     return np.maximum(np.r_[change[0], change[:-1]], change)
 
@@ -432,7 +432,7 @@ def test_a_chain_cannot_begin_with_an_open_start():
 
 
 @pytest.mark.parametrize("curve", ["linear", "cosine", "1-sqrt", "geometric"])
-def test_the_first_update_of_a_warmup_from_above_zero_moves(curve):
+def test_the_first_update_of_a_warmup_without_from_zero_has_a_rate_above_its_start(curve):
     start = 0.01 if curve == "geometric" else 0.0
     late = lehr.warmup(1.0, 20, start=start, curve=curve)
     s = lehr.warmup(1.0, 20, start=start, curve=curve, from_zero=False)
@@ -442,7 +442,7 @@ def test_the_first_update_of_a_warmup_from_above_zero_moves(curve):
     assert s.length == 20
 
 
-def test_an_endless_factor_beside_the_rest_at_the_end_of_a_chain():
+def test_an_endless_factor_of_an_open_last_part():
     s = lehr.warmup(1.0, 100).then(lehr.step_decay(1.0, 0.5, 300) * lehr.linear(1.0, 0.0))
     s = s.resolve(900)
     assert [s(t) for t in (100, 500, 900)] == [1.0, 0.5 * 0.5, 0.0]
@@ -464,7 +464,7 @@ def test_cycles_of_any_real_length():
     assert [t for t in range(31) if mixed(t) == 0.0] == [0, 10, 20, 30]
 
 
-def test_powers_and_quotients_that_are_no_numbers_are_refused():
+def test_powers_and_quotients_with_undefined_values_are_rejected():
     with pytest.raises(ValueError, match="base of a power must be at least 0"):
         (lehr.linear(1.0, -1.0, 10) ** 0.5)(8)
     with pytest.raises(ValueError, match="divisor must be a number other than 0"):

@@ -1,4 +1,4 @@
-"""The longest lengths that an int32 counts, and curves that go on beyond, in graphs of int32."""
+"""Lengths up to the limit of int32, and curves beyond the limit, in int32 graphs."""
 
 import warnings
 from fractions import Fraction
@@ -10,7 +10,7 @@ from oracles import FLOAT32, near
 import lehr
 from lehr.schedule import Chain, Constant, Exponential, Geometric, Piecewise, Ramp, Window
 
-LAST = 2**31 - 1  # the last step, and the longest length
+LAST = 2**31 - 1  # the last step and the longest length
 STEPS = np.array([0, 1, 2**24 + 1, 10**9, LAST - 1, LAST])
 CASES = {
     f"{curve}, power {power:g}, {steps} steps": Ramp(1.0, 0.25, steps, curve, power)
@@ -78,7 +78,7 @@ def test_jax(name):
 @each_case
 def test_tensorflow(name):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # TensorFlow's own, at import
+        warnings.simplefilter("ignore")  # raised by TensorFlow at import
         tf = pytest.importorskip("tensorflow")
     for dtype in (tf.int32, tf.int64):
         got = tf.function(lambda t: tf.cast(CASES[name](t), tf.float32))(tf.constant(STEPS, dtype))
@@ -103,7 +103,7 @@ def test_the_values_by_hand():
     assert [s(9), s(9 + 2**30)] == [1.0, pytest.approx(0.75, rel=1e-9)]
 
 
-def test_a_curve_longer_than_steps_are_counted_keeps_its_shape():
+def test_a_curve_longer_than_int32_steps_has_its_exact_shape():
     s = lehr.linear(1.0, 0.0, "6e9 tokens").resolve(tokens_per_step=2)  # 3e9 steps
     assert s.length == LAST
     near([s(0), s(750_000_000), s(1_500_000_000)], [1.0, 0.75, 0.5], 1e-15)
@@ -160,7 +160,7 @@ INTERVALS = {
 
 @pytest.mark.parametrize("name", INTERVALS)
 @pytest.mark.parametrize("n", [2**31, 2.0**31, 1e10, 2**31 + 0.5, "2147483648 steps", 10**300])
-def test_intervals_of_more_steps_than_int32_counts_are_refused(name, n):
+def test_intervals_beyond_int32_are_rejected(name, n):
     field = "steps" if name == "every" else name
     with pytest.raises(
         ValueError, match=rf"^{field} must be below 2\*\*31 steps, .* int32, got '?\d"
@@ -188,18 +188,18 @@ LENGTHS = {
 
 @pytest.mark.parametrize("name", LENGTHS)
 @pytest.mark.parametrize("n", [2**31, 2**31 + 1, 3 * 2**40, float(2**31), f"{2**31} steps"])
-def test_lengths_of_more_steps_than_int32_counts_are_refused(name, n):
+def test_lengths_beyond_int32_are_rejected(name, n):
     with pytest.raises(ValueError, match=r"must be below 2\*\*31 steps, .* in int32, got \d+"):
         LENGTHS[name](n)
     LENGTHS[name](LAST)
 
 
-def test_a_window_of_more_steps_than_int32_counts_is_refused():
+def test_a_window_beyond_int32_is_rejected():
     with pytest.raises(ValueError, match=r"^steps must be below 2\*\*31 steps, .* got 2147483648"):
         Window(lehr.linear(1.0, 0.0), 2**31, 0.0, 1e12)
 
 
-def test_a_run_of_more_steps_than_int32_counts_is_refused():
+def test_a_run_beyond_int32_is_rejected():
     with pytest.raises(
         ValueError, match=r"steps must be from 1 to 2\*\*31 - 1 steps, not 30000000"
     ):

@@ -1,4 +1,4 @@
-"""Presets against fractions, the papers' formulas, peers with random arguments, and tiny runs."""
+"""Compare presets with fractions, formulas of papers, and peers; runs of 1 to 50 steps."""
 
 import itertools
 import math
@@ -26,7 +26,7 @@ def test_cyclical_by_fractions(up, down, per):
     rise, fall = Fraction(str(up)), Fraction(str(down))
 
     def scale(n):
-        return 1.0 / (n if per == "cycle" else 1 + n)  # cycles from 1, steps from 0
+        return 1.0 / (n if per == "cycle" else 1 + n)  # cycles are counted from 1, steps from 0
 
     if per == "cycle" and rise + fall < 1:
         match = r"^up and down must be at least 1 step together with a scale per cycle, got 0\.75$"
@@ -45,7 +45,7 @@ def test_cyclical_by_fractions(up, down, per):
     near(s(np.arange(100)), values(s, 100), 1e-15)
 
 
-def test_cyclical_is_the_family_of_smith():
+def test_cyclical_has_the_three_policies_of_smith():
     halved = lehr.cyclical(0.1, 1.0, 7, scale=Exponential(1.0, 0.5, 1))
     near(values(halved, 100), values(lehr.triangular2(0.1, 1.0, 7), 100), FLOAT64)
     assert lehr.cyclical(0.1, 1.0, 7) == lehr.triangular(0.1, 1.0, 7)
@@ -73,7 +73,7 @@ def test_a_scale_is_called_with_cycles_from_1_or_steps_from_0():
     called.clear()
     s(0), s(7)
     assert called == [0, 7]
-    # a schedule is given ticks from 0
+    # a schedule is called with ticks from 0
     s = lehr.cyclical(0.0, 1.0, 1, scale=lehr.table([1.0, 0.25, 0.75]))
     assert [s(t) for t in (1, 3, 5, 7)] == [1.0, 0.25, 0.75, 0.75]
 
@@ -89,7 +89,7 @@ def test_a_scale_is_called_with_cycles_from_1_or_steps_from_0():
         (lehr.linear(1.0, -1.0, 64), 34, r"-0\.03125"),
     ],
 )
-def test_a_scale_outside_0_to_1_is_refused_at_construction(scale, cycle, value):
+def test_a_scale_outside_0_to_1_is_rejected_at_construction(scale, cycle, value):
     match = (
         rf"^scale of cycle {cycle} must be a number at least 0 and at most 1, got {value}; "
         "a function of the cycle is called with 1 for the first one$"
@@ -99,12 +99,12 @@ def test_a_scale_outside_0_to_1_is_refused_at_construction(scale, cycle, value):
             lehr.cyclical(0.0, 1.0, up, scale=scale)
 
 
-def test_a_scale_is_not_clipped_after_the_cycles_that_are_checked():
+def test_a_scale_is_not_clipped_beyond_the_checked_cycles():
     s = lehr.cyclical(0.0, 1.0, 1, scale=lambda cycle: cycle / 100)
     assert [s(2 * cycle - 1) for cycle in (1, 100, 250)] == [0.01, 1.0, 2.5]
 
 
-# Formulas of the papers that the presets cite; allennlp's, which is not installed, is that of its
+# Formulas of the papers that the presets cite. allennlp is not installed; its formula is from
 # training/learning_rate_schedulers/slanted_triangular.py.
 
 
@@ -123,7 +123,7 @@ def test_noam(seed):
 
 
 @pytest.mark.parametrize("curve", ["1-sqrt", "linear", "cosine"])
-def test_wsd_with_a_warmup_in_steps_is_one_trunk_for_runs_of_all_lengths(curve):
+def test_wsd_with_a_warmup_in_steps_has_the_same_trunk_for_all_run_lengths(curve):
     s = lehr.wsd(1.0, 7, "20%", curve=curve, floor=0.1, start=0.2)
     runs = {n: s.resolve(steps=n) for n in (30, 57, 200)}
     for n, run in runs.items():
@@ -145,7 +145,7 @@ def test_wsd_over_a_run():
 
 @pytest.mark.parametrize("run", [2100, 2101, 10_000])
 def test_wsd_fills_the_run_exactly(run):
-    """It takes steps at both ends, in a driver's run too, and what is left of the run is flat."""
+    """Both ends have their steps, also in a driver's run; the rest of the run is constant."""
     s = lehr.wsd(0.1, 100, 2000)
     assert len(s.parts) == 3
     resolved = lehr.Policy(s).resolve(run).lr
@@ -155,7 +155,7 @@ def test_wsd_fills_the_run_exactly(run):
     assert lehr.wsd(0.1, 100, 2000, steps=run) == resolved
 
 
-def test_a_plan_whose_middle_moves_is_a_chain():
+def test_wsd_with_a_changing_middle_part_is_a_chain():
     stable = lehr.inverse_time(1.0, 10, power=0.5)
     s = lehr.warmup(1.0, 10).then(stable).then_to(0.0, 20).resolve(60)
     assert [s(t) for t in (10, 25, 40)] == [1.0, stable(15), 0.5]
@@ -164,7 +164,7 @@ def test_a_plan_whose_middle_moves_is_a_chain():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_allennlps_slanted_triangle(seed):
+def test_slanted_triangular_agrees_with_allennlp(seed):
     r, peak, n = draws(seed)
     cut_frac, ratio = r.uniform(0.05, 0.9), r.uniform(1, 64)
     cut = int(n * cut_frac)
@@ -230,14 +230,14 @@ def test_torch_agrees_on_random_arguments(seed):
         ),
     ]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # SequentialLR warns of its own inner use
+        warnings.simplefilter("ignore")  # SequentialLR raises a warning about its internal calls
         for s, make in pairs:
             near(values(s, 2 * n), torch_rates(2 * n, make, peak), FLOAT64)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("curve", ["linear", "cosine"])
-def test_torch_one_cycle_of_three_phases_is_ours_one_step_shorter(curve, seed):
+def test_torch_one_cycle_of_three_phases_is_one_step_shorter(curve, seed):
     r, peak, _ = draws(seed)
     n, rise = 10 * r.randint(3, 30), r.choice([0.1, 0.3, 0.4])
 
@@ -265,7 +265,7 @@ def test_torch_one_cycle_of_three_phases_is_ours_one_step_shorter(curve, seed):
     near(values(p.momentum, n), torch_rates(n, make, name="momentum"), FLOAT64)
 
 
-def test_one_cycle_of_the_book():
+def test_one_cycle_agrees_with_the_book_of_geron():
     p = lehr.one_cycle(1.0, 1000, start=0.1, end=0.001, rise=0.45, tail=0.1, curve="linear")
     near(
         [p.lr(t) for t in (0, 225, 450, 675, 900, 950, 1000)],
@@ -286,7 +286,7 @@ def test_optax_linear_one_cycle():
     near(p.lr(np.arange(220)), wanted, FLOAT32)
 
 
-# Runs of 1 to 50 steps with arguments at the edges: (what is made of n steps, floor, peak, last).
+# Runs of 1 to 50 steps with extreme arguments: (schedule of n steps, floor, peak, last value).
 
 TINY = {
     "linear": lambda n, f, e: (lehr.linear(1.0, f, n), f, f),
@@ -451,7 +451,7 @@ def test_runs_of_1_to_50_steps(name):
             if end <= 4 * n + 2:
                 assert (got[end:] == last).all()
     assert made > 400
-    # too few steps for its phases: refused at construction
+    # too few steps for the phases: rejected at construction
     assert all(n < 6 and " must be " in message for n, message in refused)
 
 
@@ -459,7 +459,7 @@ def test_runs_of_1_to_50_steps(name):
     ("period", "power", "floor"), [(7, 1.0, 0.0), (10, 2.0, 0.1), (3, 0.5, 0.2)]
 )
 def test_polynomial_cycles_are_keras_polynomial_decay_with_cycle(period, power, floor):
-    """Keras's formula; at a horizon it gives the floor for one step, ours begins the new cycle."""
+    """At a horizon Keras returns the floor for one step, lehr the first value of the next cycle."""
     s = lehr.polynomial_cycles(1.0, period, cycles=6, floor=floor, power=power)
     for t in range(1, 6 * period):
         horizon = period * math.ceil(t / period)

@@ -1,4 +1,4 @@
-"""Restarts against integers and fractions, in integer steps and in every other unit."""
+"""Compare restarts with integers and fractions, in steps and in every other unit."""
 
 import math
 from fractions import Fraction
@@ -9,7 +9,7 @@ from oracles import FLOAT32, FLOAT64, near, values
 
 import lehr
 
-# Restarts: the peak stands at every restart, whatever the period and the growth.
+# The value at every restart is the peak, for all periods and growths.
 
 GROWTHS = [2, 3, 4, 5, 10]
 LAST = 2_000_000
@@ -28,7 +28,7 @@ def test_no_restart_is_missed(growth):
     for first in range(1, 111):
         s, starts = lehr.cosine_restarts(1.0, first, growth=growth), restarts(first, growth)
         assert [s(t) for t in starts] == [1.0] * len(starts)
-        at = np.array(starts + [0] * (22 - len(starts)))  # of one shape, to be compiled once
+        at = np.array(starts + [0] * (22 - len(starts)))  # trees of one shape are compiled once
         assert (s(at) == 1.0).all()
         assert (np.asarray(s(jnp.asarray(at, jnp.int32))) == 1.0).all()
         before = np.array([t - 1 for t in starts[1:]])  # the last step of each cycle
@@ -48,8 +48,8 @@ def test_no_restart_is_missed_in_a_graph(first, growth):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("growth", GROWTHS)
-def test_no_restart_of_all_is_missed_in_a_graph(growth):
-    """Each first period is compiled: the trees differ, so this takes minutes."""
+def test_no_restart_of_any_first_period_is_missed_in_a_graph(growth):
+    """Slow (minutes): each first period is another tree and is compiled separately."""
     jax = pytest.importorskip("jax")
     wrong = {}
     for first in range(1, 111):
@@ -103,9 +103,9 @@ def test_restarts_in_epochs_and_with_a_warmup():
     assert s(6 * 10**6) == 0.25
 
 
-# In other units: the same as in integer steps, where its cycles are integer steps.
+# Restarts in other units equal those in steps if the cycles are integer steps.
 
-UNITS = {  # how 12 steps, and how a share of them, are written
+UNITS = {  # the text of 12 steps, and of a share of them
     "epochs": ("{:g} epochs", 2, {"steps_per_epoch": 6}),
     "share of the run": ("{:g}%", 3, {"steps": 400}),
     "samples": ("{:g} samples", 384, {"samples_per_step": 32}),
@@ -152,25 +152,25 @@ def test_growing_epochs_restart_at_the_nearest_whole_step(growth, steps_per_epoc
 
 @pytest.mark.parametrize("per_step", [1, 32, 4_000_000])
 @pytest.mark.parametrize("unit", ["samples", "tokens"])
-def test_growing_cycles_of_samples_reach_beyond_every_run(unit, per_step):
+def test_growing_cycles_in_samples_are_exact_in_long_runs(unit, per_step):
     s = lehr.cosine_restarts(1.0, f"{100 * per_step} {unit}", growth=3)
     s = s.resolve(**{f"{unit}_per_step": per_step})
     assert [s(t) for t in restarts(100, 3)] == [1.0] * len(restarts(100, 3))
-    # more than was ever trained on, or all steps that an int32 counts
+    # beyond every known training run, or the int32 limit of steps
     assert s.length * per_step > 10**14 or s.length == 2**31 - 1
 
 
 @pytest.mark.parametrize(
     "warmup", [3, "3 steps", "10%", "600 tokens", "1%", "1 token", "2 epochs", "5 epochs"]
 )
-def test_a_warmup_in_another_unit_or_as_long_as_a_cycle_is_refused(warmup):
+def test_a_warmup_in_another_unit_or_as_long_as_a_cycle_is_rejected(warmup):
     match = "warmup must be less than a cycle of 2 epochs, in the same unit, got"
     for growth in (1.0, 2.0):
         with pytest.raises(ValueError, match=match):
             lehr.cosine_restarts(1.0, "2 epochs", growth=growth, warmup=warmup)
 
 
-def test_a_cycle_that_its_warmup_would_fill_goes_without_in_any_unit():
+def test_a_cycle_not_longer_than_its_warmup_has_no_warmup_in_any_unit():
     spelled = lehr.cosine_restarts(1.0, "4 epochs", growth=0.5, cycles=3, warmup="1 epoch")
     spelled = spelled.resolve(steps_per_epoch=10)
     steps = lehr.cosine_restarts(1.0, 40, growth=0.5, cycles=3, warmup=10)
@@ -179,7 +179,7 @@ def test_a_cycle_that_its_warmup_would_fill_goes_without_in_any_unit():
 
 
 @pytest.mark.parametrize("period", ["2 epochs", "1%", "1e6 tokens", "500 samples", 10, 2.5])
-def test_shrinking_cycles_without_a_limit_are_refused(period):
+def test_shrinking_cycles_without_a_limit_are_rejected(period):
     match = "cycles must be given, at most 200, if 200 cycles do not cover the longest run"
     with pytest.raises(ValueError, match=match):
         lehr.cosine_restarts(1.0, period, growth=0.5)

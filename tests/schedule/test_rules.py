@@ -1,4 +1,4 @@
-"""The numeric rules, stated above their tests, and the algebra's laws, over random trees."""
+"""The numeric rules (see the section comments) and the laws of the algebra, on random trees."""
 
 import itertools
 import math
@@ -46,7 +46,7 @@ steps_in = st.integers(0, 5000)
 
 
 def plain(s: Schedule, steps) -> np.ndarray:
-    """What is correct by definition: the float64 values from plain Python."""
+    """Return the reference: the float64 values from plain Python."""
     return np.array([s(int(t)) for t in steps], dtype=np.float64)
 
 
@@ -75,25 +75,25 @@ def test_the_strategies_do_draw_every_kind():
     assert seen == set(MAKERS)
 
 
-# 1. Correct is the float64 value from plain Python.
+# 1. The reference is the float64 value from plain Python.
 
 
 @given(schedules())
 def test_numpy_agrees_with_plain_python_to_4_ulp_of_the_largest_value(s):
-    # of the largest value, not of each: 1 - cos and sums cancel, so an ulp of a value near zero
-    # says nothing there
+    # relative to the largest value, because 1 - cos and sums cancel: near zero, an ulp of the
+    # value is no meaningful unit
     steps = probe(s, last=2**62)
     agree(s(steps), plain(s, steps), 4 * ULP * size(s))
 
 
 @given(schedules(depth=2), st.sampled_from(["int8", "uint8", "uint32", "int32", "int64", "uint64"]))
-def test_numpy_steps_of_every_integer_kind_give_the_same(s, kind):
+def test_numpy_values_are_equal_for_every_integer_dtype(s, kind):
     steps = np.arange(100, dtype=kind)
     agree(s(steps), plain(s, range(100)), 4 * ULP * size(s))
 
 
 @given(schedules(depth=2), st.integers(0, 10**6))
-def test_numpy_scalars_and_shapes_are_kept(s, t):
+def test_numpy_values_have_the_shape_of_the_steps(s, t):
     assert np.ndim(s(np.int64(t))) == 0
     assert s(np.arange(6).reshape(2, 3)).shape == (2, 3)
     assert s(np.array([], dtype=int)).shape == (0,)
@@ -145,8 +145,8 @@ def test_phases_beyond_2_to_the_24_are_exact_in_float32(s, k):
         Piecewise(("50%",), (1.0, 0.1)).resolve(10_000_000),
     ],
 )
-def test_a_milestone_at_5_million_of_10_million_fires_exactly_there(s):
-    # fvcore, which adds an epsilon to a float fraction, fires at 4,999,990
+def test_a_milestone_at_5_million_of_10_million_is_exact(s):
+    # fvcore adds an epsilon to a float fraction and reaches the milestone at 4,999,990
     jax = pytest.importorskip("jax")
     assert (s(4_999_999), s(5_000_000)) == (1.0, pytest.approx(0.1, rel=1e-15))
     steps = np.array([4_999_999, 5_000_000], np.int32)
@@ -162,7 +162,7 @@ def test_a_milestone_at_5_million_of_10_million_fires_exactly_there(s):
         Piecewise((1,), (1.0, 0.5)).shift(20_000_000),
     ],
 )
-def test_a_step_that_float32_cannot_tell_from_its_neighbour_is_told(s):
+def test_steps_that_are_equal_in_float32_have_different_values(s):
     jax = pytest.importorskip("jax")
     steps = np.array([20_000_000, 20_000_001], np.int32)
     assert len(set(steps.astype(np.float32))) == 1
@@ -190,7 +190,7 @@ def test_ends_of_a_ramp_are_exact(start, end, steps, curve, power, time_power):
 @example(1.0, 0.0, 1000, "linear", 0.5, 1.0)
 @example(0.0, 1.0, 1000, "linear", 1.0, 1.0)
 @example(1.0, 0.0, 70_000_001, "linear", 1.0, 1.0)
-def test_a_graph_reaches_the_end_of_a_ramp_and_never_leaves_its_range(
+def test_a_ramp_in_a_graph_ends_exactly_and_is_within_its_range(
     start, end, steps, curve, power, time_power
 ):
     jax = pytest.importorskip("jax")
@@ -205,25 +205,25 @@ def test_a_graph_reaches_the_end_of_a_ramp_and_never_leaves_its_range(
 
 
 @given(schedules(ends=True))
-def test_what_ends_has_a_length_after_which_its_value_holds(s):
+def test_the_value_is_constant_after_the_length(s):
     assert isinstance(s.length, int)
     final = s(s.length)
     assert {s(s.length + k) for k in (1, 2, 3, 17, 10**4, 10**9)} == {final}
 
 
 @given(schedules())
-def test_nothing_goes_negative_and_nothing_grows_beyond_its_parts(s):
+def test_values_are_neither_negative_nor_larger_than_their_parts(s):
     got = s(probe(s, last=2**62))
     assert np.isfinite(got).all()
     assert got.min() >= 0
     assert got.max() <= size(s) * (1 + 20 * ULP)
 
 
-# 4. Interpolation keeps to its ends' range.
+# 4. Interpolated values are between the two ends.
 
 
 @given(values, values, st.integers(1, 500), ALL_CURVES, powers)
-def test_range_of_a_ramp_is_kept_to_one_ulp(start, end, steps, curve, power):
+def test_a_ramp_is_within_one_ulp_of_its_range(start, end, steps, curve, power):
     s = Ramp(start, end, steps, curve, power)
     low, high = min(start, end), max(start, end)
     for t in range(steps + 2):
@@ -246,14 +246,14 @@ def test_a_curve_between_near_values_in_float32(curve):
 
 
 @given(st.floats(1e-150, 1e150), st.floats(1e-150, 1e150), st.integers(1, 400), st.integers(0, 399))
-def test_an_exponential_ramp_keeps_the_ratio_of_neighbours(start, end, steps, t):
+def test_an_exponential_ramp_has_a_constant_ratio_of_neighbours(start, end, steps, t):
     assume(t < steps)
     s = Geometric(start, end, steps)
     ratio = (math.log(end) - math.log(start)) / steps
     assert math.log(s(t + 1)) - math.log(s(t)) == pytest.approx(ratio, rel=1e-9, abs=1e-12)
 
 
-# 6. Powers of time hold in float32 however far apart the ends are.
+# 6. Powers of time are accurate in float32 for all ratios of the ends.
 
 
 @pytest.mark.parametrize("steps", [7, 1000, 100_000, 16_000_000])
@@ -274,7 +274,7 @@ def test_exponential_ramps_in_float32(ends, steps):
     [*((curve, 1.0) for curve in CURVES), ("linear", 6.0), ("cosine", 1.5), ("rex", 0.3)],
 )
 def test_powers_of_curves_in_float32(curve, time_power, power, steps):
-    power = min(power, 2.0) if curve == "tanh" else power  # the power enlarges tanh's own error
+    power = min(power, 2.0) if curve == "tanh" else power  # the power enlarges the error of tanh
     jax = pytest.importorskip("jax")
     at = np.unique(np.r_[steps * np.arange(400) // 400, max(0, steps - 300) : steps + 3])
     for ends in ((1.0, 0.0), (0.0, 1.0)):
@@ -307,19 +307,19 @@ def test_exponential_decays_in_float32_after_a_million_steps(rate):
     )
 
 
-# 7. The side not taken is finite: no gradient or debug check sees a NaN.
+# 7. The unselected branch of a `where` is finite, so gradients and debug checks have no NaN.
 
 
 @settings(max_examples=30)
 @given(schedules(depth=2))
-def test_no_nan_arises_anywhere_in_a_graph(s):
+def test_no_intermediate_value_of_a_graph_is_nan(s):
     jax = pytest.importorskip("jax")
     with jax.debug_nans(True), jax.debug_infs(True):
         for t in probe(s)[:5].tolist() + probe(s)[-5:].tolist():
             assert math.isfinite(jax.numpy.asarray(s(jax.numpy.int32(t))))
 
 
-# The text is the code.
+# The text form is the code.
 
 NAMES = {name: getattr(lehr, name) for name in lehr.__all__} | {
     name: getattr(lehr.schedule, name) for name in dir(lehr.schedule) if name[0].isupper()
@@ -328,7 +328,7 @@ NAMES = {name: getattr(lehr, name) for name in lehr.__all__} | {
 
 @settings(max_examples=400)
 @given(schedules(any_lengths))
-def test_the_text_of_a_schedule_is_the_code_that_makes_it(s):
+def test_the_text_of_a_schedule_evaluates_to_the_schedule(s):
     for tree in (s, s.resolve(**RUN)):
         assert eval(repr(tree), dict(NAMES)) == tree
         assert lehr.parse(repr(tree)) == tree
@@ -355,16 +355,16 @@ def test_the_text_of_a_schedule_is_the_code_that_makes_it(s):
         (lehr.linear(1.0, 0.1, "5%").with_end(), "linear(1.0, 0.1, '5%').with_end()"),
     ],
 )
-def test_the_text_is_as_a_person_types_it(s, text):
+def test_the_text_is_the_shortest_spelling(s, text):
     assert repr(s) == text
     assert eval(text, dict(NAMES)) == s
 
 
-# The algebra's laws.
+# The laws of the algebra.
 
 
 @given(schedules(depth=2, ends=True), schedules(depth=2, ends=True), schedules(depth=2))
-def test_then_is_associative_and_gives_each_part_its_own_clock(a, b, c):
+def test_then_is_associative_and_counts_each_part_from_0(a, b, c):
     left, right = a.then(b).then(c), a.then(b.then(c))
     assert left == right
     assert hash(left) == hash(right)
@@ -379,8 +379,8 @@ def test_then_is_associative_and_gives_each_part_its_own_clock(a, b, c):
 
 
 @given(schedules(depth=2), schedules(depth=2), steps_in)
-def test_pointwise_operators_are_what_they_say(a, b, t):
-    # joined parts are folded from the left, so a product of products may round otherwise
+def test_pointwise_operators_equal_the_python_operators(a, b, t):
+    # parts are folded from the left, so a product of products may have another rounding
     rounding = 0 if "product" not in (a.kind, b.kind) else 8 * ULP
     assert (a * b)(t) == pytest.approx(a(t) * b(t), rel=rounding, abs=0)
     rounding = 0 if "sum" not in (a.kind, b.kind) else 8 * ULP
@@ -414,7 +414,7 @@ def test_pointwise_is_as_long_as_its_longest_part(parts, constant):
 
 
 @given(schedules(depth=2, ends=True), st.integers(1, 5), steps_in)
-def test_repeat_is_periodic_and_then_holds_its_last_value(s, times, t):
+def test_repeat_is_periodic_and_then_constant(s, times, t):
     period = s.length
     assume(period > 0)
     assert s.repeat()(t) == s(t % period)
@@ -439,7 +439,7 @@ def test_shifts_add_up(s, j, k, t):
 
 
 @given(schedules(depth=2), st.integers(1, 300), st.integers(1, 300), steps_in)
-def test_take_holds_the_value_at_its_end(s, j, k, t):
+def test_take_is_constant_after_its_end(s, j, k, t):
     assert s.take(k)(t) == s(min(t, k))
     assert s.take(k).length == k
     assert s.take(j).take(k)(t) == s(min(j, k, t))
@@ -447,7 +447,7 @@ def test_take_holds_the_value_at_its_end(s, j, k, t):
 
 
 @given(schedules(depth=2, ends=True), steps_in)
-def test_reverse_runs_backwards_and_twice_is_itself(s, t):
+def test_reverse_mirrors_the_steps_and_is_its_inverse(s, t):
     assert s.reverse()(t) == s(max(s.length - t, 0))
     assert s.reverse().length == s.length
     assert s.reverse().reverse() == s
@@ -492,7 +492,7 @@ def test_piecewise_is_a_chain_of_constants(at, data):
 
 
 @given(schedules(any_lengths, depth=2))
-def test_what_is_resolved_is_in_whole_steps_and_stays_as_it_is(s):
+def test_a_resolved_schedule_has_integer_lengths_and_resolves_to_itself(s):
     resolved = s.resolve(**RUN)
     assert resolved.resolved
     assert resolved.resolve(**RUN) == resolved
@@ -503,7 +503,7 @@ def test_what_is_resolved_is_in_whole_steps_and_stays_as_it_is(s):
 
 
 @given(schedules(depth=2))
-def test_whole_steps_need_no_run(s):
+def test_integer_steps_need_no_run(s):
     assert s.resolved
     assert s.resolve() is s
 
@@ -540,8 +540,8 @@ def test_a_chain_that_ends_in_the_rest_adds_up_to_the_run_exactly(lengths, steps
 
 
 @given(st.lists(st.integers(1, 400), min_size=2, max_size=9), st.integers(100, 10**6))
-def test_shares_that_make_100_percent_make_the_run_exactly(weights, steps):
-    # tenths of a percent of random sizes; fvcore's and fastai's sums of floats miss 1
+def test_shares_that_sum_to_100_percent_fill_the_run_exactly(weights, steps):
+    # tenths of a percent of random sizes; the float sums of fvcore and fastai differ from 1
     total = sum(weights)
     shares = [round(1000 * w / total) for w in weights[:-1]]
     shares.append(1000 - sum(shares))
@@ -555,7 +555,7 @@ def test_shares_that_make_100_percent_make_the_run_exactly(weights, steps):
 
 
 @given(st.integers(1, 50), st.integers(1, 997))
-def test_fractions_of_epochs_end_where_whole_epochs_do(thirds, steps_per_epoch):
+def test_thirds_of_epochs_end_at_epoch_boundaries(thirds, steps_per_epoch):
     assume(steps_per_epoch >= 4)
     s = Chain((Ramp(0.0, 1.0, "0.25 epochs"), Ramp(1.0, 0.0, "0.75 epochs")) * thirds)
     assert s.resolve(steps_per_epoch=steps_per_epoch).length == thirds * steps_per_epoch
@@ -569,7 +569,7 @@ def test_fractions_of_epochs_end_where_whole_epochs_do(thirds, steps_per_epoch):
         (" 1e3 steps ", 1000, 1000),
         ("1 epochs", "1 epoch", 100),
         ("2epochs", "2 epochs", 200),
-        ("0.555 epochs", "0.555 epochs", 56),  # 55.5: halves go up
+        ("0.555 epochs", "0.555 epochs", 56),  # 55.5: halves are rounded up
         ("5%", "5%", 500),
         ("12.50%", "12.5%", 1250),
         ("0.01%", "0.01%", 1),
@@ -579,7 +579,7 @@ def test_fractions_of_epochs_end_where_whole_epochs_do(thirds, steps_per_epoch):
         (None, None, 10_000),
     ],
 )
-def test_lengths_have_one_spelling_and_one_meaning(length, spelled, steps):
+def test_each_length_has_one_canonical_spelling(length, spelled, steps):
     s = Ramp(0.0, 1.0, length)
     assert s.steps == spelled
     assert s.resolve(**RUN).length == steps
@@ -592,19 +592,19 @@ def test_lengths_have_one_spelling_and_one_meaning(length, spelled, steps):
 )
 @example(1, -5, "%")
 @example(123456, 11, "tokens")
-@example("12345678901234567.5", 0, "tokens")  # no float has this fraction
-def test_the_spelling_of_a_length_reads_back_the_same(amount, exponent, unit):
+@example("12345678901234567.5", 0, "tokens")  # no float equals this fraction
+def test_the_spelling_of_a_length_round_trips(amount, exponent, unit):
     once = Ramp(0.0, 1.0, f"{amount}e{exponent} {unit}").steps
     assert Ramp(0.0, 1.0, once).steps == once
 
 
-def test_a_time_constant_is_the_same_wherever_the_decay_begins():
+def test_a_time_constant_does_not_depend_on_the_start_of_the_decay():
     decay = Exponential(1.0, 0.5, "0.25 epochs")
     late = Ramp(0.0, 1.0, "0.25 epochs").then(decay).resolve(steps_per_epoch=10)
     assert late.parts[1] == decay.resolve(steps_per_epoch=10) == Exponential(1.0, 0.5, 2.5)
 
 
-def test_a_share_within_a_part_counts_from_the_part():
+def test_a_share_within_a_part_is_counted_from_the_start_of_the_part():
     s = Ramp(0.0, 1.0, 100).then(Piecewise(("10%", "50%"), (1.0, 0.5, 0.1))).resolve(1000)
     assert [s(t) for t in (199, 200, 599, 600)] == [1.0, 0.5, 0.5, 0.1]
     r = Ramp(0.0, 1.0, 5).then(Repeat(Ramp(1.0, 0.0, "0.5 epochs"), 3)).resolve(steps_per_epoch=9)
@@ -613,7 +613,7 @@ def test_a_share_within_a_part_counts_from_the_part():
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 2.0])
-def test_a_curve_of_two_lines_does_all_that_a_built_in_one_does(power):
+def test_a_custom_curve_supports_the_options_of_a_built_in_curve(power):
     jax = pytest.importorskip("jax")
 
     @lehr.schedule.curve("test: square")

@@ -1,4 +1,4 @@
-"""Values by hand and by integer arithmetic; tests/peers compares with other libraries."""
+"""Values computed by hand and with integers; for other libraries see tests/peers."""
 
 import math
 import warnings
@@ -33,7 +33,7 @@ from lehr.schedule import (
     Window,
 )
 
-# By hand. Numbers here are sums of powers of two, or are written to the last digit shown.
+# Values by hand: sums of powers of two, or decimals with all digits written out.
 
 HAND = {
     "constant": (lehr.constant(0.5), [0.5] * 4),
@@ -99,7 +99,7 @@ HAND = {
     "inverse time, real": (InverseTime(1.0, 0.5), [1, 1 / 3, 0.2]),
     "inverse time in stairs": (InverseTime(1.0, 2, staircase=True), [1, 1, 0.5, 0.5, 1 / 3]),
     "exponential, real": (Exponential(1.0, 0.25, 2.5), [1, 0.25**0.4, 0.25**0.8]),
-    # squares of r, in fractions, of updates 6 and 7; the first, 5, is rounded more
+    # squares of r at updates 6 and 7, as fractions; update 5 has a larger rounding error
     "radam": (
         RAdam(1.0, 0.8).shift(-1),
         [(29773627 / 272043835) ** 0.5, (20685592053 / 100728280565) ** 0.5],
@@ -180,13 +180,13 @@ HAND = {
 
 
 @pytest.mark.parametrize("name", HAND)
-def test_hand_numbers(name):
+def test_values_by_hand(name):
     s, wanted = HAND[name]
     assert values(s, len(wanted)) == pytest.approx(wanted, rel=4e-16, abs=0)
     assert s(np.arange(len(wanted))).tolist() == pytest.approx(wanted, rel=4e-16, abs=0)
 
 
-def test_every_public_schedule_class_has_hand_numbers():
+def test_every_public_schedule_class_has_values_by_hand():
     from lehr.schedule.codec import KINDS
 
     def kinds(s):
@@ -232,7 +232,7 @@ def test_exponential_by_its_ratio():
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7, 10, 117, 1000, 99_999])
 def test_linear_by_integers(steps):
-    # from `steps` down to 0 in `steps` steps: the value is the number of steps left
+    # from `steps` down to 0 in `steps` steps, so the value is the number of remaining steps
     s = lehr.linear(float(steps), 0.0, steps)
     for t in {0, 1, steps // 3, steps // 2, steps - 1, steps, steps + 1, 5 * steps}:
         assert s(t) == pytest.approx(max(steps - t, 0), abs=steps * 2.0**-52)
@@ -245,12 +245,14 @@ def test_cyclical_rates_in_epochs():
     assert [half(t) for t in (0, 3, 5, 8, 10, 13)] == [0.0, 1.0, 0.0, 0.5, 0.0, 0.25]
 
 
-def test_torchs_restarts_by_logarithm_miss_a_restart_and_ours_do_not():
+def test_torch_misses_a_restart_found_by_logarithm_and_lehr_does_not():
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=10, T_mult=3)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         scheduler.step(1210)
-    assert optimizer.param_groups[0]["lr"] == 0.0  # torch's fault: int(log(...)) is one too small
+    assert (
+        optimizer.param_groups[0]["lr"] == 0.0
+    )  # error in torch: int(log(...)) is too small by one
     assert lehr.cosine_restarts(1.0, 10, growth=3)(1210) == 1.0
