@@ -1,4 +1,4 @@
-"""A Keras model on two devices of JAX: `case_processes.py` starts it."""
+"""A Keras model on two JAX devices; `case_processes.py` starts this program."""
 
 import os
 
