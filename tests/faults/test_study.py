@@ -421,7 +421,7 @@ def test_an_error_in_the_progress_callback_stops_all_workers(tmp_path: Path) -> 
 
     with pytest.raises(ZeroDivisionError, match="in the caller's progress"):
         study.run(workers=2, progress=fail)
-    kept = {path.name for path in (tmp_path / "curves").glob("*.npz")}
+    stored = {path.name for path in (tmp_path / "curves").glob("*.npz")}
     time.sleep(1.0)  # a trial takes 0.3 seconds
-    assert {path.name for path in (tmp_path / "curves").glob("*.npz")} == kept
-    assert len(kept) < 8
+    assert {path.name for path in (tmp_path / "curves").glob("*.npz")} == stored
+    assert len(stored) < 8

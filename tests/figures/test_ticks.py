@@ -64,7 +64,7 @@ def test_a_schedule_over_any_length(steps: int) -> None:
         (2_000_000_000, ["0", "500M", "1B", "1.5B", "2B"]),
     ],
 )
-def test_steps_are_whole_numbers_with_short_labels(steps: int, labels: list[str]) -> None:
+def test_steps_are_integers_with_short_labels(steps: int, labels: list[str]) -> None:
     axes = lehr.cosine(0.1).plot(steps).axes[0]
     FigureCanvasAgg(axes.figure).draw()
     low, high = axes.get_xlim()

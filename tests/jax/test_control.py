@@ -73,12 +73,12 @@ def test_decisions_equal_plain_python(case):
         for metric in row:
             plain.append(control := controller.update(control, float(metric)))
     for field in fields(State):
-        ours = np.asarray(getattr(scanned, field.name)).ravel()
-        theirs = np.array([getattr(state, field.name) for state in plain])
+        actual = np.asarray(getattr(scanned, field.name)).ravel()
+        expected = np.array([getattr(state, field.name) for state in plain])
         if field.name == "factor":
-            close(ours, theirs)
+            close(actual, expected)
         else:
-            np.testing.assert_array_equal(ours, theirs.astype(ours.dtype), field.name)
+            np.testing.assert_array_equal(actual, expected.astype(actual.dtype), field.name)
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])

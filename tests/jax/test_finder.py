@@ -17,7 +17,7 @@ import lehr.jax
 
 
 @pytest.mark.parametrize("donate", [False, True])
-def test_training_goes_on_as_if_there_had_been_no_test(donate):
+def test_training_continues_as_if_there_had_been_no_test(donate):
     losses = []
     for tested in (False, True):
         step, state = make(donate)
@@ -77,12 +77,12 @@ def test_on_two_devices():
     """State replicated or sharded over both devices, batches sharded: the same curve."""
     program = Path(__file__).parents[1] / "helpers" / "jax_devices.py"
     run = run_python(program)
-    alone = lehr.jax.range_test(*make(), BATCHES, steps=30, high=0.1)
+    reference = lehr.jax.range_test(*make(), BATCHES, steps=30, high=0.1)
     sweeps = [lehr.Sweep.from_json(line) for line in run.stdout.splitlines()]
     assert len(sweeps) == 2
     for sweep in sweeps:
-        assert sweep.rates == alone.rates
-        assert sweep.losses == pytest.approx(alone.losses, rel=1e-4)
+        assert sweep.rates == reference.rates
+        assert sweep.losses == pytest.approx(reference.losses, rel=1e-4)
 
 
 def test_a_jitted_step_compiles_once():

@@ -85,8 +85,8 @@ def test_the_same_run_as_a_plain_optax_loop(name):
         params, state, slots, value = update(params, state, slots, batch, key)
         losses.append(float(value))
     np.testing.assert_allclose(trace.losses, losses, rtol=1e-5)
-    for ours, theirs in ((run.params, params), (run.state, state)):
-        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), ours, theirs)
+    for actual, expected in ((run.params, params), (run.state, state)):
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), actual, expected)
 
 
 def test_a_weight_moves_by_the_rates_in_the_trace():
@@ -113,10 +113,10 @@ def no_adam(learning_rate, b2=0.0):
 
 def test_hyperparameters_outside_the_policy_are_unchanged():
     run, plain = learner(), learner()
-    ours = run.train(lehr.Policy(lr=0.1), 20)
-    theirs = plain.train(lehr.Policy(lr=0.1, momentum=0.9), 20)
-    assert list(ours.rates) == ["lr"]
-    np.testing.assert_allclose(ours.losses, theirs.losses, rtol=1e-4)
+    actual = run.train(lehr.Policy(lr=0.1), 20)
+    expected = plain.train(lehr.Policy(lr=0.1, momentum=0.9), 20)
+    assert list(actual.rates) == ["lr"]
+    np.testing.assert_allclose(actual.losses, expected.losses, rtol=1e-4)
 
 
 def same(one, two):
@@ -125,8 +125,8 @@ def same(one, two):
 
 def assert_they_continue_identically(tested, untouched):
     same(tested, untouched)
-    ours, theirs = (run.train(CYCLE, 20, first=5) for run in (tested, untouched))
-    assert ours == theirs
+    actual, expected = (run.train(CYCLE, 20, first=5) for run in (tested, untouched))
+    assert actual == expected
     same(tested, untouched)
 
 
@@ -151,7 +151,7 @@ def test_a_restored_run_continues_bit_identically(name, where, dtype, tmp_path):
 
 
 @pytest.mark.parametrize("name", MAKES)
-def test_a_range_test_leaves_no_trace(name):
+def test_a_range_test_restores_the_run(name):
     tested, untouched = learner(name), learner(name)
     for run in (tested, untouched):
         run.train(CYCLE, 5)
@@ -162,8 +162,8 @@ def test_a_range_test_leaves_no_trace(name):
 
 
 def test_blocks_of_any_size_give_the_same_run_in_one_compilation():
-    whole, parts = learner(), learner()
-    together = whole.train(CYCLE, 300)
+    full, parts = learner(), learner()
+    together = full.train(CYCLE, 300)
     first = parts.train(CYCLE, 13)
     asked = []
     second = parts.train(CYCLE, 27, first=13, until=lambda t: asked.append(len(t.losses)))
@@ -172,8 +172,8 @@ def test_blocks_of_any_size_give_the_same_run_in_one_compilation():
     assert asked == [16, 27]
     assert first.losses + second.losses + third.losses == together.losses
     assert first.rates["lr"] + second.rates["lr"] + third.rates["lr"] == together.rates["lr"]
-    same(whole, parts)
-    assert parts._compiled._cache_size() == whole._compiled._cache_size() == 1
+    same(full, parts)
+    assert parts._compiled._cache_size() == full._compiled._cache_size() == 1
 
 
 def test_until_stops_between_blocks():
@@ -182,7 +182,7 @@ def test_until_stops_between_blocks():
     assert len(trace.losses) == len(trace.rates["lr"]) == run.snapshot().metadata["step"] == 32
 
 
-def test_evaluation_is_the_mean_over_the_rows_and_changes_nothing():
+def test_evaluation_is_the_mean_over_the_rows_without_side_effects():
     asked, silent = learner(), learner()
     for run in (asked, silent):
         run.train(CYCLE, 4)

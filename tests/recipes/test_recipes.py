@@ -183,10 +183,10 @@ def test_pixels_are_scaled_as_scikit_learn_does():
 def test_rates_equal_keras(name, oracle):
     each = 1718
     policy = find_recipe(f"schedules/{name}").policy.resolve(25 * each, steps_per_epoch=each)
-    theirs = oracle(keras.optimizers.schedules)
+    schedule = oracle(keras.optimizers.schedules)
     for step in (0, each, 5 * each - 1, 5 * each, 15 * each, 24 * each):
         at = step // each * each if name == "exponential-epoch" else step
-        assert policy.lr(step) == pytest.approx(float(theirs(at)), rel=1e-5)
+        assert policy.lr(step) == pytest.approx(float(schedule(at)), rel=1e-5)
 
 
 def test_one_cycle_is_that_of_the_book():

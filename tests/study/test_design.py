@@ -234,8 +234,8 @@ def test_an_arm_that_cannot_win_is_stopped_and_judged_on_its_seeds(tmp_path: Pat
     study = Study(
         "toys:steady", arms, epochs=3, seeds=8, stop_early=True, storage=tmp_path / "early"
     )
-    said = []
-    found = study.run(progress=said.append)
+    reports = []
+    found = study.run(progress=reports.append)
     (stop,) = found.stopped.values()
     assert stop.seeds == 4
     assert f"hopeless (untuned) was stopped after 4 seeds: it cannot beat {stop.beaten_by} (" in (
@@ -246,7 +246,7 @@ def test_an_arm_that_cannot_win_is_stopped_and_judged_on_its_seeds(tmp_path: Pat
     assert found.comparisons()["hopeless"].verdict == "worse"
     assert found.comparisons()["hopeless"].n == 4
     assert text.rows(found)[1]["verdict"] == "worse, stopped after 4 seeds"
-    assert (said[-1].done, said[-1].total) == (20, 20)
+    assert (reports[-1].done, reports[-1].total) == (20, 20)
     hopeless = dataclasses.replace(
         study, arms={"hopeless": 1e-9, "good": 0.02}, storage=tmp_path / "reference"
     )

@@ -186,9 +186,9 @@ def test_a_dry_run_lists_the_jobs_without_running_them(tmp_path: Path) -> None:
     assert plan["seconds"] > 0
     assert not (tmp_path / "runs").exists()
     assert lehr_command("compare", "study.yaml", cwd=tmp_path).returncode == 0
-    told = lehr_command("compare", "study.yaml", "--dry-run", cwd=tmp_path).stdout
-    assert re.search(r"trials +│ 12 +│ 12", told)
-    assert "0 jobs left" in told
+    output = lehr_command("compare", "study.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert re.search(r"trials +│ 12 +│ 12", output)
+    assert "0 jobs left" in output
 
 
 def test_a_dry_run_times_the_first_arms_optimizer(tmp_path: Path) -> None:

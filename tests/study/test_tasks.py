@@ -11,7 +11,7 @@ from programs import run_python
 
 from lehr.study import Study
 
-REFUSED = (
+REJECTED = (
     r"task must be a function of a module that worker processes can import, got .*; "
     r"write the function to a file my_task\.py \(in a notebook, .* %%writefile my_task\.py\) "
     r'and pass task="my_task:'
@@ -54,7 +54,7 @@ def test_a_study_of_a_function_runs_in_worker_processes(tmp_path: Path) -> None:
     ids=["lambda", "nested", "method", "partial", "name"],
 )
 def test_functions_that_workers_cannot_import_are_rejected(task, name: str) -> None:
-    with pytest.raises(ValueError, match=f'{REFUSED}{name}"'):
+    with pytest.raises(ValueError, match=f'{REJECTED}{name}"'):
         Study(task, {"a": 0.1})
 
 
@@ -62,7 +62,7 @@ def test_a_function_of_a_notebook_is_rejected(monkeypatch: pytest.MonkeyPatch) -
     notebook = types.ModuleType("__main__")  # as in IPython, without a file
     monkeypatch.setitem(sys.modules, "__main__", notebook)
     exec("def digits(seed):\n    return None\n", vars(notebook))
-    with pytest.raises(ValueError, match=f'{REFUSED}digits"'):
+    with pytest.raises(ValueError, match=f'{REJECTED}digits"'):
         Study(notebook.digits, {"a": 0.1})
 
 
@@ -70,7 +70,7 @@ def test_a_function_of_a_module_without_a_file_is_rejected(monkeypatch: pytest.M
     made = types.ModuleType("made_by_hand")
     monkeypatch.setitem(sys.modules, "made_by_hand", made)
     exec("def digits(seed):\n    return None\n", vars(made))
-    with pytest.raises(ValueError, match=f'{REFUSED}digits"'):
+    with pytest.raises(ValueError, match=f'{REJECTED}digits"'):
         Study(made.digits, {"a": 0.1})
 
 
@@ -79,7 +79,7 @@ def test_a_function_that_its_module_has_replaced_is_rejected(
 ) -> None:
     old = toys.toy
     monkeypatch.setattr(toys, "toy", toys.steady)
-    with pytest.raises(ValueError, match=REFUSED):
+    with pytest.raises(ValueError, match=REJECTED):
         Study(old, {"a": 0.1})
 
 

@@ -19,7 +19,7 @@ import lehr.torch
 
 @pytest.mark.parametrize("warm", [False, True])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_training_goes_on_bit_identically(name, warm):
+def test_training_continues_bit_identically(name, warm):
     losses = []
     for tested in (False, True):
         model, loader = net(), batches()
@@ -72,7 +72,7 @@ def test_random_generators_gradients_and_modes_are_restored():
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path, monkeypatch):
+def test_it_restores_after_an_error_and_removes_its_files(error, on_disk, tmp_path, monkeypatch):
     model, loader = net(), batches()
     optimizer = OPTIMIZERS["AdamW"](model.parameters())
     epoch(model, optimizer, loader)
@@ -149,10 +149,10 @@ def test_the_grid_is_the_rates_applied_and_hits_both_ends():
 
 
 def test_accumulation_is_a_larger_batch():
-    whole = [(X[i : i + 32], Y[i : i + 32]) for i in range(0, 192, 32)]
-    parts = [(x[a : a + 8], y[a : a + 8]) for x, y in whole for a in range(0, 32, 8)]
+    full = [(X[i : i + 32], Y[i : i + 32]) for i in range(0, 192, 32)]
+    parts = [(x[a : a + 8], y[a : a + 8]) for x, y in full for a in range(0, 32, 8)]
     sweeps = []
-    for loader, accumulation in ((whole, 1), (parts, 4)):
+    for loader, accumulation in ((full, 1), (parts, 4)):
         torch.manual_seed(0)
         model = torch.nn.Linear(8, 3)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -93,7 +93,7 @@ class Holder:
         return self
 
 
-def test_batches_are_moved_whatever_holds_them():
+def test_batches_are_moved_in_any_container():
     model, optimizer = linear()
     holder = Holder((X, Y))
     moved = []

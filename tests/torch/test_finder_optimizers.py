@@ -210,7 +210,7 @@ def test_a_closure_gives_the_same_losses_for_other_optimizers():
 
 
 MODEL, SGD = linear()
-REFUSED = {
+REJECTED = {
     "no optimizer": ([], TypeError, r"optimizer must be a torch\.optim\.Optimizer or a list of t"),
     "a model": (MODEL, TypeError, r"optimizer must be a torch\.optim\.Optimizer or a list of them"),
     "a model in a list": ([SGD, MODEL], TypeError, r"optimizer must be a torch\.optim\.Optimizer"),
@@ -227,9 +227,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REJECTED)
 def test_unsupported_optimizers_are_rejected(case):
-    optimizer, error, message = REFUSED[case]
+    optimizer, error, message = REJECTED[case]
     with pytest.raises(error, match=message):
         lehr.torch.range_test(MODEL, optimizer, F.cross_entropy, BATCHES)
 

@@ -67,18 +67,18 @@ def test_several_optimizers_resume_exactly():
         optimizers = muon_and_adamw(model)
         return model, optimizers, lehr.torch.Scheduler(optimizers, policy)
 
-    whole = fresh()
-    train(*whole, 8)
+    uncut = fresh()
+    train(*uncut, 8)
     for cut in range(1, 8):
         before, after = fresh(), fresh()
         train(*before, cut)
         after[0].load_state_dict(before[0].state_dict())
         after[2].load_state_dict(before[2].state_dict())
-        for mine, theirs in zip(after[1], before[1], strict=True):
-            mine.load_state_dict(theirs.state_dict())
+        for mine, saved in zip(after[1], before[1], strict=True):
+            mine.load_state_dict(saved.state_dict())
         train(*after, 8 - cut, first=cut)
-        assert torch.equal(after[0].weight, whole[0].weight)
-        assert torch.equal(after[0].bias, whole[0].bias)
+        assert torch.equal(after[0].weight, uncut[0].weight)
+        assert torch.equal(after[0].bias, uncut[0].bias)
 
 
 @pytest.mark.parametrize(
@@ -340,7 +340,7 @@ def test_an_unknown_late_group_is_rejected_at_its_first_update():
 @pytest.mark.parametrize("first", [LambdaLR, lehr.torch.Scheduler])
 def test_an_optimizer_with_a_scheduler_is_rejected(first):
     optimizer = SGD(weights(), lr=1.0)
-    kept = first(optimizer, FALL)
+    existing = first(optimizer, FALL)
     rule = r"optimizer must be one that no other scheduler drives, got 'SGD .*shared=True"
     with pytest.raises(ValueError, match=rule):
         lehr.torch.Scheduler(optimizer, FALL)
@@ -348,7 +348,7 @@ def test_an_optimizer_with_a_scheduler_is_rejected(first):
         lehr.torch.Scheduler([Adam(weights()), optimizer], FALL)
     shared = lehr.torch.Scheduler(optimizer, FALL * 0.5, shared=True)
     assert shared.get_last_lr() == [0.5]
-    assert kept.last_epoch == 0
+    assert existing.last_epoch == 0
 
 
 def test_a_torch_scheduler_attached_later_is_rejected():
@@ -412,16 +412,16 @@ def test_a_deleted_scheduler_does_not_block_a_new_one():
 
 def test_a_deleted_scheduler_removes_its_hooks():
     optimizer = SGD(weights(), lr=1.0)
-    kept = lehr.torch.Scheduler(optimizer, FALL)
+    existing = lehr.torch.Scheduler(optimizer, FALL)
     for _ in range(5):
         copy.deepcopy(lehr.torch.Scheduler(optimizer, FALL, shared=True))
     assert len(optimizer._optimizer_step_pre_hooks) == 1
     assert len(optimizer._optimizer_load_state_dict_post_hooks) == 1
-    del kept
+    del existing
     assert len(optimizer._optimizer_step_pre_hooks) == 0
 
 
-def test_a_copy_drives_its_own_optimizer_and_its_late_groups():
+def test_a_copy_drives_the_copied_optimizer_and_its_late_groups():
     optimizer = SGD(weights(), lr=1.0)
     scheduler = lehr.torch.Scheduler(optimizer, FALL)
     drive(optimizer, scheduler, 2)

@@ -110,7 +110,7 @@ def test_the_update_after_a_restore_is_bit_identical(optimizer, kind, stored, be
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_range_test_leaves_no_trace(optimizer):
+def test_a_range_test_restores_the_run(optimizer):
     run, calm = learner(optimizer), learner(optimizer)
     traces = []
     for tested in (run, calm):
@@ -221,7 +221,7 @@ def test_until_is_called_every_16_updates_and_at_the_end():
     assert len(run.train(CALM, 40, until=lambda t: len(t.losses) >= 20).losses) == 32
 
 
-def test_training_leaves_modes_and_gradients_as_they_were():
+def test_training_restores_modes_and_gradients():
     run = learner()
     run.model.eval()
     run.model[4].train()
@@ -232,7 +232,7 @@ def test_training_leaves_modes_and_gradients_as_they_were():
     assert all(parameter.grad is None for parameter in run.model.parameters())
 
 
-def test_evaluation_changes_nothing():
+def test_evaluation_does_not_change_the_run():
     draws = {"draws": lambda output, y: torch.rand(()).item()}
     quiet, asked = learner(), learner(metrics=draws)
     torch.manual_seed(5)

@@ -36,7 +36,7 @@ def test_lengths_of_the_run_count_from_step_zero():
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float64])
-def test_adam_corrects_its_bias_by_its_own_count(dtype):
+def test_adam_bias_correction_counts_its_updates(dtype):
     """By hand: its first update has the size of the rate, here 0.4; eps is 0."""
     (weight,) = weights(dtype=torch.float64)
     rate = 9.0 if dtype is None else torch.tensor(9.0, dtype=dtype)

@@ -179,8 +179,8 @@ def test_each_optimizer_equals_keras_with_floats_set_by_hand(name):
             plain.optimizer.weight_decay = values["weight_decay"]
         plain.train_on_batch(*batch)
     models.assert_recorded(driven, policy, steps)
-    for ours, theirs in zip(driven.get_weights(), plain.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
+    for actual, expected in zip(driven.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=1e-6)
 
 
 def test_weights_excluded_from_decay_stay_excluded():

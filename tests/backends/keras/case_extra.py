@@ -64,8 +64,8 @@ def test_each_hyperparameter_equals_keras_with_floats_set_by_hand(name):
         driven.train_on_batch(inputs[step * 8 :][:8], targets[step * 8 :][:8])
     models.assert_recorded(driven, policy, STEPS)
     pairs = list(zip(names, attributes, strict=True))
-    for ours, theirs in zip(driven.get_weights(), by_hand(pairs), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
+    for actual, expected in zip(driven.get_weights(), by_hand(pairs), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=1e-6)
     for pair in pairs:
         without = by_hand([other for other in pairs if other != pair])
         far = [np.abs(a - b).max() for a, b in zip(driven.get_weights(), without, strict=True)]
@@ -101,12 +101,12 @@ def test_blocks_and_accumulation_equal_adam_by_hand(block, accumulation, jit):
 
 
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
-REFUSED = {
+REJECTED = {
     "unknown": (Adam, {}, "beta_3", r"a hyperparameter of adam.* \(beta2, eps\), got"),
     "no float": (Adam, {}, "amsgrad", "name in extra must be a hyperparameter of adam"),
     "not there": (SGD, {}, "clipnorm", "has it as None, construct it with a number"),
     "not averaged": (SGD, {}, "ema_momentum", r"a hyperparameter of (sgd|SGD).* \(none\)"),
-    "not averaged, whole": (
+    "not averaged, integer": (
         SGD,
         {"ema_momentum": 1},
         "ema_momentum",
@@ -131,9 +131,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REJECTED)
 def test_hyperparameters_that_cannot_be_scheduled_are_rejected(case):
-    kind, settings, name, message = REFUSED[case]
+    kind, settings, name, message = REJECTED[case]
     policy = lehr.Policy(lr=0.1, extra={name: 0.5})
     with pytest.raises(ValueError, match=message):
         lehr.keras.attach(kind(**settings), policy)

@@ -114,7 +114,7 @@ def test_trainable_flags_are_unchanged():
 
 @pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path, monkeypatch):
+def test_it_restores_after_an_error_and_removes_its_files(error, on_disk, tmp_path, monkeypatch):
     def failing():
         yield from PAIRS * 2
         assert not models.same(before, everything(model))

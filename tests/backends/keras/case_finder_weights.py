@@ -133,7 +133,7 @@ def test_validation_data_has_no_class_weights():
 
 
 WEIGHTED = [(x, y, np.ones(8)) for x, y in PAIRS]
-REFUSED = {
+REJECTED = {
     "both": (
         {"sample_weight": WEIGHTS, "class_weight": CLASSES},
         r"class_weight must be None with sample weights, got \{0: 0\.25, 1: 5\.0\}",
@@ -175,9 +175,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
+@pytest.mark.parametrize("case", REJECTED)
 def test_wrong_weights_are_rejected(case):
-    options, message = REFUSED[case]
+    options, message = REJECTED[case]
     model = classifier()
     before = models.everything(model)
     with pytest.raises((ValueError, TypeError), match=message):

@@ -59,7 +59,7 @@ def test_a_restored_run_continues_bit_identically(name, where, tmp_path):
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_range_test_leaves_no_trace(name):
+def test_a_range_test_restores_the_run(name):
     tested, untouched = learner(name), learner(name)
     for run in (tested, untouched):
         run.train(ONE_CYCLE, 5)
@@ -79,21 +79,21 @@ def learner_loss(run):
 
 def assert_they_continue_identically(tested, untouched):
     assert tested.snapshot().digest() == untouched.snapshot().digest()
-    ours, theirs = (run.train(ONE_CYCLE, 20, first=5) for run in (tested, untouched))
-    assert ours == theirs
+    actual, expected = (run.train(ONE_CYCLE, 20, first=5) for run in (tested, untouched))
+    assert actual == expected
     assert tested.snapshot().digest() == untouched.snapshot().digest()
 
 
 def test_blocks_of_any_size_give_the_same_run():
-    whole, parts = learner(), learner()
-    together = whole.train(ONE_CYCLE, 40)
+    full, parts = learner(), learner()
+    together = full.train(ONE_CYCLE, 40)
     first = parts.train(ONE_CYCLE, 13)
     asked = []
     second = parts.train(ONE_CYCLE, 27, first=13, until=lambda t: asked.append(len(t.losses)))
     assert asked == [16, 27]
     assert first.losses + second.losses == together.losses
     assert first.rates["lr"] + second.rates["lr"] == together.rates["lr"]
-    assert whole.snapshot().digest() == parts.snapshot().digest()
+    assert full.snapshot().digest() == parts.snapshot().digest()
 
 
 def test_until_stops_between_blocks():
@@ -120,8 +120,8 @@ def test_hyperparameters_outside_the_policy_are_unchanged():
     assert run.model.optimizer.moves == ("lr", "momentum", "weight_decay")
     trace = run.train(lehr.Policy(lr=0.1), 3)
     assert list(trace.rates) == ["lr"]
-    held = [models.number(run.model.optimizer.variable_of(name)) for name in ("momentum", "lr")]
-    np.testing.assert_allclose(held, [0.9, 0.1], rtol=1e-7)
+    values = [models.number(run.model.optimizer.variable_of(name)) for name in ("momentum", "lr")]
+    np.testing.assert_allclose(values, [0.9, 0.1], rtol=1e-7)
 
 
 def test_the_weight_moves_by_the_rates_of_the_trace():
@@ -150,8 +150,8 @@ def test_the_run_equals_plain_train_on_batch(name):
         logs = plain.train_on_batch(inputs[rows], targets[rows], return_dict=True)
         losses.append(float(logs["loss"]))
     np.testing.assert_allclose(trace.losses, losses, rtol=1e-4)
-    for ours, theirs in zip(run.model.get_weights(), plain.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    for actual, expected in zip(run.model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_convolutions_train_as_in_keras_in_blocks_of_any_size():
@@ -170,12 +170,12 @@ def test_convolutions_train_as_in_keras_in_blocks_of_any_size():
     y = (x.sum(axis=(1, 2, 3)) > 0).astype("int32")
     runs = [lehr.keras.Learner(model(), (x, y), batch_size=8, seed=1) for _ in range(2)]
     policy = lehr.Policy(0.05)
-    whole = runs[0].train(policy, 12)
+    full = runs[0].train(policy, 12)
     parts = [runs[1].train(policy, size, first=first) for first, size in ((0, 5), (5, 7))]
-    assert whole.losses == parts[0].losses + parts[1].losses
+    assert full.losses == parts[0].losses + parts[1].losses
     assert runs[0].snapshot().digest() == runs[1].snapshot().digest()
     plain = model()
-    for step, loss in enumerate(whole.losses):
+    for step, loss in enumerate(full.losses):
         rows = runs[0].rows(step)
         plain.reset_metrics()  # Keras 3.12 does not reset the metrics
         logs = plain.train_on_batch(x[rows], y[rows], return_dict=True)

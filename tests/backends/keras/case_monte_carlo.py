@@ -62,10 +62,10 @@ def test_only_dropout_is_active_and_the_model_is_unchanged(dropping):
     head = keras.Sequential(before_it)
     model = keras.Sequential([head, dropping(), layers.Dense(3)])
     model(X)
-    whole = everything(model)
+    before = everything(model)
     calls = [layer for layer in model._flatten_layers() if "call" in vars(layer)]
     one, two = (lehr.keras.MonteCarlo(model).predict(X, samples=5) for _ in range(2))
-    assert everything(model) == whole
+    assert everything(model) == before
     assert [layer for layer in model._flatten_layers() if "call" in vars(layer)] == calls
     assert one.mean.tobytes() == two.mean.tobytes()
     other = lehr.keras.MonteCarlo(model, seed=1).predict(X, samples=5)

@@ -48,19 +48,19 @@ def test_a_weights_file_restores_the_complete_driver_state(name, file, tmp_path)
     if name == "averaging":
         policy = lehr.Policy(lr=COSINE, momentum=ONE_CYCLE.momentum)
     shards = {"max_shard_size": 1.0} if "json" in file else {}
-    held = []
+    arrays = []
 
     def save(model, epoch, logs):
         if epoch == 0:
             inner(model).factor = 0.25
             model.save_weights(tmp_path / file, **shards)
-            held.extend(models.arrays(model))
+            arrays.extend(models.arrays(model))
 
     model, resumed = (build(policy, name, record=8) for _ in range(2))
     # in one fit: after use_ema a second fit fails in plain Keras on JAX (buffer donated twice)
     epoch(model, AtEpochEnd(save), epochs=2)
     resumed.load_weights(tmp_path / file)
-    assert models.same(held, models.arrays(resumed))
+    assert models.same(arrays, models.arrays(resumed))
     assert number(inner(resumed).factor) == 0.25
     epoch(resumed)
     assert models.same(models.arrays(model), models.arrays(resumed))

@@ -56,7 +56,7 @@ def test_update_n_uses_the_values_of_start_step_plus_n(block, accumulation):
     assert values == pytest.approx(POLICY(START + 32), rel=4e-7)
 
 
-def test_adam_corrects_its_bias_by_its_own_count():
+def test_adam_bias_correction_counts_its_updates():
     """By hand: its first update has the size of the rate; in float32 within 7e-6."""
     stock = keras.optimizers.Adam(epsilon=1e-12)
     driven = lehr.keras.attach(stock, lehr.linear(1.0, 0.0, 10), start_step=6)

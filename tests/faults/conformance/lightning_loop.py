@@ -58,7 +58,7 @@ class Module(lightning.LightningModule):
 class LightningLoop(FitRun):
     def fit(self, checkpoint):
         self.module = Module()
-        keep = ModelCheckpoint(
+        saving = ModelCheckpoint(
             self.checkpoints,
             "{step}/state",
             auto_insert_metric_name=False,
@@ -69,7 +69,7 @@ class LightningLoop(FitRun):
             accelerator="cpu",
             max_steps=UPDATES,
             accumulate_grad_batches=ACCUMULATE,
-            callbacks=[keep],
+            callbacks=[saving],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,

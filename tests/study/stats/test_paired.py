@@ -119,7 +119,7 @@ def test_from_ten_seeds_on_the_p_value_is_scipys_exact_sign_flip(n: int, images:
 
 
 @pytest.mark.parametrize("level", [0.05, 0.05 / 7])
-def test_the_sign_flip_interval_is_what_scipys_test_does_not_reject(level: float) -> None:
+def test_the_sign_flip_interval_is_the_range_that_scipy_does_not_reject(level: float) -> None:
     pair = np.random.default_rng(3).exponential(size=12) - 0.7
     low, high = paired_test(list(pair), level).interval(level)
     for end, inwards in ((low, 1), (high, -1)):
