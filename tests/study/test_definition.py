@@ -74,11 +74,11 @@ def test_a_study_cannot_be_changed() -> None:
     options = {"layers": [1, {"units": 2}]}
     study = Study("toys:anything", {"a": 0.1}, options=options)
     options["layers"].append(3)
-    with pytest.raises(TypeError, match="an immutable dict cannot be changed"):
+    with pytest.raises(TypeError, match="this dict must not be changed"):
         study.arms["b"] = Arm(0.2)
-    with pytest.raises(TypeError, match="an immutable dict cannot be changed"):
+    with pytest.raises(TypeError, match="this dict must not be changed"):
         study.options["layers"] = 1
-    with pytest.raises(TypeError, match="an immutable dict cannot be changed"):
+    with pytest.raises(TypeError, match="this dict must not be changed"):
         study.options["layers"][1]["units"] = 3
     with pytest.raises(AttributeError, match="cannot assign to field 'seeds'"):
         study.seeds = 3
