@@ -26,7 +26,7 @@ test-lowest: $(LOWEST)/installed
 # All Keras cases pass but take twice as long; run them with LOWEST_CASES= (empty).
 LOWEST_TESTS = tests/jax tests/backends tests/schedule/test_frameworks.py \
 	tests/schedule/test_long.py $(LOWEST_CASES)
-LOWEST_CASES := -k "not jax-finder_kept and not jax-finder_refusals and not jax-processes and \
+LOWEST_CASES := -k "not jax-finder_cache and not jax-finder_refusals and not jax-processes and \
 	not jax-control and not jax-fit and not jax-extra and not jax-diagnose and \
 	not jax-monte_carlo and not jax-docs"
 

@@ -1,8 +1,8 @@
-"""lehr.keras on each backend: each test function of `keras/case_*.py` is one test per backend here.
+"""lehr.keras on each backend: each test function of `keras/case_*.py` is one test per backend.
 
-Keras chooses its backend when it is imported, so each backend needs its own process. That process
+Keras selects its backend on import, so each backend needs a separate process. That process
 runs all selected functions of its backend and sends their results over a pipe as they finish;
-a function and all its parameter sets are one test here. `pytest -k "jax and driver"` selects some.
+a function with all its parameter sets is one test here. `pytest -k "jax and driver"` selects some.
 """
 
 import ast
@@ -19,10 +19,10 @@ import pytest
 
 CASES = Path(__file__).parent / "keras"
 IGNORED = [
-    "ignore",  # what Keras, TensorFlow and their parts warn about is theirs ...
-    "error:::lehr",  # ... what happens in lehr, or in a case, is ours
+    "ignore",  # ignore warnings about Keras, TensorFlow and their dependencies ...
+    "error:::lehr",  # ... but not warnings raised in lehr or in a case
     "error:::(.*[.])?case_",
-    "error:Skipping variable loading:UserWarning",  # a driven optimizer that did not come back
+    "error:Skipping variable loading:UserWarning",  # a driven optimizer was not restored
 ]
 OPTIONS = ["-q", "--no-header", "-p", "no:cacheprovider", "-o", "addopts="]
 OPTIONS += ["--import-mode=importlib", "-o", "python_files=case_*.py"]
@@ -41,7 +41,7 @@ BACKENDS = [
 
 
 class Process:
-    """The process of one backend, and the results that it has sent so far."""
+    """The process of one backend, and the results received from it."""
 
     def __init__(self, backend: str, functions: list[tuple[str, str]]) -> None:
         chosen = [f"{CASES}/case_{file}.py::{function}" for file, function in functions]

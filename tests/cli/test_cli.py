@@ -1,4 +1,4 @@
-"""The command line: what it prints, what it writes, its exit codes."""
+"""The command line: printed output, written files, exit codes."""
 
 import json
 import subprocess
@@ -113,7 +113,7 @@ def test_compare_prints_verdict_table_and_report(tmp_path: Path) -> None:
         (["--nonsense"], "No such option: --nonsense"),
     ],
 )
-def test_bad_input_ends_with_one_clear_line(
+def test_bad_input_ends_with_a_one_line_error(
     arguments: list[str], message: str, tmp_path: Path
 ) -> None:
     done = run(*arguments, cwd=tmp_path)
@@ -124,7 +124,7 @@ def test_bad_input_ends_with_one_clear_line(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_are_printed_as_they_are_and_any_metric_judges(tmp_path: Path) -> None:
+def test_names_are_printed_unchanged_and_any_metric_can_judge(tmp_path: Path) -> None:
     arms = ("--arm", "a[b]=0.001", "--arm", "c=0.05")
     options = ("--seeds", "2", "--epochs", "1", "--metric", "loss", "--mode", "min")
     done = run("compare", "toys:toy", *arms, *options, cwd=tmp_path)
@@ -133,7 +133,7 @@ def test_names_are_printed_as_they_are_and_any_metric_judges(tmp_path: Path) -> 
     assert "test loss" in " ".join(done.stdout.split())
 
 
-def test_a_terminated_driver_takes_its_workers_along(tmp_path: Path) -> None:
+def test_a_terminated_driver_stops_its_workers(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lehr.cli", "compare", "toys:sleeping", "--seeds", "2"]
     driver = subprocess.Popen(
         [*command, "--arm", "a=0.1", "--arm", "b=0.2"],
@@ -145,16 +145,16 @@ def test_a_terminated_driver_takes_its_workers_along(tmp_path: Path) -> None:
     while not pids.exists() or not pids.read_text().strip():
         assert driver.poll() is None
         time.sleep(0.05)
-    driver.kill()  # nothing can be cleaned up by the driver itself
+    driver.kill()  # SIGKILL: the driver cannot clean up
     driver.wait()
     workers = [int(pid) for pid in pids.read_text().split()]
     deadline = time.monotonic() + 30
-    while any(map(_lives, workers)) and time.monotonic() < deadline:
+    while any(map(_is_running, workers)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not any(map(_lives, workers))
+    assert not any(map(_is_running, workers))
 
 
-def _lives(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -162,7 +162,7 @@ def _lives(pid: int) -> bool:
     return state != "Z"
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = run("compare", "toys:toy", "--runs", "file/runs", cwd=tmp_path)
     assert done.returncode == 2
@@ -190,7 +190,7 @@ def test_a_missing_extra_is_named(missing, command, extra, tmp_path):
 @pytest.mark.parametrize(
     ("missing", "name"), [("keras", "keras"), ("torch", "torch"), ("jax", "jax"), ("optax", "jax")]
 )
-def test_a_missing_framework_names_the_line_that_installs_it(missing: str, name: str) -> None:
+def test_a_missing_framework_names_its_install_command(missing: str, name: str) -> None:
     code = f"import sys; sys.modules[{missing!r}] = None; import lehr; lehr.{name}"
     done = run_python("-c", code, code=1)
     last = done.stderr.strip().splitlines()[-1]
@@ -228,7 +228,7 @@ def test_short_forms(text: str, expected: lehr.Policy) -> None:
 
 def test_every_preset_has_a_short_form() -> None:
     public = {*presets.__all__, "one_cycle"}
-    public -= {"from_function"}  # it takes what is not typed
+    public -= {"from_function"}  # it takes a function, which cannot be typed
     assert {name.replace("-", "_") for name in PRESETS} == public
 
 
@@ -246,6 +246,6 @@ def test_every_preset_has_a_short_form() -> None:
         ('{"lehr": 2, "kind": "plateau"}', "policy must be a policy or a schedule"),
     ],
 )
-def test_bad_short_forms_are_refused(text: str, message: str) -> None:
+def test_bad_short_forms_are_rejected(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_policy(text)

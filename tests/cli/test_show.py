@@ -1,4 +1,4 @@
-"""``lehr show``: runs in any unit, values read by the loop, what looks wrong."""
+"""``lehr show``: runs in any unit, values read by the loop, warnings about a run."""
 
 import json
 import os
@@ -29,7 +29,7 @@ def shown(*arguments):
     return json.loads(show(*arguments, "--json"))
 
 
-def test_the_advice_for_a_missing_size_can_be_followed():
+def test_the_fix_for_a_missing_size_is_accepted():
     """S28."""
     error = show(GPT3, "--steps", "1000", code=2)
     assert error == (
@@ -61,7 +61,7 @@ def test_the_advice_for_a_missing_size_can_be_followed():
         (["cosine(0.1, 40 samples)", "--samples-per-step", "piecewise([2], [4, 8])"], 6),
     ],
 )
-def test_a_run_may_be_given_in_any_unit(arguments, length):
+def test_a_run_length_may_use_any_unit(arguments, length):
     found = shown(*arguments)
     assert found["steps"][-1] == length
     policy = lehr.Policy.from_dict(found["definition"])
@@ -101,7 +101,7 @@ def test_a_warm_up_of_the_batch_size_as_in_gpt_3():
         ),
     ],
 )
-def test_bad_runs_end_with_one_clear_line(arguments, message):
+def test_bad_runs_end_with_a_one_line_error(arguments, message):
     error = show(*arguments, code=2)
     assert error.startswith("lehr: error: ")
     assert error.count("\n") == 1
@@ -109,7 +109,7 @@ def test_bad_runs_end_with_one_clear_line(arguments, message):
 
 
 def test_findings_of_a_run_cut_short():
-    """S30: milestones beyond the end, a part without a step, a cycle cut off by the end."""
+    """S30: milestones after the end, a part without steps, a cycle cut off by the end."""
     milestones = "multi_step(0.1, 0.1, ['30 epochs', '60 epochs'])"
     text = show(milestones, "--steps", "40 epochs", "--steps-per-epoch", "10")
     assert "lr: never reached: the values from step 600 on are never used" in text

@@ -1,4 +1,4 @@
-"""Every adapter resumes exactly: cut at every step of a short run, each time in a new process."""
+"""Every adapter resumes exactly: interrupted at every step of a short run, in new processes."""
 
 import importlib.util
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_resumes_exactly(run, monkeypatch):
         ("StopsEarly", "train returned 5 updates, not 6"),
     ],
 )
-def test_what_a_run_does_wrong_is_found(run, match, monkeypatch):
+def test_errors_of_a_run_are_detected(run, match, monkeypatch):
     monkeypatch.chdir(RUNS)
     with pytest.raises(AssertionError, match=f"bad:{run}.*{match}"):
         conformance(f"bad:{run}")
@@ -48,10 +48,10 @@ def test_what_a_run_does_wrong_is_found(run, match, monkeypatch):
 
 def test_a_run_without_a_framework(monkeypatch):
     monkeypatch.chdir(RUNS)
-    conformance("bad:Right", steps=4)
+    conformance("bad:Correct", steps=4)
 
 
-def test_what_cannot_run_says_so(monkeypatch):
+def test_a_run_that_cannot_start_raises(monkeypatch):
     monkeypatch.chdir(RUNS)
     with pytest.raises(RuntimeError, match=r"(?s)bad:Crashes, resume: .*the disk is gone"):
         conformance("bad:Crashes")
@@ -60,7 +60,7 @@ def test_what_cannot_run_says_so(monkeypatch):
     with pytest.raises(ValueError, match="factory must be 'module:function', got 'bad'"):
         conformance("bad")
     with pytest.raises(ValueError, match="steps must be an integer >= 2, got 1"):
-        conformance("bad:Right", steps=1)
+        conformance("bad:Correct", steps=1)
 
 
 @pytest.mark.parametrize("backend", ["jax", "tensorflow", "torch"])

@@ -1,4 +1,4 @@
-"""Nothing is ever lost: kills at random moments, full disks, two drivers, other formats."""
+"""Recovery of studies: kills at random moments, full disks, two drivers, other formats."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ from lehr.study.trial import run_job
 
 
 def outcome(study: Study) -> dict:
-    """Everything that a study found, but for the seconds."""
+    """Everything that a study stored, without the seconds."""
 
     def timeless(value):
         if isinstance(value, dict):
@@ -39,26 +39,26 @@ def outcome(study: Study) -> dict:
     with sqlite3.connect(Path(study.storage, "results.sqlite")) as connection:
         ids = [row[0] for row in connection.execute("select id from jobs order by id")]
     trials = {key: (timeless(r.metadata), r.trace) for key, r in results.trials.items()}
-    return {"jobs": ids, "trials": trials, "said": json.loads(results.to_json())}
+    return {"jobs": ids, "trials": trials, "results": json.loads(results.to_json())}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict:
-    study = slow_study.slow_study(tmp_path_factory.mktemp("undisturbed"))
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    study = slow_study.slow_study(tmp_path_factory.mktemp("uninterrupted"))
     study.run(workers=2)
     return outcome(study)
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen]]:
-    """Runs the slow study in a process; what it prints is added to a file beside the storage."""
+    """Run the slow study in a process; append its output to a file next to the storage."""
     drivers = []
 
     def start(storage: Path, task: str = "toys:slow") -> subprocess.Popen:
-        with storage.with_suffix(".told").open("a") as told:
+        with storage.with_suffix(".reported").open("a") as reported:
             driver = subprocess.Popen(
                 [sys.executable, slow_study.__file__, str(storage), task],
-                stdout=told,
+                stdout=reported,
                 stderr=subprocess.PIPE,
                 env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 start_new_session=True,
@@ -67,16 +67,16 @@ def start() -> Iterator[Callable[..., subprocess.Popen]]:
         return driver
 
     yield start
-    for driver in drivers:  # where the test failed, some may be stopped
+    for driver in drivers:  # after a failed test some may be stopped
         if driver.poll() is None:
             signal_all([*workers_of(driver), driver.pid], signal.SIGKILL)
         driver.wait()
         driver.stderr.close()
 
 
-def told(storage: Path) -> list[tuple[str, int]]:
-    """Return jobs and the steps they had reached, in the order in which drivers were told."""
-    lines = storage.with_suffix(".told").read_text().splitlines()
+def reported(storage: Path) -> list[tuple[str, int]]:
+    """Return the reported jobs and steps, in the order of the reports."""
+    lines = storage.with_suffix(".reported").read_text().splitlines()
     return [(job, int(step)) for job, step in map(str.split, lines)]
 
 
@@ -86,7 +86,7 @@ def succeeds(driver: subprocess.Popen) -> None:
 
 
 def state(pid: int) -> tuple[str, int]:
-    """Return a process's state, one letter, and its parent; "X" if there is none."""
+    """Return the state of a process (one letter) and its parent; "X" if there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -95,12 +95,12 @@ def state(pid: int) -> tuple[str, int]:
 
 
 def workers_of(driver: subprocess.Popen) -> list[int]:
-    everyone = [int(place.name) for place in Path("/proc").glob("[0-9]*")]
-    return [pid for pid in everyone if state(pid)[1] == driver.pid]
+    pids = [int(place.name) for place in Path("/proc").glob("[0-9]*")]
+    return [pid for pid in pids if state(pid)[1] == driver.pid]
 
 
 def signal_all(pids: list[int], number: signal.Signals) -> None:
-    """Send a signal; return when it has worked."""
+    """Send a signal; return when all processes have changed state."""
     wanted = {signal.SIGSTOP: "T", signal.SIGKILL: "XZ", signal.SIGCONT: "RSDXZ"}[number]
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
@@ -112,10 +112,10 @@ def signal_all(pids: list[int], number: signal.Signals) -> None:
 
 
 def stopped_at_a_checkpoint(storage: Path, driver: subprocess.Popen) -> tuple[list, set]:
-    """Wait until a driver knows of progress that a checkpoint holds, and stop everything.
+    """Wait until a driver has reported a checkpoint, and stop all processes.
 
     Returns:
-        The workers, and the checkpoints' jobs and steps; nothing if the study has ended.
+    The workers, and the jobs and steps of the checkpoints; both empty if the study has ended.
     """
     deadline = time.monotonic() + 60
     while driver.poll() is None:
@@ -124,9 +124,11 @@ def stopped_at_a_checkpoint(storage: Path, driver: subprocess.Popen) -> tuple[li
             workers = workers_of(driver)
             signal_all([driver.pid, *workers], signal.SIGSTOP)
             found = storage.glob("checkpoints/*/last.npz")
-            held = {(path.parent.name, len(Snapshot.load(path).arrays["losses"])) for path in found}
-            if held & set(told(storage)):
-                return workers, held & set(told(storage))
+            saved = {
+                (path.parent.name, len(Snapshot.load(path).arrays["losses"])) for path in found
+            }
+            if saved & set(reported(storage)):
+                return workers, saved & set(reported(storage))
             signal_all([driver.pid, *workers], signal.SIGCONT)
         time.sleep(0.01)
     return [], set()
@@ -137,15 +139,15 @@ in_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds
 
 @in_proc
 @pytest.mark.parametrize("victims", ["workers", "driver", "all"])
-def test_killed_it_goes_on_from_its_checkpoints(
-    victims: str, start: Callable, undisturbed: dict, tmp_path: Path
+def test_a_killed_study_resumes_from_its_checkpoints(
+    victims: str, start: Callable, uninterrupted: dict, tmp_path: Path
 ) -> None:
     storage = tmp_path / "runs"
     driver = start(storage)
-    workers, held = stopped_at_a_checkpoint(storage, driver)
-    assert held
+    workers, checkpoints = stopped_at_a_checkpoint(storage, driver)
+    assert checkpoints
     assert workers
-    assert len(list((storage / "curves").iterdir())) < len(undisturbed["jobs"])
+    assert len(list((storage / "curves").iterdir())) < len(uninterrupted["jobs"])
     dying = {"workers": workers, "driver": [driver.pid], "all": [driver.pid, *workers]}[victims]
     signal_all(dying, signal.SIGKILL)
     signal_all([pid for pid in (driver.pid, *workers) if pid not in dying], signal.SIGCONT)
@@ -153,21 +155,21 @@ def test_killed_it_goes_on_from_its_checkpoints(
         assert driver.wait() == -signal.SIGKILL
         driver = start(storage)
     succeeds(driver)
-    for job, step in held:  # nothing before the checkpoint was trained again
-        assert [s for j, s in told(storage) if j == job and s <= step].count(step) == 1
-        assert (job, 32) in told(storage)
-    assert outcome(slow_study.slow_study(storage)) == undisturbed
+    for job, step in checkpoints:  # no update before the checkpoint was repeated
+        assert [s for j, s in reported(storage) if j == job and s <= step].count(step) == 1
+        assert (job, 32) in reported(storage)
+    assert outcome(slow_study.slow_study(storage)) == uninterrupted
     assert list((storage / "checkpoints").iterdir()) == []
 
 
 @in_proc
 @pytest.mark.slow
 @pytest.mark.parametrize(("task", "longest"), [("toys:slow", 0.5), ("digits-mlp", 5.0)])
-def test_killed_at_random_moments(
+def test_a_study_killed_at_random_moments_resumes(
     task: str, longest: float, start: Callable, tmp_path: Path
 ) -> None:
-    whole = slow_study.slow_study(tmp_path / "whole", task)
-    whole.run(workers=2)
+    complete = slow_study.slow_study(tmp_path / "complete", task)
+    complete.run(workers=2)
     rng, storage, killed = random.Random(0), tmp_path / "killed", 0
     for _ in range(20):
         driver = start(storage, task)
@@ -183,19 +185,19 @@ def test_killed_at_random_moments(
         killed += driver.returncode == -signal.SIGKILL
     assert killed >= 5
     succeeds(start(storage, task))
-    assert outcome(slow_study.slow_study(storage, task)) == outcome(whole)
+    assert outcome(slow_study.slow_study(storage, task)) == outcome(complete)
 
 
-def test_a_trial_goes_on_from_its_last_checkpoint_bit_for_bit(tmp_path: Path) -> None:
+def test_a_trial_resumes_from_its_last_checkpoint_bit_for_bit(tmp_path: Path) -> None:
     policy = lehr.Policy(
         lehr.one_cycle(0.05).lr, momentum=0.8, control=lehr.Plateau(patience=1, factor=0.5)
     )
     job = toys.trial_job(policy, budget=6, task="toys:toy", judge="best")
-    whole = run_job(job, tmp_path / "whole")
+    complete = run_job(job, tmp_path / "complete")
     steps = []
 
-    def interrupt(said: dict) -> None:
-        steps.append(said["step"])
+    def interrupt(message: dict) -> None:
+        steps.append(message["step"])
         if len(steps) == 4:
             raise KeyboardInterrupt
 
@@ -203,7 +205,7 @@ def test_a_trial_goes_on_from_its_last_checkpoint_bit_for_bit(tmp_path: Path) ->
         run_job(job, tmp_path / "cut", interrupt, checkpoint_every=0.0)
     again: list[dict] = []
     resumed = run_job(job, tmp_path / "cut", again.append, checkpoint_every=0.0)
-    assert again[0]["step"] > steps[2], "it did not go on but began again"
+    assert again[0]["step"] > steps[2], "training restarted instead of resuming"
     for name in ("history", "best", "test", "validation", "pairing"):
         strip = [
             {k: v for k, v in entry.items() if k != "seconds"} if name == "history" else entry
@@ -211,14 +213,16 @@ def test_a_trial_goes_on_from_its_last_checkpoint_bit_for_bit(tmp_path: Path) ->
         ]
         wanted = [
             {k: v for k, v in entry.items() if k != "seconds"} if name == "history" else entry
-            for entry in (whole.metadata[name] if name == "history" else [whole.metadata[name]])
+            for entry in (
+                complete.metadata[name] if name == "history" else [complete.metadata[name]]
+            )
         ]
         assert strip == wanted
-    assert resumed.arrays.keys() == whole.arrays.keys()
-    assert all((resumed.arrays[n] == whole.arrays[n]).all() for n in whole.arrays)
+    assert resumed.arrays.keys() == complete.arrays.keys()
+    assert all((resumed.arrays[n] == complete.arrays[n]).all() for n in complete.arrays)
 
 
-def test_budgets_that_branch_off_equal_runs_from_the_beginning(tmp_path: Path) -> None:
+def test_budgets_that_branch_off_equal_separate_runs(tmp_path: Path) -> None:
     arms = {
         "wsd": lehr.wsd(0.05, warmup=4, cooldown="50%"),
         "constant": lehr.constant(0.02),
@@ -246,23 +250,23 @@ def test_budgets_that_branch_off_equal_runs_from_the_beginning(tmp_path: Path) -
                 assert one.trace == other.trace
                 assert one.metadata["test"] == other.metadata["test"]
     assert updates == 2 * 3 * 8 * (1 + 2 + 4)
-    # two seeds: the constant trains once; wsd once and two decays, of 4 and 8 updates; the cosine
-    # three times; but the first update of every fall is still at the peak, and shared
+    # two seeds: the constant trains once; wsd trains once, with two decays of 4 and 8 updates; the
+    # cosine trains three times; the first update of every decay is still at the peak, and shared
     assert shared == 2 * (32 + (32 + 3 + 7) + (32 + 7 + 15))
 
 
-def test_a_second_driver_is_told_and_nothing_breaks(
-    tmp_path: Path, start: Callable, undisturbed: dict
+def test_a_second_driver_is_rejected_and_the_first_continues(
+    tmp_path: Path, start: Callable, uninterrupted: dict
 ) -> None:
     storage = tmp_path / "runs"
     driver = start(storage)
-    workers, held = stopped_at_a_checkpoint(storage, driver)
-    assert held
+    workers, checkpoints = stopped_at_a_checkpoint(storage, driver)
+    assert checkpoints
     with pytest.raises(ValueError, match="storage must be used by one process at a time"):
         slow_study.slow_study(storage).run()
     signal_all([driver.pid, *workers], signal.SIGCONT)
     succeeds(driver)
-    assert outcome(slow_study.slow_study(storage)) == undisturbed
+    assert outcome(slow_study.slow_study(storage)) == uninterrupted
 
 
 @pytest.mark.parametrize(
@@ -277,7 +281,7 @@ def test_a_second_driver_is_told_and_nothing_breaks(
     ],
     ids=["the driver's database", "a worker's record"],
 )
-def test_a_full_disk_is_told_and_what_was_there_stays(
+def test_a_full_disk_raises_and_stored_results_are_unchanged(
     bytes_at_most: int, epochs: int, error: str, tmp_path: Path
 ) -> None:
     small = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
@@ -296,7 +300,7 @@ def test_a_full_disk_is_told_and_what_was_there_stays(
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     study = Study("toys:toy", {"a": 0.01, "b": 0.02}, storage=tmp_path / "file" / "runs")
     with pytest.raises(ValueError, match=r"storage must be a folder that can be written, got .*"):
@@ -305,7 +309,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 @contextlib.contextmanager
 def unprivileged():
-    """Root writes everywhere: be nobody for a while."""
+    """Root can write everywhere: switch to the user nobody."""
     if os.geteuid() != 0:
         yield
         return
@@ -316,7 +320,7 @@ def unprivileged():
         os.seteuid(0)
 
 
-def test_a_read_only_folder_is_told_and_can_be_read() -> None:
+def test_a_read_only_folder_is_rejected_for_runs_and_readable() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=folder)
@@ -337,7 +341,7 @@ def test_a_read_only_folder_is_told_and_can_be_read() -> None:
                 place.chmod(0o755 if place.is_dir() else 0o644)
 
 
-def test_a_newer_format_is_refused(tmp_path: Path) -> None:
+def test_a_newer_format_is_rejected(tmp_path: Path) -> None:
     study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     study.run()
     with sqlite3.connect(tmp_path / "results.sqlite") as connection:
@@ -364,7 +368,7 @@ def test_a_file_without_its_row_is_imported_unless_it_is_damaged(damaged, tmp_pa
     assert again.to_json() == before
 
 
-def test_a_worker_that_dies_again_and_again_fails_its_job(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_three_times_fails_its_job(tmp_path: Path) -> None:
     study = Study("toys:dying_on_seed_1", {"a": 0.01, "b": 0.02}, seeds=2, storage=tmp_path)
     finished = []
     with pytest.raises(TrialError, match=r"seed 1 failed .*\n(.*\n)*.*3 times.* SIGKILL"):
@@ -372,7 +376,7 @@ def test_a_worker_that_dies_again_and_again_fails_its_job(tmp_path: Path) -> Non
     assert {job["seed"] for job in finished if job} == {0}
 
 
-def test_deleting_a_study_leaves_what_others_share(tmp_path: Path) -> None:
+def test_deleting_a_study_does_not_delete_shared_trials(tmp_path: Path) -> None:
     one = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     two = Study("toys:toy", {"a": 0.01, "c": 0.03}, epochs=1, seeds=2, storage=tmp_path)
     one.run()
@@ -388,7 +392,7 @@ def test_deleting_a_study_leaves_what_others_share(tmp_path: Path) -> None:
         one.results()
 
 
-def test_checkpoints_hold_the_learner_apart_from_the_curves(tmp_path: Path) -> None:
+def test_checkpoints_store_the_learner_separately_from_the_curves(tmp_path: Path) -> None:
     job = toys.trial_job(lehr.Policy(0.01), budget=3)
     with pytest.raises(RuntimeError, match="enough"):
         run_job(job, tmp_path, raising_after(2), checkpoint_every=0.0)
@@ -398,17 +402,17 @@ def test_checkpoints_hold_the_learner_apart_from_the_curves(tmp_path: Path) -> N
 
 
 def raising_after(times: int):
-    said = []
+    messages = []
 
-    def tell(what: dict) -> None:
-        said.append(what)
-        if len(said) > times:
+    def report(message: dict) -> None:
+        messages.append(message)
+        if len(messages) > times:
             raise RuntimeError("enough")
 
-    return tell
+    return report
 
 
-def test_an_error_in_what_is_told_ends_everything_at_once(tmp_path: Path) -> None:
+def test_an_error_in_the_progress_callback_stops_all_workers(tmp_path: Path) -> None:
     study = Study("toys:slow", {"a": 0.01, "b": 0.02}, epochs=4, seeds=4, storage=tmp_path)
 
     def fail(now: Progress) -> None:
@@ -417,7 +421,7 @@ def test_an_error_in_what_is_told_ends_everything_at_once(tmp_path: Path) -> Non
 
     with pytest.raises(ZeroDivisionError, match="in the caller's progress"):
         study.run(workers=2, progress=fail)
-    kept = {path.name for path in (tmp_path / "curves").glob("*.npz")}
+    stored = {path.name for path in (tmp_path / "curves").glob("*.npz")}
     time.sleep(1.0)  # a trial takes 0.3 seconds
-    assert {path.name for path in (tmp_path / "curves").glob("*.npz")} == kept
-    assert len(kept) < 8
+    assert {path.name for path in (tmp_path / "curves").glob("*.npz")} == stored
+    assert len(stored) < 8

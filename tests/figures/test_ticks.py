@@ -1,4 +1,4 @@
-"""Tick labels of figures do not overlap, in any run."""
+"""Tick labels of figures do not overlap, for any run length."""
 
 import dataclasses
 import random
@@ -16,7 +16,7 @@ from lehr.learner import Trace
 from lehr.study import Arm, Results, Study
 from lehr.study.results import Tuning
 
-GAP = 2  # pixels between two labels, at least; 100 an inch
+GAP = 2  # minimum distance of two labels in pixels, at 100 pixels per inch
 LENGTHS = [
     *(1, 2, 3, 5, 7, 10, 64, 100, 999, 1000, 1234, 9_999, 10_000, 12_345, 20_000),
     *(99_999, 100_000, 1_048_576, 12_345_678, 2_000_000_000, 2**31 - 1),
@@ -24,7 +24,7 @@ LENGTHS = [
 
 
 def labels(figure: Figure) -> list[tuple[str, object]]:
-    """Return the text and the box of each label of an axis that is drawn."""
+    """Return the text and the bounding box of each label of a drawn axis."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     found = []
@@ -41,8 +41,8 @@ def labels(figure: Figure) -> list[tuple[str, object]]:
     return found
 
 
-def assert_apart(figure: Figure) -> list[str]:
-    """Fail where two labels overlap or touch; return all of them."""
+def assert_separate(figure: Figure) -> list[str]:
+    """Fail if two labels overlap or touch; return all labels."""
     found = labels(figure)
     overlapping = [(a, b) for (a, one), (b, two) in combinations(found, 2) if one.overlaps(two)]
     assert overlapping == []
@@ -51,7 +51,7 @@ def assert_apart(figure: Figure) -> list[str]:
 
 @pytest.mark.parametrize("steps", LENGTHS)
 def test_a_schedule_over_any_length(steps: int) -> None:
-    texts = assert_apart(lehr.cosine(0.1).plot(steps))
+    texts = assert_separate(lehr.cosine(0.1).plot(steps))
     assert sum(text[0].isdigit() for text in texts) >= 4
 
 
@@ -64,7 +64,7 @@ def test_a_schedule_over_any_length(steps: int) -> None:
         (2_000_000_000, ["0", "500M", "1B", "1.5B", "2B"]),
     ],
 )
-def test_steps_are_whole_numbers_with_short_labels(steps: int, labels: list[str]) -> None:
+def test_steps_are_integers_with_short_labels(steps: int, labels: list[str]) -> None:
     axes = lehr.cosine(0.1).plot(steps).axes[0]
     FigureCanvasAgg(axes.figure).draw()
     low, high = axes.get_xlim()
@@ -73,14 +73,14 @@ def test_steps_are_whole_numbers_with_short_labels(steps: int, labels: list[str]
 
 
 def test_epochs() -> None:
-    assert_apart(lehr.cosine(0.1).plot("100 epochs", steps_per_epoch=200))
+    assert_separate(lehr.cosine(0.1).plot("100 epochs", steps_per_epoch=200))
 
 
 @pytest.mark.parametrize("peak", [1e-9, 3e-7, 6e-4, 0.1, 1.0, 12_345.0, 1e7])
 def test_values_of_any_size(peak: float) -> None:
-    assert_apart(lehr.cosine(peak).plot(20_000))
-    assert_apart(lehr.constant(peak).plot(20_000))
-    assert_apart(lehr.linear(peak, peak * (1 - 1e-6)).plot(20_000))
+    assert_separate(lehr.cosine(peak).plot(20_000))
+    assert_separate(lehr.constant(peak).plot(20_000))
+    assert_separate(lehr.linear(peak, peak * (1 - 1e-6)).plot(20_000))
 
 
 @pytest.mark.parametrize("steps", [3, 20_000, 2_000_000_000])
@@ -90,7 +90,7 @@ def test_policies_of_several_panels(count: int, steps: int) -> None:
     policy = lehr.one_cycle(0.1)
     decay = {"head": lehr.cosine(0.1), "body": lehr.cosine(1e-6)}
     policy = lehr.Policy(policy.lr, momentum=policy.momentum, weight_decay=decay, values=values)
-    texts = assert_apart(policy.plot(steps))
+    texts = assert_separate(policy.plot(steps))
     assert {"learning rate", "momentum", "weight decay", "step"} <= set(texts)
 
 
@@ -100,7 +100,7 @@ def test_range_tests_of_any_rates(low: float, factor: float) -> None:
     rates = [low * factor ** (i / 99) for i in range(100)]
     losses = [2.3 - 0.01 * i + 0.0004 * i**2 for i in range(100)]
     sweep = lehr.Sweep(tuple(rates), tuple(losses), "geometric", 100, "end")
-    assert_apart(sweep.plot())
+    assert_separate(sweep.plot())
 
 
 @pytest.mark.parametrize("count", [1, 12, 13, 200])
@@ -111,7 +111,7 @@ def test_diagnoses(count: int) -> None:
         for i in range(count)
     ]
     layers = [dataclasses.replace(layer, gradient=10 ** r.uniform(-9, 1)) for layer in layers]
-    assert_apart(Diagnosis(tuple(layers), 2.3).plot())
+    assert_separate(Diagnosis(tuple(layers), 2.3).plot())
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
@@ -125,18 +125,18 @@ def test_an_axis_of_any_range(scale: str, seed: int) -> None:
     axes.plot([low, high], [low, high])
     set_ticks(axes.xaxis, integer=seed % 2 == 0 and high - low > 5)
     set_ticks(axes.yaxis)
-    assert len(assert_apart(figure)) >= 4
+    assert len(assert_separate(figure)) >= 4
 
 
 def test_lines_on_two_axes_and_landscapes() -> None:
     line = {"a": ([0, 99_999], [1e-7, 3e-7])}
-    assert_apart(draw_lines(line, "epoch", "rate", second={"b": line["a"]}, second_y="loss"))
-    assert_apart(draw_lines({"a": ([0, 0.5], [0.1, 0.2])}, "epoch", "rate", log="y"))
+    assert_separate(draw_lines(line, "epoch", "rate", second={"b": line["a"]}, second_y="loss"))
+    assert_separate(draw_lines({"a": ([0, 0.5], [0.1, 0.2])}, "epoch", "rate", log="y"))
     path = {"p": [(-1e-4, 2e4), (1e-4, -2e4)]}
-    assert_apart(draw_landscape(lambda x, y: x**2 + y**2, path, (-1e-3, 1e-3, -1e5, 1e5)))
+    assert_separate(draw_landscape(lambda x, y: x**2 + y**2, path, (-1e-3, 1e-3, -1e5, 1e5)))
 
 
-# Figures of studies, from made-up records.
+# Figures of studies, with synthetic records.
 
 
 @dataclasses.dataclass
@@ -202,4 +202,4 @@ def test_figures_of_studies(budgets, unit: str, arms: int, per_epoch: int) -> No
         figures.draw_rates,
         figures.draw_peaks,
     ):
-        assert_apart(draw(results))
+        assert_separate(draw(results))

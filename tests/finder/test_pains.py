@@ -1,6 +1,6 @@
-"""Faults that users met in other range tests, each with the issue that reports it.
+"""Problems that users reported for other range tests, each with the issue that reports it.
 
-docs/range-test.md lists all of them; those that are not here have their test where it says.
+docs/range-test.md lists all of them, with the tests in other files.
 TLF is torch-lr-finder.
 """
 
@@ -26,8 +26,8 @@ def with_losses(sweep: Sweep, losses: list[float], stopped: str = "end") -> Swee
 
 @pytest.mark.parametrize("seed", range(10))
 @pytest.mark.parametrize("low", [1e-8, 1e-7, 1e-5])
-def test_noise_at_the_small_rates_is_not_taken_for_a_fall(low: float, seed: int) -> None:
-    """Lightning #21141: a slope by the rate itself finds its steepest among the smallest rates."""
+def test_noise_at_the_small_rates_is_not_the_steepest_fall(low: float, seed: int) -> None:
+    """Lightning #21141: a slope by the rate, not its logarithm, is steepest at the lowest rates."""
     rng = random.Random(seed)
     rates = [low * (10 / low) ** (i / 99) for i in range(100)]
     losses = []
@@ -40,9 +40,9 @@ def test_noise_at_the_small_rates_is_not_taken_for_a_fall(low: float, seed: int)
         assert 0.005 < sweep.suggest(use).lr < 0.5
 
 
-@pytest.mark.parametrize("height", [4.0, -2.2])  # the lower one is the lowest loss of all
+@pytest.mark.parametrize("height", [4.0, -2.2])  # with -2.2 the spike is the lowest loss
 @pytest.mark.parametrize("at", [0, 3, 12, 25])
-def test_a_spike_among_the_first_losses_moves_nothing(at: int, height: float) -> None:
+def test_a_spike_among_the_first_losses_has_no_effect(at: int, height: float) -> None:
     """Lightning #1767, TLF #86 and #106, NeuralProphet #892 and #1630."""
     calm = curve()
     spiked = list(calm.losses)
@@ -53,7 +53,7 @@ def test_a_spike_among_the_first_losses_moves_nothing(at: int, height: float) ->
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 3, 5, 6, 19])
-def test_too_few_points_are_said_and_crash_nothing(count: int) -> None:
+def test_too_few_points_give_a_reason_without_a_crash(count: int) -> None:
     """Lightning #10557 and #13844, fastai #3458 and #3658: None or an IndexError, then a crash."""
     sweep = with_losses(curve(), list(curve().losses[:count]), "not finite")
     for use in USES:
@@ -68,7 +68,7 @@ def test_too_few_points_are_said_and_crash_nothing(count: int) -> None:
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
-def test_the_edge_of_not_finite_losses_is_not_what_is_suggested(loss: float) -> None:
+def test_the_edge_of_not_finite_losses_is_not_suggested(loss: float) -> None:
     """Lightning #1850, fastai #3476, ignite #1482, ultralytics #25814."""
     calm = curve()
     for use in USES:
@@ -81,10 +81,10 @@ numbers = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf,
 
 
 @given(st.lists(numbers, max_size=60), st.sampled_from(["end", "diverged", "not finite"]))
-def test_whatever_the_losses_a_suggestion_is_a_rate_that_was_tried_or_none(
+def test_a_suggestion_is_a_tried_rate_or_none_for_any_losses(
     losses: list[float], stopped: str
 ) -> None:
-    """transformers #16013, pytorch-forecasting #298: wild numbers from hopeless curves."""
+    """transformers #16013, pytorch-forecasting #298: arbitrary rates from unusable curves."""
     rates = tuple(1e-5 * 1.2**i for i in range(len(losses)))
     sweep = Sweep(rates, tuple(losses), "geometric", 60, stopped)
     for use in USES:
@@ -96,19 +96,19 @@ def test_whatever_the_losses_a_suggestion_is_a_rate_that_was_tried_or_none(
 
 
 def test_a_record_is_pickled() -> None:
-    """Lightning #12706: what the finder leaves behind cannot be sent to another process."""
+    """Lightning #12706: the result of the finder cannot be sent to another process."""
     assert pickle.loads(pickle.dumps(curve())) == curve()
 
 
 def test_the_next_test_gives_the_same_curve() -> None:
-    """fastai #3013, #3185 and #3295: another curve each time, as something was not put back."""
+    """fastai #3013, #3185 and #3295: another curve each time, as some state was not restored."""
     learner = Toy(0)
     assert range_test(learner) == range_test(learner)
 
 
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_the_scale_and_the_sign_of_the_loss_do_not_matter(sign: int) -> None:
-    """fastai #962: a loss below zero ends the test at once."""
+    """fastai #962: a negative loss ends the test immediately."""
     calm = curve()
     for scale, shift in ((1.0, sign * 100.0), (1e3, 0.0), (1e-6, sign * 1e-3)):
         moved = with_losses(calm, [scale * loss + shift for loss in calm.losses])

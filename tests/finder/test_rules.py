@@ -1,4 +1,4 @@
-"""Other people's rules over a sweep, and several sweeps at once."""
+"""Rules of other authors over a sweep, and several sweeps in one call."""
 
 import inspect
 import math
@@ -12,7 +12,7 @@ from lehr.finder import RULES, Suggestion, Sweep, agree, grid, repeat
 from lehr.finder.run import RangeTest, RangeTestOptions
 from lehr.finder.terminal import draw_text
 
-# what fastai 2.8.12's own functions return for these curves (run once, in float32)
+# results of fastai 2.8.12 for these curves (run once, in float32)
 FASTAI = [
     ((100, 0.02, 0), {"valley": 0.0107226727, "slide": 0.0141747417, "minimum_tenth": 0.123284674}),
     ((100, 0.2, 1), {"valley": 0.0187381748, "slide": 0.0162975080, "minimum_tenth": 0.123284674}),
@@ -20,16 +20,16 @@ FASTAI = [
 ]
 
 
-@pytest.mark.parametrize(("made", "found"), FASTAI)
+@pytest.mark.parametrize(("settings", "expected"), FASTAI)
 @pytest.mark.parametrize("rule", ["valley", "slide", "minimum_tenth"])
-def test_fastais_rules_as_fastai_has_them(made, found, rule):
-    points, noise, seed = made
+def test_the_rules_of_fastai_give_the_rates_of_fastai(settings, expected, rule):
+    points, noise, seed = settings
     sweep = curve(points=points, noise=noise, seed=seed)
-    assert RULES[rule](sweep).lr == pytest.approx(found[rule], rel=1e-6)
+    assert RULES[rule](sweep).lr == pytest.approx(expected[rule], rel=1e-6)
 
 
 def straight() -> Sweep:
-    """A loss that stays at 3, falls by 1 a decade from 1e-4 to 1e-2, and rises again."""
+    """A loss of 3 that falls by 1 per decade from 1e-4 to 1e-2, and rises from 1e-1."""
     logs = [-6 + i / 25 for i in range(151)]
     losses = [3 - max(0, min(2, x + 4)) + 3 * max(0, x + 1) for x in logs]
     rates = tuple(10.0**x for x in logs)
@@ -39,18 +39,18 @@ def straight() -> Sweep:
 @pytest.mark.parametrize(
     ("rule", "lr"), [("halfway", 1e-3), ("steepest", 1e-3), ("book", 10**-2.5), ("smith", 10**-1.5)]
 )
-def test_rules_read_a_curve_as_one_reads_it_by_eye(rule, lr):
+def test_rules_find_the_known_rate_of_a_piecewise_linear_curve(rule, lr):
     assert RULES[rule](straight()).lr == pytest.approx(lr, rel=0.5)
 
 
-def test_smiths_bounds_are_where_the_fall_begins_and_ends():
+def test_the_bounds_of_smith_are_the_start_and_end_of_the_fall():
     found = RULES["smith"](straight())
     assert found.low == pytest.approx(10**-3.8, rel=0.3)
     assert found.high == found.lr
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_no_rule_answers_a_flat_curve(rule):
+def test_every_rule_rejects_a_flat_curve(rule):
     found = RULES[rule](flat())
     assert (found.rule, found.lr) == (rule, None)
     assert "flat within its noise" in found.reason
@@ -70,7 +70,7 @@ def test_several_seeds_agree_on_their_median():
     assert found.reason.startswith("median of 5 range tests, from ")
 
 
-def test_one_test_without_an_answer_is_outvoted_two_of_three_are_not():
+def test_agree_needs_a_majority_of_tests_with_a_suggestion():
     assert agree([curve(), flat(), curve(seed=1)], "constant").lr is not None
     none = agree([curve(), flat(), flat()], "constant")
     assert none == Suggestion("constant", None, None, None, none.reason)
@@ -105,7 +105,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_wrong_options_are_refused_before_a_learner_is_built(name):
+def test_wrong_options_are_rejected_before_a_learner_is_built(name):
     value, error, message = WRONG[name]
 
     def make(seed):
@@ -117,7 +117,7 @@ def test_wrong_options_are_refused_before_a_learner_is_built(name):
         grid(make, {"seed": [0]}, **{name: value})
 
 
-def test_the_arguments_of_range_tests_are_written_once_more_without_a_difference():
+def test_the_arguments_of_range_tests_equal_the_options_class():
     checked = inspect.signature(RangeTest).parameters
     for name, parameter in list(inspect.signature(lehr.range_test).parameters.items())[1:]:
         assert parameter == checked[name]

@@ -11,7 +11,7 @@ import lehr
 from lehr.finder import Sweep, minimum, range_test, smoothed, steepest
 
 
-def test_geometric_grid_hits_both_ends_and_keeps_one_ratio() -> None:
+def test_the_geometric_grid_has_exact_ends_and_a_constant_ratio() -> None:
     sweep = range_test(Toy(0), low=1e-4, high=1e-2, steps=21)
     assert len(sweep.rates) == 21
     assert sweep.rates[0] == 1e-4
@@ -20,7 +20,7 @@ def test_geometric_grid_hits_both_ends_and_keeps_one_ratio() -> None:
     assert all(ratio == pytest.approx(100 ** (1 / 20), rel=1e-12) for ratio in ratios)
 
 
-def test_linear_grid_keeps_one_difference() -> None:
+def test_the_linear_grid_has_a_constant_difference() -> None:
     sweep = range_test(Toy(0), low=0.001, high=0.021, steps=21, spacing="linear")
     assert sweep.rates == pytest.approx([0.001 * i for i in range(1, 22)], rel=1e-12)
 
@@ -34,7 +34,7 @@ def test_it_records_the_losses_of_the_batches_at_those_rates() -> None:
     assert list(sweep.losses) == losses
 
 
-def test_it_leaves_the_learner_as_it_was() -> None:
+def test_it_restores_the_learner() -> None:
     learner, untouched = Toy(1), Toy(1)
     policy = lehr.Policy(lr=0.01)
     learner.train(policy, 5), untouched.train(policy, 5)
@@ -96,12 +96,12 @@ def test_losses_below_zero_do_not_stop_it() -> None:
         ({"divergence": 1}, "divergence must be a number above 1, got 1"),
     ],
 )
-def test_bad_arguments_are_refused(arguments: dict, message: str) -> None:
+def test_bad_arguments_are_rejected(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         range_test(Toy(0), **arguments)
 
 
-def test_minimum_finds_the_bottom_whatever_the_noise() -> None:
+def test_minimum_finds_the_lowest_point_with_noise() -> None:
     found = [minimum(curve(0.1, noise=0.05, seed=seed)).lr for seed in range(20)]
     assert all(0.03 < lr < 0.3 for lr in found)
 
@@ -113,15 +113,15 @@ def test_minimum_of_a_symmetric_valley_is_its_middle() -> None:
     assert minimum(sweep).lr == 1.0
 
 
-def test_smoothing_keeps_a_straight_line_straight() -> None:
+def test_smoothing_does_not_change_a_straight_line() -> None:
     rates = [10.0 ** (i / 50) for i in range(-200, 1)]
     sweep = Sweep(tuple(rates), tuple(3 - math.log10(r) for r in rates), "geometric", 201, "end")
     _, line = smoothed(sweep)
-    # away from the ends the centred kernel has no lag at all
+    # away from the ends the centred kernel has no lag
     assert line[100] == pytest.approx(sweep.losses[100], rel=1e-6)
 
 
-def test_one_exploding_batch_moves_nothing() -> None:
+def test_one_exploding_batch_has_little_effect() -> None:
     calm = curve(0.1)
     for burst in (1e2, 1e6, 1e30):
         rates, losses = (*calm.rates, 20.0), (*calm.losses, burst)
@@ -130,7 +130,7 @@ def test_one_exploding_batch_moves_nothing() -> None:
         assert steepest(sweep).lr == pytest.approx(steepest(calm).lr, rel=0.2)
 
 
-def test_a_constant_loss_is_called_flat() -> None:
+def test_a_constant_loss_is_reported_as_flat() -> None:
     sweep = Sweep(curve().rates, (2.3,) * 100, "geometric", 100, "end")
     assert "flat" in minimum(sweep).reason
 
@@ -152,7 +152,7 @@ def test_uses_take_their_share_of_the_minimum() -> None:
     assert cyclical.low == pytest.approx(0.08 * lowest)
 
 
-def test_unknown_use_is_refused() -> None:
+def test_an_unknown_use_is_rejected() -> None:
     with pytest.raises(ValueError, match="use must be one of constant, one-cycle, cyclical"):
         curve().suggest("onecycle")
 
@@ -181,7 +181,7 @@ def short() -> Sweep:
     ],
 )
 @pytest.mark.parametrize("use", ["constant", "one-cycle", "cyclical"])
-def test_no_suggestion_rather_than_a_wild_number(sweep: Sweep, reason: str, use: str) -> None:
+def test_unusable_curves_give_no_suggestion(sweep: Sweep, reason: str, use: str) -> None:
     suggestion = sweep.suggest(use)
     assert (suggestion.lr, suggestion.low, suggestion.high) == (None, None, None)
     assert reason in suggestion.reason
@@ -190,20 +190,20 @@ def test_no_suggestion_rather_than_a_wild_number(sweep: Sweep, reason: str, use:
 
 def test_json_round_trip_with_losses_that_are_not_finite() -> None:
     sweep = Sweep((0.1, 0.2, 0.3), (1.0, math.inf, -math.inf), "linear", 5, "not finite")
-    json.loads(sweep.to_json(), parse_constant=pytest.fail)  # valid JSON: no bare NaN
+    json.loads(sweep.to_json(), parse_constant=pytest.fail)  # valid JSON, without NaN
     assert Sweep.from_json(sweep.to_json()) == sweep
     nan = Sweep((0.1,), (math.nan,), "linear", 5, "not finite")
     assert math.isnan(Sweep.from_json(nan.to_json()).losses[0])
 
 
-def test_json_of_something_else_is_refused() -> None:
+def test_json_of_another_object_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"data must be a sweep as plain data, got \[1\]; Sweep"):
         Sweep.from_json("[1]")
     with pytest.raises(ValueError, match="fields of a sweep must be losses, objective, rates"):
         Sweep.from_json('{"lehr_sweep": 2}')
 
 
-def test_a_record_of_format_version_1_is_refused() -> None:
+def test_a_record_of_format_version_1_is_rejected() -> None:
     saved = curve().to_dict() | {"lehr_sweep": 1, "spacing": "exponential"}
     message = "lehr_sweep must be the format version 2, got 1; run the range test again"
     with pytest.raises(ValueError, match=message):

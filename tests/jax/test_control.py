@@ -1,4 +1,4 @@
-"""lehr.jax with a controller in the graph: its decisions, and how a run is saved and taken up."""
+"""lehr.jax with a controller in the graph: its decisions, saving and resuming a run."""
 
 import json
 from dataclasses import asdict, astuple, fields
@@ -21,7 +21,7 @@ WARM = lehr.warmup(0.1, steps=4).then(lehr.cosine(0.1, steps=12))
 
 @np.errstate(over="ignore")
 def streams(rng, controller, count, length):
-    """Random metrics, and those that lie on the very edge of an improvement."""
+    """Random metrics; in some rows each differs from the threshold by at most one rounding step."""
     table = np.empty((count, length), np.float32)
     for row in table:
         kind = rng.choice(["normal", "negative", "ties", "edge", "huge"])
@@ -35,8 +35,8 @@ def streams(rng, controller, count, length):
         if kind == "edge":
             for i in range(1, length):
                 size = abs(row[i - 1]) if controller.threshold_mode == "relative" else 1.0
-                way = -1 if controller.mode == "min" else 1
-                edge = np.float32(row[i - 1] + way * np.float32(controller.threshold) * size)
+                direction = -1 if controller.mode == "min" else 1
+                edge = np.float32(row[i - 1] + direction * np.float32(controller.threshold) * size)
                 row[i] = np.nextafter(edge, np.float32(rng.choice([-9.0, 0.0, 9.0])))
         odd = rng.random(length) < 0.04
         row[odd] = rng.choice([np.nan, np.inf, -np.inf], odd.sum())
@@ -44,8 +44,8 @@ def streams(rng, controller, count, length):
 
 
 @pytest.mark.parametrize("case", range(24))
-def test_decides_as_in_plain_python(case):
-    """100 streams of metrics in a scan, each step beside the plain state machine."""
+def test_decisions_equal_plain_python(case):
+    """100 streams of metrics in a scan, each step compared with the Python state machine."""
     rng = np.random.default_rng(case)
     kind = (lehr.Plateau, lehr.Greedy)[case % 2]
     controller = kind(
@@ -61,29 +61,29 @@ def test_decides_as_in_plain_python(case):
     tx = lehr.jax.drive(optax.sgd, lehr.Policy(lr=0.1, control=controller))
     state = tx.init(jnp.zeros(()))
 
-    def seen(state, metric):
+    def observe(state, metric):
         state = tx.observe(state, metric)
         return state, state.control
 
     metrics = streams(rng, controller, 100, 60)
-    scanned = jax.jit(jax.vmap(lambda row: jax.lax.scan(seen, state, row)[1]))(metrics)
+    scanned = jax.jit(jax.vmap(lambda row: jax.lax.scan(observe, state, row)[1]))(metrics)
     plain = []
     for row in metrics:
         control = controller.init()
         for metric in row:
             plain.append(control := controller.update(control, float(metric)))
     for field in fields(State):
-        ours = np.asarray(getattr(scanned, field.name)).ravel()
-        theirs = np.array([getattr(state, field.name) for state in plain])
+        actual = np.asarray(getattr(scanned, field.name)).ravel()
+        expected = np.array([getattr(state, field.name) for state in plain])
         if field.name == "factor":
-            close(ours, theirs)
+            close(actual, expected)
         else:
-            np.testing.assert_array_equal(ours, theirs.astype(ours.dtype), field.name)
+            np.testing.assert_array_equal(actual, expected.astype(actual.dtype), field.name)
 
 
 @pytest.mark.parametrize("mode", ["min", "max"])
-def test_the_very_edge_of_the_threshold(mode):
-    """Metrics that improve by 0.3 of the best as rounded once, but not as rounded twice."""
+def test_metrics_at_the_threshold_are_rounded_once(mode):
+    """Metrics that improve by 0.3 of the best if rounded once, but not if rounded twice."""
     best = np.random.default_rng(0).uniform(1, 2, 20_000).astype("float32")
     once, twice = np.float32(0.3 * best.astype(float)), np.float32(0.3) * best
     gain = np.maximum(once, twice)
@@ -110,7 +110,7 @@ def test_the_very_edge_of_the_threshold(mode):
 
 
 def test_warmup_schedule_and_plateau_in_one_scan():
-    """What a weight with gradient one moved, beside the plain plateau and schedule."""
+    """Moves of a weight with gradient one, compared with the Python plateau and schedule."""
     policy = lehr.Policy(lr=WARM, control=PLATEAU)
     tx = lehr.jax.drive(optax.sgd, policy)
     losses = np.float32([3, 2, 2, 2, 1, 2, 2, 2, 2, 2, np.nan, 0, 0, 0, 0, 0])
@@ -141,7 +141,7 @@ def test_warmup_schedule_and_plateau_in_one_scan():
 def test_eager_jit_and_cond_agree():
     tx = lehr.jax.drive(optax.sgd, POLICY)
     eager = jitted = chosen = tx.init(jnp.zeros(()))
-    see = jax.jit(lambda state, metric: tx.observe(state, metric))
+    observe_all = jax.jit(lambda state, metric: tx.observe(state, metric))
 
     @jax.jit
     def at_epochs_end(state, metric, step):
@@ -151,7 +151,7 @@ def test_eager_jit_and_cond_agree():
     for step in range(15):
         chosen = at_epochs_end(chosen, 1.0, step)
         if step % 3 == 2:
-            eager, jitted = tx.observe(eager, 1.0), see(jitted, 1.0)
+            eager, jitted = tx.observe(eager, 1.0), observe_all(jitted, 1.0)
     jax.tree.map(np.testing.assert_array_equal, eager, jitted)
     jax.tree.map(np.testing.assert_array_equal, eager, chosen)
     assert float(eager.control.factor) == 0.25
@@ -160,7 +160,7 @@ def test_eager_jit_and_cond_agree():
         assert kinds == [np.dtype(type(v)).kind for v in astuple(State())]
 
 
-def test_the_factor_holds_from_the_next_update_on():
+def test_the_factor_applies_from_the_next_update():
     tx = lehr.jax.drive(optax.sgd, POLICY)
     update, state = jax.jit(tx.update), tx.init(jnp.zeros(()))
     used, momentum = [], []
@@ -229,21 +229,21 @@ def test_micro_batches_share_a_rate_and_skipped_updates_do_not_count():
     close(moved, [0, 0.5, 0, 0, 0.4, 0, 0.3 / 2, 0])
 
 
-def test_seeds_in_one_vmap_decide_for_themselves():
+def test_seeds_in_one_vmap_have_independent_controllers():
     policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=1))
     tx = lehr.jax.drive(optax.sgd, policy)
     weights = jnp.zeros(4)
     state = jax.vmap(tx.init)(weights)
-    see = jax.vmap(lambda state, metric: tx.observe(state, metric))
+    observe_all = jax.vmap(lambda state, metric: tx.observe(state, metric))
     for metrics in ([1.0, 1.0, 1.0, np.nan], [1.0, 0.5, 2.0, np.nan]):
-        state = see(state, jnp.array(metrics))
+        state = observe_all(state, jnp.array(metrics))
     updates, state = jax.vmap(tx.update)(jnp.ones(4), state)
-    # nothing was the best yet where only NaN was seen: two metrics without improvement
+    # with only NaN there is no best metric: two metrics without improvement
     close(-updates, [0.05, 0.1, 0.05, 0.025])
     assert tx.with_factor(state, 0.5).control.factor.tolist() == [0.5] * 4
 
 
-def test_best_weights_come_back_at_a_reduction():
+def test_a_reduction_restores_the_best_weights():
     policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=2))
     tx = lehr.jax.drive(optax.sgd, policy)
     state = tx.init(jnp.zeros(()))
@@ -257,12 +257,12 @@ def test_best_weights_come_back_at_a_reduction():
 
     losses = jnp.array([0.5, 0.3, 0.4, 0.4, 0.2, 0.9, np.nan])
     weights = jnp.arange(7.0)
-    _, kept = jax.jit(lambda c, s: jax.lax.scan(epoch, c, s))(
+    _, restored = jax.jit(lambda c, s: jax.lax.scan(epoch, c, s))(
         (state, {"w": jnp.asarray(-1.0)}), (losses, weights)
     )
-    assert kept.tolist() == [0, 1, 2, 1, 4, 5, 4]
+    assert restored.tolist() == [0, 1, 2, 1, 4, 5, 4]
     before, best = state, {"w": -1.0}
-    for loss, weight, wanted in zip(losses, weights, kept, strict=True):
+    for loss, weight, wanted in zip(losses, weights, restored, strict=True):
         (before, best), eager = epoch((before, best), (loss, weight))
         assert float(eager) == float(wanted)
 
@@ -275,7 +275,7 @@ def test_best_weights_come_back_at_a_reduction():
         (POLICY, jnp.zeros(3), r"metric must be a scalar, got 'shape \(3,\)'; pass its mean"),
     ],
 )
-def test_observe_rejects(policy, metric, match):
+def test_observe_rejects_wrong_policies_and_metrics(policy, metric, match):
     tx = lehr.jax.drive(optax.sgd, policy)
     with pytest.raises(ValueError, match=match):
         tx.observe(tx.init(jnp.zeros(())), metric)
@@ -285,7 +285,7 @@ TX = lehr.jax.drive(optax.sgd, POLICY)
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "call",
     [
         lehr.jax.hyperparams,
         TX.values,
@@ -297,12 +297,12 @@ TX = lehr.jax.drive(optax.sgd, POLICY)
     ],
     ids=["hyperparams", "values", "observe", "with_factor", "factor", "state_dict", "restored"],
 )
-def test_there_must_be_one_driven_part(ask):
+def test_a_state_must_have_one_driven_part(call):
     two = optax.chain(lehr.jax.drive(optax.sgd, 0.5), lehr.jax.drive(optax.sgd, 0.1))
     for tx, count in ((two, 2), (optax.sgd(0.1), 0)):
         match = f"an optimizer state with one driven part, got '{count} driven parts'; pass the"
         with pytest.raises(ValueError, match=match):
-            ask(tx.init(0.0))
+            call(tx.init(0.0))
 
 
 @pytest.mark.parametrize(
@@ -361,7 +361,7 @@ GREEDY = lehr.Policy(lr=WARM, control=lehr.Greedy(patience=1, average=2))
 
 
 @pytest.mark.parametrize("policy", [PLAIN, GREEDY, lehr.Policy(lr=WARM)])
-def test_the_state_alone_resumes_the_values_at_every_cut(policy):
+def test_the_state_resumes_the_values_at_every_cut(policy):
     tx = lehr.jax.drive(optax.sgd, policy)
     start = tx.init(jnp.zeros(()))
     uncut, _ = trained(tx, start, METRICS)
@@ -380,7 +380,7 @@ def test_a_factor_set_by_hand_is_saved_without_a_controller():
     close(-tx.update(jnp.ones(()), state)[0], 0.05)
 
 
-def test_another_policy_is_refused_with_the_jump_or_accepted():
+def test_another_policy_is_rejected_with_the_jump_or_accepted():
     tx = lehr.jax.drive(optax.sgd, PLAIN)
     _, state = trained(tx, tx.init(jnp.zeros(())), METRICS[:4])
     saved = tx.state_dict(state)
@@ -397,7 +397,7 @@ def test_another_policy_is_refused_with_the_jump_or_accepted():
     close(moved, [0.6])
     open_loop = lehr.jax.drive(optax.sgd, lehr.linear(1.0, 0.0, 10), on_change="continue")
     moved, _ = trained(open_loop, open_loop.load_state_dict(state, saved), [0.1])
-    close(moved, [0.6])  # the factor belonged to the controller, which is gone
+    close(moved, [0.6])  # the factor of the removed controller is dropped
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         lehr.jax.drive(optax.sgd, PLAIN, on_change="go")
     with pytest.raises(ValueError, match="state must be the state of a lehr driver, with step"):
@@ -416,7 +416,7 @@ def test_a_trunk_is_cooled_down_at_several_lengths(steps):
     close(moved, [0.1 * (1 - t / steps) for t in range(steps + 1)])
 
 
-def test_the_state_of_a_policy_that_the_run_resolved():
+def test_the_state_stores_the_resolved_policy():
     policy = lehr.one_cycle(0.1)
     tx = lehr.jax.drive(optax.sgd, policy, steps=200)
     saved = tx.state_dict(tx.init(0.0))

@@ -1,4 +1,4 @@
-"""lehr.jax.drive: real training with optax; what each update really used."""
+"""lehr.jax.drive: real training with optax; the values used in each update."""
 
 from functools import partial
 
@@ -68,7 +68,7 @@ def test_every_update_uses_the_policys_values(make, constants, moves):
 
 
 def test_a_weight_moves_by_the_sum_of_the_rates():
-    """Sees what the updates did, not what was recorded."""
+    """Measured on the weight, independent of the record."""
     tx = lehr.jax.drive(optax.sgd, CYCLE.lr)
     weight, state, moves = jnp.zeros(()), tx.init(jnp.zeros(())), []
     for _ in range(STEPS):
@@ -79,8 +79,8 @@ def test_a_weight_moves_by_the_sum_of_the_rates():
     assert -float(weight) == pytest.approx(TOTAL, rel=STEPS * 6e-8)
 
 
-def test_the_driven_optimizer_is_optaxs_own():
-    """Against optax with the same functions injected, momentum included: bit for bit."""
+def test_the_driven_optimizer_equals_injected_optax():
+    """Against optax with the same functions injected, momentum too: bit for bit."""
     mine, _ = loop(lehr.jax.drive(partial(optax.sgd, nesterov=True), CYCLE))
     injected = optax.inject_hyperparams(optax.sgd, static_args="nesterov")(
         learning_rate=CYCLE.lr, momentum=CYCLE.momentum, nesterov=True
@@ -148,8 +148,8 @@ def both(params):
 
 
 @pytest.mark.parametrize("groups", [{"a": "body", "b": "head"}, both])
-def test_groups_have_rates_of_their_own_and_one_clock(groups):
-    """Moves of weights with gradient one; against optax's multi_transform, bit for bit."""
+def test_groups_have_separate_rates_and_one_step(groups):
+    """Moves of weights with gradient one; bit for bit equal to optax's multi_transform."""
     rates = {"head": lehr.linear(0.5, 0.1, 4), "body": lehr.linear(0.05, 0.01, 4)}
     policy = lehr.Policy(lr=rates, weight_decay={"head": 0.0, "body": 0.1}, momentum=0.9)
     tx = lehr.jax.drive(optax.adamw, policy, groups=groups)
@@ -180,14 +180,14 @@ def test_groups_have_rates_of_their_own_and_one_clock(groups):
         close([-updates["b"], -updates["a"]], [wanted["head"], wanted["body"]])
 
 
-def test_a_parameter_in_no_group_is_refused_by_optax():
+def test_optax_rejects_a_parameter_in_no_group():
     tx = lehr.jax.drive(optax.sgd, lehr.Policy(lr={"head": 0.1}), groups={"a": "head", "b": "hed"})
     with pytest.raises(ValueError, match="no corresponding transformation"):
         tx.init(matrices())
 
 
-def test_any_argument_moves():
-    """By the portable name or optax's own; against Adam by hand on a gradient of two."""
+def test_any_argument_follows_the_policy():
+    """By the portable name or optax's name; against Adam by hand on a gradient of two."""
     extra = {"beta2": lehr.linear(0.9, 0.99, STEPS), "eps": lehr.linear(1.0, 0.0, STEPS)}
     tx = lehr.jax.drive(optax.adam, lehr.Policy(lr=0.1, momentum=0.0, extra=extra))
     state, second = tx.init(jnp.zeros(())), 0.0
@@ -197,11 +197,11 @@ def test_any_argument_moves():
         close(lehr.jax.hyperparams(state)["beta2"], b2)
         close([lehr.jax.hyperparams(state)["eps"], 1.0], [eps, 1.0])
         second = b2 * second + (1 - b2) * 4.0
-        corrected = second / (1 - b2 ** (t + 1))  # as optax: with the newest beta2
+        corrected = second / (1 - b2 ** (t + 1))  # as in optax: with the newest beta2
         assert float(updates) == pytest.approx(-0.1 * 2.0 / (corrected**0.5 + eps), rel=1e-4)
 
 
-def test_by_optaxs_own_name():
+def test_hyperparameters_may_use_optax_names():
     tx = lehr.jax.drive(optax.adam, lehr.Policy(lr=0.1, extra={"eps_root": 0.5}))
     assert float(lehr.jax.hyperparams(tx.init(0.0))["eps_root"]) == 0.5
 
@@ -227,7 +227,7 @@ def test_past_2_to_the_24_steps():
 
 @pytest.mark.parametrize("given", [True, False])
 @pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float16])
-def test_low_precision_keeps_its_types_in_a_scan(dtype, given):
+def test_low_precision_types_are_unchanged_in_a_scan(dtype, given):
     tx = lehr.jax.drive(optax.sgd, CYCLE)
     params = jnp.zeros((3,), dtype)
 
@@ -241,8 +241,8 @@ def test_low_precision_keeps_its_types_in_a_scan(dtype, given):
     assert state.control.factor.dtype == jnp.float32
 
 
-def test_constants_are_left_alone():
-    """A mask is a function, and optax would take it for a schedule."""
+def test_other_arguments_are_unchanged():
+    """A mask is a function, which optax would treat as a schedule."""
     masked = partial(optax.adamw, mask=lambda params: jax.tree.map(lambda p: p.ndim > 0, params))
     tx = lehr.jax.drive(masked, lehr.Policy(lr=0.1, weight_decay=0.5))
     params = {"decays": jnp.ones((1,)), "stays": jnp.ones(())}
@@ -272,7 +272,7 @@ def test_a_schedule_is_an_optax_schedule():
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), params, twin)
 
 
-def test_lengths_are_resolved_or_refused():
+def test_lengths_are_resolved_or_rejected():
     tx = lehr.jax.drive(optax.sgd, lehr.cosine(0.1, "2 epochs"), steps_per_epoch=5)
     _, ledger = loop(tx)
     close(ledger["lr"], [lehr.cosine(0.1, 10)(t) for t in range(STEPS)])
@@ -316,7 +316,7 @@ drive(optax.sgd, '0.1')
 
 
 @pytest.mark.parametrize("code", [*VALUE_ERRORS, *TYPE_ERRORS])
-def test_refused(code):
+def test_wrong_arguments_are_rejected(code):
     error = ValueError if code in VALUE_ERRORS else TypeError
     with pytest.raises(error, match={**VALUE_ERRORS, **TYPE_ERRORS}[code]):
         eval(

@@ -1,4 +1,4 @@
-"""The examples for JAX run as they stand, and print what the policy says."""
+"""The JAX examples run, and their output equals the policy."""
 
 import re
 from pathlib import Path

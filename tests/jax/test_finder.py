@@ -1,4 +1,4 @@
-"""The range test on a user's own JAX step: it leaves the user's state alone."""
+"""The range test on a user's JAX step does not modify the user's state."""
 
 import inspect
 import random
@@ -17,7 +17,7 @@ import lehr.jax
 
 
 @pytest.mark.parametrize("donate", [False, True])
-def test_training_goes_on_as_if_there_had_been_no_test(donate):
+def test_training_continues_as_if_there_had_been_no_test(donate):
     losses = []
     for tested in (False, True):
         step, state = make(donate)
@@ -33,7 +33,7 @@ def test_training_goes_on_as_if_there_had_been_no_test(donate):
 
 
 class Noisy:
-    """Batches from three generators: the process's two, and one of its own."""
+    """Batches from three generators: the two global ones of the process, and one of the data."""
 
     def __init__(self):
         self.random = np.random.default_rng(1)
@@ -44,7 +44,7 @@ class Noisy:
             yield x * scale, y
 
 
-def test_the_order_and_noise_of_the_batches_come_back():
+def test_the_order_and_noise_of_the_batches_are_restored():
     losses = []
     for tested in (False, True):
         random.seed(1), np.random.seed(2)
@@ -74,15 +74,15 @@ def test_the_losses_are_those_of_each_batch_at_those_rates(spacing):
 
 
 def test_on_two_devices():
-    """The state on both or divided between them, the batches divided: the same curve."""
+    """State replicated or sharded over both devices, batches sharded: the same curve."""
     program = Path(__file__).parents[1] / "helpers" / "jax_devices.py"
     run = run_python(program)
-    alone = lehr.jax.range_test(*make(), BATCHES, steps=30, high=0.1)
+    reference = lehr.jax.range_test(*make(), BATCHES, steps=30, high=0.1)
     sweeps = [lehr.Sweep.from_json(line) for line in run.stdout.splitlines()]
     assert len(sweeps) == 2
     for sweep in sweeps:
-        assert sweep.rates == alone.rates
-        assert sweep.losses == pytest.approx(alone.losses, rel=1e-4)
+        assert sweep.rates == reference.rates
+        assert sweep.losses == pytest.approx(reference.losses, rel=1e-4)
 
 
 def test_a_jitted_step_compiles_once():
@@ -116,7 +116,7 @@ def test_it_stops_where_the_loss_diverges():
 
 
 def test_low_precision_and_batches_of_any_layout():
-    """The step takes the batch as it is: here a dictionary, with bfloat16 in the state."""
+    """The step receives each batch unchanged: here a dictionary, with bfloat16 in the state."""
     step, (params, opt, key) = make()
     state = params, opt, key
     dictionaries = [{"x": x, "y": y, "name": "a batch"} for x, y in BATCHES]
@@ -179,7 +179,7 @@ def test_it_stops_at_a_loss_that_is_not_finite():
         ([0], jnp.ones(3), r"loss must be a scalar, got 'shape \(3,\)'; return its mean"),
     ],
 )
-def test_bad_data_and_losses_are_refused(batches, loss, message):
+def test_bad_data_and_losses_are_rejected(batches, loss, message):
     with pytest.raises(ValueError, match=message):
         lehr.jax.range_test(lambda state, batch, rate: (state, jnp.asarray(loss)), 0, batches)
 

@@ -1,4 +1,4 @@
-"""lehr.jax.Learner: true losses, rates really used, exact restore."""
+"""lehr.jax.Learner: losses of each batch, rates applied, exact restore."""
 
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ def data(rows=70, seed=1):
 
 
 def loss(params, state, batch, key):
-    """With dropout, and a running mean as a batch norm keeps one."""
+    """With dropout, and a running mean as in batch norm."""
     x = batch["x"] - (state["mean"] if key is None else batch["x"].mean(0))
     hidden = jnp.tanh(x @ params["a"])
     if key is not None:
@@ -61,7 +61,7 @@ def learner(name="sgd", seed=1, dtype=jnp.float32):
 
 @pytest.mark.parametrize("name", MAKES)
 def test_the_same_run_as_a_plain_optax_loop(name):
-    """Losses of each batch, weights and state; rates as the policy says."""
+    """Losses of each batch, weights and state are equal; the rates are those of the policy."""
     run = learner(name)
     trace = run.train(CYCLE, 40)
     assert list(trace.rates) == ["lr", "momentum"]
@@ -85,8 +85,8 @@ def test_the_same_run_as_a_plain_optax_loop(name):
         params, state, slots, value = update(params, state, slots, batch, key)
         losses.append(float(value))
     np.testing.assert_allclose(trace.losses, losses, rtol=1e-5)
-    for ours, theirs in ((run.params, params), (run.state, state)):
-        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), ours, theirs)
+    for actual, expected in ((run.params, params), (run.state, state)):
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), actual, expected)
 
 
 def test_a_weight_moves_by_the_rates_in_the_trace():
@@ -99,7 +99,7 @@ def test_a_weight_moves_by_the_rates_in_the_trace():
     wanted = [0.5 * policy.lr(t) for t in range(100, 400)]
     close(trace.rates["lr"], wanted)
     close(trace.rates["beta2"], [0.9] * 300)
-    moves = [0.0, *(-0.9 * np.cumsum(wanted))]  # a batch's loss is the weight before its update
+    moves = [0.0, *(-0.9 * np.cumsum(wanted))]  # a loss is the weight before its update
     np.testing.assert_allclose([*trace.losses, float(run.params)], moves, rtol=1e-5)
 
 
@@ -111,28 +111,28 @@ def no_adam(learning_rate, b2=0.0):
     return optax.scale(-learning_rate * b2)
 
 
-def test_what_the_policy_leaves_alone_is_as_the_optimizer_has_it():
+def test_hyperparameters_outside_the_policy_are_unchanged():
     run, plain = learner(), learner()
-    ours = run.train(lehr.Policy(lr=0.1), 20)
-    theirs = plain.train(lehr.Policy(lr=0.1, momentum=0.9), 20)
-    assert list(ours.rates) == ["lr"]
-    np.testing.assert_allclose(ours.losses, theirs.losses, rtol=1e-4)
+    actual = run.train(lehr.Policy(lr=0.1), 20)
+    expected = plain.train(lehr.Policy(lr=0.1, momentum=0.9), 20)
+    assert list(actual.rates) == ["lr"]
+    np.testing.assert_allclose(actual.losses, expected.losses, rtol=1e-4)
 
 
 def same(one, two):
     assert one.snapshot().digest() == two.snapshot().digest()
 
 
-def assert_they_go_on_alike(tested, untouched):
+def assert_they_continue_identically(tested, untouched):
     same(tested, untouched)
-    ours, theirs = (run.train(CYCLE, 20, first=5) for run in (tested, untouched))
-    assert ours == theirs
+    actual, expected = (run.train(CYCLE, 20, first=5) for run in (tested, untouched))
+    assert actual == expected
     same(tested, untouched)
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize(("name", "where"), [("sgd", "memory"), ("adamw", "file")])
-def test_after_a_restore_the_run_goes_on_bit_identically(name, where, dtype, tmp_path):
+def test_a_restored_run_continues_bit_identically(name, where, dtype, tmp_path):
     tested, untouched = learner(name, dtype=dtype), learner(name, dtype=dtype)
     for run in (tested, untouched):
         run.train(CYCLE, 5)
@@ -147,23 +147,23 @@ def test_after_a_restore_the_run_goes_on_bit_identically(name, where, dtype, tmp
         tested = learner(name, dtype=dtype)
         tested.train(WILD, 17)
         tested.load(tmp_path / "run.npz")
-    assert_they_go_on_alike(tested, untouched)
+    assert_they_continue_identically(tested, untouched)
 
 
 @pytest.mark.parametrize("name", MAKES)
-def test_a_range_test_leaves_no_trace(name):
+def test_a_range_test_restores_the_run(name):
     tested, untouched = learner(name), learner(name)
     for run in (tested, untouched):
         run.train(CYCLE, 5)
     sweep = lehr.range_test(tested, low=1e-4, high=10.0, steps=40)
     assert sweep.rates[0] == pytest.approx(1e-4, rel=4e-7)
     assert len(sweep.losses) >= 10
-    assert_they_go_on_alike(tested, untouched)
+    assert_they_continue_identically(tested, untouched)
 
 
 def test_blocks_of_any_size_give_the_same_run_in_one_compilation():
-    whole, parts = learner(), learner()
-    together = whole.train(CYCLE, 300)
+    full, parts = learner(), learner()
+    together = full.train(CYCLE, 300)
     first = parts.train(CYCLE, 13)
     asked = []
     second = parts.train(CYCLE, 27, first=13, until=lambda t: asked.append(len(t.losses)))
@@ -172,8 +172,8 @@ def test_blocks_of_any_size_give_the_same_run_in_one_compilation():
     assert asked == [16, 27]
     assert first.losses + second.losses + third.losses == together.losses
     assert first.rates["lr"] + second.rates["lr"] + third.rates["lr"] == together.rates["lr"]
-    same(whole, parts)
-    assert parts._compiled._cache_size() == whole._compiled._cache_size() == 1
+    same(full, parts)
+    assert parts._compiled._cache_size() == full._compiled._cache_size() == 1
 
 
 def test_until_stops_between_blocks():
@@ -182,7 +182,7 @@ def test_until_stops_between_blocks():
     assert len(trace.losses) == len(trace.rates["lr"]) == run.snapshot().metadata["step"] == 32
 
 
-def test_evaluation_is_the_mean_over_the_rows_and_changes_nothing():
+def test_evaluation_is_the_mean_over_the_rows_without_side_effects():
     asked, silent = learner(), learner()
     for run in (asked, silent):
         run.train(CYCLE, 4)
@@ -194,10 +194,10 @@ def test_evaluation_is_the_mean_over_the_rows_and_changes_nothing():
         float(error(asked.params, asked.state, rows)), rel=1e-5
     )
     assert asked.evaluate() == asked.evaluate("validation") != metrics
-    assert_they_go_on_alike(asked, silent)
+    assert_they_continue_identically(asked, silent)
 
 
-def test_seeds_differ_and_the_users_arrays_stay():
+def test_seeds_differ_and_the_users_arrays_are_unchanged():
     mine = matrices(1)
     still = {"mean": jnp.zeros(4)}
     one = lehr.jax.Learner(loss, mine, optax.sgd, data(), state=still, batch_size=8)
@@ -211,7 +211,7 @@ def test_seeds_differ_and_the_users_arrays_stay():
     assert len(set(rows.tolist())) == 64
 
 
-def test_each_update_has_its_own_key_by_seed():
+def test_each_update_has_a_separate_key_by_seed():
     def noise(weight, batch, key):
         return jax.random.normal(key) + 0.0 * weight
 
@@ -224,7 +224,7 @@ def test_each_update_has_its_own_key_by_seed():
 
 
 def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
-    """Trials in processes of their own do what the learner does alone, ledger checked."""
+    """Trials in worker processes equal the learner run alone; the ledger is checked."""
     pytest.importorskip("filelock", reason="lehr[study] is not installed")
     monkeypatch.chdir(Path(__file__).parents[1] / "helpers")
     plateau = lehr.Policy(lr=0.01, control=lehr.Plateau(patience=1, threshold=0.9))
@@ -271,12 +271,12 @@ def test_a_study_of_a_jax_learner(tmp_path, monkeypatch):
         ),
     ],
 )
-def test_refused(act, error, match):
+def test_wrong_arguments_are_rejected(act, error, match):
     with pytest.raises(error, match=match):
         act(learner())
 
 
-def test_momentum_needs_an_optimizer_that_has_it():
+def test_momentum_requires_an_optimizer_with_momentum():
     run = lehr.jax.Learner(weight_times_rows, 0.0, optax.sgd, (np.ones(8),), batch_size=4)
     match = r"must be None where momentum of .*partial\(make_optimizer, momentum=\.\.\.\)"
     with pytest.raises(ValueError, match=match):
@@ -299,7 +299,7 @@ def test_momentum_needs_an_optimizer_that_has_it():
         (np.ones(8), {"seed": -1}, ValueError, "seed must be an integer >= 0"),
     ],
 )
-def test_data_refused(train, settings, error, match):
+def test_wrong_data_is_rejected(train, settings, error, match):
     with pytest.raises(error, match=match):
         lehr.jax.Learner(
             lambda w, batch, key: w, 0.0, optax.sgd, train, **({"batch_size": 4} | settings)

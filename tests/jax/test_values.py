@@ -1,4 +1,4 @@
-"""lehr.jax.drive: values that the loop reads, and runs in tokens, samples and epochs."""
+"""lehr.jax.drive: values read by the loop, and runs in tokens, samples and epochs."""
 
 import copy
 import json
@@ -29,11 +29,11 @@ def numbers(values):
     return jax.tree.map(float, values)
 
 
-# Values in use.
+# Current values.
 
 
 def test_values_of_the_loop_are_read_at_each_update():
-    """S27: an average of a weight in a scan, with the decay of the policy, by hand."""
+    """S27: an average of a weight in a scan with the policy's decay, by hand."""
     tx = lehr.jax.drive(optax.sgd, POLICY)
 
     def update(carry, _):
@@ -57,7 +57,7 @@ def test_values_of_the_loop_are_read_at_each_update():
         share = min(0.5 + t / 20, 1.0)
         by_hand = share * by_hand + (1 - share) * at
     assert float(average) == pytest.approx(by_hand, rel=1e-6)
-    assert set(state.hyperparams) == {"lr", "momentum"}  # what was written
+    assert set(state.hyperparams) == {"lr", "momentum"}  # only hyperparameters are set
     assert numbers(tx.values(state)) == pytest.approx(POLICY(12))
 
 
@@ -69,7 +69,7 @@ def test_values_have_the_groups_of_the_policy():
     assert numbers(tx.values(state)) == {"lr": {"a": 0.5, "b": 0.25}, "k": 3.0} == policy(0)
 
 
-def test_the_factor_is_in_the_rate_alone():
+def test_the_factor_scales_only_the_rate():
     policy = lehr.Policy(0.5, values={"k": 3}, control=lehr.Plateau(patience=1, factor=0.5))
     tx = lehr.jax.drive(optax.sgd, policy)
     state = tx.init(ONE)
@@ -117,13 +117,13 @@ def test_the_driver_is_an_optax_optimizer_with_a_policy():
     assert (init, update) == (tx.init, tx.update)
 
 
-def test_a_state_without_a_driven_part_is_refused():
+def test_a_state_without_a_driven_part_is_rejected():
     tx = lehr.jax.drive(optax.sgd, POLICY)
     with pytest.raises(ValueError, match="an optimizer state with one driven part, got '0 dr"):
         tx.values(optax.sgd(0.1).init(ONE))
 
 
-# Saved and resumed.
+# Saving and resuming.
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 12])
@@ -135,7 +135,7 @@ def test_values_of_the_loop_resume_exactly(cut):
     assert numbers(tx.values(state)) == pytest.approx(POLICY(cut))
 
 
-def test_another_value_of_the_loop_is_refused_or_continued():
+def test_another_value_of_the_loop_is_rejected_or_continued():
     new = lehr.Policy(POLICY.lr, momentum=0.5, values={"ema_decay": DECAY * 0.5, "clip_norm": 2})
     tx = lehr.jax.drive(optax.sgd, POLICY)
     saved = tx.state_dict(updated(tx, tx.init(ONE), 4))
@@ -148,7 +148,7 @@ def test_another_value_of_the_loop_is_refused_or_continued():
     assert numbers(tx.values(state)) == pytest.approx(new(4))
 
 
-def test_a_learner_leaves_values_of_the_loop_out():
+def test_a_learner_omits_values_of_the_loop():
     def trained(policy):
         x = jnp.arange(16.0)
         learner = lehr.jax.Learner(
@@ -181,7 +181,7 @@ RAMP = lehr.piecewise([2], [4, 8])  # 8 after two steps, 16 after three, 24 afte
         (None, ("2T tokens",), {"tokens_per_step": 2.5e11}),
     ],
 )
-def test_a_run_may_be_given_in_any_unit(length, steps, sizes):
+def test_a_run_length_may_use_any_unit(length, steps, sizes):
     wanted = lehr.Policy(lehr.linear(1.0, 0.0, 8))
     policy = lehr.Policy(lehr.linear(1.0, 0.0, length))
     tx = lehr.jax.drive(optax.sgd, policy, *steps, **sizes)
@@ -192,7 +192,7 @@ def test_a_run_may_be_given_in_any_unit(length, steps, sizes):
 
 
 @pytest.mark.parametrize("unit", ["samples", "tokens"])
-def test_a_rate_follows_a_ramp_of_the_batch_size(unit):
+def test_the_rate_follows_a_ramp_of_the_batch_size(unit):
     tx = lehr.jax.drive(
         optax.sgd, lehr.linear(1.0, 0.0, f"24 {unit}"), **{f"{unit}_per_step": RAMP}
     )
@@ -204,14 +204,14 @@ def test_a_rate_follows_a_ramp_of_the_batch_size(unit):
 
 
 def test_a_missing_size_can_be_passed():
-    """S28: what the error asks for is taken."""
+    """S28: passing the size that the error names is accepted."""
     policy = lehr.cosine(0.1, "1B tokens")
     with pytest.raises(ValueError, match=r"tokens_per_step must be given.*; pass tokens_per_step"):
         lehr.jax.drive(optax.sgd, policy, 100)
     assert lehr.jax.drive(optax.sgd, policy, 100, tokens_per_step=1e7).policy.length == 100
 
 
-def test_wrong_sizes_are_refused_needed_or_not():
+def test_wrong_sizes_are_rejected_even_if_unused():
     for policy in (0.1, lehr.cosine(0.1, 10), lehr.cosine(0.1)):
         with pytest.raises(ValueError, match="tokens_per_step must be a number above 0, got 0"):
             lehr.jax.drive(optax.sgd, policy, 10, tokens_per_step=0)

@@ -1,4 +1,4 @@
-"""What a driver's state says to another policy."""
+"""Loading the state of a driver under another policy."""
 
 import pytest
 
@@ -18,13 +18,13 @@ def policy(control=None, lr=0.1):
     ("before", "after", "expected"),
     [
         (ACCURACY, ACCURACY, State(0.5, best=0.91, seen=7, waited=1)),
-        (ACCURACY, LOSS, State(0.5)),  # the rest belongs to another metric
+        (ACCURACY, LOSS, State(0.5)),  # the other fields belong to another metric
         (ACCURACY, None, State()),  # the factor was set by the controller
-        (None, None, State(0.5, best=0.91, seen=7, waited=1)),  # set by hand
+        (None, None, State(0.5, best=0.91, seen=7, waited=1)),  # the factor was set by hand
         (None, LOSS, State(0.5)),
     ],
 )
-def test_what_a_controller_remembers_goes_on_where_it_makes_sense(before, after, expected):
+def test_the_controller_state_is_restored_for_the_same_metric(before, after, expected):
     state = State(0.5, best=0.91, seen=7, waited=1)
     saved = saved_state(12, state, policy(before))
     assert read_state(saved, policy(after, lr=0.2), on_change="continue") == (12, expected)
@@ -38,13 +38,13 @@ def test_the_policy_is_one_json_string():
         read_state(saved | {"policy": lehr.cosine(0.1, 5).dumps()}, policy(LOSS))
 
 
-def test_the_jump_counts_the_factor_that_was_applied():
+def test_the_jump_includes_the_applied_factor():
     saved = saved_state(3, State(0.5), policy())
     with pytest.raises(ValueError, match=r"lr at step 3 would jump from 0\.05 to 0\.1"):
         read_state(saved, policy(lr=0.2))
 
 
-def test_a_controllers_state_of_something_else_is_refused():
+def test_a_wrong_controller_state_is_rejected():
     saved = saved_state(3, State(), policy(LOSS)) | {"control": {"factr": 1.0}}
     with pytest.raises(
         ValueError, match="control must be the state of a controller, with factor, best"

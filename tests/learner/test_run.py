@@ -1,4 +1,4 @@
-"""TrainingRun.train: blocks of updates, `until`, and what an adapter returns."""
+"""TrainingRun.train: blocks of updates, `until`, and the result of an adapter."""
 
 import pytest
 from toys import Toy
@@ -7,7 +7,7 @@ import lehr
 
 
 class Blocks(Toy):
-    """Records the size of each block; loses ``missing`` losses of it."""
+    """Records the size of each block; omits the first ``missing`` losses of it."""
 
     block, missing = 40, 0
 
@@ -21,7 +21,7 @@ class Blocks(Toy):
         return losses[self.missing :], applied
 
 
-def test_blocks_are_as_large_as_the_adapter_allows_and_short_where_until_is_asked():
+def test_blocks_have_the_adapters_size_and_16_updates_with_until():
     run, lengths = Blocks(), []
     run.train(0.01, 100)
     run.train(0.01, 40, until=lambda trace: lengths.append(len(trace.losses)))
@@ -37,7 +37,7 @@ def test_first_and_factor_place_the_updates_in_the_policy():
     assert used["momentum"] == [0.5, 0.5, 0.5]
 
 
-def test_an_adapter_that_returns_too_few_losses_is_refused():
+def test_an_adapter_that_returns_too_few_losses_is_rejected():
     run = Blocks()
     run.missing = 2
     rule = r"a loss and a value of each hyperparameter for 9 updates, got .'losses': 7, 'lr': 9"

@@ -1,4 +1,4 @@
-"""docs/recipes.md is what benchmarks/recipes/report.py writes from the stored results."""
+"""docs/recipes.md equals the output of benchmarks/recipes/report.py for the stored results."""
 
 import importlib.util
 from pathlib import Path

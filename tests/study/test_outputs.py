@@ -1,4 +1,4 @@
-"""What a study leaves for others: frames, event files, figures, exports, the `runs` commands."""
+"""Outputs of a study: data frames, event files, figures, exports, the `runs` commands."""
 
 import dataclasses
 import json
@@ -35,7 +35,7 @@ def lehr_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess:
     return run_python("-m", "lehr.cli", *arguments, cwd=cwd, code=None, COLUMNS="150")
 
 
-def test_frames_hold_every_trial_update_and_comparison(results: Results) -> None:
+def test_frames_contain_every_trial_update_and_comparison(results: Results) -> None:
     frames = results.frames()
     assert {name: len(frame) for name, frame in frames.items() if name != "peaks"} == {
         "trials": 3 * 2 * 3,
@@ -64,7 +64,7 @@ def test_event_files_have_a_run_for_each_trial_and_one_for_each_arm(
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     results.tensorboard(tmp_path)
-    results.tensorboard(tmp_path)  # a second time replaces the first
+    results.tensorboard(tmp_path)  # a second call replaces the files
     runs = {path.parent.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("events*")}
     assert runs == {
         f"{arm}/{run}" for arm in ARMS for run in ("seed-0", "seed-1", "seed-2", "mean")
@@ -91,7 +91,7 @@ def test_event_files_have_a_run_for_each_trial_and_one_for_each_arm(
         for i in range(3)
     ]
     frame = pd.DataFrame(values)
-    half = 4.302652729749462 * frame.std(axis=1) / 3**0.5  # t of 2 degrees at 97.5 %
+    half = 4.302652729749462 * frame.std(axis=1) / 3**0.5  # t of 2 degrees of freedom at 97.5 %
     for tag, expected in (
         ("validation/accuracy", frame.mean(axis=1)),
         ("low/accuracy", frame.mean(axis=1) - half),
@@ -123,7 +123,9 @@ def test_figures_are_files_with_labels_and_units(results: Results, tmp_path: Pat
         assert all(label in text for label in wanted), name
 
 
-def test_the_report_tells_budgets_peaks_and_how_soon(results: Results, tmp_path: Path) -> None:
+def test_the_report_has_budgets_peaks_and_steps_to_a_target(
+    results: Results, tmp_path: Path
+) -> None:
     results.report(tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert html.count("<svg") == 8
@@ -163,7 +165,7 @@ def test_runs_are_listed_shown_exported_and_deleted(
     assert "storage must be a folder with results, got 'nowhere'" in nowhere.stderr
 
 
-def test_a_deleted_study_is_gone(tmp_path: Path) -> None:
+def test_a_deleted_study_is_removed(tmp_path: Path) -> None:
     Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path).run()
     (one,) = json.loads(lehr_command("runs", "list", "--runs", ".", "--json", cwd=tmp_path).stdout)
     deleted = lehr_command("runs", "delete", one["id"], "--runs", ".", "--yes", cwd=tmp_path)
@@ -173,7 +175,7 @@ def test_a_deleted_study_is_gone(tmp_path: Path) -> None:
     assert list((tmp_path / "curves").iterdir()) == []
 
 
-def test_a_dry_run_tells_the_jobs_and_runs_none(tmp_path: Path) -> None:
+def test_a_dry_run_lists_the_jobs_without_running_them(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text(
         "task: toys:toy\narms:\n  a: {preset: cosine, peak: tune}\n  b: 0.01\n"
         "epochs: [1, 2]\nseeds: 3\npeaks: 3\ntuning_seeds: 2\n"
@@ -184,9 +186,9 @@ def test_a_dry_run_tells_the_jobs_and_runs_none(tmp_path: Path) -> None:
     assert plan["seconds"] > 0
     assert not (tmp_path / "runs").exists()
     assert lehr_command("compare", "study.yaml", cwd=tmp_path).returncode == 0
-    told = lehr_command("compare", "study.yaml", "--dry-run", cwd=tmp_path).stdout
-    assert re.search(r"trials +│ 12 +│ 12", told)
-    assert "0 jobs missing" in told
+    output = lehr_command("compare", "study.yaml", "--dry-run", cwd=tmp_path).stdout
+    assert re.search(r"trials +│ 12 +│ 12", output)
+    assert "0 jobs missing" in output
 
 
 def test_a_dry_run_times_the_first_arms_optimizer(tmp_path: Path) -> None:
@@ -195,7 +197,7 @@ def test_a_dry_run_times_the_first_arms_optimizer(tmp_path: Path) -> None:
     assert study.plan().parts["trials"] == (4, 0)
 
 
-def test_a_study_file_leaves_no_room_for_options(tmp_path: Path) -> None:
+def test_a_study_file_with_options_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "study.yaml").write_text("task: toys:toy\narms: {a: 0.1, b: 0.2}\n")
     for option in (["--arm", "a=0.1"], ["--epochs", "3"], ["--stop-early"]):
         done = lehr_command("compare", "study.yaml", *option, cwd=tmp_path)
@@ -203,7 +205,7 @@ def test_a_study_file_leaves_no_room_for_options(tmp_path: Path) -> None:
         assert f"{option[0]} must be omitted with a study file" in done.stderr
 
 
-def test_results_that_are_not_complete_say_so(study: Study, results: Results) -> None:
+def test_incomplete_results_are_rejected(study: Study, results: Results) -> None:
     more = dataclasses.replace(study, seeds=5)
     with pytest.raises(ValueError, match=r"results must be complete, got '.* of .* jobs'; run the"):
         more.results()

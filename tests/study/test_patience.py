@@ -1,4 +1,4 @@
-"""Early stopping in a study: patience with the validation metric, the best epoch judged."""
+"""Early stopping in a study: patience with the validation metric; the best epoch is judged."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ PATIENT = {"metric": "loss", "mode": "min", "judge": "best", "epochs": 6}
 
 @pytest.mark.parametrize(
     ("patience", "epochs", "best"),
-    # losses 3 2 5 4 1 1: after the second no better one for two epochs, then a better one
+    # losses 3 2 5 4 1 1: no improvement for two epochs after the second, then an improvement
     [(1, 3, 2), (2, 4, 2), (3, 6, 5), (None, 6, 5)],
 )
 def test_a_trial_stops_when_patience_ends_and_its_best_epoch_is_judged(
@@ -31,28 +31,30 @@ def test_a_trial_stops_when_patience_ends_and_its_best_epoch_is_judged(
     assert (metadata["best"]["step"], results.scores("a")) == (8 * best, [best])  # the test loss
 
 
-def test_a_trial_cut_in_two_stops_where_one_piece_does(tmp_path: Path) -> None:
+def test_an_interrupted_trial_stops_at_the_same_epoch(tmp_path: Path) -> None:
     job = toys.trial_job(lehr.Policy(0.01), task="toys:listed", budget=6)
     job |= {"metric": "loss", "mode": "min", "judge": "best", "patience": 2}
-    whole = run_job(job, tmp_path / "whole").metadata
+    complete = run_job(job, tmp_path / "complete").metadata
 
     class Cut(Exception):
         pass
 
-    def cut(said: dict) -> None:
-        if said["step"] == 24:
+    def cut(message: dict) -> None:
+        if message["step"] == 24:
             raise Cut
 
     with pytest.raises(Cut):
         run_job(job, tmp_path / "cut", cut, checkpoint_every=0.0)
     steps = []
-    rest = run_job(job, tmp_path / "cut", lambda said: steps.append(said["step"])).metadata
+    rest = run_job(job, tmp_path / "cut", lambda message: steps.append(message["step"])).metadata
     assert steps[0] > 8
     assert steps[-1] == 32
     for name in ("history", "best", "steps"):
         if name == "history":
-            whole[name], rest[name] = ([e | {"seconds": 0} for e in f[name]] for f in (whole, rest))
-        assert whole[name] == rest[name]
+            complete[name], rest[name] = (
+                [e | {"seconds": 0} for e in f[name]] for f in (complete, rest)
+            )
+        assert complete[name] == rest[name]
 
 
 def test_arms_that_stop_at_different_epochs_are_reported(tmp_path: Path) -> None:
@@ -69,17 +71,19 @@ def test_arms_that_stop_at_different_epochs_are_reported(tmp_path: Path) -> None
     assert results.frames()["trials"]["steps"].tolist() == lengths["small"] + lengths["large"]
 
 
-def test_a_branch_of_a_trunk_that_stopped_early_is_what_it_is_alone(tmp_path: Path) -> None:
+def test_a_branch_of_a_stopped_trunk_equals_a_separate_run(tmp_path: Path) -> None:
     more = {"seeds": 1, "patience": 2} | PATIENT
     both = Study("toys:listed", {"a": 0.01}, **more | {"epochs": (5, 6)}, storage=tmp_path / "both")
-    alone = Study("toys:listed", {"a": 0.01}, **more | {"epochs": 5}, storage=tmp_path / "alone")
+    separate = Study(
+        "toys:listed", {"a": 0.01}, **more | {"epochs": 5}, storage=tmp_path / "separate"
+    )
     found = both.run(workers=1).records("a", 5)[0]
-    want = alone.run(workers=1).records("a")[0]
+    want = separate.run(workers=1).records("a")[0]
     assert found.metadata["best"] == want.metadata["best"]
     assert found.trace == want.trace
 
 
-def test_patience_and_backend_are_kept_in_files_and_definitions(tmp_path: Path) -> None:
+def test_patience_and_backend_are_stored_in_files_and_definitions(tmp_path: Path) -> None:
     study = Study("toys:toy", {"a": 0.1}, seeds=1, patience=3, backend="torch", **PATIENT)
     file = tmp_path / "study.yaml"
     file.write_text(dump_study(study))
@@ -97,12 +101,12 @@ def test_patience_and_backend_are_kept_in_files_and_definitions(tmp_path: Path) 
         ({"backend": "theano"}, r"backend must be one of .*jax.*, got 'theano'"),
     ],
 )
-def test_bad_patience_and_backends_are_refused(arguments: dict, message: str) -> None:
+def test_bad_patience_and_backends_are_rejected(arguments: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Study("toys:toy", {"a": 0.1, "b": 0.2}, **arguments)
 
 
-def test_a_backend_that_is_not_installed_is_told_before_anything_runs(
+def test_a_backend_that_is_not_installed_is_rejected_before_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -118,7 +122,7 @@ def test_trials_run_on_the_studys_backend(tmp_path: Path) -> None:
     assert record.metadata["versions"]["Keras backend"] == "torch"
 
 
-def test_definitions_of_before_patience_and_backends_are_read_as_they_were() -> None:
+def test_definitions_without_patience_and_backend_are_read() -> None:
     study = Study("toys:toy", {"a": 0.1, "b": 0.2}, epochs=2)
     definition = study.to_dict()
     assert "patience" not in definition

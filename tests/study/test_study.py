@@ -57,7 +57,7 @@ def test_every_arm_and_seed_has_a_trial(study: Study, results: Results) -> None:
         assert [entry["step"] for entry in trial.metadata["history"]] == [8, 16, 24]
 
 
-def test_trials_of_a_seed_start_alike_and_see_the_same_batches(results: Results) -> None:
+def test_trials_of_a_seed_have_the_same_weights_and_batches(results: Results) -> None:
     for seed in range(3):
         pairings = [results.trials[arm, 3, seed].metadata["pairing"] for arm in ARMS]
         assert all(pairing == pairings[0] for pairing in pairings)
@@ -66,7 +66,7 @@ def test_trials_of_a_seed_start_alike_and_see_the_same_batches(results: Results)
         assert len({results.trials["fixed", 3, s].metadata["pairing"][what] for s in range(3)}) == 3
 
 
-def test_a_trial_is_what_its_learner_does_alone(study: Study, results: Results) -> None:
+def test_a_trial_equals_a_run_of_its_learner(study: Study, results: Results) -> None:
     policy = ARMS["one-cycle"].at(results.peaks["one-cycle"]).resolve(24)
     learner = toys.Toy(2)
     trace = learner.train(policy, 24)
@@ -75,7 +75,7 @@ def test_a_trial_is_what_its_learner_does_alone(study: Study, results: Results) 
     assert trial.metadata["test"] == learner.evaluate("test")
 
 
-def test_a_task_with_hidden_state_is_paired_too(tmp_path: Path) -> None:
+def test_a_task_with_hidden_state_is_paired(tmp_path: Path) -> None:
     arms = {"a": 0.01, "same as a": lehr.constant(0.01, 1).then(lehr.constant(0.01)), "b": 0.02}
     kind = {"epochs": 2, "seeds": 2}
     found = Study("toys:hidden", arms, storage=tmp_path, **kind).run(workers=1)
@@ -85,7 +85,7 @@ def test_a_task_with_hidden_state_is_paired_too(tmp_path: Path) -> None:
         assert found.trials["same as a", 2, seed].trace == alone
 
 
-def test_the_plateau_is_fed_after_each_epoch_and_scales_the_rate(results: Results) -> None:
+def test_the_plateau_observes_each_epoch_and_scales_the_rate(results: Results) -> None:
     control = ARMS["plateau"].policy.control
     peak = results.peaks["plateau"]
     for seed in range(3):
@@ -108,7 +108,7 @@ def test_peaks_come_from_range_tests_on_other_seeds(study: Study, results: Resul
     assert ratio == pytest.approx(2, rel=0.01)  # three significant digits
 
 
-def test_a_second_run_runs_nothing_and_says_the_same(study: Study, results: Results) -> None:
+def test_a_second_run_reuses_all_trials(study: Study, results: Results) -> None:
     calls = []
     again = study.run(progress=calls.append)
     assert all(now.finished is None for now in calls)
@@ -118,7 +118,7 @@ def test_a_second_run_runs_nothing_and_says_the_same(study: Study, results: Resu
     assert study.results().to_json() == results.to_json()
 
 
-def test_a_new_arm_runs_alone(study: Study, results: Results) -> None:
+def test_only_a_new_arm_runs(study: Study, results: Results) -> None:
     wider = dataclasses.replace(study, arms=ARMS | {"cosine": lehr.cosine(0.05)})
     ran = []
     found = wider.run(progress=lambda now: ran.append(now.finished) if now.finished else None)
@@ -126,7 +126,7 @@ def test_a_new_arm_runs_alone(study: Study, results: Results) -> None:
     assert found.scores("fixed") == results.scores("fixed")
 
 
-def test_failed_trials_are_told_and_the_others_kept(tmp_path: Path) -> None:
+def test_failed_trials_are_reported_and_the_others_stored(tmp_path: Path) -> None:
     arms = {"a": 0.01, "b": 0.02}
     study = Study("toys:failing_on_seed_1", arms, epochs=1, seeds=3, storage=tmp_path)
     finished = []
@@ -141,7 +141,7 @@ def test_failed_trials_are_told_and_the_others_kept(tmp_path: Path) -> None:
     ]
 
 
-def test_a_task_that_ignores_its_seed_is_caught(tmp_path: Path) -> None:
+def test_a_task_that_ignores_its_seed_is_detected(tmp_path: Path) -> None:
     study = Study("toys:unpaired", {"a": 0.01}, epochs=1, seeds=2, storage=tmp_path)
     study.run()
     study = dataclasses.replace(study, arms={"a": 0.01, "b": 0.02})  # runs b in other processes
@@ -153,7 +153,7 @@ def paired(**pairing: str) -> Record:
     return Record("x", {"pairing": pairing}, Path())
 
 
-def test_pairs_are_checked_on_batches_too() -> None:
+def test_pairs_are_checked_on_batches() -> None:
     a, b = paired(state="x", batches="y"), paired(state="x", batches="z")
     with pytest.raises(ValueError, match="batches of b, seed 0, must be the same as of a"):
         check_pairs({("a", 5, 0): a, ("b", 5, 0): b}, {"a": None, "b": None})
@@ -169,7 +169,7 @@ def test_arms_with_other_optimizers_have_other_slots_but_the_same_batches() -> N
         check_pairs({("a", 5, 0): a, ("c", 5, 0): c}, optimizers)
 
 
-def test_the_ledger_catches_an_optimizer_that_does_something_else(tmp_path: Path) -> None:
+def test_the_ledger_detects_an_optimizer_with_another_rate(tmp_path: Path) -> None:
     job = toys.trial_job(lehr.Policy(lr=0.1), task="toys:disobedient")
     with pytest.raises(
         LedgerError, match=r"lr must be 0\.1 in update 10, the optimizer used 0\.05"
@@ -185,8 +185,8 @@ def test_a_callback_that_overwrites_the_rate_fails_its_trial(tmp_path: Path) -> 
     assert Study("torch_models:regression", arms, **kind).run().scores("a")
 
 
-def test_interrupted_it_keeps_what_had_finished_and_goes_on(tmp_path: Path) -> None:
-    # a test run in the background has SIGINT ignored, which its children inherit
+def test_an_interrupted_study_stores_finished_trials_and_resumes(tmp_path: Path) -> None:
+    # a test started in the background ignores SIGINT, and so do its child processes
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
     command = [sys.executable, "-c", f"{code}; from lehr.cli import main; main()"]
     command += ["compare", "toys:toy", "--seeds", "6", "--epochs", "2"]
@@ -229,7 +229,7 @@ def test_table_and_verdict(results: Results) -> None:
         assert row["arm"] in results.verdict()
 
 
-def test_json_holds_scores_comparisons_and_the_definition(results: Results) -> None:
+def test_json_contains_scores_comparisons_and_the_definition(results: Results) -> None:
     data = json.loads(results.to_json())
     assert data["scores"]["fixed"] == results.scores("fixed")
     assert set(data["comparisons"]) == {"plateau", "one-cycle", "fixed 0.01"}
@@ -254,7 +254,7 @@ def test_comparisons_are_computed_once(
     assert len(calls) == 1  # one budget
 
 
-def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path) -> None:
+def test_the_report_is_one_self_contained_file(results: Results, tmp_path: Path) -> None:
     results.report(tmp_path / "report.html")
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
     html = (tmp_path / "report.html").read_text()
@@ -275,7 +275,7 @@ def test_the_report_is_one_file_that_tells_all(results: Results, tmp_path: Path)
 
 
 def diverging(results: Results, arm: str) -> Results:
-    """The same results, but that an arm's run on seed 1 broke down in its second epoch."""
+    """The same results, except that seed 1 of an arm diverged in its second epoch."""
     trials = dict(results.trials)
     record = trials[arm, 3, 1]
     nothing = {"accuracy": None, "loss": None}
@@ -288,7 +288,7 @@ def diverging(results: Results, arm: str) -> Results:
     return dataclasses.replace(results, trials=trials)
 
 
-def test_a_diverged_arm_is_named_and_the_others_are_compared(
+def test_a_diverged_arm_is_reported_and_the_others_are_compared(
     results: Results, tmp_path: Path
 ) -> None:
     broken = diverging(results, "one-cycle")
@@ -300,13 +300,13 @@ def test_a_diverged_arm_is_named_and_the_others_are_compared(
     assert "diverged on 1 of 3 seeds" in (tmp_path / "report.html").read_text()
 
 
-def test_arms_that_did_the_same_say_so(results: Results) -> None:
+def test_arms_with_equal_trials_are_reported(results: Results) -> None:
     twin = {("plateau", 3, seed): results.trials["fixed", 3, seed] for seed in range(3)}
     same = dataclasses.replace(results, trials=results.trials | twin)
     assert "plateau (the same on every seed)" in same.verdict()
 
 
-def test_a_diverged_reference_is_told_and_everything_else_is_there(
+def test_a_diverged_reference_is_reported_without_comparisons(
     results: Results, tmp_path: Path
 ) -> None:
     broken = diverging(results, "fixed")
@@ -320,7 +320,7 @@ def test_a_diverged_reference_is_told_and_everything_else_is_there(
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.DOTALL)
 
 
-def test_a_run_whose_loss_is_not_finite_has_diverged_whatever_its_accuracy(
+def test_a_run_with_a_loss_that_is_not_finite_has_diverged(
     results: Results,
 ) -> None:
     trials = dict(results.trials)
@@ -342,7 +342,7 @@ def test_parameter_groups_go_through_trial_ledger_and_figure(tmp_path: Path) -> 
     assert "grouped (untuned) head" in render(found)
 
 
-def test_a_ledger_that_says_nothing_is_caught() -> None:
+def test_an_empty_ledger_is_detected() -> None:
     with pytest.raises(LedgerError, match="lr was recorded 0 times in 2 updates"):
         check_ledger(Trace([1.0, 1.0], {}), lehr.Policy(lr=0.1), 0, 1.0)
 
@@ -356,7 +356,7 @@ def test_a_ledger_that_says_nothing_is_caught() -> None:
         ({"peak": 0.05}, r"largest rate must be at most the peak chosen, 0\.05, got 0\.1; write"),
     ],
 )
-def test_faults_of_the_definition_are_found_before_training(
+def test_errors_in_the_definition_are_raised_before_training(
     changes: dict, message: str, tmp_path: Path
 ) -> None:
     changes = dict(changes)
@@ -367,7 +367,7 @@ def test_faults_of_the_definition_are_found_before_training(
 
 
 @pytest.mark.parametrize("epochs", [2, (1, 2)], ids=["in a part", "between parts"])
-def test_a_task_file_that_changes_while_it_runs_fails_what_follows(
+def test_a_task_file_changed_during_a_study_fails_later_jobs(
     epochs: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -384,7 +384,7 @@ def test_a_task_file_that_changes_while_it_runs_fails_what_follows(
         study.run(workers=1, progress=edit)
 
 
-def test_results_stay_readable_when_the_task_file_has_changed_or_gone(
+def test_results_are_readable_after_a_change_or_removal_of_the_task_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -402,13 +402,13 @@ def test_results_stay_readable_when_the_task_file_has_changed_or_gone(
     assert study_of(one["definition"], tmp_path / "r").results().to_json() == before
 
 
-def test_studies_with_another_reference_are_others() -> None:
+def test_studies_with_different_references_have_different_ids() -> None:
     one, other = Study("toys:toy", {"a": 0.1, "b": 0.2}), Study("toys:toy", {"b": 0.2, "a": 0.1})
     assert one != other
     assert study_id(one.to_dict()) != study_id(other.to_dict())
 
 
-def test_another_metric_is_read_from_what_there_is(tmp_path: Path) -> None:
+def test_another_metric_is_read_from_stored_trials(tmp_path: Path) -> None:
     study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     study.run()
     ran = []
@@ -418,7 +418,7 @@ def test_another_metric_is_read_from_what_there_is(tmp_path: Path) -> None:
     assert found.scores("a")[0] == found.trials["a", 1, 0].metadata["test"]["loss"]
 
 
-def test_a_learner_that_forgets_its_momentum_is_not_used_again(tmp_path: Path) -> None:
+def test_a_learner_that_does_not_save_its_momentum_is_not_reused(tmp_path: Path) -> None:
     arms = {"a": 0.01, "b": 0.02}
     study = Study("toys:forgetful", arms, epochs=2, seeds=2, storage=tmp_path)
     found = study.run(workers=1)
@@ -427,7 +427,7 @@ def test_a_learner_that_forgets_its_momentum_is_not_used_again(tmp_path: Path) -
         assert found.trials["b", 2, seed].trace == alone
 
 
-def test_a_task_that_asks_gets_no_answer_and_its_prints_are_shown(
+def test_a_task_that_reads_input_fails_and_its_output_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
@@ -436,7 +436,7 @@ def test_a_task_that_asks_gets_no_answer_and_its_prints_are_shown(
         study.run(workers=1)
 
 
-def test_missing_test_data_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+def test_missing_test_data_is_reported_before_training(tmp_path: Path) -> None:
     arms = {"a": Arm(1.0, tune="constant")}
     study = Study("toys:untested", arms, epochs=1, seeds=2, storage=tmp_path)
     finished = []
@@ -448,16 +448,16 @@ def test_missing_test_data_is_told_before_anything_is_trained(tmp_path: Path) ->
 def test_a_process_that_cannot_be_started_fails_its_job(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*arguments: object, **options: object) -> None:
+    def raise_error(*arguments: object, **options: object) -> None:
         raise OSError("out of memory")
 
-    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr(subprocess, "Popen", raise_error)
     study = Study("toys:toy", {"a": 0.01}, epochs=1, seeds=2, storage=tmp_path)
     with pytest.raises(TrialError, match=r"failed \(and 1 more jobs\):\nOSError: out of memory"):
         study.run()
 
 
-def test_the_standard_arms_fit_into_one_epoch(tmp_path: Path) -> None:
+def test_the_standard_arms_run_in_one_epoch(tmp_path: Path) -> None:
     study = Study("toys:toy", standard_arms(), epochs=1, seeds=2, peaks=1, storage=tmp_path)
     assert len(study.run().trials) == 10
 
@@ -480,7 +480,7 @@ def test_a_changed_task_file_runs_again(tmp_path: Path, monkeypatch: pytest.Monk
     assert len(ran) == 8
 
 
-def test_a_damaged_database_is_named(tmp_path: Path) -> None:
+def test_a_damaged_database_is_reported(tmp_path: Path) -> None:
     (tmp_path / "results.sqlite").write_bytes(b"not a database at all" * 100)
     study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     with pytest.raises(ValueError, match="storage must be a database that can be read"):
@@ -502,21 +502,21 @@ def test_a_damaged_database_is_named(tmp_path: Path) -> None:
         ({"mode": "maximum"}, "mode must be one of min, max"),
     ],
 )
-def test_bad_definitions_are_refused(arguments: dict, message: str) -> None:
+def test_bad_definitions_are_rejected(arguments: dict, message: str) -> None:
     good = {"task": "toys:toy", "arms": ARMS}
     with pytest.raises(ValueError, match=message):
         Study(**good | arguments)
 
 
 @pytest.mark.parametrize("name", ["", " ", "a/b", "..", ".a", "$x$", "[/b]", "a" * 61])
-def test_names_that_could_not_be_files_or_labels_are_refused(name: str) -> None:
+def test_names_that_are_not_valid_files_or_labels_are_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="name of an arm must be 1 to 60 letters, digits, spaces"):
         Study("toys:toy", {name: 0.1})
     with pytest.raises(ValueError, match="optimizer must be 1 to 60 letters, digits, spaces"):
         Arm(0.1, optimizer=name)
 
 
-def test_what_would_fail_later_is_refused_at_once() -> None:
+def test_later_failures_are_rejected_by_the_constructor() -> None:
     with pytest.raises(TypeError, match="name of an arm must be text, got 1"):
         Study("toys:toy", {1: 0.1})
     with pytest.raises(TypeError, match="storage must be a folder, got None"):
@@ -531,7 +531,7 @@ def test_what_would_fail_later_is_refused_at_once() -> None:
         Study("toys:toy", {"a": 0.1}).run(workers=-1)
 
 
-def test_bad_arms_are_refused() -> None:
+def test_bad_arms_are_rejected() -> None:
     with pytest.raises(ValueError, match="tune must be one of constant, one-cycle, cyclical"):
         Arm(1.0, tune="onecycle")
     with pytest.raises(
@@ -547,7 +547,7 @@ def test_bad_arms_are_refused() -> None:
     assert Arm(in_tokens.resolve(tokens_per_step=1e6)).policy.length == 1000
 
 
-def test_a_study_leaves_values_of_the_loop_out(tmp_path: Path) -> None:
+def test_a_study_omits_values_of_the_loop(tmp_path: Path) -> None:
     looped = lehr.Policy(0.05, values={"ema_decay": lehr.linear(0.9, 1.0)})
     study = Study(
         "toys:toy", {"a": looped, "b": lehr.Policy(0.05)}, epochs=1, seeds=2, storage=tmp_path
@@ -571,12 +571,12 @@ def test_no_suggestion_stops_the_study_with_the_reason(results: Results) -> None
         centre("fixed", (nothing, one), "constant", alone=True)
 
 
-def test_the_standard_arms_are_those_of_the_main_job() -> None:
+def test_the_standard_arms_are_the_documented_ones() -> None:
     arms = standard_arms()
     assert list(arms) == ["fixed", "plateau", "triangular2", "one-cycle", "fixed 0.01"]
     assert arms["plateau"].policy.control == lehr.Plateau(factor=0.5, patience=1)
     tuned = arms["triangular2"].at(0.05).resolve(80, steps_per_epoch=16).lr
-    expected = [0.005, 0.05, 0.005, 0.0275, 0.005]  # half cycle of one epoch, then half as high
+    expected = [0.005, 0.05, 0.005, 0.0275, 0.005]  # half a cycle in one epoch, then half the peak
     assert [tuned(16 * i) for i in range(5)] == pytest.approx(expected, rel=1e-12)
     assert arms["fixed 0.01"].tune is None
 

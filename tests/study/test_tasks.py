@@ -1,4 +1,4 @@
-"""Tasks given as functions: stored by name, if worker processes can import them."""
+"""Tasks passed as functions: stored by name, if worker processes can import them."""
 
 import sys
 import types
@@ -11,7 +11,7 @@ from programs import run_python
 
 from lehr.study import Study
 
-REFUSED = (
+REJECTED = (
     r"task must be a function of a module that worker processes can import, got .*; "
     r"write the function to a file my_task\.py \(in a notebook, .* %%writefile my_task\.py\) "
     r'and pass task="my_task:'
@@ -53,37 +53,37 @@ def test_a_study_of_a_function_runs_in_worker_processes(tmp_path: Path) -> None:
     ],
     ids=["lambda", "nested", "method", "partial", "name"],
 )
-def test_what_workers_cannot_import_is_refused(task, name: str) -> None:
-    with pytest.raises(ValueError, match=f'{REFUSED}{name}"'):
+def test_functions_that_workers_cannot_import_are_rejected(task, name: str) -> None:
+    with pytest.raises(ValueError, match=f'{REJECTED}{name}"'):
         Study(task, {"a": 0.1})
 
 
-def test_a_function_of_a_notebook_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_of_a_notebook_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = types.ModuleType("__main__")  # as in IPython, without a file
     monkeypatch.setitem(sys.modules, "__main__", notebook)
     exec("def digits(seed):\n    return None\n", vars(notebook))
-    with pytest.raises(ValueError, match=f'{REFUSED}digits"'):
+    with pytest.raises(ValueError, match=f'{REJECTED}digits"'):
         Study(notebook.digits, {"a": 0.1})
 
 
-def test_a_function_of_a_module_without_a_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_of_a_module_without_a_file_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     made = types.ModuleType("made_by_hand")
     monkeypatch.setitem(sys.modules, "made_by_hand", made)
     exec("def digits(seed):\n    return None\n", vars(made))
-    with pytest.raises(ValueError, match=f'{REFUSED}digits"'):
+    with pytest.raises(ValueError, match=f'{REJECTED}digits"'):
         Study(made.digits, {"a": 0.1})
 
 
-def test_a_function_that_its_module_has_replaced_is_refused(
+def test_a_function_that_its_module_has_replaced_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     old = toys.toy
     monkeypatch.setattr(toys, "toy", toys.steady)
-    with pytest.raises(ValueError, match=REFUSED):
+    with pytest.raises(ValueError, match=REJECTED):
         Study(old, {"a": 0.1})
 
 
-def test_what_is_neither_name_nor_function_is_refused() -> None:
+def test_a_task_must_be_a_name_or_a_function() -> None:
     with pytest.raises(TypeError, match=r"task must be a built-in name, .*, got 3$"):
         Study(3, {"a": 0.1})
 
@@ -103,7 +103,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("how", [["script.py"], ["-m", "script"], ["-"]])
-def test_a_script_uses_functions_of_modules_and_not_its_own(how: list[str], tmp_path: Path) -> None:
+def test_a_script_uses_functions_of_modules_only(how: list[str], tmp_path: Path) -> None:
     (tmp_path / "script.py").write_text(SCRIPT)
     done = run_python(*how, cwd=tmp_path, code=1, stdin=SCRIPT)
     assert done.stdout == "1\n"

@@ -1,4 +1,4 @@
-"""A study as a YAML file: the same as the Python objects, and what is wrong with it, by line."""
+"""A study as a YAML file: equal to the Python objects; errors are reported by line."""
 
 import os
 import tempfile
@@ -71,7 +71,7 @@ def wanted() -> Study:
     )
 
 
-def test_a_file_means_the_same_as_the_objects(tmp_path: Path) -> None:
+def test_a_file_equals_the_python_objects(tmp_path: Path) -> None:
     study = read(tmp_path, FULL)
     assert study == wanted()
     assert os.fspath(study.storage) == "elsewhere"
@@ -91,7 +91,7 @@ def test_any_study_can_be_written_and_read(study: Study) -> None:
         assert read(Path(folder), dump_study(study)) == study
 
 
-def test_a_written_file_has_the_text_of_each_arm() -> None:
+def test_a_written_file_has_the_short_form_of_each_arm() -> None:
     tuned = Arm(lehr.cosine(1.0), tune="one-cycle", optimizer="adam")
     quoted = lehr.warmup(0.1, "5%")
     text = dump_study(Study("toys:anything", {"a": 0.01, "b": tuned, "c": quoted}, seeds=4))
@@ -175,7 +175,7 @@ def test_a_written_file_has_the_text_of_each_arm() -> None:
         ("- task\n", ["study file must be a mapping with task and arms"]),
     ],
 )
-def test_each_fault_names_line_field_and_what_may_be(
+def test_each_error_names_line_field_and_allowed_values(
     text: str, messages: list[str], tmp_path: Path
 ) -> None:
     with pytest.raises(ValueError, match=messages[0]) as caught:
@@ -185,7 +185,7 @@ def test_each_fault_names_line_field_and_what_may_be(
         assert caught.match(message)
 
 
-def test_words_are_numbers_and_lists_are_lists(tmp_path: Path) -> None:
+def test_yaml_scalars_and_lists_are_converted(tmp_path: Path) -> None:
     study = read(
         tmp_path,
         "task: toys:toy\ntarget: 1e-3\narms:\n"
@@ -197,12 +197,12 @@ def test_words_are_numbers_and_lists_are_lists(tmp_path: Path) -> None:
     assert study.arms["b"].policy == lehr.one_cycle(0.01, momentum=None)
 
 
-def test_a_task_beside_the_file_is_found(tmp_path: Path) -> None:
+def test_a_task_in_the_folder_of_the_file_is_found(tmp_path: Path) -> None:
     (tmp_path / "beside_the_file.py").write_text("from toys import toy\n")
     study = read(tmp_path, "task: beside_the_file:toy\narms: {a: 0.1}\n")
     assert study.task == "beside_the_file:toy"
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"study file must be a file that can be read, got .*none"):
         load_study(tmp_path / "none.yaml")

@@ -1,4 +1,4 @@
-"""lehr.torch.diagnose: numbers by hand and by autograd, nothing touched."""
+"""lehr.torch.diagnose: values by hand and by autograd, no side effects."""
 
 import pytest
 
@@ -40,7 +40,7 @@ def test_numbers_by_hand():
     assert found.table().splitlines()[2].split() == ["1", "ReLU", "1", "1.22", "50.0%", "-"]
 
 
-def test_gradients_are_autograds_and_the_model_is_what_it_was():
+def test_gradients_equal_autograd_and_the_model_is_unchanged():
     model, (x, y) = network(), batch()
     model.eval()
     model[0].train()
@@ -58,7 +58,7 @@ def test_gradients_are_autograds_and_the_model_is_what_it_was():
     assert not any(module._forward_hooks for module in model.modules())
     names = [layer.name for layer in found.layers]
     assert names == ["0", "1", "2", "3.0", "3.1"]
-    # the same draws again, by torch itself
+    # torch draws the same numbers again
     torch.manual_seed(5)
     model.train()
     model.zero_grad()
@@ -74,7 +74,7 @@ def test_a_batch_without_targets_has_no_gradients():
 
 
 class Named(torch.nn.Module):
-    """Attention, then recurrence, on named inputs, with a draw of NumPy's."""
+    """Attention, then recurrence, on named inputs; draws a number from NumPy."""
 
     def __init__(self):
         super().__init__()
@@ -99,14 +99,14 @@ def test_attention_recurrence_and_named_inputs():
     assert np.random.get_state()[2] == state
 
 
-def test_an_error_in_the_model_leaves_it_as_it_was():
+def test_an_error_in_the_model_leaves_it_unchanged():
     model = network()
     with pytest.raises(RuntimeError, match="mat1 and mat2"):
         lehr.torch.diagnose(model, torch.zeros(4, 6))
     assert not any(module._forward_hooks for module in model.modules())
 
 
-def test_bad_input_is_refused():
+def test_bad_input_is_rejected():
     with pytest.raises(ValueError, match=r"loss must be given with targets.*loss="):
         lehr.torch.diagnose(network(), batch())
     with pytest.raises(ValueError, match="loss must be a scalar"):

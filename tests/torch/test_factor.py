@@ -26,7 +26,7 @@ def fresh(policy=FALL, **options):
 # Factor.
 
 
-def test_the_factor_multiplies_the_rate_and_nothing_else():
+def test_the_factor_multiplies_only_the_rate():
     policy = lehr.Policy(FALL, momentum=0.9, values={"clip_norm": 2.0})
     optimizer, scheduler = fresh(policy, factor=0.5)
     assert scheduler.factor == 0.5
@@ -95,13 +95,13 @@ def test_the_factor_is_saved_and_restored(control):
     assert drive(other, longer, 1) == [0.125 * FALL(2)]
 
 
-def test_a_factor_waits_for_the_next_step_of_a_shared_optimizer():
+def test_a_factor_applies_from_the_next_step_of_a_shared_optimizer():
     optimizer = SGD(weights(), lr=1.0)
-    ours = lehr.torch.Scheduler(optimizer, FALL, shared=True)
-    sequence = SequentialLR(optimizer, [ours, ConstantLR(optimizer, 0.5, 9)], milestones=[2])
-    ours.factor = 0.5
+    first = lehr.torch.Scheduler(optimizer, FALL, shared=True)
+    sequence = SequentialLR(optimizer, [first, ConstantLR(optimizer, 0.5, 9)], milestones=[2])
+    first.factor = 0.5
     used = drive(optimizer, sequence, 3)
-    ours.factor = 0.25
+    first.factor = 0.25
     used += drive(optimizer, sequence, 1)
     assert used == [1.0, 0.5 * FALL(1), 0.5, 0.5]
 
@@ -133,7 +133,7 @@ MIN_LR = lehr.Plateau(patience=1, factor=0.5, min_lr=0.25)
 
 
 def reduced(optimizer, scheduler, group=0):
-    """Drive 8 updates with a metric after each that does not improve: f is 1, 1, 1/2, 1/4, ..."""
+    """Drive 8 updates, each with a metric that does not improve: f is 1, 1, 1/2, 1/4, ..."""
     used = []
     for _ in range(8):
         used += drive(optimizer, scheduler, 1, group=group)
@@ -143,7 +143,7 @@ def reduced(optimizer, scheduler, group=0):
 
 @pytest.mark.parametrize("dtype", [None, torch.float64])
 def test_a_reduction_stops_at_min_lr(dtype):
-    """By hand for s = 1, 0.875, ..., 0.125: below 0.25 the schedule itself is followed."""
+    """By hand for s = 1, 0.875, ..., 0.125: below 0.25 the rate is that of the schedule."""
     rate = 9.0 if dtype is None else torch.tensor(9.0, dtype=dtype)
     optimizer = SGD(weights(), lr=rate)
     scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy(FALL, control=MIN_LR))
@@ -180,16 +180,17 @@ def test_min_lr_bounds_the_rate_of_each_group(relative, dtype, group, wanted):
 def test_min_lr_against_torchs_reduce_lr_on_plateau(seed, relative):
     """Torch reduces after ``patience + 1`` metrics without improvement."""
     metrics = np.random.default_rng(seed).random(60)
-    theirs, ours = named(lr=0.5), named(lr=0.5)
-    theirs.param_groups[1]["lr"] = ours.param_groups[1]["lr"] = 0.0625
-    reference = ReduceLROnPlateau(theirs, factor=0.3, patience=2, cooldown=1, min_lr=0.01)
+    of_torch, of_lehr = named(lr=0.5), named(lr=0.5)
+    of_torch.param_groups[1]["lr"] = of_lehr.param_groups[1]["lr"] = 0.0625
+    reference = ReduceLROnPlateau(of_torch, factor=0.3, patience=2, cooldown=1, min_lr=0.01)
     control = lehr.Plateau(factor=0.3, patience=3, cooldown=1, min_lr=0.01)
     rates = 1.0 if relative else {"g0": 0.5, "g1": 0.0625}
-    scheduler = lehr.torch.Scheduler(ours, lehr.Policy(rates, control=control), relative=relative)
+    policy = lehr.Policy(rates, control=control)
+    scheduler = lehr.torch.Scheduler(of_lehr, policy, relative=relative)
     for metric in metrics:
         reference.step(metric)
         scheduler.observe(metric)
-        wanted = [group["lr"] for group in theirs.param_groups]
+        wanted = [group["lr"] for group in of_torch.param_groups]
         assert scheduler.get_last_lr() == pytest.approx(wanted, rel=1e-12)
     assert scheduler.get_last_lr() == [0.01, 0.01]
 
@@ -211,7 +212,7 @@ def test_the_jump_to_another_policy_counts_min_lr():
         fresh(lehr.Policy(FALL, control=lower))[1].load_state_dict(scheduler.state_dict())
 
 
-# Text.
+# Repr.
 
 
 def test_repr_names_the_optimizers_the_step_and_the_policy():

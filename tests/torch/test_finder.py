@@ -1,4 +1,4 @@
-"""The range test on a user's own PyTorch loop: it leaves everything as it was."""
+"""The range test on a user's PyTorch loop restores the model, optimizers and generators."""
 
 import copy
 import functools
@@ -19,7 +19,7 @@ import lehr.torch
 
 @pytest.mark.parametrize("warm", [False, True])
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_training_goes_on_bit_identically(name, warm):
+def test_training_continues_bit_identically(name, warm):
     losses = []
     for tested in (False, True):
         model, loader = net(), batches()
@@ -34,7 +34,7 @@ def test_training_goes_on_bit_identically(name, warm):
     assert losses[0] == losses[1]
 
 
-# other tests load JAX, whose threads warn of forks; the workers here never touch it
+# other tests load JAX, whose threads warn about forks; these workers do not use JAX
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("workers", [0, 2])
@@ -50,10 +50,10 @@ def test_with_workers_and_on_disk(workers):
     assert losses[0] == losses[1]
 
 
-def test_random_generators_gradients_and_modes_come_back():
+def test_random_generators_gradients_and_modes_are_restored():
     model, loader = net(), batches()
     optimizer = OPTIMIZERS["SGD"](model.parameters())
-    model[2].eval()  # one part is frozen on purpose
+    model[2].eval()  # one layer stays in evaluation mode
     F.cross_entropy(model(X), Y).backward()
     grads = [p.grad for p in model.parameters()]
     values = copy.deepcopy(grads)
@@ -72,7 +72,7 @@ def test_random_generators_gradients_and_modes_come_back():
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("on_disk", [False, True])
-def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path, monkeypatch):
+def test_it_restores_after_an_error_and_removes_its_files(error, on_disk, tmp_path, monkeypatch):
     model, loader = net(), batches()
     optimizer = OPTIMIZERS["AdamW"](model.parameters())
     epoch(model, optimizer, loader)
@@ -94,7 +94,7 @@ def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_loss_that_is_not_finite_ends_it_and_everything_comes_back():
+def test_a_loss_that_is_not_finite_ends_the_test_and_restores():
     model, loader = net(), batches()
     optimizer = OPTIMIZERS["SGD"](model.parameters())
     before = copy.deepcopy(model.state_dict())
@@ -110,7 +110,7 @@ def test_a_loss_that_is_not_finite_ends_it_and_everything_comes_back():
 
 
 def used_rates(optimizer, **options):
-    """Run a test and return each group's rate in each update, seen by a hook of the optimizer."""
+    """Run a test and return the rate of each group in each update, recorded by a step hook."""
     seen = []
     optimizer.register_step_pre_hook(
         lambda o, *_: seen.append([float(g["lr"]) for g in o.param_groups])
@@ -149,10 +149,10 @@ def test_the_grid_is_the_rates_applied_and_hits_both_ends():
 
 
 def test_accumulation_is_a_larger_batch():
-    whole = [(X[i : i + 32], Y[i : i + 32]) for i in range(0, 192, 32)]
-    parts = [(x[a : a + 8], y[a : a + 8]) for x, y in whole for a in range(0, 32, 8)]
+    full = [(X[i : i + 32], Y[i : i + 32]) for i in range(0, 192, 32)]
+    parts = [(x[a : a + 8], y[a : a + 8]) for x, y in full for a in range(0, 32, 8)]
     sweeps = []
-    for loader, accumulation in ((whole, 1), (parts, 4)):
+    for loader, accumulation in ((full, 1), (parts, 4)):
         torch.manual_seed(0)
         model = torch.nn.Linear(8, 3)
         optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
@@ -166,7 +166,7 @@ def test_accumulation_is_a_larger_batch():
 
 
 class Endless(IterableDataset):
-    """No length, never ends."""
+    """An endless iterable without a length."""
 
     def __iter__(self):
         i = 0
@@ -260,7 +260,7 @@ def test_on_a_model_that_a_scheduler_drives():
         ({"accumulation": 0}, "accumulation must be an integer >= 1, got 0"),
     ],
 )
-def test_bad_arguments_are_refused_and_nothing_is_lost(options, message):
+def test_bad_arguments_are_rejected_and_the_state_is_unchanged(options, message):
     model, optimizer = linear()
     before = copy.deepcopy(model.state_dict())
     given = {"loss": F.cross_entropy, "data": [(X, Y)]} | options
@@ -277,7 +277,7 @@ def _rank(rank: int, folder: str) -> None:
     )
     rows = slice(100 * rank, 100 * rank + 100)
     loader = [(X[rows], Y[rows])]
-    unequal = loader * (1 + rank)  # batches to validate on
+    unequal = loader * (1 + rank)  # the number of validation batches differs between ranks
     sweeps, losses = [], []
     for tested in (True, False):
         model = torch.nn.parallel.DistributedDataParallel(net())
@@ -302,7 +302,7 @@ def _rank(rank: int, folder: str) -> None:
 
 
 def test_all_ranks_run_the_same_test_and_stop_together(tmp_path):
-    """Also where one of them alone sees a NaN, or validates on more batches than the other."""
+    """Also with a NaN in one process, and with different amounts of validation data."""
     torch.multiprocessing.spawn(_rank, (str(tmp_path),), nprocs=2)
     first, second = ((tmp_path / f"{rank}.json").read_text() for rank in (0, 1))
     assert first == second

@@ -1,4 +1,4 @@
-"""The range test in PyTorch against a loop written by hand, and several tests at once."""
+"""The range test in PyTorch against a hand-written loop, and several tests in one call."""
 
 from collections import namedtuple
 
@@ -13,7 +13,7 @@ import lehr
 import lehr.torch
 from lehr.finder import agree, grid, repeat
 
-OTHER = [(X[i : i + 20], Y[i : i + 20]) for i in range(0, 60, 20)]  # a fixed sample of batches
+OTHER = [(X[i : i + 20], Y[i : i + 20]) for i in range(0, 60, 20)]  # batches in a fixed order
 SPACED = {"geometric": np.geomspace, "linear": np.linspace}
 
 
@@ -36,8 +36,8 @@ def by_hand(rates, validating):
     return losses
 
 
-class Again(DataLoader):
-    """The same order in each pass, as `by_hand` makes a new loader for each."""
+class FixedOrder(DataLoader):
+    """The same order in each pass, as `by_hand` creates a new loader for each pass."""
 
     def __iter__(self):
         self.generator.manual_seed(3)
@@ -51,7 +51,7 @@ def test_losses_are_those_of_a_loop_written_by_hand(spacing, validating):
     wanted = by_hand(rates, validating)
     model = net()
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0, momentum=0.9)
-    loader = Again(
+    loader = FixedOrder(
         TensorDataset(X, Y), batch_size=32, shuffle=True, generator=torch.Generator().manual_seed(3)
     )
     sweep = lehr.torch.range_test(
@@ -83,7 +83,7 @@ Pair = namedtuple("Pair", "x y")
 
 
 class Holder:
-    """A batch that moves itself, as those of transformers do."""
+    """A batch with a `to` method, as in transformers."""
 
     def __init__(self, pair):
         self.pair, self.moves = pair, []
@@ -93,7 +93,7 @@ class Holder:
         return self
 
 
-def test_batches_are_moved_whatever_holds_them():
+def test_batches_are_moved_in_any_container():
     model, optimizer = linear()
     holder = Holder((X, Y))
     moved = []
@@ -139,6 +139,6 @@ def test_a_grid_over_weight_decay_momentum_and_batch_size():
     axes = {"weight_decay": [0.0, 3.0], "momentum": [0.5, 0.9], "batch_size": [10, 40]}
     cells = grid(learner, axes, high=100.0)
     assert len(cells) == 8
-    assert [cell.settings["weight_decay"] for cell in cells[:4]] == [0.0] * 4  # 3 is too much
+    assert [cell.settings["weight_decay"] for cell in cells[:4]] == [0.0] * 4  # 3.0 is too large
     one = next(c for c in cells if tuple(c.settings.values()) == (0.0, 0.9, 10))
     assert one.sweep == lehr.range_test(learner(batch_size=10), high=100.0)

@@ -15,7 +15,7 @@ BATCHES = [(X[i : i + 20], Y[i : i + 20]) for i in range(0, 200, 20)]
 
 
 def two(model):
-    """Return optimizers with three groups, whose rates are 1 to 10 to 0.5."""
+    """Return optimizers with three groups whose rates have the ratio 1 : 10 : 0.5."""
     hidden = [{"params": model[0].parameters(), "lr": 0.01}, {"params": model[1].parameters()}]
     return [
         torch.optim.SGD(hidden, lr=0.1, momentum=0.9),
@@ -103,7 +103,7 @@ def test_a_scaler_of_two_optimizers_is_updated_once_in_each_update():
     assert scaled.losses == pytest.approx(plain.losses, rel=1e-4)
 
 
-def test_parameters_of_an_optimizer_that_the_model_does_not_have_are_restored():
+def test_optimizer_parameters_outside_the_model_are_restored():
     model, _ = linear()
     temperature = torch.nn.Parameter(torch.tensor(2.0))
     gradient = temperature.grad = torch.tensor(0.25)
@@ -199,7 +199,7 @@ def test_training_with_lbfgs_continues_bit_identically(warm, on_disk):
     assert losses[0] == losses[1]
 
 
-def test_a_closure_changes_nothing_for_an_optimizer_that_does_not_need_one():
+def test_a_closure_gives_the_same_losses_for_other_optimizers():
     sweeps = []
     for closure in (False, True):
         model = net()
@@ -210,7 +210,7 @@ def test_a_closure_changes_nothing_for_an_optimizer_that_does_not_need_one():
 
 
 MODEL, SGD = linear()
-REFUSED = {
+REJECTED = {
     "no optimizer": ([], TypeError, r"optimizer must be a torch\.optim\.Optimizer or a list of t"),
     "a model": (MODEL, TypeError, r"optimizer must be a torch\.optim\.Optimizer or a list of them"),
     "a model in a list": ([SGD, MODEL], TypeError, r"optimizer must be a torch\.optim\.Optimizer"),
@@ -227,14 +227,14 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_optimizers_are_refused(case):
-    optimizer, error, message = REFUSED[case]
+@pytest.mark.parametrize("case", REJECTED)
+def test_unsupported_optimizers_are_rejected(case):
+    optimizer, error, message = REJECTED[case]
     with pytest.raises(error, match=message):
         lehr.torch.range_test(MODEL, optimizer, F.cross_entropy, BATCHES)
 
 
-def test_closures_are_refused():
+def test_wrong_closures_are_rejected():
     with pytest.raises(TypeError, match=r"closure must be True or False, got <function.*creates"):
         lehr.torch.range_test(MODEL, SGD, F.cross_entropy, BATCHES, closure=F.cross_entropy)
     message = "scaler must be None with closure=True, got 'GradScaler'; torch's GradScaler does not"

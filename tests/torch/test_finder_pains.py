@@ -1,6 +1,6 @@
-"""Faults that users met in other range tests for PyTorch, each with the issue that reports it.
+"""Problems reported for other PyTorch range tests, each with the issue that reports it.
 
-See test_finder_pains.py.
+See tests/finder/test_pains.py.
 """
 
 import copy
@@ -21,7 +21,7 @@ import lehr.torch
 
 
 def trained(tests: int):
-    """An epoch, some range tests, an epoch; what is seen in both, and the tests' sweeps."""
+    """An epoch, some range tests, an epoch; returns the losses of both epochs and the sweeps."""
     model, loader = net(), batches()
     optimizer = OPTIMIZERS["SGD"](model.parameters())
     losses = epoch(model, optimizer, loader)
@@ -32,8 +32,8 @@ def trained(tests: int):
     return losses + epoch(model, optimizer, loader), sweeps
 
 
-def test_a_second_test_is_the_first_again_and_restores_as_well():
-    """TLF's second reset brings back a broken momentum; fastai #3013, #3295: another curve."""
+def test_a_second_test_gives_the_same_curve_and_restores():
+    """TLF: a second reset restores a wrong momentum; fastai #3013, #3295: a different curve."""
     untouched, _ = trained(0)
     losses, sweeps = trained(2)
     assert losses == untouched
@@ -41,7 +41,7 @@ def test_a_second_test_is_the_first_again_and_restores_as_well():
 
 
 class Noisy(torch.utils.data.Dataset):
-    """Augments with generators of its own, of NumPy and of Python."""
+    """Augments with three generators: two of NumPy and one of Python."""
 
     def __init__(self):
         self.numpy, self.legacy = np.random.default_rng(1), np.random.RandomState(2)
@@ -55,8 +55,8 @@ class Noisy(torch.utils.data.Dataset):
         return X[i] + float(noise), Y[i]
 
 
-def test_generators_that_the_data_hold_come_back():
-    """Lightning restores the process's generators, but no DataLoader's."""
+def test_generators_of_the_data_are_restored():
+    """Lightning restores the global generators, but not those of a DataLoader."""
     losses = []
     for tested in (False, True):
         model, optimizer = linear()
@@ -86,8 +86,8 @@ SCHEDULERS = {
 
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_an_optimizer_that_has_a_scheduler_already(name):
-    """TLF #81, Lightning #20355; #12670 and #14113: the finder's own schedule stayed attached."""
-    told = []
+    """TLF #81, Lightning #20355; #12670 and #14113: the finder's schedule stayed attached."""
+    results = []
     for tested in (False, True):
         model, optimizer = linear()
         torch.manual_seed(0)
@@ -99,12 +99,12 @@ def test_an_optimizer_that_has_a_scheduler_already(name):
             seen += [optimizer.param_groups[0]["lr"], *epoch(model, optimizer, [(X, Y)])]
             metric = {"metrics": 1.0} if name == "ReduceLROnPlateau" else {}
             scheduler.step(**metric)
-        told.append((seen, scheduler.state_dict()))
-    assert told[0] == told[1]
+        results.append((seen, scheduler.state_dict()))
+    assert results[0] == results[1]
 
 
-def test_the_epochs_after_are_whole_and_so_is_every_validation():
-    """Lightning #15603: the first epoch was skipped; #17412: validation was cut short."""
+def test_later_epochs_and_every_validation_are_complete():
+    """Lightning #15603: the first epoch was skipped; #17412: validation was incomplete."""
     model, optimizer = linear()
     loader = DataLoader(list(zip(X, Y, strict=True)), batch_size=32)
     validation = DataLoader(list(zip(X[:50], Y[:50], strict=True)), batch_size=20)
@@ -120,8 +120,8 @@ def test_the_epochs_after_are_whole_and_so_is_every_validation():
     assert [len(x) for x, _ in loader] == [32] * 6 + [8]
 
 
-def test_frozen_parts_and_unused_parameters_stay():
-    """fastai #3658: after fine-tuning had begun it crashed."""
+def test_frozen_and_unused_parameters_are_unchanged():
+    """fastai #3658: crash after the start of fine-tuning."""
     model, loader = net(), batches()
     for parameter in model[0].parameters():
         parameter.requires_grad = False
@@ -141,7 +141,7 @@ class Answer:
 
 
 class Transformer(torch.nn.Module):
-    """Takes its labels as an input and tells its own loss, as Hugging Face's models do."""
+    """Takes labels as an input and returns its loss, as Hugging Face models do."""
 
     def __init__(self):
         super().__init__()
@@ -153,7 +153,7 @@ class Transformer(torch.nn.Module):
 
 
 def test_a_loss_inside_forward_and_batches_that_are_not_all_tensors():
-    """TLF #35, #55, #61, #71, #73, #78, #82; #57 and #76: and so in the validation loader."""
+    """TLF #35, #55, #61, #71, #73, #78, #82; #57 and #76: the same in the validation loader."""
     model = Transformer()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     batch = {"features": X, "labels": Y, "names": ["a row"] * 200, "source": None}
@@ -172,7 +172,7 @@ def test_a_loss_inside_forward_and_batches_that_are_not_all_tensors():
     assert sweep == plain
 
 
-def test_no_file_is_made_unless_it_is_wanted(monkeypatch):
+def test_no_file_is_made_without_on_disk(monkeypatch):
     """fastai #1751, #2420, #2943 and #3240, Lightning #9574: read-only folders, equal names."""
     model, optimizer = linear()
     monkeypatch.setattr(tempfile, "mkdtemp", lambda *_: pytest.fail("a folder was made"))
@@ -182,12 +182,12 @@ def test_no_file_is_made_unless_it_is_wanted(monkeypatch):
 
 
 class DeepSpeedOptimizer:
-    """What DeepSpeed's engine has: like torch's, but its engine makes the steps."""
+    """The interface of DeepSpeed's optimizer: like torch's, but the engine makes the steps."""
 
     param_groups: tuple[()] = ()
 
 
-def test_an_optimizer_that_is_not_torchs_is_refused():
+def test_an_optimizer_that_is_not_of_torch_is_rejected():
     """Lightning #13370: crash with DeepSpeed."""
     match = r"optimizer must be a torch\.optim\.Optimizer or a list of them, got <.*DeepSpeed"
     with pytest.raises(TypeError, match=match):

@@ -1,4 +1,4 @@
-"""lehr.torch.Scheduler: several optimizers, any hyperparameter, factors, groups that come later."""
+"""lehr.torch.Scheduler: several optimizers, any hyperparameter, factors, groups added later."""
 
 import copy
 import io
@@ -28,7 +28,7 @@ def muon_and_adamw(model):
 
 
 def train(model, optimizers, scheduler, updates, first=0):
-    """Train on a line; return what both optimizers used in each update."""
+    """Train on a line; return the values that both optimizers used in each update."""
     x = torch.randn(64, 4, generator=torch.Generator().manual_seed(1))
     used = []
     for i in range(first, first + updates):
@@ -67,18 +67,18 @@ def test_several_optimizers_resume_exactly():
         optimizers = muon_and_adamw(model)
         return model, optimizers, lehr.torch.Scheduler(optimizers, policy)
 
-    whole = fresh()
-    train(*whole, 8)
+    uncut = fresh()
+    train(*uncut, 8)
     for cut in range(1, 8):
         before, after = fresh(), fresh()
         train(*before, cut)
         after[0].load_state_dict(before[0].state_dict())
         after[2].load_state_dict(before[2].state_dict())
-        for mine, theirs in zip(after[1], before[1], strict=True):
-            mine.load_state_dict(theirs.state_dict())
+        for mine, saved in zip(after[1], before[1], strict=True):
+            mine.load_state_dict(saved.state_dict())
         train(*after, 8 - cut, first=cut)
-        assert torch.equal(after[0].weight, whole[0].weight)
-        assert torch.equal(after[0].bias, whole[0].bias)
+        assert torch.equal(after[0].weight, uncut[0].weight)
+        assert torch.equal(after[0].bias, uncut[0].bias)
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_dampening_reaches_the_update():
     damp = lehr.linear(0.0, 0.8, 4)
     policy = lehr.Policy(lr=0.1, extra={"dampening": damp})
     drive(optimizer, lehr.torch.Scheduler(optimizer, policy), 4)
-    buffer, moved = 1.0, 0.1  # torch's first buffer is the gradient, undamped
+    buffer, moved = 1.0, 0.1  # torch's first buffer is the gradient, without dampening
     for t in range(1, 4):
         buffer = 0.5 * buffer + (1 - damp(t))
         moved += 0.1 * buffer
     close(-weight.item(), moved)
 
 
-# Factors of each group's own rate.
+# Factors relative to the rate of each group.
 
 
 @pytest.mark.parametrize("tensor", [False, True])
-def test_relative_multiplies_the_rate_of_each_group_and_nothing_else(tensor):
+def test_relative_multiplies_only_the_rate_of_each_group(tensor):
     rate = torch.tensor if tensor else float
     groups = [
         {"params": weights(), "lr": rate(0.5), "weight_decay": 0.1},
@@ -193,7 +193,7 @@ def test_relative_accepts_hyperparameters_that_are_zero():
 
 
 @pytest.mark.parametrize("name", ["relative", "shared"])
-def test_a_word_is_no_flag(name):
+def test_flags_must_be_booleans(name):
     with pytest.raises(TypeError, match=f"{name} must be True or False, got 'no'"):
         lehr.torch.Scheduler(SGD(weights(), lr=1.0), FALL, **{name: "no"})
 
@@ -204,7 +204,7 @@ def test_portable_names_across_two_optimizers():
     extra = {"beta2": {"b": 0.9}, "eps": {"b": 1e-6}}
     partial = lehr.Policy(lr=0.1, momentum={"a": 0.9}, extra=extra)
     with pytest.raises(ValueError, match=r"the optimizer's \['a', 'b'\], got \['a'\]; missing: b;"):
-        lehr.torch.Scheduler([sgd, adam], partial)  # Adam's beta1 is a momentum
+        lehr.torch.Scheduler([sgd, adam], partial)  # momentum also names Adam's beta1
     both = lehr.Policy(lr=0.1, momentum={"a": 0.9, "b": 0.5}, extra=extra)
     lehr.torch.Scheduler([sgd, adam], both)
     assert adam.param_groups[0]["betas"] == (0.5, 0.9)
@@ -213,15 +213,15 @@ def test_portable_names_across_two_optimizers():
         lehr.torch.Scheduler(SGD(weights()), lehr.Policy(0.1, extra={"beta2": 0.9}))
 
 
-def test_one_optimizer_twice_is_refused():
+def test_the_same_optimizer_twice_is_rejected():
     optimizer = SGD(weights(), lr=1.0)
     rule = r"optimizer must be a list without duplicates, got \['SGD', 'SGD'\]"
     with pytest.raises(ValueError, match=rule):
         lehr.torch.Scheduler([optimizer, optimizer], FALL)
 
 
-def test_relative_under_an_optimizer_state_that_nothing_drove():
-    """As when a checkpoint was written before the policy was thought of."""
+def test_relative_with_an_optimizer_state_saved_without_a_scheduler():
+    """The checkpoint was saved before a scheduler was attached."""
     loaded = SGD(weights(), lr=0.25, momentum=0.5)
     optimizer = SGD(weights(), lr=1.0, momentum=0.5)
     policy = lehr.Policy(FALL, momentum=FALL * 0.5)
@@ -232,10 +232,10 @@ def test_relative_under_an_optimizer_state_that_nothing_drove():
     assert momentum(optimizer.param_groups[0]) == 0.375
 
 
-# Groups by index, and groups that come later.
+# Groups by index, and groups added later.
 
 
-def test_groups_go_by_their_index_among_all_optimizers():
+def test_a_group_index_counts_the_groups_of_all_optimizers():
     first = SGD([{"params": weights()}, {"params": weights(), "name": "head"}], lr=1.0)
     second = Adam(weights())
     policy = lehr.Policy(lr={0: FALL, "head": FALL * 0.5, 2: FALL * 0.25})
@@ -244,7 +244,7 @@ def test_groups_go_by_their_index_among_all_optimizers():
     assert scheduler.get_last_lr() == [0.5, 0.25, 0.125]
 
 
-def test_names_that_torch_keeps_for_parameters_do_no_harm():
+def test_parameter_names_in_groups_are_ignored():
     model = net()
     optimizer = SGD(model.named_parameters(), lr=1.0)
     assert drive(optimizer, lehr.torch.Scheduler(optimizer, lehr.Policy({0: FALL})), 8) == FALLS
@@ -254,7 +254,7 @@ def test_names_that_torch_keeps_for_parameters_do_no_harm():
         lehr.torch.Scheduler(optimizer, lehr.Policy(lr=1.0, extra={"nesterov": 1.0}))
 
 
-def thawed(policy, **options):
+def with_late_head(policy, **options):
     """Train a body for 3 updates, then add a head; return optimizer, scheduler and the weight."""
     optimizer = named(1, dtype=torch.float64)
     scheduler = lehr.torch.Scheduler(optimizer, policy, **options)
@@ -273,7 +273,7 @@ def thawed(policy, **options):
     ],
 )
 def test_a_late_group_uses_the_policys_value_in_its_first_update(policy, options, scale):
-    optimizer, scheduler, weight = thawed(policy, **options)
+    optimizer, scheduler, weight = with_late_head(policy, **options)
     drive(optimizer, scheduler, 1)
     close(-weight.item(), scale * FALL(3))
     drive(optimizer, scheduler, 2)
@@ -283,7 +283,7 @@ def test_a_late_group_uses_the_policys_value_in_its_first_update(policy, options
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
 def test_a_run_with_a_late_group_resumes(order):
     policy = lehr.Policy(lr={"g0": FALL, "head": FALL * 0.5})
-    optimizer, scheduler, _ = thawed(policy, later=["head"])
+    optimizer, scheduler, _ = with_late_head(policy, later=["head"])
     drive(optimizer, scheduler, 2)
     groups = [{"params": weights(dtype=torch.float64), "name": n} for n in ("g0", "head")]
     fresh = SGD(groups, lr=1.0)
@@ -296,15 +296,15 @@ def test_a_run_with_a_late_group_resumes(order):
     assert drive(fresh, again, 3, group=1) == [0.5 * fall for fall in FALLS[5:]]
 
 
-def test_a_late_group_that_shares_a_tensor_has_the_base_it_was_made_with():
+def test_a_late_group_that_shares_a_tensor_has_the_initial_base():
     optimizer = SGD(weights(), lr=torch.tensor(2.0, dtype=torch.float64))
     scheduler = lehr.torch.Scheduler(optimizer, FALL, relative=True)
     drive(optimizer, scheduler, 4)
-    optimizer.add_param_group({"params": weights()})  # its rate is the tensor that we filled
+    optimizer.add_param_group({"params": weights()})  # has the rate tensor filled by the scheduler
     assert drive(optimizer, scheduler, 2, group=1)[1] == 2.0 * FALL(5)
 
 
-def test_a_name_to_come_is_told_or_refused():
+def test_an_unknown_group_name_is_rejected_unless_in_later():
     policy = lehr.Policy(lr={"g0": FALL, "head": FALL})
     with pytest.raises(
         ValueError, match=r"got \['g0', 'head'\]; .* list groups added later in later="
@@ -314,12 +314,12 @@ def test_a_name_to_come_is_told_or_refused():
 
 
 @pytest.mark.parametrize("policy", [FALL, lehr.Policy(lr={"g0": FALL, "head": FALL})])
-def test_a_group_to_come_that_the_policy_does_not_name_is_refused(policy):
+def test_a_name_in_later_outside_the_policy_is_rejected(policy):
     with pytest.raises(ValueError, match=r"later must be groups that the policy .* got \['heda'\]"):
         lehr.torch.Scheduler(named(1), policy, later=["heda"])
 
 
-def test_a_group_to_come_may_go_by_its_index():
+def test_later_accepts_a_group_index():
     optimizer = SGD(weights(), lr=1.0)
     scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy({0: FALL, 1: FALL * 0.5}), later=[1])
     drive(optimizer, scheduler, 2)
@@ -332,8 +332,8 @@ def test_a_group_to_come_may_go_by_its_index():
         lehr.torch.Scheduler(SGD(weights()), FALL, later="head")
 
 
-def test_an_unknown_late_group_is_refused_at_its_first_update():
-    optimizer, *_ = thawed(lehr.Policy(lr={"g0": FALL}))
+def test_an_unknown_late_group_is_rejected_at_its_first_update():
+    optimizer, *_ = with_late_head(lehr.Policy(lr={"g0": FALL}))
     with pytest.raises(ValueError, match=r"groups of lr must be the optimizer's \['g0', 'head'\]"):
         optimizer.step()
 
@@ -342,9 +342,9 @@ def test_an_unknown_late_group_is_refused_at_its_first_update():
 
 
 @pytest.mark.parametrize("first", [LambdaLR, lehr.torch.Scheduler])
-def test_an_optimizer_that_is_driven_is_refused(first):
+def test_an_optimizer_with_a_scheduler_is_rejected(first):
     optimizer = SGD(weights(), lr=1.0)
-    kept = first(optimizer, FALL)
+    existing = first(optimizer, FALL)
     rule = r"optimizer must be one without another scheduler, got 'SGD .*shared=True"
     with pytest.raises(ValueError, match=rule):
         lehr.torch.Scheduler(optimizer, FALL)
@@ -352,10 +352,10 @@ def test_an_optimizer_that_is_driven_is_refused(first):
         lehr.torch.Scheduler([Adam(weights()), optimizer], FALL)
     shared = lehr.torch.Scheduler(optimizer, FALL * 0.5, shared=True)
     assert shared.get_last_lr() == [0.5]
-    assert kept.last_epoch == 0
+    assert existing.last_epoch == 0
 
 
-def test_torchs_scheduler_attached_after_ours_is_refused():
+def test_a_torch_scheduler_attached_later_is_rejected():
     optimizer = SGD(weights(), lr=1.0)
     scheduler = lehr.torch.Scheduler(optimizer, FALL)
     StepLR(optimizer, 1, 0.1)
@@ -365,14 +365,14 @@ def test_torchs_scheduler_attached_after_ours_is_refused():
 
 
 def part_of_a_sequence():
-    """Ours for two steps, then torch's from the rate that it finds."""
+    """lehr's scheduler for two steps, then torch's, which starts from the current rate."""
     optimizer = SGD(weights(), lr=1.0)
     policy = lehr.Policy(FALL, control=lehr.Plateau(patience=1, factor=0.5))
     ours = lehr.torch.Scheduler(optimizer, policy, shared=True)
     return optimizer, ours, SequentialLR(optimizer, [ours, ExponentialLR(optimizer, 0.5)], [2])
 
 
-def test_a_late_group_leaves_the_rate_of_another_part_alone():
+def test_a_late_group_does_not_change_the_rate_of_another_part():
     optimizer, _, sequence = part_of_a_sequence()
     drive(optimizer, sequence, 3)
     rate = optimizer.param_groups[0]["lr"]
@@ -381,7 +381,7 @@ def test_a_late_group_leaves_the_rate_of_another_part_alone():
     assert [group["lr"] for group in optimizer.param_groups] == [rate, 0.25]
 
 
-def test_a_metric_leaves_the_rate_of_another_part_alone():
+def test_a_metric_does_not_change_the_rate_of_another_part():
     optimizer, ours, sequence = part_of_a_sequence()
     drive(optimizer, sequence, 3)
     rate = optimizer.param_groups[0]["lr"]
@@ -390,14 +390,14 @@ def test_a_metric_leaves_the_rate_of_another_part_alone():
     assert optimizer.param_groups[0]["lr"] == rate
 
 
-def test_a_metric_counts_from_the_next_step_in_our_own_part():
+def test_a_metric_applies_from_the_next_step_of_its_part():
     optimizer, ours, sequence = part_of_a_sequence()
     for _ in range(2):
         ours.observe(1.0)
     assert drive(optimizer, sequence, 2) == [1.0, 0.5 * FALL(1)]
 
 
-def test_a_scheduler_that_was_replaced_says_nothing_of_late_groups():
+def test_a_replaced_scheduler_accepts_late_groups():
     optimizer = named(1)
     old = lehr.torch.Scheduler(optimizer, lehr.Policy({"g0": FALL}))
     policy = lehr.Policy({"g0": FALL, "head": FALL * 0.5})
@@ -408,24 +408,24 @@ def test_a_scheduler_that_was_replaced_says_nothing_of_late_groups():
     assert old.last_epoch == 0
 
 
-def test_a_scheduler_that_is_gone_drives_no_more():
+def test_a_deleted_scheduler_does_not_block_a_new_one():
     optimizer = SGD(weights(), lr=1.0)
     lehr.torch.Scheduler(optimizer, FALL)
     assert drive(optimizer, lehr.torch.Scheduler(optimizer, FALL), 8) == FALLS
 
 
-def test_a_scheduler_that_is_gone_leaves_no_hook():
+def test_a_deleted_scheduler_removes_its_hooks():
     optimizer = SGD(weights(), lr=1.0)
-    kept = lehr.torch.Scheduler(optimizer, FALL)
+    existing = lehr.torch.Scheduler(optimizer, FALL)
     for _ in range(5):
         copy.deepcopy(lehr.torch.Scheduler(optimizer, FALL, shared=True))
     assert len(optimizer._optimizer_step_pre_hooks) == 1
     assert len(optimizer._optimizer_load_state_dict_post_hooks) == 1
-    del kept
+    del existing
     assert len(optimizer._optimizer_step_pre_hooks) == 0
 
 
-def test_a_copy_drives_its_own_optimizer_and_its_late_groups():
+def test_a_copy_drives_the_copied_optimizer_and_its_late_groups():
     optimizer = SGD(weights(), lr=1.0)
     scheduler = lehr.torch.Scheduler(optimizer, FALL)
     drive(optimizer, scheduler, 2)
@@ -442,11 +442,11 @@ def test_a_copy_drives_its_own_optimizer_and_its_late_groups():
     assert scheduler.get_last_lr() == [FALL(2)]
 
 
-# What RMSprop cannot do.
+# Limitations of RMSprop.
 
 
 @pytest.mark.parametrize("moves", [lehr.constant(0.9), lehr.linear(0.9, 0.0, 8)])
-def test_rmsprop_that_trained_without_momentum_is_refused(moves):
+def test_rmsprop_that_trained_without_momentum_is_rejected(moves):
     optimizer = RMSprop(weights(), lr=0.1)
     drive(optimizer, lehr.torch.Scheduler(optimizer, FALL), 1)
     with pytest.raises(ValueError, match=r"trained without momentum: .*; construct a new"):

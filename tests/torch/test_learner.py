@@ -1,4 +1,4 @@
-"""lehr.torch.Learner: real training; snapshots, resuming to the bit."""
+"""lehr.torch.Learner: real training, snapshots, exact resume."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_the_update_after_a_restore_is_bit_identical(optimizer, kind, stored, be
     same_state(snapshot, calm.snapshot())
     wanted = calm.train(CALM, 20, first=before)
 
-    for _ in range(2):  # twice: a snapshot is not used up
+    for _ in range(2):  # a snapshot can be restored twice
         run.train(WILD, 20)
         torch.rand(5)
         if stored:
@@ -110,7 +110,7 @@ def test_the_update_after_a_restore_is_bit_identical(optimizer, kind, stored, be
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_range_test_leaves_no_trace(optimizer):
+def test_a_range_test_restores_the_run(optimizer):
     run, calm = learner(optimizer), learner(optimizer)
     traces = []
     for tested in (run, calm):
@@ -123,7 +123,7 @@ def test_a_range_test_leaves_no_trace(optimizer):
     same_state(run.snapshot(), calm.snapshot())
 
 
-def test_a_snapshot_goes_to_another_learner(tmp_path):
+def test_a_snapshot_restores_another_learner(tmp_path):
     run, other = learner("adamw"), learner("adamw")
     run.train(CALM, 5)
     run.save(tmp_path / "run.npz")
@@ -135,7 +135,7 @@ def test_a_snapshot_goes_to_another_learner(tmp_path):
     assert betas[1] == 0.999
 
 
-def test_a_snapshot_is_a_copy_and_its_file_the_same(tmp_path):
+def test_a_snapshot_is_a_copy_and_its_file_is_equal(tmp_path):
     run = learner("adamw", "bfloat16")
     run.train(CALM, 3)
     snapshot = run.snapshot()
@@ -146,14 +146,14 @@ def test_a_snapshot_is_a_copy_and_its_file_the_same(tmp_path):
     assert Snapshot.load(tmp_path / "run.npz").digest() == digest
 
 
-def test_what_cannot_be_written_down_is_refused():
+def test_a_state_that_cannot_be_saved_is_rejected():
     run = learner()
     run.optimizer.param_groups[0]["note"] = object()
     with pytest.raises(TypeError, match="state/optimizer/param_groups/0/note must be a tensor, nu"):
         run.snapshot()
 
 
-def test_one_seed_gives_identical_losses_and_another_other_ones():
+def test_losses_depend_on_the_seed_only():
     def run(seed):
         torch.manual_seed(0)
         return learner(seed=seed).train(CALM, 30)
@@ -171,7 +171,7 @@ def test_learners_see_every_row_once_an_epoch():
 
 
 def test_losses_are_those_of_each_batch():
-    """Against a loop written by hand."""
+    """Against a hand-written loop."""
     run, model = learner(), model_of()
     torch.manual_seed(5)
     trace = run.train(CALM, 20)
@@ -213,7 +213,7 @@ def test_rates_of_groups_and_of_tensors():
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
-def test_until_is_asked_every_16_updates_and_at_the_end():
+def test_until_is_called_every_16_updates_and_at_the_end():
     asked = []
     run = learner()
     assert len(run.train(CALM, 40, until=lambda t: asked.append(len(t.losses))).losses) == 40
@@ -221,7 +221,7 @@ def test_until_is_asked_every_16_updates_and_at_the_end():
     assert len(run.train(CALM, 40, until=lambda t: len(t.losses) >= 20).losses) == 32
 
 
-def test_training_leaves_modes_and_gradients_as_they_were():
+def test_training_restores_modes_and_gradients():
     run = learner()
     run.model.eval()
     run.model[4].train()
@@ -232,7 +232,7 @@ def test_training_leaves_modes_and_gradients_as_they_were():
     assert all(parameter.grad is None for parameter in run.model.parameters())
 
 
-def test_evaluation_changes_nothing():
+def test_evaluation_does_not_change_the_run():
     draws = {"draws": lambda output, y: torch.rand(()).item()}
     quiet, asked = learner(), learner(metrics=draws)
     torch.manual_seed(5)
@@ -258,7 +258,7 @@ def test_metrics_are_averaged_over_the_rows():
     assert metrics["loss"] == pytest.approx(loss, rel=1e-6)
 
 
-def test_data_may_be_read_only_and_is_not_copied_else():
+def test_only_read_only_data_is_copied():
     x, y = data()
     model, loss = model_of(), torch.nn.functional.cross_entropy
     optimizer = SGD(model.parameters(), lr=0.1)
@@ -269,13 +269,13 @@ def test_data_may_be_read_only_and_is_not_copied_else():
     assert torch.equal(frozen._splits["train"][0], run._splits["train"][0])
 
 
-def test_a_missing_split_is_refused():
+def test_a_missing_split_is_rejected():
     run = learner(validation=None)
     with pytest.raises(ValueError, match=r"split must be one of .*'test'.*; pass validation=\(x"):
         run.evaluate()
 
 
-def test_a_loss_that_is_no_scalar_is_refused():
+def test_a_loss_that_is_not_a_scalar_is_rejected():
     run = learner()
     run.loss = lambda output, y: torch.nn.functional.cross_entropy(output, y, reduction="none")
     with pytest.raises(ValueError, match=r"loss must be a scalar, got 'shape \(8,\)'; return its"):
@@ -292,12 +292,12 @@ def test_a_loss_that_is_no_scalar_is_refused():
         ({"seed": -1}, ValueError, "seed must be an integer >= 0, got -1"),
     ],
 )
-def test_a_learner_that_cannot_be_is_refused(options, error, match):
+def test_wrong_arguments_of_a_learner_are_rejected(options, error, match):
     with pytest.raises(error, match=match):
         learner(**options)
 
 
-def test_a_learner_refuses_what_its_optimizer_lacks():
+def test_a_learner_rejects_hyperparameters_missing_in_its_optimizer():
     model = model_of()
     adagrad = torch.optim.Adagrad(model.parameters())
     run = lehr.torch.Learner(model, adagrad, torch.nn.functional.cross_entropy, data())
@@ -307,7 +307,7 @@ def test_a_learner_refuses_what_its_optimizer_lacks():
         run.train(lehr.Policy(lr=lehr.cosine(0.1)), 1)
 
 
-def test_a_step_of_ones_own_trains_and_evaluates_in_its_modes():
+def test_a_custom_step_trains_and_evaluates_in_its_modes():
     x, y = data()
     model, seen = model_of(), []
 
@@ -333,7 +333,7 @@ def test_a_step_of_ones_own_trains_and_evaluates_in_its_modes():
         lehr.torch.Learner(model, SGD(model.parameters(), 0.1), None, (x, y))
 
 
-def test_a_schedule_free_optimizer_is_evaluated_at_its_average_and_resumes():
+def test_a_schedule_free_optimizer_evaluates_its_average_and_resumes():
     from schedulefree import AdamWScheduleFree
 
     def fresh():

@@ -1,4 +1,4 @@
-"""lehr.torch._private: the private names exist here, and a version without one gets one error.
+"""lehr.torch._private: each private name exists, and a version without it raises one error.
 
 Verified with PyTorch 2.13.0 and Accelerate 1.15.0.
 """
@@ -34,8 +34,8 @@ def test_the_error_names_the_versions_that_the_project_supports():
 
 
 @pytest.fixture
-def anew():
-    """Check the names anew, also after the test."""
+def unchecked():
+    """Check the names again in this test, and after it."""
     _private.check_names.cache_clear()
     yield
     _private.check_names.cache_clear()
@@ -48,8 +48,8 @@ def anew():
         ("_HOOKS", "Optimizer._optimizer_step_pre_hooks"),
     ],
 )
-def test_a_version_without_a_name_is_refused_when_a_scheduler_is_made(
-    anew, monkeypatch, constant, name
+def test_a_version_without_a_name_is_rejected_by_the_constructor(
+    unchecked, monkeypatch, constant, name
 ):
     monkeypatch.setattr(torch, "__version__", "9.9")
     monkeypatch.setattr(_private, constant, "_gone")
@@ -59,13 +59,13 @@ def test_a_version_without_a_name_is_refused_when_a_scheduler_is_made(
         scheduler()
 
 
-def test_names_are_checked_once(anew):
+def test_names_are_checked_once(unchecked):
     scheduler()
     scheduler()
     assert _private.check_names.cache_info().misses == 1
 
 
-def test_a_scheduler_of_torch_is_seen():
+def test_a_scheduler_of_torch_is_detected():
     optimizer = SGD(weights())
     assert not _private.has_torch_scheduler(optimizer)
     LambdaLR(optimizer, lambda _: 1.0)
@@ -80,34 +80,34 @@ def accelerator():
     accelerate.state.GradientState._reset_state()
 
 
-def test_a_wrapper_has_no_hooks_of_its_own(accelerator):
+def test_a_wrapper_has_no_hooks(accelerator):
     optimizer = SGD(weights())
     assert _private.has_own_hooks(optimizer)
     assert not _private.has_own_hooks(accelerator.prepare(optimizer))
 
 
-# The attributes that frameworks look for on a scheduler
+# Attributes that frameworks read from a scheduler.
 
 
 @pytest.fixture
-def two(monkeypatch):
-    """One process that believes it is one of two."""
+def two_processes(monkeypatch):
+    """One process that reports a world size of two."""
     monkeypatch.setattr(distributed, "is_initialized", lambda: True)
     monkeypatch.setattr(distributed, "get_world_size", lambda: 2)
 
 
-def test_nothing_is_raised_where_accelerates_attribute_is_only_read(two):
+def test_reading_accelerates_attribute_does_not_raise(two_processes):
     made = scheduler()
     assert hasattr(made, "_is_accelerate_prepared")
     assert "_is_accelerate_prepared" in dict(inspect.getmembers(made))
     assert repr(made._is_accelerate_prepared) == "<not prepared by Accelerate>"
     assert "_is_accelerate_prepared" not in vars(copy.deepcopy(made))
     assert pickle.loads(pickle.dumps(made._is_accelerate_prepared)) is not None
-    made._is_accelerate_prepared = True  # as Accelerate does with what it has prepared
+    made._is_accelerate_prepared = True  # as Accelerate sets on a prepared object
     assert made._is_accelerate_prepared is True
 
 
-def test_accelerates_prepare_is_refused_in_several_processes(two):
+def test_accelerates_prepare_is_rejected_in_several_processes(two_processes):
     rule = r"processes must be 1 for a scheduler in Accelerator\.prepare, .* got 2; omit it"
     with pytest.raises(ValueError, match=rule):
         bool(scheduler()._is_accelerate_prepared)
@@ -123,20 +123,20 @@ def test_accelerate_wraps_the_scheduler_in_a_single_process(accelerator):
     assert made.get_last_lr() == pytest.approx([0.3])
 
 
-def test_accelerate_counts_the_steps_that_it_leaves_out():
+def test_accelerate_increments_the_count_for_skipped_steps():
     made = scheduler()
     assert made._step_count == 1
     made.step()
     made._step_count += 1
     assert made._step_count == 3
-    assert "_step_count" not in vars(scheduler())  # until it is raised
+    assert "_step_count" not in vars(scheduler())  # stored when it is incremented
 
 
 def sequence():
     (weight,) = weights(dtype=torch.float64)
     optimizer = SGD([weight], lr=1.0)
-    ours = lehr.torch.Scheduler(optimizer, lehr.linear(0.4, 0.0, 4), shared=True)
-    return optimizer, SequentialLR(optimizer, [LambdaLR(optimizer, lambda _: 1.0), ours], [2])
+    second = lehr.torch.Scheduler(optimizer, lehr.linear(0.4, 0.0, 4), shared=True)
+    return optimizer, SequentialLR(optimizer, [LambdaLR(optimizer, lambda _: 1.0), second], [2])
 
 
 def test_sequential_calls_update_lr_at_its_milestone(monkeypatch):
@@ -150,27 +150,27 @@ def test_sequential_calls_update_lr_at_its_milestone(monkeypatch):
     optimizer, sequential = sequence()
     del called[:]
     assert drive(optimizer, sequential, 4) == pytest.approx([1.0, 1.0, 0.4, 0.3])
-    assert called == [0, None, None]  # then as a step of ours
+    assert called == [0, None, None]  # None: called by the scheduler's step
 
 
-def test_without_update_lr_torchs_own_writes_the_rate(monkeypatch):
+def test_without_update_lr_torch_writes_the_rate(monkeypatch):
     monkeypatch.delattr(_private.PrivateNames, "_update_lr")
     optimizer, sequential = sequence()
     assert drive(optimizer, sequential, 4) == pytest.approx([1.0, 1.0, 0.4, 0.3])
 
 
-def test_no_other_name_of_the_scheduler_hides_a_private_one_of_torch():
+def test_the_scheduler_does_not_shadow_other_private_names_of_torch():
     (weight,) = weights()
     torchs = LambdaLR(SGD([weight]), lambda _: 1.0)
-    theirs = {name for name in {*dir(LRScheduler), *vars(torchs)} if is_private(name)}
-    ours = {
+    of_torch = {name for name in {*dir(LRScheduler), *vars(torchs)} if is_private(name)}
+    of_lehr = {
         name
         for cls in (lehr.torch.Scheduler, *lehr.torch.Scheduler.__mro__)
         if cls.__module__.startswith("lehr") and cls is not _private.PrivateNames
         for name in vars(cls)
     }
-    assert theirs & (ours | set(vars(scheduler()))) == set()
-    assert theirs >= {"_update_lr", "_step_count", "_last_lr"}
+    assert of_torch & (of_lehr | set(vars(scheduler()))) == set()
+    assert of_torch >= {"_update_lr", "_step_count", "_last_lr"}
 
 
 def is_private(name):

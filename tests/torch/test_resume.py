@@ -1,4 +1,4 @@
-"""lehr.torch.Scheduler: resuming, changing the plan, best weights, several processes."""
+"""lehr.torch.Scheduler: resuming, changing the policy, best weights, several processes."""
 
 import copy
 import io
@@ -34,7 +34,7 @@ def fresh(policy, **options):
 
 @pytest.mark.parametrize("cut", range(30))
 @pytest.mark.parametrize("control", [PLATEAU, lehr.Greedy(patience=2, average=2)])
-def test_the_state_alone_goes_on_exactly(control, cut):
+def test_the_state_resumes_exactly(control, cut):
     policy = lehr.Policy(lr=CYCLE.lr, momentum=CYCLE.momentum, control=control)
     metric = [1.0, 0.5, 0.7, 0.7, 0.6, 0.1] * 5
 
@@ -46,7 +46,7 @@ def test_the_state_alone_goes_on_exactly(control, cut):
             scheduler.observe(value)
         return used
 
-    whole = run(*fresh(policy), metric)
+    uncut = run(*fresh(policy), metric)
     optimizer, scheduler = fresh(policy)
     used = run(optimizer, scheduler, metric[:cut])
     file = io.BytesIO()
@@ -59,7 +59,7 @@ def test_the_state_alone_goes_on_exactly(control, cut):
     assert lehr.loads(state["policy"]) == policy
     optimizer, scheduler = fresh(policy)
     scheduler.load_state_dict(state)
-    assert used + run(optimizer, scheduler, metric[cut:]) == whole
+    assert used + run(optimizer, scheduler, metric[cut:]) == uncut
 
 
 def test_the_state_without_a_controller():
@@ -70,24 +70,24 @@ def test_the_state_without_a_controller():
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
 @pytest.mark.parametrize("ours_first", [True, False])
 @pytest.mark.parametrize("cut", range(1, 8))
-def test_a_part_of_torchs_sequence_leaves_the_other_parts_rate_alone(cut, ours_first, order):
+def test_a_part_of_a_torch_sequence_does_not_change_the_other_part(cut, ours_first, order):
     def run():
         optimizer = SGD(weights(), lr=1.0)
         makers = [
             lambda: lehr.torch.Scheduler(optimizer, FALL, shared=True),
-            lambda: ExponentialLR(optimizer, 0.5),  # goes on from the rate that it finds
+            lambda: ExponentialLR(optimizer, 0.5),  # starts from the current rate
         ]
         parts = [make() for make in (makers if ours_first else reversed(makers))]
         return optimizer, SequentialLR(optimizer, parts, milestones=[4])
 
-    whole = drive(*run(), 8)
+    uncut = drive(*run(), 8)
     optimizer, sequence = run()
     used = drive(optimizer, sequence, cut)
     again, resumed = run()
     parts = [(again, optimizer), (resumed, sequence)]
     for part, saved in parts if order == "optimizer first" else reversed(parts):
         part.load_state_dict(saved.state_dict())
-    assert used + drive(again, resumed, 8 - cut) == whole
+    assert used + drive(again, resumed, 8 - cut) == uncut
 
 
 # Another policy.
@@ -118,7 +118,7 @@ def at_step(policy, step):
         ),
     ],
 )
-def test_another_policy_is_refused_or_continued(new, match):
+def test_another_policy_is_rejected_or_continued(new, match):
     optimizer, scheduler = fresh(new)
     with pytest.raises(ValueError, match=match):
         scheduler.load_state_dict(at_step(FALL, 5))
@@ -129,7 +129,7 @@ def test_another_policy_is_refused_or_continued(new, match):
     assert drive(optimizer, scheduler, 2) == [scheduler.policy.lr(t) for t in (5, 6)]
 
 
-def test_the_jump_counts_the_controllers_factor():
+def test_the_jump_includes_the_controller_factor():
     old = fresh(lehr.Policy(lr=1.0, control=PLATEAU))[1]
     for _ in range(3):
         old.observe(1.0)
@@ -148,7 +148,7 @@ def test_the_jump_of_each_group_is_named():
         new.load_state_dict(old.state_dict())
 
 
-def test_the_state_of_another_scheduler_is_refused():
+def test_the_state_of_another_scheduler_is_rejected():
     other = LambdaLR(SGD(weights(), lr=1.0), CYCLE.lr).state_dict()
     with pytest.raises(
         ValueError, match="state must be the state of a lehr driver, with step, control"
@@ -156,13 +156,13 @@ def test_the_state_of_another_scheduler_is_refused():
         fresh(CYCLE)[1].load_state_dict(other)
 
 
-def test_a_wrong_word_for_on_change_is_refused():
+def test_a_wrong_on_change_is_rejected():
     with pytest.raises(ValueError, match="on_change must be one of refuse, continue, got 'go'"):
         fresh(CYCLE, on_change="go")
 
 
 @pytest.mark.parametrize("order", ["optimizer first", "scheduler first"])
-def test_a_loaded_optimizer_does_not_bring_the_old_plans_rate_back(order):
+def test_a_loaded_optimizer_does_not_restore_the_old_policys_rate(order):
     old_optimizer, old = fresh(FALL)
     drive(old_optimizer, old, 4)
     optimizer, scheduler = fresh(FALL * 0.5, on_change="continue")
@@ -173,7 +173,7 @@ def test_a_loaded_optimizer_does_not_bring_the_old_plans_rate_back(order):
 
 
 def test_a_checkpoint_of_a_trunk_is_cooled_down_at_several_lengths():
-    """The weight's way, by hand: 30 updates of the trunk, then each branch's own."""
+    """Weight by hand: 30 updates of the trunk, then those of each branch."""
     trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=10).then(lehr.constant(0.1)), momentum=0.5)
     optimizer, scheduler = fresh(trunk)
     drive(optimizer, scheduler, 30)
@@ -186,7 +186,7 @@ def test_a_checkpoint_of_a_trunk_is_cooled_down_at_several_lengths():
         close(drive(branch, cooled, steps), [0.1 * (1 - i / steps) for i in range(steps)])
         assert cooled.get_last_lr() == [0.0]
         (buffer,) = (slots["momentum_buffer"] for slots in branch.state.values())
-        close(buffer.item(), 2.0 - 0.5 ** (29 + steps))  # of all updates, none forgotten
+        close(buffer.item(), 2.0 - 0.5 ** (29 + steps))  # includes the updates of the trunk
     assert drive(optimizer, scheduler, 5) == [0.1] * 5
 
 
@@ -202,58 +202,59 @@ def test_a_finished_run_is_extended():
 # The best weights.
 
 
-BACK = lehr.Policy(lr=FALL, control=lehr.Plateau(patience=2, factor=0.5, restore_best=True))
+RESTORING = lehr.Policy(lr=FALL, control=lehr.Plateau(patience=2, factor=0.5, restore_best=True))
 
 
-def lives(scheduler, model, metrics, first=0):
-    """Set the weight to 0, 1, 2, ... before each metric; return what stands there after it."""
-    stands = []
+def observed_weights(scheduler, model, metrics, first=0):
+    """Set the weight to 0, 1, 2, ... before each metric; return the weight after each metric."""
+    weights_after = []
     for i, metric in enumerate(metrics, first):
         with torch.no_grad():
             model.weight.fill_(float(i))
         scheduler.observe(metric, model)
-        stands.append(model.weight.item())
-    return stands
+        weights_after.append(model.weight.item())
+    return weights_after
 
 
-def backed():
+def restoring():
     model = torch.nn.Linear(1, 1, bias=False)
-    return lehr.torch.Scheduler(SGD(model.parameters(), lr=1.0), BACK), model
+    return lehr.torch.Scheduler(SGD(model.parameters(), lr=1.0), RESTORING), model
 
 
-def test_a_reduction_brings_the_best_weights_back():
+def test_a_reduction_restores_the_best_weights():
     metrics = [0.5, 0.25, 0.5, 0.5, torch.nan, 0.125, 0.5, 0.5]
-    assert lives(*backed(), metrics) == [0, 1, 2, 1, 4, 5, 6, 5]
+    assert observed_weights(*restoring(), metrics) == [0, 1, 2, 1, 4, 5, 6, 5]
 
 
 @pytest.mark.parametrize("cut", range(1, 4))
-def test_the_best_weights_survive_a_resume(cut):
+def test_the_best_weights_are_saved_and_resumed(cut):
     metrics = [0.5, 0.25, 0.5, 0.5]
-    scheduler, model = backed()
-    lives(scheduler, model, metrics[:cut])
+    scheduler, model = restoring()
+    observed_weights(scheduler, model, metrics[:cut])
     file = io.BytesIO()
     torch.save(scheduler.state_dict(), file)
     file.seek(0)
-    again, model = backed()
+    again, model = restoring()
     again.load_state_dict(torch.load(file, weights_only=True))
-    assert lives(again, model, metrics[cut:], first=cut)[-1] == 1
+    assert observed_weights(again, model, metrics[cut:], first=cut)[-1] == 1
 
 
-def test_nothing_to_go_back_to_is_no_error():
-    assert lives(*backed(), [torch.nan] * 4) == [0, 1, 2, 3]
+def test_a_reduction_without_best_weights_is_accepted():
+    assert observed_weights(*restoring(), [torch.nan] * 4) == [0, 1, 2, 3]
 
 
-def test_restoring_needs_the_model():
-    scheduler, model = backed()
+def test_restore_best_requires_the_model():
+    scheduler, model = restoring()
     with pytest.raises(ValueError, match=r"restore_best, got None; call observe\(metric, model\)"):
         scheduler.observe(1.0)
-    assert lives(scheduler, model, [1.0, 1.0, 1.0]) == [0, 1, 0]  # it has not counted
+    # the rejected metric was not counted
+    assert observed_weights(scheduler, model, [1.0, 1.0, 1.0]) == [0, 1, 0]
 
 
 # Processes.
 
 
-def test_processes_that_see_other_metrics_hold_the_same_rate(tmp_path):
+def test_ranks_with_different_metrics_have_the_same_rate(tmp_path):
     script = Path(__file__).parents[1] / "helpers" / "torch_ranks.py"
     ranks = [
         subprocess.Popen(
@@ -264,11 +265,11 @@ def test_processes_that_see_other_metrics_hold_the_same_rate(tmp_path):
         )
         for rank in range(2)
     ]
-    told = [(*rank.communicate(), rank.returncode) for rank in ranks]
-    assert [code for *_, code in told] == [0, 0], told
-    first, second = (json.loads(out) for out, *_ in told)
+    outputs = [(*rank.communicate(), rank.returncode) for rank in ranks]
+    assert [code for *_, code in outputs] == [0, 0], outputs
+    first, second = (json.loads(out) for out, *_ in outputs)
     assert first == second
-    # the means: 1.0, 0.5, 0.75, 0.75 (reduced), 0.75, NaN (reduced); each rank alone: otherwise
+    # the means: 1.0, 0.5, 0.75, 0.75 (reduced), 0.75, NaN (reduced); single ranks would differ
     assert first["factors"] == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25]
     assert first["rates"] == [0.1 * factor for factor in first["factors"]]
     assert first["steps"] == 6

@@ -1,4 +1,4 @@
-"""lehr.torch.Scheduler: real training; what each update really used."""
+"""lehr.torch.Scheduler: real training; the values used in each update."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def test_every_update_uses_the_policys_rate():
     ("make", "read"),
     [
         (lambda p: SGD(p, lr=1.0, momentum=0.5), momentum),
-        (lambda p: SGD(p, lr=1.0), momentum),  # momentum 0 until the policy moves it
+        (lambda p: SGD(p, lr=1.0), momentum),  # momentum is 0 until the policy sets it
         (lambda p: SGD(p, lr=1.0, momentum=0.5, nesterov=True), momentum),
         (lambda p: RMSprop(p), momentum),
         (lambda p: Adam(p), beta1),
@@ -52,7 +52,7 @@ def test_one_cycle_moves_momentum_against_the_rate(make, read):
 
 
 @pytest.mark.parametrize("rise", [lehr.linear(0.0, 0.9, 4), lehr.linear(0.9, 0.0, 4)])
-def test_momentum_of_sgd_may_begin_or_end_at_zero(rise):
+def test_momentum_of_sgd_may_start_or_end_at_zero(rise):
     """The update itself, against the formula by hand."""
     (weight,) = weights(dtype=torch.float64)
     optimizer = SGD([weight], lr=1.0)
@@ -95,7 +95,7 @@ def test_groups_may_have_their_own_momentum():
 
 
 @pytest.mark.parametrize("given", [{"g0": 0.1}, {"g0": 0.1, "g1": 0.1, "g2": 0.1}])
-def test_groups_must_be_the_optimizers(given):
+def test_groups_must_be_those_of_the_optimizer(given):
     wrong = "missing: g1;" if len(given) == 1 else "extra: g2;"
     names = rf"groups of lr must be the optimizer's \['g0', 'g1'\], got \['g0'.*\]; {wrong} the"
     with pytest.raises(ValueError, match=names):
@@ -107,7 +107,7 @@ def test_groups_must_be_the_optimizers(given):
         lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.Policy(lr=given))
 
 
-def test_a_late_group_is_driven_from_the_next_write_on():
+def test_a_late_group_is_driven_from_the_next_step():
     optimizer = SGD(weights(), lr=1.0)
     scheduler = lehr.torch.Scheduler(optimizer, lehr.linear(1.0, 0.0, 10))
     drive(optimizer, scheduler, 3)
@@ -116,7 +116,7 @@ def test_a_late_group_is_driven_from_the_next_write_on():
     assert scheduler.get_last_lr() == [0.6, 0.6]
 
 
-def test_a_late_group_without_a_name_is_refused_where_groups_have_their_own():
+def test_an_unnamed_late_group_is_rejected_with_schedules_by_group():
     optimizer = named()
     scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy(lr=PER_GROUP))
     optimizer.add_param_group({"params": weights()})
@@ -124,7 +124,7 @@ def test_a_late_group_without_a_name_is_refused_where_groups_have_their_own():
         scheduler.step()
 
 
-def test_a_tensor_rate_is_filled_never_replaced():
+def test_a_tensor_rate_is_filled_in_place():
     rate = torch.tensor(1.0)
     (weight,) = weights()
     optimizer = SGD([weight], lr=rate)
@@ -137,7 +137,7 @@ def test_a_tensor_rate_is_filled_never_replaced():
     assert scheduler.get_last_lr() == [rate]
 
 
-def test_a_rate_of_another_type_after_loading_is_written_by_its_type():
+def test_a_rate_loaded_with_another_type_is_set_by_its_type():
     optimizer = SGD(weights(), lr=torch.tensor(1.0))
     scheduler = lehr.torch.Scheduler(optimizer, lehr.linear(1.0, 0.0, 4))
     optimizer.load_state_dict(SGD(weights(), lr=5.0).state_dict())
@@ -148,7 +148,7 @@ def test_a_rate_of_another_type_after_loading_is_written_by_its_type():
     assert torch.equal(optimizer.param_groups[0]["lr"], torch.tensor(0.5))
 
 
-def test_groups_that_share_a_tensor_get_their_own():
+def test_groups_that_share_a_tensor_get_separate_tensors():
     optimizer = named(lr=torch.tensor(1.0))
     scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy(lr=PER_GROUP))
     first = [group["lr"] for group in optimizer.param_groups]
@@ -157,7 +157,7 @@ def test_groups_that_share_a_tensor_get_their_own():
     assert all(a is g["lr"] for a, g in zip(first, optimizer.param_groups, strict=True))
 
 
-def test_tensor_betas_are_filled_never_replaced():
+def test_tensor_betas_are_filled_in_place():
     betas = torch.tensor(0.9), torch.tensor(0.999)
     optimizer = Adam(weights(), betas=betas)
     lehr.torch.Scheduler(optimizer, lehr.Policy(lr=0.1, momentum=0.5))
@@ -165,7 +165,7 @@ def test_tensor_betas_are_filled_never_replaced():
     assert [float(beta) for beta in betas] == [0.5, float(torch.tensor(0.999))]
 
 
-def test_groups_that_share_betas_get_their_own():
+def test_groups_that_share_betas_get_separate_tensors():
     betas = torch.tensor(0.9), torch.tensor(0.999)
     optimizer = named(cls=Adam, betas=betas)
     own = {"g0": lehr.constant(0.5), "g1": lehr.constant(0.25)}
@@ -173,7 +173,7 @@ def test_groups_that_share_betas_get_their_own():
     assert [float(beta1(group)) for group in optimizer.param_groups] == [0.5, 0.25]
 
 
-def test_it_is_a_torch_scheduler_and_patches_nothing():
+def test_it_is_a_torch_scheduler_without_patches():
     optimizer = SGD(weights(), lr=1.0)
     scheduler = lehr.torch.Scheduler(optimizer, CYCLE.lr)
     assert isinstance(scheduler, LRScheduler)
@@ -182,7 +182,7 @@ def test_it_is_a_torch_scheduler_and_patches_nothing():
     assert not hasattr(scheduler, "total_steps")
     assert scheduler.base_lrs == [1.0]
     assert scheduler._last_lr == scheduler.get_last_lr() == [CYCLE.lr(0)]
-    assert scheduler.get_lr() == [CYCLE.lr(0)]  # torch's would raise
+    assert scheduler.get_lr() == [CYCLE.lr(0)]  # torch's method would raise
     assert (scheduler.last_epoch, scheduler._step_count) == (0, 1)
     scheduler.step()
     assert (scheduler.last_epoch, scheduler._step_count) == (1, 2)
@@ -205,7 +205,7 @@ def test_inside_sequential_lr(first):
     close(used, [*falls, *[0.25] * 4] if first else [0.25, 0.4375, 0.625, 0.8125, *falls])
 
 
-def test_two_of_ours_inside_sequential_lr():
+def test_two_lehr_schedulers_inside_sequential_lr():
     def run():
         optimizer = SGD(weights(), lr=1.0)
         parts = [
@@ -253,7 +253,7 @@ def test_a_plateau_acts_on_the_next_update():
         scheduler.observe(loss)
     used += drive(optimizer, scheduler, 1)
     scheduler.observe(torch.tensor(1.0))
-    assert scheduler.get_last_lr() == [0.3125]  # written at once: the next update uses it
+    assert scheduler.get_last_lr() == [0.3125]  # set immediately: the next update uses it
     used += drive(optimizer, scheduler, 3)
     assert used == [1.0, 0.875, 0.75, 0.3125, 0.25, 0.1875]
     assert momentum(optimizer.param_groups[0]) == 0.9
@@ -271,14 +271,14 @@ def test_a_plateau_acts_on_every_group():
 @pytest.mark.parametrize(
     ("epoch", "error"), [(0.53, TypeError), (1.0, TypeError), (-1, ValueError)]
 )
-def test_a_metric_is_no_step(epoch, error):
+def test_a_metric_does_not_count_as_a_step(epoch, error):
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
     with pytest.raises(error, match=f"epoch must be an integer >= 0, got {epoch}"):
         scheduler.step(epoch)
     assert scheduler.last_epoch == 0
 
 
-def test_observe_without_a_controller_is_refused():
+def test_observe_rejects_a_policy_without_controller():
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
     with pytest.raises(
         ValueError, match=r"a controller to observe a metric, got None; .*Plateau\(\)"
@@ -287,7 +287,7 @@ def test_observe_without_a_controller_is_refused():
 
 
 @pytest.mark.parametrize("metric", ["0.5", "x", None, torch.ones(3), [1.0], 1j])
-def test_what_is_no_metric_is_refused(metric):
+def test_observe_rejects_values_that_are_not_a_metric(metric):
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.Policy(1.0, control=PLATEAU))
     with pytest.raises(TypeError, match="metric must be one number, got "):
         scheduler.observe(metric)
@@ -301,14 +301,14 @@ def test_one_number_of_any_kind_is_a_metric(metric):
     assert scheduler.control.best == 1.0
 
 
-def test_a_policy_that_cannot_be_saved_is_refused():
+def test_a_policy_that_cannot_be_saved_is_rejected():
     optimizer = SGD(weights(), lr=1.0)
     unnamed = lehr.from_function(lambda t: 0.5**t)
     with pytest.raises(ValueError, match=r"name must be given to .*; from_function\(f, name=...\)"):
         lehr.torch.Scheduler(optimizer, unnamed)
 
 
-def test_get_lr_is_of_the_clocks_step_and_writes_nothing():
+def test_get_lr_uses_last_epoch_and_does_not_set_the_rate():
     optimizer = named(lr=0.5)
     policy = lehr.Policy(lr=PER_GROUP, control=PLATEAU)
     scheduler = lehr.torch.Scheduler(optimizer, policy, relative=True)
@@ -317,15 +317,15 @@ def test_get_lr_is_of_the_clocks_step_and_writes_nothing():
     assert scheduler.get_last_lr() == [0.5, 0.05]
 
 
-def test_ignite_simulates_it():
+def test_ignite_simulates_the_scheduler():
     param_scheduler = pytest.importorskip("ignite.handlers.param_scheduler")
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), lehr.linear(1.0, 0.0, 4))
-    told = param_scheduler.LRScheduler.simulate_values(4, scheduler)
-    assert [rate for _, rate in told] == [1.0, 0.75, 0.5, 0.25]
+    simulated = param_scheduler.LRScheduler.simulate_values(4, scheduler)
+    assert [rate for _, rate in simulated] == [1.0, 0.75, 0.5, 0.25]
     assert scheduler.get_last_lr() == [1.0]
 
 
-def test_lengths_are_resolved_or_refused():
+def test_lengths_are_resolved_or_rejected():
     optimizer = SGD(weights(), lr=1.0)
     with pytest.raises(ValueError, match=r"policy must be in integer steps .* pass steps="):
         lehr.torch.Scheduler(optimizer, lehr.cosine(1.0))
@@ -364,28 +364,28 @@ def test_lengths_are_resolved_or_refused():
         ),
     ],
 )
-def test_refused_and_the_optimizer_left_alone(make, policy, error, match):
+def test_wrong_arguments_leave_the_optimizer_unchanged(make, policy, error, match):
     optimizer = make()
     with pytest.raises(error, match=match):
         lehr.torch.Scheduler(optimizer, policy)
     assert optimizer.param_groups[0]["lr"] == 3.0
 
 
-def test_only_a_torch_optimizer_is_driven():
+def test_only_a_torch_optimizer_is_accepted():
     for wrong in ([], None, [SGD(weights(), lr=1.0), None]):
         with pytest.raises(TypeError, match=r"optimizer must be a torch.optim.Optimizer or a list"):
             lehr.torch.Scheduler(wrong, CYCLE)
 
 
 class Wrapper(torch.optim.Optimizer):
-    """Keeps its optimizer by another name, as PostLocalSGDOptimizer does, and has no hooks."""
+    """Stores its optimizer as `optim`, as PostLocalSGDOptimizer does, and has no hooks."""
 
     def __init__(self, optim):
         self.optim = optim
         self.param_groups = optim.param_groups
 
 
-def test_a_wrapper_that_hides_its_optimizer_is_refused():
+def test_a_wrapper_without_an_optimizer_attribute_is_rejected():
     wrapper = Wrapper(SGD(weights(), lr=1.0))
     rule = r"with hooks, or a wrapper .* as .optimizer, got 'Wrapper'; pass the wrapped"
     with pytest.raises(TypeError, match=rule):

@@ -1,4 +1,4 @@
-"""lehr.torch.Scheduler(start_step=...): a policy that begins in the middle."""
+"""lehr.torch.Scheduler(start_step=...): a policy that starts at a later step."""
 
 import io
 
@@ -36,7 +36,7 @@ def test_lengths_of_the_run_count_from_step_zero():
 
 
 @pytest.mark.parametrize("dtype", [None, torch.float64])
-def test_adam_corrects_its_bias_by_its_own_count(dtype):
+def test_adam_bias_correction_counts_its_updates(dtype):
     """By hand: its first update has the size of the rate, here 0.4; eps is 0."""
     (weight,) = weights(dtype=torch.float64)
     rate = 9.0 if dtype is None else torch.tensor(9.0, dtype=dtype)
@@ -46,7 +46,7 @@ def test_adam_corrects_its_bias_by_its_own_count(dtype):
     close(-weight.item(), 0.4)
 
 
-def test_a_relative_rate_starts_there_too():
+def test_a_relative_rate_starts_at_start_step():
     groups = [{"params": weights(), "lr": rate} for rate in (2.0, 0.5)]
     scheduler = lehr.torch.Scheduler(SGD(groups), FALL, start_step=5, relative=True)
     assert scheduler.get_last_lr() == [1.0, 0.25]
@@ -55,7 +55,7 @@ def test_a_relative_rate_starts_there_too():
 @pytest.mark.parametrize("start_again", [0, 3])
 @pytest.mark.parametrize("cut", [0, 1, 4])
 def test_the_saved_step_is_that_of_the_policy(cut, start_again):
-    """A restored scheduler continues from the saved step, whatever its own ``start_step``."""
+    """A restored scheduler continues from the saved step, for any ``start_step`` argument."""
     optimizer, scheduler = fresh(start_step=3)
     used = drive(optimizer, scheduler, cut)
     assert scheduler.state_dict()["step"] == 3 + cut
@@ -79,7 +79,7 @@ def test_a_late_group_joins_at_the_current_step():
 
 
 def test_inside_torchs_composed_schedulers():
-    """SequentialLR starts every part after the first with step(0)."""
+    """SequentialLR calls step(0) at the start of every part after the first."""
 
     def ours(start):
         return lehr.torch.Scheduler(optimizer, FALL, start_step=start, shared=True)

@@ -1,6 +1,6 @@
-"""lehr.torch.Scheduler under every way to make an update: compiled, fused, scaled, accumulated.
+"""lehr.torch.Scheduler with every kind of update: compiled, fused, scaled, accumulated.
 
-The rate of each update is read from a weight whose gradient is one.
+The rate of each update is measured on a weight whose gradient is 1.
 """
 
 import pytest
@@ -23,26 +23,26 @@ def tensor(value, dtype=torch.float32):
 
 
 def moved(make, scheduled, updates=STEPS, wrap=lambda step: step):
-    """Return how far each update moved a weight whose gradient is 1."""
+    """Return the change by each update of a weight whose gradient is 1."""
     (weight,) = weights(dtype=torch.float64)
     optimizer = make([weight])
     scheduler = scheduled(optimizer)
-    step, far = wrap(lambda: optimizer.step()), []
+    step, moves = wrap(lambda: optimizer.step()), []
     for _ in range(updates):
         before = weight.item()
         weight.grad = torch.ones_like(weight)
         step()
-        far.append(before - weight.item())
+        moves.append(before - weight.item())
         if scheduler is not None:
             scheduler.step()
-    return far
+    return moves
 
 
 def ours(policy):
     return lambda optimizer: lehr.torch.Scheduler(optimizer, policy)
 
 
-# SGD moves by the rate; Adam too while its gradient is constant (but for its eps, here 0).
+# SGD moves by the rate; Adam too while its gradient is constant (except for eps, here 0).
 MAKERS = {
     "sgd": lambda p: SGD(p, lr=9.0),
     "sgd foreach": lambda p: SGD(p, lr=9.0, foreach=True),
@@ -64,21 +64,21 @@ def test_each_update_moves_by_the_policys_rate(name):
 
 
 def test_muon_moves_by_the_policys_rate():
-    """One row of Muon is its rate times the sign of the gradient, within its five rounds."""
+    """Each row of Muon is its rate times the sign of the gradient, within its five iterations."""
     weight = torch.nn.Parameter(torch.zeros(1, 1))
     optimizer = Muon([weight], lr=9.0, weight_decay=0.0, momentum=0.5)
-    scheduler, far = lehr.torch.Scheduler(optimizer, FALL), []
+    scheduler, moves = lehr.torch.Scheduler(optimizer, FALL), []
     for _ in range(STEPS):
         before = weight.item()
         weight.grad = torch.ones_like(weight)
         optimizer.step()
         scheduler.step()
-        far.append(before - weight.item())
-    steady = [step / far[0] for step in far]
+        moves.append(before - weight.item())
+    steady = [step / moves[0] for step in moves]
     assert steady == pytest.approx([FALL(t) for t in range(STEPS)], abs=0.02)
 
 
-def test_one_cycle_moves_sgd_as_its_formula_says():
+def test_one_cycle_moves_sgd_by_its_formula():
     wanted, buffer = [], 0.0
     for t in range(STEPS):
         buffer = CYCLE.momentum(t) * buffer + 1.0
@@ -95,19 +95,20 @@ def test_one_cycle_moves_sgd_as_its_formula_says():
 
 
 def compiled(make, scheduled):
-    """Return the updates' moves, and how many graphs were made for them."""
+    """Return the moves of the updates and the number of compiled graphs."""
     torch._dynamo.reset()
     counter = CompileCounterWithBackend("aot_eager")
-    far = moved(make, scheduled, wrap=lambda step: torch.compile(step, backend=counter))
-    return far, counter.frame_count
+    moves = moved(make, scheduled, wrap=lambda step: torch.compile(step, backend=counter))
+    return moves, counter.frame_count
 
 
-torch_warns = pytest.mark.filterwarnings(  # of its own parts that the compiler loads, and of floats
+# the compiler loads deprecated modules, and warns about floats
+torch_warns = pytest.mark.filterwarnings(
     "ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning"
 )
 
 
-def alone(optimizer):
+def unscheduled(optimizer):
     return None
 
 
@@ -119,34 +120,34 @@ def alone(optimizer):
         (lambda p: Adam(p, lr=tensor(9.0), eps=0.0), 0),
         (lambda p: Adam(p, lr=9.0, eps=0.0), 1),
         (lambda p: AdamW(p, lr=9.0, eps=0.0, weight_decay=0.0), 1),
-        (lambda p: SGD(p, lr=9.0), None),  # torch makes a graph for every float that SGD is given
+        (lambda p: SGD(p, lr=9.0), None),  # torch compiles a graph for every float rate of SGD
     ],
 )
 def test_compiled_updates_use_the_policys_rate_and_few_graphs(make, extra):
-    far, graphs = compiled(make, ours(FALL))
-    constant, graphs_alone = compiled(make, alone)  # Adam's bias corrections are float32 here
-    close(far, [FALL(t) * step / 9.0 for t, step in enumerate(constant)], 1e-6)
+    moves, graphs = compiled(make, ours(FALL))
+    constant, graphs_unscheduled = compiled(make, unscheduled)  # float32 bias corrections of Adam
+    close(moves, [FALL(t) * step / 9.0 for t, step in enumerate(constant)], 1e-6)
     assert graphs == compiled(make, lambda optimizer: LambdaLR(optimizer, FALL))[1]
     if extra is not None:
-        assert graphs == graphs_alone + extra
+        assert graphs == graphs_unscheduled + extra
 
 
 @torch_warns
 def test_momentum_in_tensor_betas_needs_one_graph():
-    """With numbers for betas it needs nine, torch's OneCycleLR or ours."""
+    """With float betas nine graphs are compiled, for torch's OneCycleLR as for lehr's."""
 
     def make(p):
         betas = (tensor(0.9), tensor(0.999))
         return Adam(p, lr=tensor(9.0), betas=betas, eps=0.0, capturable=True)
 
-    far, graphs = compiled(make, ours(CYCLE))
-    assert graphs == compiled(make, alone)[1] == 1
+    moves, graphs = compiled(make, ours(CYCLE))
+    assert graphs == compiled(make, unscheduled)[1] == 1
     eager = moved(lambda p: Adam(p, lr=9.0, eps=0.0), ours(CYCLE))
-    close(far, eager, 1e-5)  # the bias corrections are float32 here
+    close(moves, eager, 1e-5)  # the bias corrections are float32 here
 
 
 @torch_warns
-def test_a_late_group_is_driven_in_compiled_updates_from_the_next_step_on():
+def test_a_late_group_is_driven_in_compiled_updates_from_the_next_step():
     torch._dynamo.reset()
     (first,), (late,) = weights(dtype=torch.float64), weights(dtype=torch.float64)
     optimizer = SGD([first], lr=tensor(9.0))
@@ -167,13 +168,13 @@ def test_a_late_group_is_driven_in_compiled_updates_from_the_next_step_on():
 
 @pytest.mark.parametrize("options", [{}, {"foreach": True}, {"fused": True}])
 @pytest.mark.parametrize("cls", [SGD, Adam])
-def test_a_skipped_update_is_no_step(cls, options):
-    """By the documented rule: step() only if the scale did not fall."""
+def test_a_skipped_update_is_not_a_step(cls, options):
+    """By the documented rule: call step() only if the scale did not fall."""
     (weight,) = weights(dtype=torch.float64)
     optimizer = cls([weight], lr=9.0, **options, **({"eps": 0.0} if cls is Adam else {}))
     scheduler = lehr.torch.Scheduler(optimizer, FALL)
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, growth_interval=3)
-    far, broken = [], (0, 3, 4, 9)
+    moves, broken = [], (0, 3, 4, 9)
     for i in range(STEPS):
         optimizer.zero_grad()
         loss = weight.sum() * (torch.inf if i in broken else 1.0)
@@ -184,17 +185,17 @@ def test_a_skipped_update_is_no_step(cls, options):
         scaler.update()
         if scaler.get_scale() >= scale:
             scheduler.step()
-        far.append(before - weight.item())
-    assert [far[i] for i in broken] == [0.0] * 4
-    made = [step for i, step in enumerate(far) if i not in broken]
+        moves.append(before - weight.item())
+    assert [moves[i] for i in broken] == [0.0] * 4
+    made = [step for i, step in enumerate(moves) if i not in broken]
     close(made, [FALL(t) for t in range(len(made))])
     assert scheduler.last_epoch == len(made)
 
 
-def test_micro_batches_are_no_steps():
+def test_micro_batches_are_not_steps():
     (weight,) = weights(dtype=torch.float64)
     optimizer = SGD([weight], lr=9.0)
-    scheduler, far = lehr.torch.Scheduler(optimizer, FALL), []
+    scheduler, moves = lehr.torch.Scheduler(optimizer, FALL), []
     for i in range(4 * STEPS):
         (weight.sum() / 4).backward()
         if i % 4 == 3:
@@ -202,8 +203,8 @@ def test_micro_batches_are_no_steps():
             optimizer.step()
             scheduler.step()
             optimizer.zero_grad()
-            far.append(before - weight.item())
-    close(far, [FALL(t) for t in range(STEPS)])
+            moves.append(before - weight.item())
+    close(moves, [FALL(t) for t in range(STEPS)])
 
 
 def test_rmsprop_with_a_tensor_rate():

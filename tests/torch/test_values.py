@@ -1,4 +1,4 @@
-"""lehr.torch.Scheduler: values that the loop reads, and runs in tokens, samples and epochs."""
+"""lehr.torch.Scheduler: values read by the loop, and runs in tokens, samples and epochs."""
 
 import io
 import json
@@ -22,11 +22,11 @@ def fresh(policy=POLICY, *steps, **options):
     return optimizer, lehr.torch.Scheduler(optimizer, policy, *steps, **options)
 
 
-# Values in use.
+# Current values.
 
 
 def test_values_of_the_loop_are_read_at_each_update_and_not_written():
-    """S27: an average of the weights, with the decay of the policy, by hand."""
+    """S27: an average of the weights with the policy's decay, by hand."""
     (weight,) = weights(dtype=torch.float64)
     optimizer = SGD([weight], lr=123.0, momentum=0.5)
     keys = set(optimizer.param_groups[0])
@@ -59,7 +59,7 @@ def test_values_have_the_groups_of_the_policy():
     assert scheduler.values() == {"lr": {"a": 0.5, "b": 0.1}, "k": 3.0} == policy(0)
 
 
-def test_the_factor_of_a_controller_is_in_the_rate_alone():
+def test_the_factor_of_a_controller_scales_only_the_rate():
     policy = lehr.Policy(0.5, values={"k": 3}, control=lehr.Plateau(patience=1, factor=0.5))
     _, scheduler = fresh(policy)
     for metric in (1.0, 1.0):
@@ -84,15 +84,15 @@ def test_rates_of_a_relative_policy_are_those_of_each_group():
     assert list(scheduler.values()["lr"].values()) == scheduler.get_last_lr()
 
 
-def test_values_follow_the_clock_when_torch_sets_it():
+def test_values_use_the_step_that_torch_sets():
     _, scheduler = fresh()
     scheduler.step(7)
     assert scheduler.values() == POLICY(7)
-    scheduler.last_epoch = -1  # a part of a SequentialLR that has not begun
+    scheduler.last_epoch = -1  # the state of a SequentialLR part before its first step
     assert scheduler.values() == POLICY(0)
 
 
-# Saved and resumed.
+# Saving and resuming.
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 12])
@@ -138,7 +138,7 @@ def changed(**values):
         (lehr.Policy(POLICY.lr, momentum=0.5), r"policy\.values.*no value jumps; pass on"),
     ],
 )
-def test_another_value_of_the_loop_is_refused_or_continued(new, match):
+def test_another_value_of_the_loop_is_rejected_or_continued(new, match):
     optimizer, scheduler = fresh()
     drive(optimizer, scheduler, 4)
     saved = scheduler.state_dict()
@@ -149,13 +149,13 @@ def test_another_value_of_the_loop_is_refused_or_continued(new, match):
     assert going_on.values() == new(4)
 
 
-def test_a_value_that_cannot_be_saved_is_refused():
+def test_a_value_that_cannot_be_saved_is_rejected():
     policy = lehr.Policy(0.1, values={"k": lehr.from_function(lambda step: 0.5)})
     with pytest.raises(ValueError, match="from_function"):
         fresh(policy)
 
 
-def test_a_learner_leaves_values_of_the_loop_out():
+def test_a_learner_omits_values_of_the_loop():
     def trained(policy):
         torch.manual_seed(0)
         model = torch.nn.Linear(4, 1)
@@ -187,14 +187,14 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_may_be_given_in_any_unit(name):
+def test_a_run_length_may_use_any_unit(name):
     policy, steps, sizes = RUNS[name]
     _, scheduler = fresh(policy, *steps, **sizes)
     assert scheduler.policy.lr == lehr.linear(1.0, 0.0, 8)
 
 
 @pytest.mark.parametrize("unit", ["samples", "tokens"])
-def test_a_rate_follows_a_ramp_of_the_batch_size(unit):
+def test_the_rate_follows_a_ramp_of_the_batch_size(unit):
     falls = lehr.linear(1.0, 0.0, f"24 {unit}")
     policy = lehr.Policy(falls, values={"k": lehr.piecewise([f"16 {unit}"], [0, 1])})
     optimizer, scheduler = fresh(policy, **{f"{unit}_per_step": RAMP})
@@ -208,7 +208,7 @@ def test_a_rate_follows_a_ramp_of_the_batch_size(unit):
 
 
 def test_a_missing_size_can_be_passed():
-    """S28: what the error asks for is taken."""
+    """S28: passing the size that the error names is accepted."""
     policy = lehr.cosine(0.1, "1B tokens")
     with pytest.raises(
         ValueError, match=r"in lr: tokens_per_step must be given.*; pass tokens_per"
@@ -230,12 +230,12 @@ def test_a_missing_size_can_be_passed():
         ({"tokens_per_step": lehr.exponential(1.0, 0.5, 5)}, "tokens_per_step must be a schedule"),
     ],
 )
-def test_wrong_sizes_are_refused_needed_or_not(policy, sizes, match):
+def test_wrong_sizes_are_rejected_even_if_unused(policy, sizes, match):
     with pytest.raises(ValueError, match=match):
         fresh(policy, **{"steps": 10} | sizes)
 
 
-def test_a_learner_asks_for_a_resolved_policy():
+def test_a_learner_requires_a_resolved_policy():
     model = torch.nn.Linear(1, 1)
     data = torch.zeros(4, 1), torch.zeros(4, 1)
     loss = torch.nn.functional.mse_loss

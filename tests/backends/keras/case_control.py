@@ -1,4 +1,4 @@
-"""The factor and its controller in the middle of fit, and what a saved model brings back."""
+"""The controller and its factor during fit, and restoring them from a saved model."""
 
 import json
 
@@ -13,7 +13,7 @@ import lehr.keras
 
 
 def score(values):
-    """Give the controller a metric with known values."""
+    """Write metrics with known values into the logs."""
 
     def write(model, epoch, logs):
         logs["score"] = values[epoch]
@@ -29,7 +29,7 @@ def plateau_policy(**settings):
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("accumulation", [None, 4])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_plateau_lowers_the_rate_from_the_next_update_on(block, accumulation, scaled):
+def test_a_plateau_reduces_the_rate_from_the_next_update_on(block, accumulation, scaled):
     policy = plateau_policy(factor=0.3)
     stock = keras.optimizers.SGD(momentum=0.9, gradient_accumulation_steps=accumulation)
     optimizer = lehr.keras.attach(stock, policy, record=64)
@@ -52,7 +52,7 @@ def test_a_plateau_lowers_the_rate_from_the_next_update_on(block, accumulation, 
 
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("block", BLOCKS)
-def test_a_person_sets_the_factor(block, scaled):
+def test_the_factor_can_be_assigned(block, scaled):
     def set_factor(model, epoch, logs):
         lehr.keras.driven(model).factor = [0.5, 2.0][epoch % 2]
 
@@ -68,7 +68,7 @@ def test_a_person_sets_the_factor(block, scaled):
     assert number(model.weights[0]) == pytest.approx(by_hand, rel=2e-6)
 
 
-def test_a_controller_goes_on_from_the_factor_that_a_person_set():
+def test_a_controller_continues_from_an_assigned_factor():
     def set_factor(model, epoch, logs):
         if epoch == 0:
             model.optimizer.factor = 0.8
@@ -82,7 +82,7 @@ def test_a_controller_goes_on_from_the_factor_that_a_person_set():
     models.assert_recorded(model, policy, 64, np.repeat([1.0, 0.8, 0.8, 0.4], 16))
 
 
-def test_what_the_controller_remembers_is_exact():
+def test_the_controller_state_is_exact():
     driven = lehr.keras.attach(keras.optimizers.SGD(), lehr.Policy(lr=0.1))
     assert driven.control_state == lehr.controllers.State()
     states = [
@@ -95,21 +95,21 @@ def test_what_the_controller_remembers_is_exact():
 
 
 @pytest.mark.parametrize("value", [-0.1, float("nan"), "half"])
-def test_a_wrong_factor_is_refused(value):
+def test_a_wrong_factor_is_rejected(value):
     driven = lehr.keras.attach(keras.optimizers.SGD(), 0.1)
     with pytest.raises((TypeError, ValueError), match="factor must be a"):
         driven.factor = value
 
 
-def test_callbacks_of_keras_that_set_the_rate_are_refused():
+def test_keras_callbacks_that_set_the_rate_are_rejected():
     model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), 0.1))
     callback = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate / 2)
     with pytest.raises(ValueError, match=r"learning_rate must be set by the policy only.*factor"):
         models.fit_one_weight(model, 4, callbacks=[callback])
 
 
-def test_control_beside_the_callbacks_of_keras(tmp_path):
-    policy = lehr.Policy(lr=0.0, control=lehr.Plateau(patience=1, factor=0.5))  # no improvement
+def test_control_together_with_keras_callbacks(tmp_path):
+    policy = lehr.Policy(lr=0.0, control=lehr.Plateau(patience=1, factor=0.5))  # never improves
     model = models.regression(lehr.keras.attach(keras.optimizers.SGD(), policy))
     data = models.data()
     callbacks = [
@@ -126,7 +126,7 @@ def test_control_beside_the_callbacks_of_keras(tmp_path):
     )
 
 
-def test_control_says_what_is_missing():
+def test_control_names_the_missing_requirement():
     plain = models.one_weight(keras.optimizers.SGD())
     with pytest.raises(ValueError, match=r"optimizer must be driven.*lehr\.keras\.attach"):
         models.fit_one_weight(plain, 4, callbacks=[lehr.keras.Control()])
@@ -149,7 +149,7 @@ SAVED = {
 
 
 @pytest.mark.parametrize("name", SAVED)
-def test_a_saved_model_goes_on_bit_identically(name, tmp_path):
+def test_a_loaded_model_continues_bit_identically(name, tmp_path):
     decay = {"weight_decay": lehr.linear(0.1, 0.0, 64)} if name == "AdamW" else {}
     policy = lehr.Policy(
         lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, control=lehr.Plateau("loss"), **decay
@@ -181,7 +181,7 @@ def test_a_saved_model_goes_on_bit_identically(name, tmp_path):
     assert inner(loaded).recorded() == inner(model).recorded()
 
 
-def test_the_config_is_plain():
+def test_the_config_contains_plain_json_types():
     policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, weight_decay=0.25)
     stock = keras.optimizers.AdamW(beta_1=0.8, weight_decay=0.1, name="mine")
     model = models.one_weight(lehr.keras.attach(stock, policy, record=4))
@@ -216,7 +216,7 @@ def test_backup_and_restore_after_a_crash(tmp_path):
             assert more
         return model
 
-    start(AtEpochEnd(crash))  # in the third epoch; its backup holds two
+    start(AtEpochEnd(crash))  # interrupted in the third epoch; the backup holds two epochs
     model = start()
     models.assert_recorded(model, policy, 64, np.repeat([1.0, 1.0, 0.5, 0.25], 16))
     untouched = models.one_weight(
@@ -227,7 +227,7 @@ def test_backup_and_restore_after_a_crash(tmp_path):
     assert models.same(models.arrays(model), models.arrays(untouched))
 
 
-def test_a_users_own_optimizer_does_not_take_the_place_of_the_stock_one(tmp_path):
+def test_a_registered_user_optimizer_does_not_replace_the_stock_one(tmp_path):
     class SGD(keras.optimizers.SGD):
         pass
 

@@ -1,4 +1,4 @@
-"""lehr.keras.diagnose: numbers by hand, gradients by differences, nothing touched."""
+"""lehr.keras.diagnose: values by hand, gradients by finite differences, no side effects."""
 
 import keras
 import keras_models as models
@@ -31,7 +31,7 @@ def test_numbers_by_hand():
     np.testing.assert_allclose(layer.std, np.std([1, 0, 3, 0]))
 
 
-def test_gradients_are_those_of_differences():
+def test_gradients_equal_finite_differences():
     model = models.network(keras.optimizers.SGD())
     model.layers[-1].kernel_regularizer = keras.regularizers.L2(0.1)
     found = lehr.keras.diagnose(model, (X, Y), training=False)
@@ -51,7 +51,7 @@ def test_gradients_are_those_of_differences():
     np.testing.assert_allclose(found.layers[-1].gradient, squares**0.5, rtol=2e-2)
 
 
-def test_the_model_is_bit_for_bit_what_it_was():
+def test_diagnose_leaves_the_model_bit_identical():
     model = models.network(keras.optimizers.Adam())
     model.fit(X, Y, batch_size=8, verbose=0)
     before = everything(model)
@@ -59,14 +59,14 @@ def test_the_model_is_bit_for_bit_what_it_was():
     assert everything(model) == before
     assert not [layer for layer in model._flatten_layers() if "call" in vars(layer)]
     kinds = [layer.kind for layer in found.layers]
-    dropped = ["GaussianNoise", "Dropout", "Dropout"]  # without weights, hence without gradients
+    dropped = ["GaussianNoise", "Dropout", "Dropout"]  # layers without weights have no gradients
     assert kinds == ["Dense", "BatchNormalization", *dropped, "Dense"]
     assert [layer.kind for layer in found.layers if layer.gradient is None] == dropped
-    # as in training, batch norm brings the batch to std 1
+    # batch norm in training mode scales the batch to std 1
     np.testing.assert_allclose(found.layers[1].std, 1.0, atol=0.02)
 
 
-def test_nested_shared_and_without_targets():
+def test_nested_and_shared_layers_and_data_without_targets():
     shared = layers.Dense(3, "tanh")
     inner = keras.Sequential([layers.Input((3,)), layers.Dense(2, "gelu")], name="inner")
     x = keras.Input((3,))
@@ -77,12 +77,12 @@ def test_nested_shared_and_without_targets():
     assert found.loss is None
     assert [layer.gradient for layer in found.layers] == [None, None]
     first, second = found.layers
-    # the first call saturates, tanh(100) = 1, and the second does not: tanh(1) = 0.76
+    # the first call saturates, tanh(100) = 1; the second does not, tanh(1) = 0.76
     assert (first.saturated, second.saturated) == (0.5, None)
     assert "inner" in second.name
 
 
-def test_recurrent_layers_are_whole_and_attention_is_not():
+def test_recurrent_layers_are_one_row_and_attention_is_split():
     x = keras.Input((4, 3))
     inner = layers.Bidirectional(layers.LSTM(2, return_sequences=True))(x)
     inner = layers.MultiHeadAttention(1, 2)(inner, inner)
@@ -96,14 +96,14 @@ def test_recurrent_layers_are_whole_and_attention_is_not():
     assert found.layers[0].gradient > 0
 
 
-def test_a_model_that_never_ran_is_built():
+def test_diagnose_builds_an_unbuilt_model():
     model = keras.Sequential([layers.Dense(2), layers.ELU()])
     found = lehr.keras.diagnose(model, np.ones((5, 3)))
     assert [layer.kind for layer in found.layers] == ["Dense", "ELU"]
 
 
 @pytest.mark.parametrize("name", ["sigmoid", "tanh", "relu", "elu", "selu", "leaky_relu"])
-def test_saturation_is_where_the_slope_is_small(name):
+def test_saturation_counts_small_slopes(name):
     function = keras.activations.get(name)
     x = np.linspace(-8, 8, 1601).astype("float32")
     small = 1e-2
@@ -115,7 +115,7 @@ def test_saturation_is_where_the_slope_is_small(name):
     np.testing.assert_allclose(found.layers[0].saturated, want, atol=0.004)
 
 
-def test_what_it_cannot_do_is_refused():
+def test_unsupported_input_is_rejected():
     model = keras.Sequential([layers.Input((5,)), layers.Dense(1)])
     with pytest.raises(ValueError, match="model must be compiled with a loss"):
         lehr.keras.diagnose(model, (X, Y))

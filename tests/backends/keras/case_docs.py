@@ -6,7 +6,7 @@ from pathlib import Path
 PAGE = Path(__file__).parents[3] / "docs" / "keras.md"
 
 
-def test_the_page_runs(tmp_path, monkeypatch):
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
     assert len(blocks) == 8

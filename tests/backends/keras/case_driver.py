@@ -1,4 +1,4 @@
-"""What Keras really did at every update, beside the policy and beside plain arithmetic."""
+"""The values that Keras uses in each update, against the policy and against plain arithmetic."""
 
 import functools
 
@@ -32,8 +32,8 @@ def test_every_update_equals_the_policy(momentum, block, accumulation, jit):
 
 
 @pytest.mark.parametrize("block", ALL_BLOCKS[:2])
-def test_the_other_way_to_compile(block, monkeypatch):
-    """Accumulating, not compiled on JAX (slow) and compiled on PyTorch."""
+def test_the_non_default_jit_setting(block, monkeypatch):
+    """Gradient accumulation: not compiled on JAX (slow), compiled on PyTorch."""
     policy = lehr.one_cycle(0.1, steps=4)
     stock = keras.optimizers.SGD(momentum=0.9, gradient_accumulation_steps=2)
     driven = lehr.keras.attach(stock, policy, record=4)
@@ -42,9 +42,9 @@ def test_the_other_way_to_compile(block, monkeypatch):
     if BACKEND == "torch":
         import torch
 
-        # dynamo captures the step as it does by default; left out is a minute of C++ per graph,
-        # and that Keras's `cond`, which is new in each call, is captured 8 times before it runs
-        # uncompiled
+        # these settings save time only: dynamo captures the step as by default; inductor would
+        # compile C++ for a minute per graph, and Keras's `cond`, a new object in each call, would
+        # be captured 8 times before it runs uncompiled
         compiled = functools.partial(torch.compile, backend="eager")
         monkeypatch.setattr(torch, "compile", compiled)
         monkeypatch.setattr(torch._dynamo.config, "recompile_limit", 2)
@@ -55,7 +55,7 @@ def test_the_other_way_to_compile(block, monkeypatch):
     assert weight == pytest.approx(models.moved(rates, momentum)[-1], rel=2e-6)
 
 
-def test_the_ledger_keeps_the_last_updates_in_order():
+def test_the_ledger_records_the_last_updates_in_order():
     model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), ONE_CYCLE.lr, record=10))
     assert inner(model).recorded() == {"lr": []}
     models.fit_one_weight(model, 3)
@@ -70,7 +70,7 @@ def test_the_ledger_keeps_the_last_updates_in_order():
 def test_loss_scaling_counts_no_skipped_update(block, accumulation):
     stock = keras.optimizers.SGD(momentum=0.9, gradient_accumulation_steps=accumulation)
     driven = lehr.keras.attach(stock, ONE_CYCLE, record=64)
-    # 2.0**127 overflows at first: those updates are skipped while the scale is halved
+    # 2.0**127 overflows at first; these updates are skipped while the scale is halved
     scaled = keras.optimizers.LossScaleOptimizer(driven, initial_scale=2.0**127)
     layer = keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")
     model = keras.Sequential([keras.layers.Input((1,)), layer])
@@ -108,7 +108,7 @@ def test_mixed_precision(block):
 
 @pytest.mark.parametrize("accumulation", [None, 2])
 def test_moving_averages_of_the_weights(accumulation):
-    """With use_ema the weights end as the average of those that the rates made."""
+    """With use_ema the final weights are the average of the weights after each update."""
     settings = {"use_ema": True, "ema_momentum": 0.5, "gradient_accumulation_steps": accumulation}
     driven = lehr.keras.attach(keras.optimizers.SGD(**settings), ONE_CYCLE.lr, record=8)
     model = models.one_weight(driven)
@@ -120,7 +120,7 @@ def test_moving_averages_of_the_weights(accumulation):
     np.testing.assert_allclose(updates, models.moved(rates), rtol=2e-6)
 
 
-def test_past_two_to_the_24_the_phase_is_exact():
+def test_the_phase_is_exact_beyond_two_to_the_24():
     policy = lehr.Policy(lr=lehr.triangular(0.0, 1.0, half_cycle=4))
     first = 2**24 + 1
     model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy, record=8))
@@ -153,8 +153,8 @@ if hasattr(keras.optimizers, "ScheduleFreeAdamW"):  # since Keras 3.14
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_each_optimizer_beside_its_floats_written_by_hand(name):
-    """The reference is plain Keras, uncompiled, its Python attributes set before each batch."""
+def test_each_optimizer_equals_keras_with_floats_set_by_hand(name):
+    """The reference is plain uncompiled Keras; its Python attributes are set before each batch."""
     steps = 6
     kind, settings = getattr(keras.optimizers, name.partition(" ")[0]), OPTIMIZERS[name]
     attribute = next((a for a in ("momentum", "beta_1") if hasattr(kind(**settings), a)), None)
@@ -179,11 +179,11 @@ def test_each_optimizer_beside_its_floats_written_by_hand(name):
             plain.optimizer.weight_decay = values["weight_decay"]
         plain.train_on_batch(*batch)
     models.assert_recorded(driven, policy, steps)
-    for ours, theirs in zip(driven.get_weights(), plain.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
+    for actual, expected in zip(driven.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=1e-6)
 
 
-def test_weights_without_decay_stay_without():
+def test_weights_excluded_from_decay_stay_excluded():
     stock = keras.optimizers.SGD(weight_decay=0.5)
     stock.exclude_from_weight_decay(var_names=["bias"])
     policy = lehr.Policy(lr=ONE_CYCLE.lr, weight_decay=lehr.linear(0.5, 0.1, 64))
@@ -213,10 +213,10 @@ def test_a_plain_schedule_at_every_update(block, accumulation):
     models.assert_weights(weights.seen, by_hand, block, accumulation)
 
 
-def test_a_plain_schedule_saves_loads_and_keeps_its_phase(tmp_path):
+def test_a_plain_schedule_is_saved_and_loaded_with_its_phase(tmp_path):
     rate = lehr.keras.schedule(lehr.triangular(0.0, 1.0, half_cycle=4))
     model = models.one_weight(keras.optimizers.SGD(rate))
-    model.compile(keras.optimizers.SGD(rate), loss="mae")  # a lambda could not be saved
+    model.compile(keras.optimizers.SGD(rate), loss="mae")  # a lambda cannot be saved
     first = 2**24 + 1
     model.optimizer.build(model.trainable_variables)
     model.optimizer.iterations.assign(first)

@@ -37,8 +37,8 @@ KERAS = {"momentum": "beta_1", "beta2": "beta_2", "eps": "epsilon"}  # Keras's n
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_each_beside_its_float_written_by_hand(name):
-    """All of an optimizer's at once; each changes the weights, so none is left out."""
+def test_each_hyperparameter_equals_keras_with_floats_set_by_hand(name):
+    """All hyperparameters of an optimizer in one run; each of them changes the weights."""
     settings, names = KINDS[name]
     kind = getattr(keras.optimizers, re.match(r"\w+", name)[0])
     attributes = [KERAS.get(name, name) for name in names]
@@ -64,8 +64,8 @@ def test_each_beside_its_float_written_by_hand(name):
         driven.train_on_batch(inputs[step * 8 :][:8], targets[step * 8 :][:8])
     models.assert_recorded(driven, policy, STEPS)
     pairs = list(zip(names, attributes, strict=True))
-    for ours, theirs in zip(driven.get_weights(), by_hand(pairs), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-6)
+    for actual, expected in zip(driven.get_weights(), by_hand(pairs), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=2e-6, atol=1e-6)
     for pair in pairs:
         without = by_hand([other for other in pairs if other != pair])
         far = [np.abs(a - b).max() for a, b in zip(driven.get_weights(), without, strict=True)]
@@ -75,8 +75,8 @@ def test_each_beside_its_float_written_by_hand(name):
 @pytest.mark.parametrize("jit", JITS)
 @pytest.mark.parametrize("accumulation", [None, 4])
 @pytest.mark.parametrize("block", ALL_BLOCKS)
-def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit):
-    """One weight with gradient one: Adam in closed arithmetic, all that it has moving."""
+def test_blocks_and_accumulation_equal_adam_by_hand(block, accumulation, jit):
+    """One weight with gradient one, all hyperparameters scheduled: Adam in closed arithmetic."""
     policy = lehr.Policy(
         lr=lehr.warmup(0.1, 4).then(lehr.cosine(0.1, 28)),
         momentum=lehr.linear(0.9, 0.5, 32),
@@ -101,12 +101,12 @@ def test_in_blocks_and_accumulating_beside_adam_by_hand(block, accumulation, jit
 
 
 SGD, Adam = keras.optimizers.SGD, keras.optimizers.Adam
-REFUSED = {
+REJECTED = {
     "unknown": (Adam, {}, "beta_3", r"a hyperparameter of adam.* \(beta2, eps\), got"),
     "no float": (Adam, {}, "amsgrad", "name in extra must be a hyperparameter of adam"),
     "not there": (SGD, {}, "clipnorm", "has it as None, construct it with a number"),
     "not averaged": (SGD, {}, "ema_momentum", r"a hyperparameter of (sgd|SGD).* \(none\)"),
-    "not averaged, whole": (
+    "not averaged, integer": (
         SGD,
         {"ema_momentum": 1},
         "ema_momentum",
@@ -131,15 +131,15 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_cannot_move_is_refused(case):
-    kind, settings, name, message = REFUSED[case]
+@pytest.mark.parametrize("case", REJECTED)
+def test_hyperparameters_that_cannot_be_scheduled_are_rejected(case):
+    kind, settings, name, message = REJECTED[case]
     policy = lehr.Policy(lr=0.1, extra={name: 0.5})
     with pytest.raises(ValueError, match=message):
         lehr.keras.attach(kind(**settings), policy)
 
 
-def test_what_the_policy_moves_is_not_set_by_hand():
+def test_assigning_a_scheduled_hyperparameter_is_rejected():
     policy = lehr.Policy(lr=0.1, momentum=0.9, extra={"clipnorm": 0.5, "eps": 0.25})
     driven = lehr.keras.attach(Adam(clipnorm=1), policy)
     model = models.one_weight(driven)
@@ -147,7 +147,7 @@ def test_what_the_policy_moves_is_not_set_by_hand():
         message = f"{name} must be set by the policy only, got 0.3; change the policy"
         with pytest.raises(ValueError, match=message):
             setattr(model.optimizer, name, 0.3)
-    driven.beta_2 = 0.5  # what it does not move stays Keras's
+    driven.beta_2 = 0.5  # the policy does not schedule beta_2, so assignment sets Keras's attribute
     models.fit_one_weight(model, 1)
     # by hand: Adam's first update, of the gradient 1 clipped to a norm of 0.5
     correction = np.sqrt(1 - 0.5) / (1 - 0.9)

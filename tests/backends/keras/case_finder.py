@@ -1,4 +1,4 @@
-"""The range test on a user's own compiled model: it leaves everything as it was."""
+"""The range test on a user's compiled model restores the model, optimizer and generators."""
 
 import random
 import sys
@@ -25,7 +25,7 @@ OPTIMIZERS = {
     "a schedule of lehr": lambda: SGD(lehr.keras.schedule(ONE_CYCLE.lr)),
     "a function": lambda: SGD(lambda: 0.05),
     "a policy": lambda: lehr.keras.attach(SGD(momentum=0.9), PLATEAU, record=8),
-    "accumulating": lambda: Adam(gradient_accumulation_steps=5),  # 12 batches: amid an update
+    "accumulating": lambda: Adam(gradient_accumulation_steps=5),  # 12 batches: 2.4 updates
     "loss scaling": lambda: LossScaleOptimizer(AdamW(ExponentialDecay(0.1, 5, 0.5))),
     "a scaled policy": lambda: LossScaleOptimizer(lehr.keras.attach(Adam(), ONE_CYCLE.lr)),
     "Muon": lambda: keras.optimizers.Muon(0.01),
@@ -42,7 +42,7 @@ def draws():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_training_goes_on_bit_identically(name):
+def test_training_continues_bit_identically(name):
     tested, untouched = (network(OPTIMIZERS[name]()) for _ in range(2))
     for model in (tested, untouched):
         keras.utils.set_random_seed(2)
@@ -58,10 +58,10 @@ def test_training_goes_on_bit_identically(name):
     assert draws() == drawn
     assert len(optimizer.variables) == count
     assert models.same(before, everything(tested))
-    assert_they_go_on_alike(tested, untouched)
+    assert_they_continue_identically(tested, untouched)
 
 
-def assert_they_go_on_alike(*trained):
+def assert_they_continue_identically(*trained):
     histories = []
     for model in trained:
         keras.utils.set_random_seed(3)
@@ -74,9 +74,9 @@ def assert_they_go_on_alike(*trained):
 def test_a_model_that_never_trained(name):
     tested, untouched = (network(OPTIMIZERS[name]()) for _ in range(2))
     lehr.keras.range_test(tested, (X, Y), batch_size=8, steps=20)
-    untouched.test_on_batch(X, Y)  # built alike: fit draws an order of the rows to do it
+    untouched.test_on_batch(X, Y)  # builds the model as fit does, which draws an order of the rows
     untouched.optimizer.build(untouched.trainable_variables)
-    assert_they_go_on_alike(tested, untouched)
+    assert_they_continue_identically(tested, untouched)
 
 
 @pytest.mark.parametrize("dtype", ["mixed_float16", "bfloat16"])
@@ -88,10 +88,10 @@ def test_low_precision(dtype):
     for on_disk in (False, True):
         sweep = lehr.keras.range_test(tested, (X, Y), batch_size=8, steps=20, on_disk=on_disk)
         assert len(sweep.losses) == len(sweep.rates) > 10
-    assert_they_go_on_alike(tested, untouched)
+    assert_they_continue_identically(tested, untouched)
 
 
-def test_averages_come_back():
+def test_averages_are_restored():
     """After fit, weights and averages share buffers on JAX."""
     model = network(SGD(use_ema=True, momentum=0.9))
     fit(model)
@@ -101,7 +101,7 @@ def test_averages_come_back():
     fit(model)
 
 
-def test_the_model_stays_as_trainable_as_it_was():
+def test_trainable_flags_are_unchanged():
     model = network(SGD(0.1))
     model.layers[0].trainable = False
     model.compile(SGD(0.1), loss=LOSS)
@@ -114,7 +114,7 @@ def test_the_model_stays_as_trainable_as_it_was():
 
 @pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
-def test_it_restores_after_an_error_and_leaves_no_file(error, on_disk, tmp_path, monkeypatch):
+def test_it_restores_after_an_error_and_removes_its_files(error, on_disk, tmp_path, monkeypatch):
     def failing():
         yield from PAIRS * 2
         assert not models.same(before, everything(model))
@@ -154,7 +154,7 @@ def test_it_restores_after_an_interruption_of_a_block(monkeypatch):
 
 
 class Noisy(keras.utils.PyDataset):
-    """Draws from a generator of its own, and from Keras's own."""
+    """Draws from its NumPy generator and from Keras's global generator."""
 
     def __init__(self):
         super().__init__()
@@ -169,13 +169,13 @@ class Noisy(keras.utils.PyDataset):
 
 
 @pytest.mark.parametrize("drawn", [False, True])
-def test_generators_of_keras_and_of_the_data_come_back(drawn):
+def test_generators_of_keras_and_of_the_data_are_restored(drawn):
     batches = []
     for tested in (False, True):
-        keras.backend.clear_session()  # Keras 3.12 does not seed its own generator again
+        keras.backend.clear_session()  # Keras 3.12 does not seed its existing generator
         keras.utils.set_random_seed(1)
         model, noisy = models.regression(SGD()), Noisy()
-        if drawn:  # else Keras makes its generator at the first draw
+        if drawn:  # otherwise Keras creates its generator at the first draw
             keras.random.normal((1,))
         if tested:
             lehr.keras.range_test(model, noisy, steps=20, high=1e-3)
@@ -183,7 +183,7 @@ def test_generators_of_keras_and_of_the_data_come_back(drawn):
     assert models.same(*batches)
 
 
-def test_statistics_of_a_torch_module_come_back():
+def test_statistics_of_a_torch_module_are_restored():
     if BACKEND != "torch":
         pytest.skip("it runs in Keras on torch alone")
     import torch

@@ -1,4 +1,4 @@
-"""The range test: rates really used, true losses, data of any kind."""
+"""The range test: rates applied, losses of each batch, data of any kind."""
 
 import functools
 
@@ -38,14 +38,14 @@ def test_the_weight_moves_by_the_rates_of_the_sweep(block, jit, name):
     assert models.number(model.weights[0]) == start
 
 
-def wanted_losses(steps, evaluate=None, **compiled):
-    """What Keras's own loop gives, an update at a time."""
+def expected_losses(steps, evaluate=None, **compiled):
+    """Losses of Keras's train_on_batch, one update at a time."""
     model = network(SGD(momentum=0.9), **compiled)
     keras.utils.set_random_seed(2)
     losses = []
     for step, rate in enumerate(np.geomspace(1e-4, 0.1, steps)):
         model.optimizer.learning_rate = rate
-        model.reset_metrics()  # Keras 3.12 leaves it to the caller
+        model.reset_metrics()  # Keras 3.12 does not reset the metrics
         logs = model.train_on_batch(*PAIRS[step % len(PAIRS)], return_dict=True)
         losses.append(float(logs["loss"]) if evaluate is None else evaluate(model))
     return losses
@@ -58,7 +58,7 @@ def sweep_of(data, model=None, **options):
 
 
 def test_losses_are_those_of_train_on_batch():
-    np.testing.assert_allclose(sweep_of(PAIRS, steps=40).losses, wanted_losses(40), rtol=1e-4)
+    np.testing.assert_allclose(sweep_of(PAIRS, steps=40).losses, expected_losses(40), rtol=1e-4)
 
 
 class Count(keras.utils.PyDataset):
@@ -206,14 +206,14 @@ def test_validation_loss_after_each_update(kind):
     tested = network(SGD(momentum=0.9))
     sweep = sweep_of(PAIRS, tested, steps=20, validation_data=data)
     assert sweep.objective == "validation"
-    np.testing.assert_allclose(sweep.losses, wanted_losses(20, evaluate), rtol=1e-4)
+    np.testing.assert_allclose(sweep.losses, expected_losses(20, evaluate), rtol=1e-4)
     assert tested.test_function is None
 
 
 def test_not_compiled():
     compiled = {"jit_compile": False} if BACKEND == "jax" else {"run_eagerly": True}
     sweep = sweep_of(PAIRS, network(SGD(momentum=0.9), **compiled), steps=20)
-    np.testing.assert_allclose(sweep.losses, wanted_losses(20), rtol=1e-4)
+    np.testing.assert_allclose(sweep.losses, expected_losses(20), rtol=1e-4)
 
 
 def test_compiled_on_torch(monkeypatch):

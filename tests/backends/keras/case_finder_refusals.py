@@ -1,4 +1,4 @@
-"""What the range test refuses, with the way out."""
+"""Input that the range test rejects, and the fix that each error names."""
 
 import inspect
 
@@ -12,7 +12,7 @@ import lehr
 import lehr.keras
 
 
-class OwnStep(keras.Sequential):
+class CustomStep(keras.Sequential):
     def train_step(self, *args):
         logs = super().train_step(*args)
         if BACKEND == "jax":
@@ -20,7 +20,7 @@ class OwnStep(keras.Sequential):
         return {"mine": logs["loss"]}
 
 
-class OwnLoss(keras.Sequential):
+class CustomLoss(keras.Sequential):
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         return keras.ops.mean((y_pred - x[:, :1]) ** 2)
 
@@ -31,10 +31,10 @@ def built(cls, optimizer=None, loss=None):
     return model
 
 
-def test_data_without_targets_for_a_model_with_a_loss_of_its_own():
-    sweep = lehr.keras.range_test(built(OwnLoss), (X,), steps=20)
+def test_data_without_targets_for_a_model_with_a_custom_loss():
+    sweep = lehr.keras.range_test(built(CustomLoss), (X,), steps=20)
     assert len(sweep.losses) == 20
-    lehr.keras.range_test(built(OwnLoss), [X[:8], X[8:16]], steps=20, validation_data=(X,))
+    lehr.keras.range_test(built(CustomLoss), [X[:8], X[8:16]], steps=20, validation_data=(X,))
 
 
 def multi():
@@ -43,7 +43,7 @@ def multi():
 
 MODELS = {
     "not compiled": (lambda: keras.Sequential(), r"model must be compiled.*model\.compile"),
-    "no loss": (lambda: built(OwnStep, loss="mse"), r"the batch as 'loss', got \['mine'\]"),
+    "no loss": (lambda: built(CustomStep, loss="mse"), r"the batch as 'loss', got \['mine'\]"),
 }
 if hasattr(keras.optimizers, "MultiOptimizer"):  # since Keras 3.15
     MODELS |= {
@@ -59,7 +59,7 @@ if hasattr(keras.optimizers, "MultiOptimizer"):  # since Keras 3.15
 
 
 @pytest.mark.parametrize("case", MODELS)
-def test_models_are_refused(case):
+def test_unsupported_models_are_rejected(case):
     make, message = MODELS[case]
     with pytest.raises(ValueError, match=message):
         lehr.keras.range_test(make(), (X, Y))
@@ -100,7 +100,7 @@ def test_the_shared_arguments_have_the_defaults_of_every_range_test():
 
 
 @pytest.mark.parametrize("case", DATA)
-def test_bad_arguments_are_refused_and_nothing_is_lost(case):
+def test_bad_arguments_are_rejected_and_the_model_is_unchanged(case):
     options, message = DATA[case]
     model = network(SGD(0.1))
     fit(model)

@@ -1,4 +1,4 @@
-"""Class weights and sample weights of the range test: the losses are those that `fit` reports."""
+"""Class weights and sample weights of the range test: its losses equal those that `fit` reports."""
 
 import keras
 import keras_models as models
@@ -26,7 +26,7 @@ def classifier(loss="sparse_categorical_crossentropy"):
 
 
 def by_fit(model, batches):
-    """Return what `fit` reports for each batch, one update at a time."""
+    """Return the loss that `fit` reports for each batch, one update at a time."""
     losses = []
     for rate, batch in zip(RATES, batches, strict=True):
         model.optimizer.learning_rate = rate
@@ -40,7 +40,7 @@ def sweep_of(model, data, **weights):
     return lehr.keras.range_test(model, data, **options, **weights)
 
 
-def test_sample_weights_are_shuffled_with_their_rows():
+def test_sample_weights_are_shuffled_with_the_rows():
     rows = [ORDER[step] for step in range(20)]
     batches = [{"x": X[r], "y": LABELS[r], "sample_weight": WEIGHTS[r]} for r in rows]
     wanted = by_fit(classifier(), batches)
@@ -133,7 +133,7 @@ def test_validation_data_has_no_class_weights():
 
 
 WEIGHTED = [(x, y, np.ones(8)) for x, y in PAIRS]
-REFUSED = {
+REJECTED = {
     "both": (
         {"sample_weight": WEIGHTS, "class_weight": CLASSES},
         r"class_weight must be None with sample weights, got \{0: 0\.25, 1: 5\.0\}",
@@ -175,9 +175,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_wrong_weights_are_refused(case):
-    options, message = REFUSED[case]
+@pytest.mark.parametrize("case", REJECTED)
+def test_wrong_weights_are_rejected(case):
+    options, message = REJECTED[case]
     model = classifier()
     before = models.everything(model)
     with pytest.raises((ValueError, TypeError), match=message):
@@ -185,7 +185,7 @@ def test_wrong_weights_are_refused(case):
     assert models.same(before, models.everything(model))
 
 
-def test_class_weights_of_two_outputs_are_refused_as_in_fit():
+def test_class_weights_of_two_outputs_are_rejected_as_in_fit():
     with pytest.raises(ValueError, match="class_weight must be None unless the model has one out"):
         lehr.keras.range_test(outputs(), (X, TWO), class_weight=CLASSES)
     with pytest.raises(ValueError, match="only supported for Models with a single output"):

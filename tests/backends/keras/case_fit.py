@@ -1,4 +1,4 @@
-"""Real fits: schedule, controller and Keras's own callbacks together, and the rate in the logs."""
+"""Real fits: schedule, controller and Keras's callbacks together, and the rate in the logs."""
 
 import pathlib
 
@@ -15,7 +15,7 @@ WARMED = lehr.warmup(0.05, steps=6).then(lehr.cosine(0.05, steps=90, floor=0.005
 
 
 def score(values):
-    """Give the controller a metric with known values."""
+    """Write metrics with known values into the logs."""
 
     def write(model, epoch, logs):
         logs["score"] = values[epoch]
@@ -56,7 +56,7 @@ def test_warm_up_schedule_and_controller_train_together(control, block):
 
 
 def run(folder, *more, epochs=6, score_of=(3.0, 2.0, 4.0, 4.0, 1.0, 4.0), **plateau):
-    """A fit with every callback that saves, stops or decides, all told the same metric."""
+    """A fit with every callback that saves, stops or reduces, all with the same metric."""
     plateau = lehr.Plateau(monitor="score", patience=2, factor=0.5, **plateau)
     policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, control=plateau)
     stock = keras.optimizers.SGD(momentum=0.9)
@@ -96,7 +96,7 @@ def test_every_callback_in_one_fit_that_is_interrupted(crash_in, restore_best, t
     assert best.optimizer.control_state.best == 1.0
 
 
-def test_the_best_weights_return_when_the_rate_is_reduced(tmp_path):
+def test_a_reduction_restores_the_best_weights(tmp_path):
     seen = []
     after = AtEpochEnd(lambda model, epoch, logs: seen.append(number(model.weights[0])))
     run(tmp_path, after, restore_best=True)
@@ -105,7 +105,7 @@ def test_the_best_weights_return_when_the_rate_is_reduced(tmp_path):
     for step in range(48):
         velocity = momentum[step] * velocity - rates[step] * (0.5 if step >= 32 else 1.0)
         weight += velocity
-        if step == 31:  # the end of epoch 3, the second without improvement; the best was 1
+        if step == 31:  # end of epoch 3, the second without improvement; epoch 1 is the best
             weight = by_hand[1]
         if step % 8 == 7:
             by_hand.append(weight)
@@ -118,7 +118,7 @@ def test_early_stopping_ends_the_fit(tmp_path):
     assert number(model.optimizer.factor) == 0.25
 
 
-def test_a_metric_that_is_not_there_every_epoch():
+def test_a_metric_that_is_missing_in_some_epochs():
     policy = lehr.Policy(lr=0.0, control=lehr.Plateau(patience=1))
     data = models.data()
     settings = {"validation_data": data, "validation_freq": 2, "epochs": 4, "verbose": 0}
@@ -132,24 +132,24 @@ def test_a_metric_that_is_not_there_every_epoch():
         lehr.keras.Control(validation_freq=0)
 
 
-def test_a_controller_that_nothing_feeds_is_told_of():
+def test_a_controller_without_metrics_warns():
     policy = lehr.Policy(lr=0.1, control=lehr.Plateau())
     model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy))
     with pytest.warns(
         UserWarning, match=r"receives no metric: add lehr\.keras\.Control\(\)"
-    ) as told:
+    ) as caught:
         models.fit_one_weight(model, 4, epochs=2)
-    assert sum("no metric" in str(warning.message) for warning in told) == 1
+    assert sum("no metric" in str(warning.message) for warning in caught) == 1
 
 
-def test_a_loop_of_ones_own():
+def test_a_custom_loop():
     plateau = lehr.Plateau(patience=1, restore_best=True)
     policy = lehr.Policy(lr=0.1, control=plateau)
     model = models.one_weight(lehr.keras.attach(keras.optimizers.SGD(), policy, record=4))
     model.optimizer.observe(1.0, model)
     ones = np.ones((1, 1), "float32")
     model.train_on_batch(ones, ones)
-    model.optimizer.observe(1.0, model)  # no better: back to the start, at half the rate
+    model.optimizer.observe(1.0, model)  # no improvement: restore the best weights, halve the rate
     assert number(model.weights[0]) == 0.0
     model.train_on_batch(ones, ones)
     assert number(model.weights[0]) == pytest.approx(-0.05, rel=1e-6)
@@ -183,7 +183,7 @@ def test_the_rate_in_history_bar_and_tensorboard(scaled, tmp_path, capsys):
     np.testing.assert_allclose(written, rates, rtol=0, atol=4e-8)
 
 
-def test_reading_the_rate_evaluates_nothing():
+def test_reading_the_rate_does_not_evaluate_the_schedule():
     calls = []
 
     def rate(step):

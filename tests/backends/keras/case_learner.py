@@ -1,4 +1,4 @@
-"""The Learner: pairing, exact restore, true losses, and rates really used."""
+"""The Learner: pairing, exact restore, losses of each batch, rates applied."""
 
 import keras
 import keras_models as models
@@ -26,7 +26,7 @@ def learner(name="SGD", seed=1, **settings):
 
 
 def account():
-    """What two processes with one seed must agree on."""
+    """Results that two processes with the same seed must agree on."""
     run = learner()
     start = run.snapshot().digest()
     trace = run.train(ONE_CYCLE, 20)
@@ -40,7 +40,7 @@ def test_seeds_differ():
 
 
 @pytest.mark.parametrize(("name", "where"), [("SGD", "memory"), ("AdamW", "file")])
-def test_after_a_restore_the_run_goes_on_bit_identically(name, where, tmp_path):
+def test_a_restored_run_continues_bit_identically(name, where, tmp_path):
     tested, untouched = learner(name), learner(name)
     for run in (tested, untouched):
         run.train(ONE_CYCLE, 5)
@@ -51,49 +51,49 @@ def test_after_a_restore_the_run_goes_on_bit_identically(name, where, tmp_path):
         tested.restore(before)
     else:
         tested.save(tmp_path / "run.npz")
-        tested = learner(name, seed=3)  # other weights, another generator
+        tested = learner(name, seed=3)  # other weights and another generator
         tested._batches = untouched._batches
         tested.train(WILD, 17)
         tested.load(tmp_path / "run.npz")
-    assert_they_go_on_alike(tested, untouched)
+    assert_they_continue_identically(tested, untouched)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_a_range_test_leaves_no_trace(name):
+def test_a_range_test_restores_the_run(name):
     tested, untouched = learner(name), learner(name)
     for run in (tested, untouched):
         run.train(ONE_CYCLE, 5)
     sweep = lehr.range_test(tested, low=1e-4, high=10.0, steps=40)
     assert sweep.rates[0] == pytest.approx(1e-4, rel=4e-7)
     assert sweep.losses[0] == learner_loss(untouched)
-    assert_they_go_on_alike(tested, untouched)
+    assert_they_continue_identically(tested, untouched)
 
 
 def learner_loss(run):
-    """The loss of the next batch, of a run that is put back after."""
+    """The loss of the next batch; the run is restored afterwards."""
     before = run.snapshot()
     loss = run.train(lehr.Policy(lr=1e-4), 1).losses[0]
     run.restore(before)
     return loss
 
 
-def assert_they_go_on_alike(tested, untouched):
+def assert_they_continue_identically(tested, untouched):
     assert tested.snapshot().digest() == untouched.snapshot().digest()
-    ours, theirs = (run.train(ONE_CYCLE, 20, first=5) for run in (tested, untouched))
-    assert ours == theirs
+    actual, expected = (run.train(ONE_CYCLE, 20, first=5) for run in (tested, untouched))
+    assert actual == expected
     assert tested.snapshot().digest() == untouched.snapshot().digest()
 
 
 def test_blocks_of_any_size_give_the_same_run():
-    whole, parts = learner(), learner()
-    together = whole.train(ONE_CYCLE, 40)
+    full, parts = learner(), learner()
+    together = full.train(ONE_CYCLE, 40)
     first = parts.train(ONE_CYCLE, 13)
     asked = []
     second = parts.train(ONE_CYCLE, 27, first=13, until=lambda t: asked.append(len(t.losses)))
     assert asked == [16, 27]
     assert first.losses + second.losses == together.losses
     assert first.rates["lr"] + second.rates["lr"] == together.rates["lr"]
-    assert whole.snapshot().digest() == parts.snapshot().digest()
+    assert full.snapshot().digest() == parts.snapshot().digest()
 
 
 def test_until_stops_between_blocks():
@@ -104,7 +104,7 @@ def test_until_stops_between_blocks():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_the_rates_used_are_the_policys(name):
+def test_the_rates_applied_are_those_of_the_policy(name):
     decay = {"weight_decay": lehr.linear(0.1, 0.0, 64)} if name == "AdamW" else {}
     policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum, **decay)
     trace = learner(name).train(policy, 30, first=10, factor=0.5)
@@ -115,16 +115,16 @@ def test_the_rates_used_are_the_policys(name):
         np.testing.assert_array_equal(np.float32(used), np.float32(expected))
 
 
-def test_what_the_policy_leaves_alone_stays():
+def test_hyperparameters_outside_the_policy_are_unchanged():
     run = learner("AdamW")
     assert run.model.optimizer.writable == ("lr", "momentum", "weight_decay")
     trace = run.train(lehr.Policy(lr=0.1), 3)
     assert list(trace.rates) == ["lr"]
-    held = [models.number(run.model.optimizer.variable_of(name)) for name in ("momentum", "lr")]
-    np.testing.assert_allclose(held, [0.9, 0.1], rtol=1e-7)
+    values = [models.number(run.model.optimizer.variable_of(name)) for name in ("momentum", "lr")]
+    np.testing.assert_allclose(values, [0.9, 0.1], rtol=1e-7)
 
 
-def test_the_weight_moves_by_what_the_trace_says():
+def test_the_weight_moves_by_the_rates_of_the_trace():
     ones = np.ones((64, 1), "float32")
     model = models.one_weight(keras.optimizers.SGD(momentum=0.9))
     run = lehr.keras.Learner(model, (ones, ones), batch_size=1)
@@ -137,8 +137,8 @@ def test_the_weight_moves_by_what_the_trace_says():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_beside_plain_train_on_batch(name):
-    """True losses and the same weights as Keras's own loop on an identical model."""
+def test_the_run_equals_plain_train_on_batch(name):
+    """Losses and weights equal Keras's train_on_batch on an identical model."""
     run = learner(name)
     plain = models.network(lehr.keras.attach(OPTIMIZERS[name](), ONE_CYCLE))
     inputs, targets = models.data()
@@ -146,16 +146,16 @@ def test_beside_plain_train_on_batch(name):
     losses = []
     for step in range(24):
         rows = run.rows(step)
-        plain.reset_metrics()  # Keras 3.12 leaves it to the caller
+        plain.reset_metrics()  # Keras 3.12 does not reset the metrics
         logs = plain.train_on_batch(inputs[rows], targets[rows], return_dict=True)
         losses.append(float(logs["loss"]))
     np.testing.assert_allclose(trace.losses, losses, rtol=1e-4)
-    for ours, theirs in zip(run.model.get_weights(), plain.get_weights(), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    for actual, expected in zip(run.model.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
 
 
 def test_convolutions_train_as_in_keras_in_blocks_of_any_size():
-    """On JAX and a CPU they are kept out of the compiled loop: it would run them slowly."""
+    """On JAX and a CPU convolutions are not compiled into the loop: it would run them slowly."""
 
     def model():
         keras.utils.set_random_seed(3)
@@ -170,19 +170,19 @@ def test_convolutions_train_as_in_keras_in_blocks_of_any_size():
     y = (x.sum(axis=(1, 2, 3)) > 0).astype("int32")
     runs = [lehr.keras.Learner(model(), (x, y), batch_size=8, seed=1) for _ in range(2)]
     policy = lehr.Policy(0.05)
-    whole = runs[0].train(policy, 12)
+    full = runs[0].train(policy, 12)
     parts = [runs[1].train(policy, size, first=first) for first, size in ((0, 5), (5, 7))]
-    assert whole.losses == parts[0].losses + parts[1].losses
+    assert full.losses == parts[0].losses + parts[1].losses
     assert runs[0].snapshot().digest() == runs[1].snapshot().digest()
     plain = model()
-    for step, loss in enumerate(whole.losses):
+    for step, loss in enumerate(full.losses):
         rows = runs[0].rows(step)
-        plain.reset_metrics()  # Keras 3.12 leaves it to the caller
+        plain.reset_metrics()  # Keras 3.12 does not reset the metrics
         logs = plain.train_on_batch(x[rows], y[rows], return_dict=True)
         assert loss == pytest.approx(float(logs["loss"]), rel=1e-4)
 
 
-def test_evaluation_and_other_draws_change_nothing_later():
+def test_evaluation_and_other_draws_do_not_change_later_updates():
     asked, silent = learner(), learner()
     for run in (asked, silent):
         run.train(ONE_CYCLE, 4)
@@ -200,7 +200,7 @@ def test_evaluation_and_other_draws_change_nothing_later():
     assert accuracy == pytest.approx(np.mean(logits.argmax(1) == targets), abs=1e-6)
 
 
-def test_rows_are_each_epoch_once():
+def test_each_row_is_used_once_an_epoch():
     run = learner(train=models.data(50))
     assert run.steps_per_epoch == 6
     for epoch in range(3):
@@ -219,7 +219,7 @@ def test_the_model_still_fits_after_its_learner():
 
 
 def test_a_range_test_of_a_model_with_an_attached_optimizer():
-    """The policy sets the rate again afterwards, as if there had been no test."""
+    """The policy sets the rate after the test as it does without a test."""
 
     def attached():
         return models.network(lehr.keras.attach(OPTIMIZERS["SGD"](), ONE_CYCLE, record=12))
@@ -230,7 +230,7 @@ def test_a_range_test_of_a_model_with_an_attached_optimizer():
     sweep = lehr.range_test(run, low=1e-4, high=10.0, steps=40)
     np.testing.assert_allclose(sweep.rates, np.geomspace(1e-4, 10, 40)[: len(sweep.rates)], 4e-7)
     assert tested.optimizer is driven
-    untouched.test_on_batch(*models.data(8))  # as it was: building it draws random numbers
+    untouched.test_on_batch(*models.data(8))  # the Learner builds its model: draw as many numbers
     for model in (tested, untouched):
         keras.utils.set_random_seed(3)
         model.fit(*models.data(), batch_size=8, shuffle=False, verbose=0)
@@ -239,8 +239,8 @@ def test_a_range_test_of_a_model_with_an_attached_optimizer():
 
 
 @pytest.mark.parametrize("rate", [ExponentialDecay(0.1, 5, 0.5), lambda: 0.05])
-def test_an_optimizer_with_a_schedule_is_refused(rate):
-    """The Learner would replace it in silence; the range test on a model takes it."""
+def test_an_optimizer_with_a_schedule_is_rejected(rate):
+    """The Learner would replace the schedule without a message; the range test accepts it."""
     model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(rate), loss="mse")
     match = "learning_rate must be a number in the optimizer, got '.*'; build .* without it"

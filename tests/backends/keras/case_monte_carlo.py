@@ -1,4 +1,4 @@
-"""Monte Carlo dropout: only dropout is on, the mean and std are right, nothing is touched."""
+"""Monte Carlo dropout: only dropout is in training mode, exact mean and std, no side effects."""
 
 import keras
 import keras_models as models
@@ -21,8 +21,8 @@ def ones(units, **kwargs):
     return layers.Dense(units, kernel_initializer="ones", **kwargs)
 
 
-def test_the_mean_and_std_are_those_of_bernoulli_masks():
-    # y = sum of 4 inputs of 1, each kept with 3/4 and then scaled by 4/3:
+def test_mean_and_std_equal_those_of_bernoulli_masks():
+    # y = sum of 4 inputs of 1, each retained with probability 3/4 and scaled by 4/3:
     # mean 4, variance 4 * (1/4) / (3/4)
     model = keras.Sequential([layers.Input((4,)), layers.Dropout(0.25), ones(1)])
     prediction = lehr.keras.MonteCarlo(model).predict(np.ones((40, 4)), samples=500)
@@ -30,15 +30,15 @@ def test_the_mean_and_std_are_those_of_bernoulli_masks():
     np.testing.assert_allclose((prediction.std**2).mean(), 4 / 3, rtol=0.03)
 
 
-def test_mean_std_and_classes_are_numpys_over_the_passes():
+def test_mean_std_and_classes_equal_numpy_over_the_passes():
     passes = []
 
-    class Kept(layers.Dropout):
+    class Recorded(layers.Dropout):
         def call(self, inputs, training=False):
             assert training
             return super().call(inputs, training=training)
 
-    model = keras.Sequential([layers.Input((5,)), Kept(0.5, seed=1), layers.Dense(3)])
+    model = keras.Sequential([layers.Input((5,)), Recorded(0.5, seed=1), layers.Dense(3)])
     for samples in (1, 2, 7):
         passes.append(lehr.keras.MonteCarlo(model).predict(X, samples=samples).mean)
     first, second = passes[0], 2 * passes[1] - passes[0]  # the second pass, from the mean of two
@@ -57,27 +57,27 @@ def test_mean_std_and_classes_are_numpys_over_the_passes():
     ],
     ids=["dropout", "alpha", "gaussian", "nested"],
 )
-def test_only_dropout_is_on_and_nothing_changes(dropping):
+def test_only_dropout_is_active_and_the_model_is_unchanged(dropping):
     before_it = [layers.Input((5,)), layers.BatchNormalization(), layers.GaussianNoise(1.0)]
     head = keras.Sequential(before_it)
     model = keras.Sequential([head, dropping(), layers.Dense(3)])
     model(X)
-    whole = everything(model)
+    before = everything(model)
     calls = [layer for layer in model._flatten_layers() if "call" in vars(layer)]
     one, two = (lehr.keras.MonteCarlo(model).predict(X, samples=5) for _ in range(2))
-    assert everything(model) == whole
+    assert everything(model) == before
     assert [layer for layer in model._flatten_layers() if "call" in vars(layer)] == calls
     assert one.mean.tobytes() == two.mean.tobytes()
     other = lehr.keras.MonteCarlo(model, seed=1).predict(X, samples=5)
     assert (other.mean != one.mean).any()
-    # batch norm and noise are in inference: only what is under dropout moves
+    # batch norm and noise are in inference mode: only outputs of dropout vary
     quiet = lehr.keras.MonteCarlo(keras.Sequential([head, layers.Dropout(0.0)]))
     still = quiet.predict(X, samples=3)
     np.testing.assert_allclose(still.std, 0, atol=1e-7)
     np.testing.assert_allclose(still.mean, ops.convert_to_numpy(head(X)), rtol=1e-5, atol=1e-6)
 
 
-def test_batches_do_not_mix_and_the_last_may_be_small():
+def test_batches_are_independent_and_the_last_may_be_smaller():
     model = keras.Sequential([layers.Input((5,)), layers.Dropout(0.0), layers.Dense(3)])
     want = ops.convert_to_numpy(model(X))
     for size in (7, 50, 1000):
@@ -85,7 +85,7 @@ def test_batches_do_not_mix_and_the_last_may_be_small():
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
-def test_a_subclassed_model_attention_and_recurrence_drop():
+def test_subclassed_models_attention_and_recurrence_use_dropout():
     class Attends(keras.Model):
         def __init__(self):
             super().__init__()
@@ -115,16 +115,16 @@ def test_logits_become_probabilities_in_each_pass():
     assert np.abs(late - soft.mean).max() > 0.05
 
 
-def test_one_output_is_a_class_over_one_half():
+def test_one_output_above_one_half_is_class_one():
     prediction = lehr.keras.Prediction(np.array([[0.4], [0.6]]), np.zeros((2, 1)))
     assert prediction.classes.tolist() == [0, 1]
 
 
-def test_a_trained_model_goes_on_as_if_nobody_had_asked():
-    def trained(asks):
+def test_predict_does_not_change_later_training():
+    def trained(changes):
         model = models.network(keras.optimizers.SGD(0.1))
         model.fit(*models.data(), batch_size=32, verbose=0, shuffle=False)
-        if asks:
+        if changes:
             lehr.keras.MonteCarlo(model).predict(X, samples=3)
         model.fit(*models.data(), batch_size=32, verbose=0, shuffle=False)
         return models.arrays(model)
@@ -132,7 +132,7 @@ def test_a_trained_model_goes_on_as_if_nobody_had_asked():
     assert models.same(trained(False), trained(True))
 
 
-def test_what_it_cannot_do_is_refused():
+def test_unsupported_models_are_rejected():
     with pytest.raises(TypeError, match="model must be a Keras model, got 3"):
         lehr.keras.MonteCarlo(3)
     with pytest.raises(ValueError, match="model must be built"):

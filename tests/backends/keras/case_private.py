@@ -1,4 +1,4 @@
-"""lehr.keras._private: the private names exist here, and a version without one gets one error.
+"""lehr.keras._private: each private name exists, and a version without it raises one error.
 
 Verified with Keras 3.12.0 and 3.15.1.
 """
@@ -32,7 +32,7 @@ def test_the_error_names_the_versions_that_the_project_supports():
 
 @pytest.fixture
 def gone(monkeypatch):
-    """Take a name away from the class that defines it, or from the object; return the message."""
+    """Return a function that deletes a name from its class or object; it returns the message."""
 
     def take(owner, name, purpose):
         kind = type(owner).__name__
@@ -51,7 +51,7 @@ def refuses(message):
     return pytest.raises(RuntimeError, match=message)
 
 
-def test_all_layers_of_a_model_are_found(gone):
+def test_flatten_returns_all_layers_of_a_model(gone):
     inner = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dropout(0.5)])
     model = keras.Sequential([keras.layers.Input((5,)), inner, keras.layers.Dense(2)])
     found = _private.flatten_layers(model)
@@ -62,7 +62,7 @@ def test_all_layers_of_a_model_are_found(gone):
         lehr.keras.MonteCarlo(model)
 
 
-def test_layers_inside_a_layer_are_found(gone):
+def test_flatten_returns_layers_inside_a_layer(gone):
     class Pair(Layer):
         def __init__(self):
             super().__init__()
@@ -75,7 +75,7 @@ def test_layers_inside_a_layer_are_found(gone):
         _private.sublayers(pair)
 
 
-def test_the_training_argument_of_a_call_is_seen(gone):
+def test_a_training_argument_of_call_is_detected(gone):
     class Without(keras.Model):
         def call(self, x):
             return x
@@ -104,7 +104,7 @@ def test_a_model_is_built_as_fit_does(gone):
     assert not model.built
 
 
-def test_each_compile_has_an_object_of_its_own():
+def test_each_compile_creates_a_config_object():
     model = network(SGD())
     first = _private.compile_config(model)
     assert first is not None
@@ -113,7 +113,7 @@ def test_each_compile_has_an_object_of_its_own():
     assert _private.compile_config(model) not in (None, first)
 
 
-def test_without_that_object_range_tests_work_and_cache_nothing():
+def test_without_a_config_object_range_tests_do_not_cache():
     from lehr.keras.compiled_cache import compiled_cache
 
     def tested():
@@ -129,7 +129,7 @@ def test_without_that_object_range_tests_work_and_cache_nothing():
     assert lehr.keras.range_test(model, DATA, steps=20).losses == wanted.losses
 
 
-def test_what_the_rate_is_taken_from_is_seen(gone):
+def test_learning_rate_returns_the_schedule_or_variable(gone):
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 10, 0.5)
     assert _private.learning_rate(SGD(schedule)) is schedule
     assert isinstance(_private.learning_rate(SGD(0.1)), keras.Variable)
@@ -138,7 +138,7 @@ def test_what_the_rate_is_taken_from_is_seen(gone):
         lehr.keras.attach(optimizer, 0.5)
 
 
-def test_a_count_that_is_not_part_of_a_trace_is_seen(gone):
+def test_a_count_outside_the_trace_is_detected(gone):
     optimizer = lehr.keras.attach(SGD(), 0.1)
     assert not _private.stale_count(optimizer)
     if keras.backend.backend() == "jax":
@@ -156,7 +156,7 @@ def test_a_count_that_is_not_part_of_a_trace_is_seen(gone):
         ("_untrack_variable", "remove a variable from an optimizer"),
     ],
 )
-def test_a_variable_can_be_lent_to_an_optimizer(gone, name, purpose):
+def test_a_variable_can_be_tracked_and_untracked(gone, name, purpose):
     optimizer, variable = SGD(), keras.Variable(1.0)
     before = len(optimizer.variables)
     _private.track_variable(optimizer, variable)
@@ -170,7 +170,7 @@ def test_a_variable_can_be_lent_to_an_optimizer(gone, name, purpose):
 
 
 @pytest.mark.parametrize("name", ["_iterations", "_accumulated_gradients"])
-def test_accumulation_begins_anew(gone, name):
+def test_accumulation_is_reset(gone, name):
     model = network(SGD(gradient_accumulation_steps=4))
     optimizer = model.optimizer
     model.fit(*DATA, batch_size=16, verbose=0)  # 6 micro-batches
@@ -179,21 +179,21 @@ def test_accumulation_begins_anew(gone, name):
     _private.reset_accumulation(optimizer)
     assert number(optimizer._iterations) == 4
     assert not any(np.any(keras.ops.convert_to_numpy(g)) for g in optimizer._accumulated_gradients)
-    kept = vars(optimizer)[name]
+    saved = vars(optimizer)[name]
     with refuses(gone(optimizer, name, "discard accumulated gradients")):
         _private.reset_accumulation(optimizer)
-    vars(optimizer)[name] = kept
+    vars(optimizer)[name] = saved
 
 
 @pytest.fixture
-def anew():
-    """Check the names anew, also after the test."""
+def unchecked():
+    """Check the names again in this test, and after it."""
     _private._check_exclusions.cache_clear()
     yield
     _private._check_exclusions.cache_clear()
 
 
-def test_weights_that_do_not_decay_are_kept(anew, monkeypatch):
+def test_weights_excluded_from_decay_stay_excluded(unchecked, monkeypatch):
     def optimizer():
         made = SGD(weight_decay=0.1)
         made.exclude_from_weight_decay(var_names=["bias"])
@@ -213,13 +213,13 @@ def test_weights_that_do_not_decay_are_kept(anew, monkeypatch):
             lehr.keras.attach(optimizer(), 0.1)
 
 
-def test_the_check_of_exclusions_leaves_the_names_of_later_optimizers_alone(anew):
+def test_the_check_of_exclusions_does_not_change_later_optimizer_names(unchecked):
     keras.backend.clear_session()
     _private._check_exclusions()
     assert SGD().name.lower() == "sgd"
 
 
-def test_the_generator_of_keras_is_found(monkeypatch):
+def test_the_global_seed_generator_is_read_and_set(monkeypatch):
     keras.utils.set_random_seed(1)
     _private.set_global_seed_generator(None)
     assert _private.global_seed_generator() is None
@@ -236,19 +236,19 @@ def test_the_generator_of_keras_is_found(monkeypatch):
         lehr.keras.range_test(network(SGD()), DATA, steps=20)
 
 
-def test_no_name_of_a_driven_optimizer_hides_a_private_one_of_keras():
+def test_driven_optimizers_do_not_shadow_private_names_of_keras():
     from lehr.keras.driver import Driven
     from lehr.keras.hyperparameters import _Hyper
 
-    theirs = {
+    of_keras = {
         Driven: {*dir(SGD), *vars(SGD())},
         _Hyper: {*dir(keras.Variable), *vars(keras.Variable(0.1))},
     }
-    for kind, names in theirs.items():
+    for kind, names in of_keras.items():
         for cls in kind.__mro__:
             if cls.__module__.startswith("lehr."):
-                ours = {*vars(cls), *re.findall(r"\bself\.(\w+)", inspect.getsource(cls))}
-                assert not {name for name in ours & names if is_private(name)}
+                of_lehr = {*vars(cls), *re.findall(r"\bself\.(\w+)", inspect.getsource(cls))}
+                assert not {name for name in of_lehr & names if is_private(name)}
 
 
 def is_private(name):

@@ -1,4 +1,4 @@
-"""Another process repeats a run after `import lehr.keras` alone; two that train hold one factor."""
+"""Several processes: loading after `import lehr.keras` alone, and equal factors on all ranks."""
 
 import os
 import subprocess
@@ -40,7 +40,7 @@ distributed.destroy_process_group()
 
 
 def run(program, *arguments):
-    """Start a program, or a file beside this one."""
+    """Start a program text, or a file of this folder."""
     start = [HERE / program] if program.endswith(".py") else ["-c", program]
     command = [sys.executable, "-W", "error:Skipping", *map(str, [*start, *arguments])]
     paths = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -48,19 +48,19 @@ def run(program, *arguments):
     return subprocess.Popen(command, env=paths, stdout=pipe, stderr=pipe, text=True)
 
 
-def told(process):
+def output_lines(process):
     out, errors = process.communicate()
     assert process.returncode == 0, errors
     return out.splitlines()
 
 
-def test_in_another_process(tmp_path):
+def test_a_saved_run_and_a_learner_repeat_in_another_process(tmp_path):
     policy = lehr.Policy(lr=ONE_CYCLE.lr, momentum=ONE_CYCLE.momentum)
     model = models.regression(lehr.keras.attach(keras.optimizers.Adam(), policy, record=8))
     model.fit(*models.data(), batch_size=8, verbose=0)
     model.optimizer.factor = 0.5
     model.save(tmp_path / "model.keras")
-    first, ledger, account = told(run(PROGRAM, tmp_path / "model.keras"))
+    first, ledger, account = output_lines(run(PROGRAM, tmp_path / "model.keras"))
     assert first == f"12 0.5 {policy.dumps()}"
     assert ledger == str(model.optimizer.recorded()["lr"])
     assert account == case_learner.account()
@@ -68,16 +68,16 @@ def test_in_another_process(tmp_path):
 
 
 @pytest.mark.skipif(models.BACKEND != "torch", reason="the others must be given one metric")
-def test_processes_that_see_other_metrics_hold_the_same_factor(tmp_path):
+def test_ranks_with_different_metrics_have_the_same_factor(tmp_path):
     ranks = [run(RANK, rank, tmp_path / "meet") for rank in range(2)]
-    first, second = [told(rank) for rank in ranks]
+    first, second = [output_lines(rank) for rank in ranks]
     assert first == second == ["1.0 1.0", "1.0 0.5", "0.5 0.5"]
 
 
 @pytest.mark.skipif(models.BACKEND != "torch", reason="torch.distributed is that backend's")
 def test_processes_run_the_same_range_test_and_stop_together(tmp_path):
     ranks = [run("torch_rank.py", rank, tmp_path / "meet") for rank in range(2)]
-    first, second = [told(rank) for rank in ranks]
+    first, second = [output_lines(rank) for rank in ranks]
     assert first == second
     sweeps = [lehr.Sweep.from_json(line) for line in first]
     assert [sweep.stopped for sweep in sweeps] == ["diverged", "not finite", "end"]
@@ -86,7 +86,7 @@ def test_processes_run_the_same_range_test_and_stop_together(tmp_path):
 
 @pytest.mark.skipif(models.BACKEND != "jax", reason="keras.distribution is that backend's")
 def test_a_range_test_on_two_devices():
-    first, second = told(run("jax_devices.py"))
+    first, second = output_lines(run("jax_devices.py"))
     assert first == second
     model = network(keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 5, 0.5)))
     keras.utils.set_random_seed(2)

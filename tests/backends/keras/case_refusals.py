@@ -1,4 +1,4 @@
-"""What cannot be driven is refused, with the reason and the way out."""
+"""Optimizers, policies and arguments that the driver rejects, and the fix that each error names."""
 
 import keras
 import keras_models as models
@@ -62,13 +62,13 @@ if hasattr(keras.optimizers, "MultiOptimizer"):  # since Keras 3.15
 
 
 @pytest.mark.parametrize("case", ATTACH)
-def test_attach_refuses(case):
+def test_attach_rejects_unsupported_optimizers_and_policies(case):
     optimizer, policy, message = ATTACH[case]
     with pytest.raises((TypeError, ValueError), match=message):
         lehr.keras.attach(optimizer(), policy)
 
 
-def test_other_arguments_are_refused():
+def test_wrong_arguments_are_rejected():
     with pytest.raises(ValueError, match="record must be an integer >= 0, got -1"):
         lehr.keras.attach(SGD(), 0.1, record=-1)
     with pytest.raises(ValueError, match=r"record must be above 0 to record values.*attach"):
@@ -106,8 +106,8 @@ def test_lengths_are_resolved():
 
 @pytest.mark.parametrize("jit", [True, False])
 @pytest.mark.parametrize("rate", [lehr.cosine(0.1, 10), lehr.cosine(0.1), MOMENTUM])
-def test_keras_is_given_a_lehr_schedule_or_policy(rate, jit):
-    """Keras calls a function that it does not know without the step; the error names the fix."""
+def test_a_schedule_or_policy_passed_to_keras_is_rejected(rate, jit):
+    """Keras calls an unknown function without the step; the error names the fix."""
     model = models.one_weight(SGD(rate), jit_compile=jit)
     match = r"step must be .*, got None; .*lehr\.keras\.schedule\(\.\.\.\)"
     with pytest.raises(TypeError, match=match):
@@ -115,8 +115,8 @@ def test_keras_is_given_a_lehr_schedule_or_policy(rate, jit):
 
 
 @pytest.mark.skipif(models.BACKEND != "torch", reason="JAX and TensorFlow have it")
-def test_steps_per_execution_is_refused_on_torch():
-    """By Keras itself, which says what to write."""
+def test_steps_per_execution_is_rejected_on_torch():
+    """Keras raises the error, which names the fix."""
     model = models.one_weight(lehr.keras.attach(SGD(), 0.1), steps_per_execution=2)
     with pytest.raises(ValueError, match=r"must be 1 with the PyTorch backend.*=2"):
         models.fit_one_weight(model, 4)
@@ -168,7 +168,7 @@ LEARNERS = {
 
 
 @pytest.mark.parametrize("case", LEARNERS)
-def test_the_learner_refuses(case):
+def test_the_learner_rejects_wrong_models_and_data(case):
     act, message = LEARNERS[case]
     with pytest.raises(ValueError, match=message):
         act()

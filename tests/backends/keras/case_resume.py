@@ -1,4 +1,4 @@
-"""What weights files bring back, and what is refused when a run goes on under another policy."""
+"""Loading weights files, and errors for a run that resumes under another policy."""
 
 import contextlib
 
@@ -42,25 +42,25 @@ def test_a_model_that_accumulates_does_so(tmp_path):
 
 @pytest.mark.parametrize("file", ["run.weights.h5", "run.weights.json"])
 @pytest.mark.parametrize("name", KINDS)
-def test_a_weights_file_holds_the_whole_driver(name, file, tmp_path):
+def test_a_weights_file_restores_the_complete_driver_state(name, file, tmp_path):
     control = lehr.Plateau("loss", patience=1, threshold=0.5)
     policy = lehr.Policy(lr=COSINE, momentum=ONE_CYCLE.momentum, control=control)
     if name == "averaging":
         policy = lehr.Policy(lr=COSINE, momentum=ONE_CYCLE.momentum)
     shards = {"max_shard_size": 1.0} if "json" in file else {}
-    held = []
+    arrays = []
 
     def save(model, epoch, logs):
         if epoch == 0:
             inner(model).factor = 0.25
             model.save_weights(tmp_path / file, **shards)
-            held.extend(models.arrays(model))
+            arrays.extend(models.arrays(model))
 
     model, resumed = (build(policy, name, record=8) for _ in range(2))
-    # in one fit: a second one after use_ema fails in plain Keras on JAX, which donates twice
+    # in one fit: after use_ema a second fit fails in plain Keras on JAX (buffer donated twice)
     epoch(model, AtEpochEnd(save), epochs=2)
     resumed.load_weights(tmp_path / file)
-    assert models.same(held, models.arrays(resumed))
+    assert models.same(arrays, models.arrays(resumed))
     assert number(inner(resumed).factor) == 0.25
     epoch(resumed)
     assert models.same(models.arrays(model), models.arrays(resumed))
@@ -68,7 +68,7 @@ def test_a_weights_file_holds_the_whole_driver(name, file, tmp_path):
 
 
 def saved(tmp_path, policy=COSINE, name="momentum", **settings):
-    """A file that a run of twelve batches left."""
+    """A weights file saved after twelve batches."""
     model = build(policy, name, **settings)
     epoch(model)
     model.save_weights(tmp_path / "run.weights.h5")
@@ -76,7 +76,7 @@ def saved(tmp_path, policy=COSINE, name="momentum", **settings):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_another_policy_is_refused_with_the_jump(name, tmp_path):
+def test_another_policy_is_rejected_with_the_jump(name, tmp_path):
     model, file = saved(tmp_path, name=name)
     step = int(model.optimizer.iterations)
     jump = f"lr at step {step} would jump from {COSINE(step):g} to {OTHER(step):g}"
@@ -86,7 +86,7 @@ def test_another_policy_is_refused_with_the_jump(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_another_policy_is_taken_when_asked_for(name, tmp_path):
+def test_another_policy_is_accepted_with_on_change(name, tmp_path):
     model, file = saved(tmp_path, name=name, record=96)
     done = int(model.optimizer.iterations)
     resumed = build(OTHER, name, on_change="continue", record=96)
@@ -98,20 +98,20 @@ def test_another_policy_is_taken_when_asked_for(name, tmp_path):
     np.testing.assert_allclose(rates, expected, rtol=0, atol=4e-7 * 0.2)
 
 
-def test_a_policy_that_moves_more_goes_on_with_momenta_and_count(tmp_path):
+def test_a_policy_with_more_hyperparameters_restores_momenta_and_count(tmp_path):
     model, file = saved(tmp_path)
     more = lehr.Policy(lr=COSINE, momentum=0.5, control=lehr.Greedy("loss"))
     resumed = build(more, on_change="continue")
     resumed.load_weights(file)
     slots = [v.path.rpartition("/")[2] for v in resumed.optimizer.variables]
-    assert sum("momentum" in slot for slot in slots) == 3  # two of slots, one hyperparameter
+    assert sum("momentum" in slot for slot in slots) == 3  # two momentum slots, one hyperparameter
     ours, theirs = ({v.path: v.numpy() for v in m.optimizer.variables} for m in (resumed, model))
     for path in ours.keys() & theirs.keys():
         assert ours[path].tobytes() == theirs[path].tobytes(), path
     assert resumed.optimizer.control_state == lehr.controllers.State()
 
 
-def test_a_controllers_factor_goes_with_it_and_a_persons_stays(tmp_path):
+def test_a_controller_factor_is_dropped_and_an_assigned_factor_is_restored(tmp_path):
     control = lehr.Plateau("loss")
     model, file = saved(tmp_path, lehr.Policy(lr=COSINE, control=control))
     model.optimizer.control_state = lehr.controllers.State(factor=0.25, best=1.0, seen=4)
@@ -127,7 +127,7 @@ def test_a_controllers_factor_goes_with_it_and_a_persons_stays(tmp_path):
         assert number(again.optimizer.factor) == 0.5
 
 
-def test_the_jump_counts_the_factor_that_a_person_set(tmp_path):
+def test_the_jump_includes_an_assigned_factor(tmp_path):
     model, file = saved(tmp_path)
     model.optimizer.factor = 0.5
     model.save_weights(file)
@@ -137,7 +137,7 @@ def test_the_jump_counts_the_factor_that_a_person_set(tmp_path):
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.25])
-def test_the_controllers_state_is_that_of_read_state(factor, tmp_path, monkeypatch):
+def test_the_controller_state_equals_read_state(factor, tmp_path, monkeypatch):
     state = lehr.controllers.State(factor=factor)
     monkeypatch.setattr("lehr.keras.saved.read_state", lambda *_: (12, state))
     model, file = saved(tmp_path)
@@ -148,7 +148,7 @@ def test_the_controllers_state_is_that_of_read_state(factor, tmp_path, monkeypat
     assert number(resumed.optimizer.factor) == factor
 
 
-def test_a_trunk_is_cooled_down_from_its_file_at_several_lengths(tmp_path):
+def test_a_saved_trunk_is_cooled_down_at_several_lengths(tmp_path):
     trunk = lehr.Policy(lr=lehr.warmup(0.1, steps=4).then(lehr.constant(0.1)), momentum=0.9)
     model = build(trunk)
     epoch(model)
@@ -162,7 +162,7 @@ def test_a_trunk_is_cooled_down_from_its_file_at_several_lengths(tmp_path):
         np.testing.assert_allclose(rates, by_hand, rtol=0, atol=4e-8)
 
 
-def test_a_backup_of_another_policy_is_refused(tmp_path):
+def test_a_backup_of_another_policy_is_rejected(tmp_path):
     model = build(COSINE)
     backup = keras.callbacks.BackupAndRestore(tmp_path, delete_checkpoint=False)
     model.fit(*models.data(), batch_size=8, verbose=0, callbacks=[backup])
@@ -171,7 +171,7 @@ def test_a_backup_of_another_policy_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["momentum", "scaled"])
-def test_an_optimizer_that_is_not_built_is_refused(name, tmp_path):
+def test_an_unbuilt_optimizer_is_rejected(name, tmp_path):
     model, file = saved(tmp_path, name=name)
     fresh = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
     optimizer = lehr.keras.attach(KINDS[name](), COSINE)
@@ -190,7 +190,7 @@ def test_an_optimizer_that_is_not_built_is_refused(name, tmp_path):
     assert models.same(models.arrays(model), models.arrays(fresh))
 
 
-def test_the_models_weights_alone(tmp_path):
+def test_weights_load_without_an_optimizer(tmp_path):
     model, file = saved(tmp_path)
     fresh = build(OTHER)
     with pytest.warns(UserWarning, match=r"(?s)must be the saved 0\.1.*could not be loaded"):
@@ -214,7 +214,7 @@ def test_a_model_that_was_saved_before_it_trained(tmp_path):
     assert number(loaded.optimizer.factor) == 0.5
 
 
-def test_a_plain_optimizers_file_was_a_constant_policy(tmp_path):
+def test_a_file_of_a_plain_optimizer_has_a_constant_policy(tmp_path):
     plain = models.regression(keras.optimizers.SGD(0.05, momentum=0.9))
     plain.fit(*models.data(), batch_size=8, verbose=0)
     file = tmp_path / "plain.weights.h5"
@@ -229,7 +229,7 @@ def test_a_plain_optimizers_file_was_a_constant_policy(tmp_path):
         assert ours.numpy().tobytes() == theirs.numpy().tobytes()
 
 
-def test_an_optimizer_unlike_the_saved_one_is_refused(tmp_path):
+def test_an_optimizer_of_another_kind_is_rejected(tmp_path):
     _, file = saved(tmp_path)
     adam = models.regression(lehr.keras.attach(keras.optimizers.Adam(), COSINE))
     message = r"(?s)one with 4 variables, as saved, got 6.*skip_mismatch=True"

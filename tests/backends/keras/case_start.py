@@ -1,4 +1,4 @@
-"""`attach(start_step=, factor=)`: where a policy starts, and reductions that stop at `min_lr`."""
+"""`attach(start_step=, factor=)`: the first step of a policy; reductions bounded by `min_lr`."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_update_n_uses_the_values_of_start_step_plus_n(block, accumulation):
     assert values == pytest.approx(POLICY(START + 32), rel=4e-7)
 
 
-def test_adam_corrects_its_bias_by_its_own_count():
+def test_adam_bias_correction_counts_its_updates():
     """By hand: its first update has the size of the rate; in float32 within 7e-6."""
     stock = keras.optimizers.Adam(epsilon=1e-12)
     driven = lehr.keras.attach(stock, lehr.linear(1.0, 0.0, 10), start_step=6)
@@ -68,7 +68,7 @@ def test_adam_corrects_its_bias_by_its_own_count():
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("name", KINDS)
 def test_a_saved_run_continues_at_the_right_step(name, block, tmp_path):
-    """The uncut run is the reference; `load_weights` takes the step from the file."""
+    """The uninterrupted run is the reference; `load_weights` restores the step from the file."""
     uncut, model = (regression(name, block=block, start_step=START) for _ in range(2))
     train(uncut)
     train(model)
@@ -89,7 +89,7 @@ def test_a_saved_run_continues_at_the_right_step(name, block, tmp_path):
         assert models.same(models.arrays(uncut), models.arrays(again))
 
 
-def test_a_run_saved_before_it_trained_keeps_its_start_step(tmp_path):
+def test_a_run_saved_before_training_restores_start_step(tmp_path):
     model = regression(start_step=START)
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
@@ -98,7 +98,7 @@ def test_a_run_saved_before_it_trained_keeps_its_start_step(tmp_path):
     models.assert_recorded(loaded, POLICY, 12, first=START)
 
 
-def test_the_jump_to_another_policy_is_that_of_the_saved_step(tmp_path):
+def test_the_jump_to_another_policy_uses_the_saved_step(tmp_path):
     model = regression(start_step=START)
     train(model)
     model.save_weights(tmp_path / "run.weights.h5")
@@ -112,7 +112,7 @@ def test_the_jump_to_another_policy_is_that_of_the_saved_step(tmp_path):
 # The factor.
 
 
-def test_the_factor_argument_scales_the_rate_alone():
+def test_the_factor_argument_scales_only_the_rate():
     driven = lehr.keras.attach(keras.optimizers.SGD(momentum=0.9), POLICY, factor=0.5, record=8)
     assert number(driven.factor) == 0.5
     model = models.one_weight(driven)
@@ -142,7 +142,7 @@ def test_a_controller_starts_from_the_factor_and_is_saved(scaled, tmp_path):
     assert inner(loaded).control_state == inner(model).control_state
 
 
-def test_the_config_makes_the_same_driver():
+def test_from_config_builds_the_same_driver():
     driven = lehr.keras.attach(keras.optimizers.SGD(), POLICY.lr, start_step=START, factor=0.5)
     config = driven.get_config()
     assert json.loads(json.dumps(config)) == config

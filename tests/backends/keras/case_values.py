@@ -1,4 +1,4 @@
-"""Values that the loop reads, in Python and in the graph; runs in tokens, samples and epochs."""
+"""Values read by the loop, in Python and in the graph; runs in tokens, samples and epochs."""
 
 import keras
 import keras_models as models
@@ -30,7 +30,7 @@ def assert_in_use(model, step, policy=POLICY, factor=1.0):
 
 
 class ReadsScale(keras.Sequential):
-    """Multiplies its inputs by a value of the loop that is read in the graph."""
+    """Multiplies its inputs by a value that the loop reads in the graph."""
 
     if BACKEND == "jax":
 
@@ -55,7 +55,7 @@ def reader(optimizer, **compiled):
     return model
 
 
-# Values in use.
+# Current values.
 
 
 @pytest.mark.parametrize("accumulation", [None, 2])
@@ -71,7 +71,7 @@ def test_every_update_reads_its_value_in_the_graph(block, accumulation):
         weight += velocity
     assert number(model.weights[0]) == pytest.approx(weight, rel=2e-6)
     assert_in_use(model, 32)
-    assert list(inner(model).recorded()) == ["lr", "momentum"]  # what is written
+    assert list(inner(model).recorded()) == ["lr", "momentum"]  # only hyperparameters are recorded
 
 
 @pytest.mark.parametrize("jit", [True, False])
@@ -89,7 +89,7 @@ def test_values_under_loss_scaling(jit):
 
 
 def test_values_between_updates_of_fit():
-    """They are those of the next update before a batch, and after it."""
+    """Before a batch and after it, `values()` are those of the next update."""
     seen = []
 
     class Reads(keras.callbacks.Callback):
@@ -113,7 +113,7 @@ def test_values_in_a_loop_without_fit():
         optimizer.apply([keras.ops.ones(1)])
 
 
-def test_the_factor_is_in_the_rate_alone():
+def test_the_factor_scales_only_the_rate():
     model = models.one_weight(attach())
     models.fit_one_weight(model, 3)
     lehr.keras.driven(model).factor = 0.5
@@ -132,17 +132,17 @@ def test_a_traced_step_on_jax_needs_the_optimizers_state():
         jax.jit(lambda: optimizer.values()["scale"])()
     assert read(optimizer)["scale"] == 1.0
 
-    class Forgets(ReadsScale):
+    class WithoutVariables(ReadsScale):
         def train_step(self, state, data):
             return super().train_step(state, (data[0] * inner(self).values()["scale"], data[1]))
 
-    model = Forgets([keras.layers.Input((1,)), keras.layers.Dense(1)])
+    model = WithoutVariables([keras.layers.Input((1,)), keras.layers.Dense(1)])
     model.compile(attach(), loss="mse")
     with pytest.raises(RuntimeError, match=match):
         models.fit_one_weight(model, 2)
 
 
-# Saved and resumed.
+# Saving and resuming.
 
 
 def test_values_of_the_loop_are_saved_with_the_model(tmp_path):
@@ -162,7 +162,7 @@ def test_values_of_the_loop_are_saved_with_the_model(tmp_path):
     assert_in_use(resumed, 8)
 
 
-def test_another_value_of_the_loop_is_refused_or_continued(tmp_path):
+def test_another_value_of_the_loop_is_rejected_or_continued(tmp_path):
     model = models.one_weight(attach())
     models.fit_one_weight(model, 4)
     model.save_weights(tmp_path / "run.weights.h5")
@@ -179,7 +179,7 @@ def test_another_value_of_the_loop_is_refused_or_continued(tmp_path):
             assert_in_use(other, 4, new)
 
 
-def test_a_learner_leaves_values_of_the_loop_out():
+def test_a_learner_omits_values_of_the_loop():
     def trained(policy):
         model = models.network(SGD(0.1, momentum=0.9))
         learner = lehr.keras.Learner(model, models.data(), batch_size=8, seed=0)
@@ -204,7 +204,7 @@ RUNS = [
 
 
 @pytest.mark.parametrize(("length", "steps", "sizes"), RUNS)
-def test_a_run_may_be_given_in_any_unit(length, steps, sizes):
+def test_a_run_length_may_use_any_unit(length, steps, sizes):
     wanted = lehr.linear(1.0, 0.0, 8)
     given = lehr.linear(1.0, 0.0, length)
     assert attach(given, *steps, **sizes).policy.lr == wanted
@@ -212,7 +212,7 @@ def test_a_run_may_be_given_in_any_unit(length, steps, sizes):
 
 
 @pytest.mark.parametrize("unit", ["samples", "tokens"])
-def test_a_rate_follows_a_ramp_of_the_batch_size(unit):
+def test_the_rate_follows_a_ramp_of_the_batch_size(unit):
     falls, sizes = lehr.linear(1.0, 0.0, f"24 {unit}"), {f"{unit}_per_step": RAMP}
     wanted = [1, 20 / 24, 16 / 24, 8 / 24, 0, 0]
     model = models.one_weight(attach(falls, momentum=0.0, record=6, **sizes))
@@ -223,7 +223,7 @@ def test_a_rate_follows_a_ramp_of_the_batch_size(unit):
 
 
 def test_a_missing_size_can_be_passed():
-    """S28: what the error asks for is taken."""
+    """S28: passing the size that the error names is accepted."""
     policy = lehr.cosine(0.1, "1B tokens")
     for call in (attach, lehr.keras.schedule):
         with pytest.raises(ValueError, match=r"tokens_per_step must be given.*; pass tokens_per_s"):

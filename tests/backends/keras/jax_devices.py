@@ -1,4 +1,4 @@
-"""A Keras model on two devices of JAX: `case_processes.py` starts it."""
+"""A Keras model on two JAX devices; `case_processes.py` starts this program."""
 
 import os
 
@@ -23,12 +23,12 @@ def main() -> None:
         model = network(Adam(ExponentialDecay(0.1, 5, 0.5)))
         keras.utils.set_random_seed(2)
         fit(model)
-        held = [variable.value.sharding for variable in model.variables]
+        shardings = [variable.value.sharding for variable in model.variables]
         for _ in range(tests):
             sweep = lehr.keras.range_test(model, (X, Y), batch_size=8, steps=20)
             print(sweep.to_json())
-        assert [variable.value.sharding for variable in model.variables] == held
-        assert {len(layout.device_set) for layout in held} == {2}
+        assert [variable.value.sharding for variable in model.variables] == shardings
+        assert {len(layout.device_set) for layout in shardings} == {2}
         keras.utils.set_random_seed(3)
         fit(model)
         after.append(everything(model))

@@ -1,4 +1,4 @@
-"""One process of two that train one Keras model on PyTorch: `case_processes.py` starts it."""
+"""One of two processes that train one Keras model on PyTorch; started by `case_processes.py`."""
 
 import sys
 
@@ -12,8 +12,8 @@ from torch import distributed
 import lehr.keras
 
 
-class Together(keras.Sequential):
-    """Averages its gradients over the processes, as a user's own loop would."""
+class Averaging(keras.Sequential):
+    """Averages its gradients over the processes, as a user's training loop does."""
 
     def train_step(self, data):
         x, y, weights = keras.utils.unpack_x_y_sample_weight(data)
@@ -41,13 +41,13 @@ def main(rank: int, meet: str) -> None:
     for tested in (True, False):
         keras.utils.set_random_seed(1)
         layers = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.Dense(3)]
-        model = Together([keras.layers.Input((5,)), *layers])
+        model = Averaging([keras.layers.Input((5,)), *layers])
         model.compile(keras.optimizers.SGD(0.1, momentum=0.9), loss=LOSS)
         model.fit(mine[0][0], mine[0][1], batch_size=8, verbose=0)
         if tested:
             print(lehr.keras.range_test(model, mine, high=1e6).to_json())
             print(lehr.keras.range_test(model, broken, high=0.1).to_json())
-            # one process has more to validate on
+            # rank 1 has more validation data
             options = {"validation_data": mine[: 1 + rank], "steps": 20}
             print(lehr.keras.range_test(model, mine, high=0.1, **options).to_json())
         model.fit(mine[0][0], mine[0][1], batch_size=8, verbose=0)

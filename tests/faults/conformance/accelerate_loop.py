@@ -1,10 +1,10 @@
-"""Two processes of Accelerate under lehr's Scheduler, resumed with `load_state`."""
+"""Two Accelerate processes with lehr's Scheduler, resumed with `load_state`."""
 
 import accelerate
 import torch
 from accelerate.utils import DataLoaderConfiguration
 from ddp_loop import DDPLoop, loss, net, report, rows
-from whole import POLICY, read
+from fit_run import POLICY, read
 
 import lehr
 

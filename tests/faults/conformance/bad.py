@@ -1,4 +1,4 @@
-"""Runs for the conformance suite without a framework: one that is right, and wrong ones."""
+"""Runs for the conformance suite without a framework: a correct one, and several with errors."""
 
 import json
 
@@ -7,8 +7,8 @@ import numpy as np
 import lehr
 
 
-class Right:
-    """Gradient descent with momentum on a bowl."""
+class Correct:
+    """Gradient descent with momentum on a quadratic."""
 
     policy = lehr.Policy(lr=lehr.linear(0.5, 0.0, 8), momentum=0.9)
     saved = ("step", "weight", "velocity")
@@ -20,14 +20,14 @@ class Right:
         return self.policy(self.step)
 
     def train(self, steps):
-        told = []
+        values = []
         for _ in range(steps):
-            told.append(self.values())
-            momentum = told[-1].get("momentum", 0.9)
-            self.velocity = momentum * self.velocity - told[-1]["lr"] * self.weight
+            values.append(self.values())
+            momentum = values[-1].get("momentum", 0.9)
+            self.velocity = momentum * self.velocity - values[-1]["lr"] * self.weight
             self.weight += self.velocity
             self.step += 1
-        return told
+        return values
 
     def save(self, folder):
         state = {name: getattr(self, name) for name in self.saved}
@@ -40,34 +40,34 @@ class Right:
         return [np.array(self.weight)]
 
 
-class ForgetsASlot(Right):
+class ForgetsASlot(Correct):
     saved = ("step", "weight")
 
 
-class ForgetsTheStep(Right):
+class ForgetsTheStep(Correct):
     saved = ("weight", "velocity")
 
 
-class OneStepLate(Right):
+class OneStepLate(Correct):
     def values(self):
         return self.policy(max(self.step - 1, 0))
 
 
-class IgnoresTheFactor(Right):
+class IgnoresTheFactor(Correct):
     def values(self):
         return super().values() | {"factor": 0.5 if self.step > 3 else 1.0}
 
 
-class KeepsSilent(Right):
+class KeepsSilent(Correct):
     def values(self):
         return {"lr": super().values()["lr"]}
 
 
-class StopsEarly(Right):
+class StopsEarly(Correct):
     def train(self, steps):
         return super().train(steps)[: 6 - self.step]
 
 
-class Crashes(Right):
+class Crashes(Correct):
     def load(self, folder):
         raise RuntimeError("the disk is gone")

@@ -1,4 +1,4 @@
-"""Two processes of plain DistributedDataParallel under lehr's Scheduler."""
+"""Two processes of plain DistributedDataParallel with lehr's Scheduler."""
 
 import json
 import os
@@ -6,12 +6,12 @@ from itertools import islice
 
 import numpy as np
 import torch
-import torch._dynamo  # optimizers import it in their first step: once, before the forks
+import torch._dynamo  # the first optimizer step imports it: import it once, before the forks
+from fit_run import POLICY, UPDATES, FitRun, read
 from torch import distributed
 from torch.multiprocessing import start_processes
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, DistributedSampler
-from whole import POLICY, UPDATES, Whole, read
 
 import lehr
 
@@ -32,14 +32,14 @@ def loss(model, x):
 
 
 def report(rank, folder, used, model):
-    """Write what one process used and came to, and end it."""
+    """Save the values used and the final weights of one process, and end it."""
     (folder / f"used-{rank}.json").write_text(json.dumps(used))
     np.savez(folder / f"weights-{rank}.npz", *(p.detach().numpy() for p in model.parameters()))
-    os._exit(0)  # gloo may wait for itself for ever where a model outlives its process group
+    os._exit(0)  # gloo may deadlock if a model outlives its process group
 
 
 def work(rank, folder, checkpoint):
-    """Make the updates that a checkpoint leaves to make, in one of the processes."""
+    """In one of the processes, make the updates that remain after a checkpoint."""
     meeting = f"file://{folder}/meeting"
     distributed.init_process_group("gloo", meeting, rank=rank, world_size=2)
     model = DistributedDataParallel(net())
@@ -58,16 +58,18 @@ def work(rank, folder, checkpoint):
         optimizer.step()
         scheduler.step()
         if rank == 0:
-            kept = folder / str(scheduler.last_epoch)
-            kept.mkdir()
-            torch.save([part.state_dict() for part in parts], kept / "state.pt")
+            saved = folder / str(scheduler.last_epoch)
+            saved.mkdir()
+            torch.save([part.state_dict() for part in parts], saved / "state.pt")
     report(rank, folder, used, model)
 
 
-class DDPLoop(Whole):
+class DDPLoop(FitRun):
     def fit(self, checkpoint):
-        self.launch(self.kept, checkpoint)
-        used, other = (json.loads((self.kept / f"used-{r}.json").read_text()) for r in (0, 1))
+        self.launch(self.checkpoints, checkpoint)
+        used, other = (
+            json.loads((self.checkpoints / f"used-{r}.json").read_text()) for r in (0, 1)
+        )
         assert used == other, "the processes hold different rates"
         return used
 
@@ -75,5 +77,5 @@ class DDPLoop(Whole):
         start_processes(work, arguments, nprocs=2, start_method="fork")
 
     def weights(self):
-        with np.load(self.kept / "weights-0.npz") as arrays:
+        with np.load(self.checkpoints / "weights-0.npz") as arrays:
             return [arrays[name] for name in arrays.files]

@@ -1,4 +1,4 @@
-"""A jitted optax loop under lehr's drive, for the conformance suite."""
+"""A jitted optax loop with lehr.jax.drive, for the conformance suite."""
 
 import json
 
@@ -12,7 +12,7 @@ import lehr.jax
 
 
 class JaxLoop:
-    """A small net, AdamW, warm-up and decay with momentum; a plateau sees each batch's loss."""
+    """A small net, AdamW, warm-up and decay with momentum; a plateau observes each batch loss."""
 
     plateau: lehr.Plateau | None = None
 
@@ -66,6 +66,6 @@ class JaxLoop:
 
 
 class JaxPlateau(JaxLoop):
-    """The same; it reduces at every second loss."""
+    """The same loop with a factor that is reduced at every second loss."""
 
     plateau = lehr.Plateau(patience=1, factor=0.5, threshold=0.9, average=2)

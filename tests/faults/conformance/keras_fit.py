@@ -1,4 +1,4 @@
-"""Keras's train_on_batch and fit under lehr.keras.attach, for the conformance suite."""
+"""Keras's train_on_batch and fit with lehr.keras.attach, for the conformance suite."""
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ PLATEAU = lehr.Plateau(monitor="loss", patience=1, threshold=0.5, restore_best=T
 
 
 class KerasLoop:
-    """AdamW by train_on_batch; the whole model is saved.
+    """AdamW with train_on_batch; the complete model is saved.
 
     No dropout: Keras does not save the state of its seed generators.
     """
@@ -65,15 +65,15 @@ class KerasLoop:
         self.model = keras.models.load_model(folder / "model.keras")
 
     def weights(self):
-        # every variable: slots, averages and the controller's state too
+        # every variable: also slots, averages and the controller state
         every = [*self.model.variables, *self.model.optimizer.variables]
         return [keras.ops.convert_to_numpy(variable) for variable in every]
 
 
 class KerasFit(KerasLoop):
-    """SGD by fit; the weights file is saved.
+    """SGD with fit; the weights file is saved.
 
-    It accumulates, under loss scaling, with a controller that goes back to the best weights.
+    With accumulation, loss scaling and a controller that restores the best weights.
     """
 
     policy = lehr.Policy(lr=RATE, momentum=MOMENTUM, control=PLATEAU)
@@ -92,7 +92,7 @@ class KerasFit(KerasLoop):
     def train(self, steps):
         self.factors = []
         used = super().train(steps)
-        # the suite compares with the policy, which knows no factor: halves divide out exactly
+        # the suite compares with the policy, without a factor; powers of 1/2 divide out exactly
         pairs = zip(used, self.factors, strict=True)
         return [values | {"lr": values["lr"] / factor} for values, factor in pairs]
 

@@ -1,9 +1,9 @@
-"""Lightning under lehr's Scheduler, resumed from Lightning's own checkpoints."""
+"""Lightning with lehr's Scheduler, resumed from Lightning's checkpoints."""
 
 import lightning
 import torch
+from fit_run import POLICY, UPDATES, FitRun, read
 from lightning.pytorch.callbacks import ModelCheckpoint
-from whole import POLICY, UPDATES, Whole, read
 
 import lehr
 
@@ -11,7 +11,7 @@ ACCUMULATE = 2
 
 
 class Batches:
-    """Three updates an epoch; tells its place, without which Lightning begins the epoch again."""
+    """Three updates an epoch; saves its position, without which Lightning restarts the epoch."""
 
     def __init__(self):
         self.x = torch.randn(6, 8, 4, generator=torch.Generator().manual_seed(1))
@@ -55,11 +55,11 @@ class Module(lightning.LightningModule):
         self.used.append(read(optimizer))
 
 
-class LightningLoop(Whole):
+class LightningLoop(FitRun):
     def fit(self, checkpoint):
         self.module = Module()
-        keep = ModelCheckpoint(
-            self.kept,
+        saving = ModelCheckpoint(
+            self.checkpoints,
             "{step}/state",
             auto_insert_metric_name=False,
             every_n_train_steps=1,
@@ -69,7 +69,7 @@ class LightningLoop(Whole):
             accelerator="cpu",
             max_steps=UPDATES,
             accumulate_grad_batches=ACCUMULATE,
-            callbacks=[keep],
+            callbacks=[saving],
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,

@@ -1,4 +1,4 @@
-"""Plain PyTorch loops under lehr's Scheduler, for the conformance suite."""
+"""Plain PyTorch loops with lehr's Scheduler, for the conformance suite."""
 
 import torch
 
@@ -34,7 +34,7 @@ class TorchLoop:
         return torch.nn.functional.mse_loss(self.model(x)[:, 0], x.sum(1))
 
     def update(self):
-        """Make one update; return what it used."""
+        """Make one update; return the values that it used."""
         for optimizer in self.optimizers:
             optimizer.zero_grad()
         self.loss().backward()
@@ -71,7 +71,7 @@ class TorchLoop:
 
 
 class Closed(TorchLoop):
-    """Shows a plateau, which goes back to the best weights, a metric after every second update."""
+    """A plateau that restores the best weights observes a metric after every second update."""
 
     control = lehr.Plateau(factor=0.5, patience=1, restore_best=True)
     policy = lehr.Policy(lr=RISE_AND_FALL, momentum=0.9, control=control)
@@ -117,7 +117,7 @@ class Two(TorchLoop):
 
 
 class Relative(TorchLoop):
-    """The rate is relative to the optimizer's own, a tensor; momentum is absolute."""
+    """The rate is relative to the optimizer's rate, a tensor; momentum is absolute."""
 
     relative = True
 
@@ -131,7 +131,7 @@ class Relative(TorchLoop):
 
 
 class Late(TorchLoop):
-    """The first layer joins before the fourth update."""
+    """The first layer is added before the fourth update."""
 
     def make_optimizers(self):
         return [torch.optim.AdamW(self.model[1:].parameters())]

@@ -1,8 +1,8 @@
-"""Hugging Face's Trainer under lehr's Scheduler, resumed from Trainer's own checkpoints."""
+"""Hugging Face's Trainer with lehr's Scheduler, resumed from Trainer's checkpoints."""
 
 import torch
 import transformers
-from whole import POLICY, UPDATES, Whole, read
+from fit_run import POLICY, UPDATES, FitRun, read
 
 import lehr
 
@@ -10,7 +10,7 @@ ACCUMULATE = 2
 
 
 class Net(torch.nn.Module):
-    """Draws dropout too: Trainer saves the random generators."""
+    """With dropout: Trainer saves the random generators."""
 
     def __init__(self):
         super().__init__()
@@ -34,13 +34,13 @@ class Read(transformers.TrainerCallback):
         self.used.append(read(optimizer))
 
 
-class TransformersLoop(Whole):
-    kept_as = "checkpoint-{}"
+class TransformersLoop(FitRun):
+    checkpoint_name = "checkpoint-{}"
 
     def fit(self, checkpoint):
         self.model, read = Net(), Read()
         arguments = transformers.TrainingArguments(
-            self.kept,
+            self.checkpoints,
             max_steps=UPDATES,
             per_device_train_batch_size=8,
             gradient_accumulation_steps=ACCUMULATE,

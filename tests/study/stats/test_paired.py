@@ -1,4 +1,4 @@
-"""The comparison: tests against SciPy, Holm by hand, intervals that agree with verdicts."""
+"""The comparison: tests against SciPy, Holm by hand, intervals consistent with the verdicts."""
 
 import random
 
@@ -28,32 +28,32 @@ def test_holm_steps_down_by_hand() -> None:
         "near": [0.10, 0.02, 0.11, 0.03, 0.08],
         "none": [0.1, -0.1, 0.05, -0.06, 0.02],
     }
-    alone = {name: stats.ttest_1samp(x, 0).pvalue for name, x in arms.items()}
-    assert alone["far"] < alone["near"] < alone["none"]
+    unadjusted = {name: stats.ttest_1samp(x, 0).pvalue for name, x in arms.items()}
+    assert unadjusted["far"] < unadjusted["near"] < unadjusted["none"]
     found = compare(reference, arms)
-    assert found["far"].p_value == pytest.approx(3 * alone["far"], rel=1e-9)
-    assert found["near"].p_value == pytest.approx(2 * alone["near"], rel=1e-9)
-    assert found["none"].p_value == pytest.approx(alone["none"], rel=1e-9)
-    # each interval at the level of its step: 0.05 / 3, 0.05 / 2, 0.05
+    assert found["far"].p_value == pytest.approx(3 * unadjusted["far"], rel=1e-9)
+    assert found["near"].p_value == pytest.approx(2 * unadjusted["near"], rel=1e-9)
+    assert found["none"].p_value == pytest.approx(unadjusted["none"], rel=1e-9)
+    # each interval has the level of its Holm step: 0.05 / 3, 0.05 / 2, 0.05
     for name, level in (("far", 0.05 / 3), ("near", 0.05 / 2), ("none", 0.05)):
         interval = stats.ttest_1samp(arms[name], 0).confidence_interval(1 - level)
         assert (found[name].low, found[name].high) == pytest.approx(tuple(interval), rel=1e-9)
     assert [c.verdict for c in found.values()] == ["better", "better", "undecided"]
 
 
-def test_after_one_that_stands_none_falls() -> None:
-    """The second p value would pass alone at 0.05; Holm stops at the first that does not."""
+def test_holm_stops_at_the_first_hypothesis_not_rejected() -> None:
+    """The second p value would pass alone at 0.05; Holm stops at the first that does not pass."""
     reference = [0.0] * 4
     arms = {"a": [1.0, 0.2, 0.9, 0.6], "b": [1.1, 0.25, 0.8, 0.5]}
-    alone = sorted(stats.ttest_1samp(x, 0).pvalue for x in arms.values())
-    assert 0.025 < alone[0] < alone[1] < 0.05
+    unadjusted = sorted(stats.ttest_1samp(x, 0).pvalue for x in arms.values())
+    assert 0.025 < unadjusted[0] < unadjusted[1] < 0.05
     found = compare(reference, arms)
     assert all(c.verdict == "undecided" and c.low < 0 < c.high for c in found.values())
 
 
 @pytest.mark.parametrize("n", [6, 10, 13, 19])
 @pytest.mark.parametrize("seed", range(15))
-def test_an_interval_leaves_out_zero_exactly_when_there_is_a_verdict(seed: int, n: int) -> None:
+def test_an_interval_excludes_zero_exactly_when_there_is_a_verdict(seed: int, n: int) -> None:
     rng = random.Random(seed)
     reference = [rng.gauss(0, 1) for _ in range(n)]
     arms = {
@@ -65,7 +65,7 @@ def test_an_interval_leaves_out_zero_exactly_when_there_is_a_verdict(seed: int, 
         assert c.low < c.difference < c.high
 
 
-def test_less_is_better_where_the_mode_says_so() -> None:
+def test_less_is_better_in_mode_min() -> None:
     reference = [1.0, 2.0, 3.0]
     lower = [0.5, 1.51, 2.49]
     assert compare(reference, {"a": lower}, "min")["a"].verdict == "better"
@@ -85,7 +85,7 @@ def test_equal_differences_are_judged_by_signs() -> None:
     assert (certain.low, certain.high) == (1.0, 1.0)
 
 
-def test_undecided_says_how_many_more_seeds_would_tell() -> None:
+def test_undecided_names_the_number_of_seeds_to_add() -> None:
     """With the same mean and standard deviation, that many seeds decide, and one fewer does not."""
     differences = [0.3, -0.1, 0.2, 0.05, -0.05, 0.15]
     found = compare([0.0] * 6, {"a": differences})["a"]
@@ -108,7 +108,7 @@ def scipys_p_value(pair: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("n", [10, 12])
-@pytest.mark.parametrize("images", [20, 10**6])  # accuracies of few images are full of ties
+@pytest.mark.parametrize("images", [20, 10**6])  # accuracies of few images have many ties
 def test_from_ten_seeds_on_the_p_value_is_scipys_exact_sign_flip(n: int, images: int) -> None:
     rng = np.random.default_rng(n)
     for shift in (0.0, 0.02, 0.05):
@@ -119,7 +119,7 @@ def test_from_ten_seeds_on_the_p_value_is_scipys_exact_sign_flip(n: int, images:
 
 
 @pytest.mark.parametrize("level", [0.05, 0.05 / 7])
-def test_the_sign_flip_interval_is_what_scipys_test_does_not_reject(level: float) -> None:
+def test_the_sign_flip_interval_is_the_range_that_scipy_does_not_reject(level: float) -> None:
     pair = np.random.default_rng(3).exponential(size=12) - 0.7
     low, high = paired_test(list(pair), level).interval(level)
     for end, inwards in ((low, 1), (high, -1)):
@@ -128,7 +128,7 @@ def test_the_sign_flip_interval_is_what_scipys_test_does_not_reject(level: float
 
 
 def test_many_seeds_draw_their_flips_and_stay_near_the_normal() -> None:
-    """At 60 seeds t and sign flip agree but for the drawing, which is the same every time."""
+    """At 60 seeds t and sign flip agree except for the draws, which are the same every time."""
     rng = random.Random(5)
     pair = [rng.gauss(0.25, 1) for _ in range(60)]
     found = paired_test(pair)
@@ -140,8 +140,8 @@ def test_many_seeds_draw_their_flips_and_stay_near_the_normal() -> None:
     assert found.p_value == paired_test(pair).p_value
 
 
-def test_the_t_test_stays_where_sign_flips_cannot_reach_the_level() -> None:
-    """Ten signs reach 2 / 1024: enough for 25 arms at 0.05, not for 26."""
+def test_the_t_test_is_used_where_sign_flips_cannot_reach_the_level() -> None:
+    """Ten signs reach 2 / 1024: sufficient for 25 arms at 0.05, not for 26."""
     reference = [0.0] * 10
     arm = [1.0, 1.1, 0.9, 1.2, 0.8, 1.3, 0.7, 1.25, 0.95, 1.05]
     tests = [compare(reference, {"a": arm}, family=m)["a"] for m in (25, 26)]
@@ -161,11 +161,11 @@ def test_an_arm_with_fewer_seeds_is_paired_with_the_first_ones() -> None:
 def test_a_larger_family_and_another_alpha_are_corrected_for() -> None:
     reference = [0.0] * 5
     arm = [0.10, 0.02, 0.11, 0.03, 0.08]
-    alone = stats.ttest_1samp(arm, 0)
+    unadjusted = stats.ttest_1samp(arm, 0)
     found = compare(reference, {"a": arm}, alpha=0.1, family=4)["a"]
     assert (found.level, found.verdict) == (0.025, "better")
-    assert found.p_value == pytest.approx(4 * alone.pvalue, rel=1e-9)
-    interval = alone.confidence_interval(1 - 0.025)
+    assert found.p_value == pytest.approx(4 * unadjusted.pvalue, rel=1e-9)
+    interval = unadjusted.confidence_interval(1 - 0.025)
     assert (found.low, found.high) == pytest.approx(tuple(interval), rel=1e-9)
 
 
@@ -195,6 +195,6 @@ def test_twelve_equal_differences_decide_by_their_signs() -> None:
         ({"b": [1.0, 2.0]}, {"family": 0}, "family must be an integer >= 1, got 0"),
     ],
 )
-def test_wrong_input_is_refused(arms: dict, options: dict, message: str) -> None:
+def test_wrong_input_is_rejected(arms: dict, options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         compare([1.0, 2.0, 3.0], arms, **options)

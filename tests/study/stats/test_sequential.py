@@ -1,4 +1,4 @@
-"""Looking early: the spending against published bounds, stops and verdicts by hand."""
+"""Interim looks: the spending against published bounds, stops and verdicts by hand."""
 
 import math
 import random
@@ -10,7 +10,7 @@ from lehr.study.stats.paired import compare
 from lehr.study.stats.sequential import cannot_win, increments, judge, looks, spent
 
 
-def test_looks_are_every_four_seeds_and_leave_no_single_one() -> None:
+def test_looks_are_every_four_seeds_without_a_single_last_one() -> None:
     expected = {
         2: (2,),
         4: (4,),
@@ -30,7 +30,7 @@ def test_spending_is_the_published_one() -> None:
     """Five equal looks at one-sided 0.025: O'Brien-Fleming bounds 4.8769, 3.3569, ..."""
     first, second = 4.8769, 3.3569
     assert spent(0.2, 0.025) == pytest.approx(stats.norm.sf(first), rel=1e-3)
-    # the scores of two looks have correlation sqrt(0.2 / 0.4); -Z has the same law
+    # the scores of two looks have correlation sqrt(0.2 / 0.4); -Z has the same distribution
     both = stats.multivariate_normal([0, 0], [[1, 0.5**0.5], [0.5**0.5, 1]]).cdf([-first, -second])
     either = stats.norm.sf(first) + stats.norm.sf(second) - both
     assert spent(0.4, 0.025) == pytest.approx(either, rel=1e-3)
@@ -43,7 +43,7 @@ def test_increments_add_up_to_alpha(seeds: int) -> None:
     levels = increments(seeds, 0.05)
     assert tuple(levels) == looks(seeds)
     assert math.fsum(levels.values()) == pytest.approx(0.05, rel=1e-12)
-    assert min(levels.values()) == next(iter(levels.values()))  # little at first
+    assert min(levels.values()) == next(iter(levels.values()))  # the first look spends least
 
 
 def near(base: list[float], shift: float, std: float, seed: int) -> list[float]:
@@ -70,7 +70,7 @@ def test_stopping_is_corrected_for_all_pairs() -> None:
     three = two | {"b": near(BASE, -0.002, 0.004, 4)}
     four = three | {"c": near(BASE, -0.002, 0.004, 6)}
     assert [set(cannot_win(scores)) for scores in (two, three, four)] == [{"lost"}, {"lost"}, set()]
-    # an arm stopped before still counts, and is not named again
+    # an arm stopped earlier still counts as a pair, and is not listed again
     stopped_before = three | {"c": [0.1] * 4}
     assert cannot_win(stopped_before) == {}
 
@@ -119,12 +119,12 @@ def test_a_stopped_arm_is_judged_at_its_look_and_the_others_at_the_rest() -> Non
     assert found["c"].level == pytest.approx(rest / 2, rel=1e-12)
     assert [found[name].verdict for name in "bc"] == ["better", "undecided"]
     assert list(found) == ["stopped", "b", "c"]
-    # looking costs something even where nothing was stopped
+    # interim looks cost power even if no arm was stopped
     assert judge(scores | {"stopped": BASE}, "a", stopped={})["c"].level < 0.05
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_a_p_value_stands_against_alpha_wherever_an_arm_ended(seed: int) -> None:
+def test_p_values_are_compared_with_alpha_at_every_look(seed: int) -> None:
     rng = random.Random(seed)
     base = [rng.gauss(0, 1) for _ in range(12)]
     shifts = {f"arm {i}": rng.choice([0, 1, -4]) for i in range(5)}
@@ -137,8 +137,8 @@ def test_a_p_value_stands_against_alpha_wherever_an_arm_ended(seed: int) -> None
         assert (c.p_value <= 0.05) == (c.verdict != "undecided") == (c.low > 0 or c.high < 0)
 
 
-def test_a_study_that_ends_early_says_how_many_seeds_were_planned() -> None:
-    """When all others are stopped the reference needs no more seeds either."""
+def test_a_study_that_ends_early_names_the_planned_seeds() -> None:
+    """When all other arms are stopped the reference needs no more seeds either."""
     scores = {"a": BASE[:4], "b": near(BASE, -0.1, 0.002, 8)[:4]}
     found = judge(scores, "a", stopped={"b": 4}, seeds=8)["b"]
     assert found.level == pytest.approx(spent(0.5), rel=1e-9)
@@ -151,12 +151,12 @@ def test_a_study_that_ends_early_says_how_many_seeds_were_planned() -> None:
         ({}, "number of scores of b must be 8, as at its last look, got 5"),
     ],
 )
-def test_a_stop_that_cannot_be_is_refused(stopped: dict[str, int], message: str) -> None:
+def test_an_impossible_stop_is_rejected(stopped: dict[str, int], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         judge({"a": BASE, "b": BASE[:5]}, "a", stopped=stopped)
 
 
-def test_a_reference_must_be_there_and_finite() -> None:
+def test_a_reference_must_be_present_and_finite() -> None:
     with pytest.raises(ValueError, match="reference must be one of a, b, got 'c'"):
         judge({"a": BASE, "b": BASE}, "c")
     with pytest.raises(ValueError, match="scores of b and the reference must be finite"):

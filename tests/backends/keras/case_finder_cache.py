@@ -1,4 +1,4 @@
-"""The range test keeps its compiled updates for the next one, and nothing else of the user's."""
+"""The cache of compiled updates of the range test, and the lifetime of the user's objects."""
 
 import gc
 import weakref
@@ -14,11 +14,11 @@ from keras_models import BACKEND, LOSS, X, Y, fit, network
 import lehr
 import lehr.keras
 
-COMPILES = pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled there")
+COMPILED = pytest.mark.skipif(BACKEND == "torch", reason="nothing is compiled there")
 
 
 class Counting(keras.Sequential):
-    """Counts how often Python runs its step: when it is traced."""
+    """Counts the traces: how often Python runs `train_step`."""
 
     traced = 0
 
@@ -40,7 +40,7 @@ def traced_by(model, **options):
     return Counting.traced - before
 
 
-def compile_again(model):
+def recompile(model):
     model.compile(model.optimizer, loss=LOSS)
 
 
@@ -57,9 +57,9 @@ def other_momentum(model):
     model.optimizer.momentum = 0.5
 
 
-@COMPILES
+@COMPILED
 @pytest.mark.parametrize("rate", [0.1, ExponentialDecay(0.1, 5, 0.5)], ids=["number", "schedule"])
-def test_a_second_test_compiles_nothing(rate):
+def test_a_second_test_reuses_the_compiled_updates(rate):
     model = counting(SGD(rate, momentum=0.9))
     assert traced_by(model) > 0
     assert traced_by(model, low=1e-3, seed=3) == 0
@@ -67,9 +67,9 @@ def test_a_second_test_compiles_nothing(rate):
     assert traced_by(model) == 0
 
 
-@COMPILES
-@pytest.mark.parametrize("change", [compile_again, freeze, other_optimizer, other_momentum])
-def test_what_changes_the_graph_makes_another(change):
+@COMPILED
+@pytest.mark.parametrize("change", [recompile, freeze, other_optimizer, other_momentum])
+def test_a_change_of_the_graph_compiles_again(change):
     model = counting(SGD(0.1, momentum=0.9))
     traced_by(model)
     change(model)
@@ -81,7 +81,7 @@ NAMES = ["SGD", "a schedule of Keras", "a policy", "accumulating", "a scaled pol
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_later_test_is_as_the_first_would_be(name):
+def test_a_second_test_gives_the_same_curve_as_a_first(name):
     tested, untouched = (network(OPTIMIZERS[name]()) for _ in range(2))
     sweeps = []
     for model in (tested, untouched):
@@ -97,31 +97,31 @@ def test_a_later_test_is_as_the_first_would_be(name):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_model_that_was_tested_can_be_forgotten(name):
+def test_a_tested_model_can_be_garbage_collected(name):
     model = network(OPTIMIZERS[name]())
     lehr.keras.range_test(model, (X, Y), steps=20, batch_size=8)
-    gone = weakref.ref(model)
+    reference = weakref.ref(model)
     del model
     keras.backend.clear_session()
     gc.collect()
-    assert gone() is None
+    assert reference() is None
 
 
-def test_an_old_optimizer_is_forgotten_when_the_model_is_compiled_anew():
+def test_compiling_the_model_releases_the_old_optimizer():
     model = network(SGD(ExponentialDecay(0.1, 5, 0.5)))
     lehr.keras.range_test(model, (X, Y), steps=20, batch_size=8)
-    gone = weakref.ref(model.optimizer)
+    reference = weakref.ref(model.optimizer)
     model.compile(SGD(0.1), loss=LOSS)
     gc.collect()
-    assert gone() is None
+    assert reference() is None
 
 
-def test_nothing_is_written_on_the_users_objects():
+def test_the_users_objects_get_no_attributes():
     model = network(SGD(0.1))
     fit(model)
     optimizer = models.inner(model)
-    before = [dict(vars(thing)) for thing in (model, optimizer)]
+    before = [dict(vars(owner)) for owner in (model, optimizer)]
     lehr.keras.range_test(model, (X, Y), steps=20, batch_size=8)
-    for thing, had in zip((model, optimizer), before, strict=True):
-        assert vars(thing).keys() == had.keys()
-        assert all(vars(thing)[name] is value for name, value in had.items())
+    for owner, attributes in zip((model, optimizer), before, strict=True):
+        assert vars(owner).keys() == attributes.keys()
+        assert all(vars(owner)[name] is value for name, value in attributes.items())

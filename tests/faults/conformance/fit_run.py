@@ -1,4 +1,4 @@
-"""Runs whose trainer makes all updates at once and keeps a checkpoint of its own after each."""
+"""Runs whose trainer makes all updates in one call and saves a checkpoint after each update."""
 
 import shutil
 import tempfile
@@ -12,20 +12,20 @@ POLICY = lehr.Policy(lr=LR, momentum=lehr.linear(0.95, 0.85, UPDATES))
 
 
 def read(optimizer):
-    """Return what an update uses."""
+    """Return the values that the next update uses."""
     group = optimizer.param_groups[0]
     return {"lr": group["lr"], "momentum": group["betas"][0]}
 
 
-class Whole:
+class FitRun:
     """A run for `lehr.testing.conformance`; `fit` makes the updates after a checkpoint, or all."""
 
     policy = POLICY
-    kept_as = "{}"
+    checkpoint_name = "{}"
 
     def __init__(self):
         self.folder = tempfile.TemporaryDirectory()
-        self.kept = Path(self.folder.name)
+        self.checkpoints = Path(self.folder.name)
         self.used, self.at = None, 0
 
     def train(self, steps):
@@ -36,8 +36,8 @@ class Whole:
 
     def save(self, folder):
         if self.at:
-            kept = self.kept / self.kept_as.format(self.at)
-            shutil.copytree(kept, folder, dirs_exist_ok=True)
+            checkpoint = self.checkpoints / self.checkpoint_name.format(self.at)
+            shutil.copytree(checkpoint, folder, dirs_exist_ok=True)
 
     def load(self, folder):
         self.used = self.fit(folder)
