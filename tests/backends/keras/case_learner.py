@@ -243,7 +243,7 @@ def test_an_optimizer_with_a_schedule_is_refused(rate):
     """The Learner would replace it in silence; the range test on a model takes it."""
     model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(rate), loss="mse")
-    match = "learning_rate must be a number in the optimizer, got '.*'; build .* without it"
+    match = "learning_rate must be a number in the optimizer, got '.*'; construct .* without it"
     with pytest.raises(ValueError, match=match):
         lehr.keras.Learner(model, models.data())
     assert len(lehr.keras.range_test(model, models.data(), steps=20).losses) == 20
