@@ -150,7 +150,10 @@ REJECTED = {
         {"data": (X, np.zeros((96, 2, 1), "int32")), "class_weight": CLASSES},
         "class_weight must be None unless there is one class per sample",
     ),
-    "a class that is a name": ({"class_weight": {"a": 1.0}}, "class in class_weight must be a who"),
+    "a class that is a name": (
+        {"class_weight": {"a": 1.0}},
+        "class in class_weight must be an int",
+    ),
     "a weight that is a name": (
         {"class_weight": {1: "a"}},
         r"class_weight\[1\] must be a finite number, got 'a'",
@@ -158,7 +161,7 @@ REJECTED = {
     "a list": ({"class_weight": [1.0, 2.0]}, r"class_weight must be a dict \{class: weight\}, got"),
     "weights of batches": (
         {"data": PAIRS, "sample_weight": WEIGHTS},
-        r"sample_weight must be None unless data is \(x, y\), got 'ndarray'; let the batches be",
+        r"sample_weight must be None unless data is \(x, y\), got 'ndarray'; pass batches",
     ),
     "weights twice": (
         {"data": (X, LABELS, WEIGHTS), "sample_weight": WEIGHTS},

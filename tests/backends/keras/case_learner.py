@@ -243,7 +243,7 @@ def test_an_optimizer_with_a_schedule_is_rejected(rate):
     """The Learner would replace the schedule without a message; the range test accepts it."""
     model = keras.Sequential([keras.layers.Input((5,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(rate), loss="mse")
-    match = "learning_rate must be a number in the optimizer, got '.*'; build .* without it"
+    match = "learning_rate must be a number in the optimizer, got '.*'; construct .* without it"
     with pytest.raises(ValueError, match=match):
         lehr.keras.Learner(model, models.data())
     assert len(lehr.keras.range_test(model, models.data(), steps=20).losses) == 20
