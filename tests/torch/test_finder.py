@@ -250,10 +250,11 @@ def test_on_a_model_that_a_scheduler_drives():
         ),
         ({"data": [X]}, r"batch must be a pair \(x, y\), got 'Tensor'; pass train_step=lambda"),
         ({"data": iter([(X, Y)] * 5)}, "data must be an iterable with a batch for each update"),
+        ({"data": 5}, "data must be an iterable of batches, got 5"),
         ({"validation_data": []}, r"validation_data must be at least one batch, got \[\]"),
         (
             {"loss": None},
-            r"loss must be a function loss\(output, y\), got None; pass it, or train_s",
+            r"loss must be a function loss\(output, y\), got None; pass loss= or train_step=",
         ),
         ({"train_step": lambda m, b: m}, "loss must be None with train_step, got <function cross"),
         ({"loss": lambda o, y: o.sum(1)}, r"loss must be a scalar, got 'shape \(200,\)'"),
@@ -264,7 +265,7 @@ def test_bad_arguments_are_rejected_and_the_state_is_unchanged(options, message)
     model, optimizer = linear()
     before = copy.deepcopy(model.state_dict())
     given = {"loss": F.cross_entropy, "data": [(X, Y)]} | options
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         lehr.torch.range_test(model, optimizer, **given)
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
     assert optimizer.param_groups[0]["lr"] == 0.1

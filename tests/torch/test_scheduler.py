@@ -273,7 +273,8 @@ def test_a_plateau_acts_on_every_group():
 )
 def test_a_metric_does_not_count_as_a_step(epoch, error):
     scheduler = lehr.torch.Scheduler(SGD(weights(), lr=1.0), CYCLE)
-    with pytest.raises(error, match=f"epoch must be an integer >= 0, got {epoch}"):
+    match = rf"epoch must be an integer >= 0, got {epoch}; pass a metric to scheduler\.observe"
+    with pytest.raises(error, match=match):
         scheduler.step(epoch)
     assert scheduler.last_epoch == 0
 

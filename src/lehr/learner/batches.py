@@ -53,19 +53,26 @@ class Batches:
 
 
 def cycled(field: str, batches: Iterable[Any]) -> Generator[Any, None, None]:
-    """Yield batches forever; the iterable is restarted at its end.
+    """Return a generator of batches without end; the iterable is restarted at its end.
 
     Args:
         field: name of the argument in error messages.
         batches: any iterable of batches.
 
     Raises:
-        ValueError: if the iterable is empty, or is an exhausted iterator.
+        TypeError: if ``batches`` is not iterable.
+        ValueError: at the next batch, if the iterable is empty or is an exhausted iterator.
 
     >>> first = cycled("batches", [1, 2])
     >>> [next(first) for _ in range(5)]
     [1, 2, 1, 2, 1]
     """
+    if not hasattr(batches, "__iter__") and not hasattr(batches, "__getitem__"):
+        fail(field, "an iterable of batches", batches, error=TypeError)
+    return _cycle(field, batches)
+
+
+def _cycle(field: str, batches: Iterable[Any]) -> Generator[Any, None, None]:
     while True:
         empty = True
         for batch in batches:

@@ -60,13 +60,13 @@ def number(
     return result
 
 
-def integer(field: str, value: Any, *, at_least: int = 1, unit: str = "") -> int:
+def integer(field: str, value: Any, *, at_least: int = 1, unit: str = "", fix: str = "") -> int:
     """Return ``value`` as an int; raise if it is not an integer or below ``at_least``."""
     rule = f"an integer{f' number of {unit}' if unit else ''} >= {at_least}"
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        fail(field, rule, value, error=TypeError)
+        fail(field, rule, value, fix, TypeError)
     if value < at_least:
-        fail(field, rule, value)
+        fail(field, rule, value, fix)
     if unit == "steps" and int(value) > LAST:
         fail(field, "below 2**31 steps, which frameworks count in int32", value)
     if int(value) > MOST:

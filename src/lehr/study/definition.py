@@ -160,6 +160,8 @@ class Study:
             fail("seeds", f"at most {FIRST_TUNING_SEED}, the first tuning seed", self.seeds)
         if self.peaks % 2 == 0:
             fail("peaks", "odd, with the range test's peak in the middle", self.peaks)
+        if not isinstance(self.metric, str) or not self.metric:
+            fail("metric", "the name of a metric of the task", self.metric, error=TypeError)
         one_of("mode", self.mode, ("min", "max"))
         one_of("judge", self.judge, ("final", "best"))
         if self.patience is not None:

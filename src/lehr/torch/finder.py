@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import functools
 import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -26,6 +25,7 @@ from lehr.schedule.errors import fail, integer
 from lehr.torch.groups import all_groups, check_distinct, optimizer_list, parameters, write_value
 from lehr.torch.learner import checked_loss, mode
 from lehr.torch.processes import all_reduce_mean
+from lehr.torch.state import TrainingState
 
 
 def range_test(
@@ -161,6 +161,15 @@ def _pair_loss(loss: Any, model: torch.nn.Module, batch: Any) -> Any:
     return loss(model(*x) if isinstance(x, tuple | list) else model(x), y)
 
 
+def _rate(group: dict[str, Any]) -> float:
+    """Return the learning rate of a parameter group."""
+    rate = group["lr"]
+    if not isinstance(rate, float | int | Tensor):
+        fix = "construct the optimizer with lr=, any number above 0"
+        fail("lr of the optimizer", "a number", rate, fix, TypeError)
+    return float(rate)
+
+
 @dataclass
 class _Run(TrainingRun):
     """Training run of a range test on the user's model and optimizers."""
@@ -177,15 +186,12 @@ class _Run(TrainingRun):
     folder: Path | None
 
     def __post_init__(self) -> None:
-        rates = [float(group["lr"]) for group in all_groups(self.optimizers)]
+        rates = [_rate(group) for group in all_groups(self.optimizers)]
         largest = max(rates)
         self._ratios = [rate / largest if largest > 0 else 1.0 for rate in rates]
-        of_model = dict.fromkeys(self.model.parameters())
-        of_optimizers = dict.fromkeys(p for o in self.optimizers for p in parameters(o))
-        self._others = [
-            p for p in of_optimizers if p not in of_model
-        ]  # for example parameters of the loss
-        self._parameters = [*of_model, *self._others]
+        of_optimizers = [p for o in self.optimizers for p in parameters(o)]
+        # an optimizer may have parameters that the model has not, such as those of the loss
+        self._parameters = [*dict.fromkeys([*self.model.parameters(), *of_optimizers])]
 
     def training(self, policy: Policy) -> contextlib.AbstractContextManager[None]:
         return mode(self.model, training=True)
@@ -216,54 +222,13 @@ class _Run(TrainingRun):
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
-        gradients = [p.grad for p in self._parameters]  # references, not copies
-        for parameter in self._parameters:
-            parameter.grad = None
-        state = self._state()
-        if self.folder is None:
-            copied = copy.deepcopy(state)
-        else:
-            torch.save(state, self.folder / "state.pt")
+        roots = {"model": self.model, "optimizer": self.optimizers, "loss": self.loss}
+        state = TrainingState(roots | {"scaler": self.scaler}, self.folder)
         try:
             yield
         finally:
-            if self.folder is not None:
-                copied = torch.load(self.folder / "state.pt", weights_only=True)
-            self._restore(copied)
-            for parameter, gradient in zip(self._parameters, gradients, strict=True):
-                parameter.grad = gradient
-            self.batches.close()  # also closes the data iterator
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "others": [p.detach() for p in self._others],
-            "groups": [
-                {name: value for name, value in group.items() if name != "params"}
-                for group in all_groups(self.optimizers)
-            ],
-            "slots": [[o.state.get(p) for p in parameters(o)] for o in self.optimizers],
-            "scaler": None if self.scaler is None else self.scaler.state_dict(),
-        }
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        with torch.no_grad():
-            for parameter, before in zip(self._others, state["others"], strict=True):
-                parameter.copy_(before)
-        for group, before in zip(all_groups(self.optimizers), state["groups"], strict=True):
-            for name, value in before.items():
-                if isinstance(group[name], Tensor):
-                    group[name].copy_(value)  # in place: user code may refer to the tensor
-                else:
-                    group[name] = value
-        for optimizer, slots in zip(self.optimizers, state["slots"], strict=True):
-            optimizer.state.clear()
-            for parameter, slot in zip(parameters(optimizer), slots, strict=True):
-                if slot is not None:
-                    optimizer.state[parameter] = slot
-        if self.scaler is not None:
-            self.scaler.load_state_dict(state["scaler"])
+            state.restore()
+            self.batches.close()  # also closes the iterator of the data
 
     def _update(self) -> Tensor:
         """Make one update; return the mean loss of its micro-batches, before the update."""

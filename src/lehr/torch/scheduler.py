@@ -161,7 +161,8 @@ class Scheduler(PrivateNames, LRScheduler):
                 optimizer.
         """
         if epoch is not None:
-            epoch = integer("epoch", epoch, at_least=0)
+            fix = "pass a metric to scheduler.observe(metric)"
+            epoch = integer("epoch", epoch, at_least=0, fix=fix)
         for optimizer in self.optimizers:
             if not self.shared and has_torch_scheduler(optimizer):  # attached after this one
                 _refuse_driven(optimizer)

@@ -1,0 +1,209 @@
+"""A range test restores everything that the next update depends on; cases P1 to P9."""
+
+import copy
+import functools
+import random
+from collections import deque
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+import lehr
+import lehr.torch
+from lehr.torch.state import TrainingState
+
+X = torch.linspace(-1, 1, 32).reshape(8, 4)
+DATA = [(X, X.sum(1, keepdim=True))]
+
+
+class Inner(torch.optim.Optimizer):
+    """An optimizer whose state is in another one, with keys that its step adds."""
+
+    def __init__(self, params):
+        self.inner = torch.optim.SGD(params, lr=0.1, momentum=0.9)
+        super().__init__(self.inner.param_groups, {})
+        self.param_groups = self.inner.param_groups
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            group["step"] = group.get("step", 0) + 1
+            for parameter in group["params"]:
+                parameter.grad.div_(group["step"])
+        self.state["k"] = {"n": self.state["k"]["n"] + 1 if "k" in self.state else 1}
+        self.inner.step()
+
+
+class Swapping(torch.optim.SGD):
+    """Replaces the storage of the parameters and deletes its buffers in each step."""
+
+    def step(self, closure=None):
+        super().step(closure)
+        for parameter in self.param_groups[0]["params"]:
+            parameter.data = parameter.data.clone()
+            self.state[parameter] = {
+                "momentum_buffer": self.state[parameter]["momentum_buffer"] / 2
+            }
+
+
+class Counting(nn.Module):
+    """A model with a buffer that is not saved, a list, a generator and a counter."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear, self.norm = nn.Linear(4, 1), nn.BatchNorm1d(4)
+        self.register_buffer("calls", torch.zeros(()), persistent=False)
+        self.count, self.seen, self.last = 0, [], deque(maxlen=2)
+        self.generator = torch.Generator().manual_seed(1)
+        self.noise = np.random.default_rng(1)
+        self.python = random.Random(1)
+
+    def forward(self, x):
+        self.calls += 1
+        self.count += 1
+        self.seen.append(self.count)
+        self.last.append(self.count)
+        noise = torch.randn(4, generator=self.generator) * self.noise.random()
+        return self.linear(self.norm(x + noise * self.python.random())) + self.calls / 100
+
+
+def updates(model, optimizer, count, loss=F.mse_loss):
+    losses = []
+    for _ in range(count):
+        optimizer.zero_grad()
+        value = loss(model(X), DATA[0][1])
+        value.backward()
+        optimizer.step()
+        losses.append(value.item())
+    return losses
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("trained", [0, 3])
+@pytest.mark.parametrize(
+    "make",
+    [Inner, functools.partial(Swapping, lr=0.1, momentum=0.9), torch.optim.AdamW],
+    ids=["P2 P3 P4 inner", "swapping", "AdamW"],
+)
+def test_p2_to_p5_training_continues_bit_for_bit_after_a_range_test(make, trained, on_disk):
+    results = []
+    for tested in (False, True):
+        torch.manual_seed(0)
+        model = Counting()
+        optimizer = make(model.parameters())
+        updates(model, optimizer, trained)
+        if tested:
+            addresses = [tensor.data_ptr() for tensor in model.state_dict().values()]
+            before = model.calls.item(), model.count, list(model.seen), list(model.last)
+            lehr.torch.range_test(model, optimizer, F.mse_loss, DATA, steps=20, on_disk=on_disk)
+            assert before == (model.calls.item(), model.count, model.seen, list(model.last))
+            assert addresses == [tensor.data_ptr() for tensor in model.state_dict().values()]
+            assert ("step" in optimizer.param_groups[0]) == (trained > 0 and make is Inner)
+        results.append(updates(model, optimizer, 5))
+    assert results[0] == results[1]
+
+
+def test_p1_a_parameter_of_the_loss_is_trained_and_restored():
+    class Scaled(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.scale, self.calls = nn.Parameter(torch.ones(())), 0
+
+        def forward(self, output, y):
+            self.calls += 1
+            return (self.scale * output - y).square().mean()
+
+    losses = []
+    for tested in (False, True):
+        torch.manual_seed(0)
+        model, loss = nn.Linear(4, 1), Scaled()
+        optimizer = torch.optim.SGD([*model.parameters(), loss.scale], lr=0.1, momentum=0.9)
+        updates(model, optimizer, 2, loss)
+        if tested:
+            gradient = loss.scale.grad
+            sweep = lehr.torch.range_test(model, optimizer, loss, DATA, steps=20)
+            assert loss.scale.grad is gradient
+            assert loss.calls == 2
+            assert sweep.stopped == "diverged"
+        losses.append(updates(model, optimizer, 3, loss))
+    assert losses[0] == losses[1]
+
+
+def test_p6_lazy_parameters_are_rejected_before_anything_changes():
+    model = nn.Sequential(nn.LazyLinear(1))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    match = "model.0.weight must be an initialized parameter, .*; call the model with one batch"
+    with pytest.raises(ValueError, match=match):
+        lehr.torch.range_test(model, optimizer, F.mse_loss, DATA, steps=20)
+    assert optimizer.param_groups[0]["lr"] == 0.1
+    assert isinstance(model[0].weight, nn.UninitializedParameter)
+
+
+def test_an_object_that_cannot_be_restored_is_rejected_before_anything_changes():
+    model = nn.Linear(4, 1)
+    model.order = {"rows": iter([1, 2])}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.weight.clone()
+    match = r"model.order\['rows'\] must be an object whose state can be restored.*'list_iterator'"
+    with pytest.raises(TypeError, match=match):
+        lehr.torch.range_test(model, optimizer, F.mse_loss, DATA, steps=20)
+    assert torch.equal(model.weight, before)
+    assert next(model.order["rows"]) == 1
+
+
+def test_p8_an_optimizer_without_a_rate_is_rejected():
+    class Relative(torch.optim.SGD):
+        def __init__(self, params):
+            super().__init__(params)
+            self.param_groups[0]["lr"] = None
+
+    model = nn.Linear(4, 1)
+    match = "lr of the optimizer must be a number, got None; construct the optimizer with lr="
+    with pytest.raises(TypeError, match=match):
+        lehr.torch.range_test(model, Relative(model.parameters()), F.mse_loss, DATA)
+
+
+def test_p9_sam_and_lbfgs_need_a_closure():
+    model = nn.Linear(4, 1)
+    lbfgs = torch.optim.LBFGS(model.parameters())
+    with pytest.raises(ValueError, match="closure must be True for LBFGS, whose step requires"):
+        lehr.torch.range_test(model, lbfgs, F.mse_loss, DATA)
+    before = model.weight.clone()
+    lehr.torch.range_test(model, lbfgs, F.mse_loss, DATA, closure=True, steps=20)
+    assert torch.equal(model.weight, before)
+    assert not lbfgs.state
+
+
+def test_containers_slots_and_generators_are_restored():
+    class Slotted:
+        __slots__ = ("tensor", "value")
+
+        def __init__(self):
+            self.value, self.tensor = 1, torch.zeros(2)
+
+    holder = nn.Module()
+    holder.slotted, holder.set, holder.array = Slotted(), {1, 2}, np.zeros(3)
+    holder.nested = ({"a": [torch.ones(1)]}, functools.partial(max, [3, 4]))
+    holder.legacy = np.random.RandomState(3)
+    state = TrainingState({"holder": holder})
+    expected = copy.deepcopy(holder.legacy).random()
+    tensor = holder.nested[0]["a"][0]
+    holder.slotted.value, holder.slotted.tensor = 5, torch.ones(2)
+    holder.set.add(7)
+    holder.array += 1
+    tensor += 1
+    holder.nested[0]["a"].append(5)
+    holder.nested[1].args[0].append(9)
+    holder.new = "attribute"
+    holder.legacy.random()
+    state.restore()
+    assert (holder.slotted.value, holder.slotted.tensor.tolist()) == (1, [0, 0])
+    assert holder.set == {1, 2}
+    assert holder.array.tolist() == [0, 0, 0]
+    assert holder.nested[0]["a"] == [tensor]
+    assert tensor.tolist() == [1]
+    assert holder.nested[1]() == 4
+    assert not hasattr(holder, "new")
+    assert holder.legacy.random() == expected
