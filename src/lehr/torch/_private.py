@@ -17,6 +17,7 @@ SUPPORTED = ("2.6.0", "2.13.0")  # PyTorch: the oldest and the newest tested ver
 
 _PATCHED = "_wrapped_by_lr_sched"
 _HOOKS = "_optimizer_step_pre_hooks"
+_LOAD_HOOKS = "_optimizer_load_state_dict_post_hooks"
 
 
 def has_torch_scheduler(optimizer: Optimizer) -> bool:
@@ -29,15 +30,21 @@ def has_own_hooks(optimizer: Optimizer) -> bool:
     return _HOOKS in vars(optimizer)
 
 
+def has_load_hooks(optimizer: Optimizer) -> bool:
+    """Return whether an optimizer has hooks for loading; wrappers of pytorch_optimizer do not."""
+    return _LOAD_HOOKS in vars(optimizer)
+
+
 @functools.cache
 def check_names() -> None:
-    """Raise RuntimeError unless torch has both names, which detect schedulers and wrappers."""
+    """Raise RuntimeError unless torch has the names that detect schedulers and wrappers."""
     optimizer = SGD([torch.nn.Parameter(torch.zeros(1, device="cpu"))], lr=0.1)
     LambdaLR(optimizer, lambda _: 1.0)
     if not hasattr(optimizer.step, _PATCHED):
         _missing(f"Optimizer.step.{_PATCHED}", "detect another scheduler of an optimizer")
-    if _HOOKS not in vars(optimizer):
-        _missing(f"Optimizer.{_HOOKS}", "detect a wrapper of an optimizer")
+    for name in (_HOOKS, _LOAD_HOOKS):
+        if name not in vars(optimizer):
+            _missing(f"Optimizer.{name}", "detect a wrapper of an optimizer")
 
 
 def _missing(name: str, purpose: str) -> NoReturn:

@@ -70,7 +70,7 @@ def write_value(group: Group, name: str, new: Any) -> None:
     if name in group and type(group[name]) is float:  # the most common case, checked first
         group[name] = new
     elif isinstance(old := _get(group, name), Tensor):
-        old.fill_(new)
+        old.copy_(new) if isinstance(new, Tensor) else old.fill_(new)
     else:
         _put(group, name, new)
 

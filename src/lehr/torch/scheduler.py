@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,7 +27,13 @@ from lehr.policy import Policy, resolved_policy
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.schedule.length import Length
-from lehr.torch._private import PrivateNames, check_names, has_own_hooks, has_torch_scheduler
+from lehr.torch._private import (
+    PrivateNames,
+    check_names,
+    has_load_hooks,
+    has_own_hooks,
+    has_torch_scheduler,
+)
 from lehr.torch.groups import (
     Group,
     all_groups,
@@ -132,15 +139,12 @@ class Scheduler(PrivateNames, LRScheduler):
         self.relative, self.shared = relative, shared
         self.on_change: str = one_of("on_change", on_change, ON_CHANGE)
         self.later = self._checked_later(later)
-        self._check()
         for driven in self.optimizers:
             if not shared and self._others_drive(driven):
                 _refuse_driven(driven)
         self._best: dict[str, Any] | None = None  # weights, for a controller with restore_best
-        groups = all_groups(self.optimizers)
-        self._known = len(groups)
-        store_base_rates(groups)
-        self.base_lrs = [group["initial_lr"] for group in groups]
+        self._known: list[Group] = []
+        self.base_lrs = [group["initial_lr"] for group in self._groups()]
         self._attach()
         self._write()
 
@@ -228,7 +232,7 @@ class Scheduler(PrivateNames, LRScheduler):
         """Return the values of the next update by name, in the format of ``policy(step)``.
 
         They include ``Policy.values``; the learning rate is multiplied by the factor. With
-        ``relative=True``, "lr" is a dict with the rate of each parameter group.
+        ``relative=True`` or groups with "lr_scale", "lr" is a dict with the rate of each group.
 
         >>> import lehr, torch
         >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -242,7 +246,7 @@ class Scheduler(PrivateNames, LRScheduler):
         {'lr': 0.5, 'ema_decay': 0.95}
         """
         values = self.policy(max(self.last_epoch, 0), self.factor)
-        if self.relative:
+        if self._rate_per_group:
             names = [group_name(i, group) for i, group in enumerate(self._groups())]
             values["lr"] = dict(zip(names, self.get_lr(), strict=True))
         return values
@@ -260,16 +264,20 @@ class Scheduler(PrivateNames, LRScheduler):
             schedule = rate[group_name(i, group)] if isinstance(rate, dict) else rate
             base = group["initial_lr"]
             scheduled = schedule(step) * base if self.relative else schedule(step)
+            if "lr_scale" in group:  # layer-wise rates of timm, MAE and open_clip
+                scheduled = scheduled * group["lr_scale"]
             rates.append(self.policy.rate(scheduled, self.factor))
         return rates
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state: step, controller state and policy, as JSON-compatible data.
 
-        With ``restore_best``, the best weights are saved under the key "best".
+        With ``restore_best``, the best weights are saved as bytes under the key "best".
         """
-        best = {} if self._best is None else {"best": self._best}
-        return saved_state(self.last_epoch, self.control, self.policy) | best
+        state = saved_state(self.last_epoch, self.control, self.policy)
+        if getattr(self.policy.control, "restore_best", False):
+            state["best"] = None if self._best is None else _to_bytes(self._best)
+        return state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Load a saved state and set the values of its step.
@@ -286,7 +294,8 @@ class Scheduler(PrivateNames, LRScheduler):
         """
         state = {key: value for key, value in state_dict.items() if key != "best"}
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
-        self._best = state_dict.get("best")
+        best = state_dict.get("best")
+        self._best = None if best is None else _from_bytes(best)
         if not any(has_torch_scheduler(optimizer) for optimizer in self.optimizers):
             self._write()  # with a torch scheduler, the current rate may belong to another part
 
@@ -294,24 +303,28 @@ class Scheduler(PrivateNames, LRScheduler):
         if self.last_epoch < 0:  # -1: part of a SequentialLR before its first step
             return
         groups, values = self._groups(), self.policy.written(self.last_epoch, self.factor)
-        if self.relative:
+        if self._rate_per_group:
             del values["lr"]
             write_rates(groups, self.get_lr())
         write_values(groups, values)
 
     def _groups(self) -> list[Group]:
-        """Return all parameter groups, after validating new ones."""
+        """Return all parameter groups; validate them if groups were added or replaced."""
         groups = all_groups(self.optimizers)
-        if len(groups) != self._known:
-            self._check()
+        if self._changed(groups):
+            step = max(self.last_epoch, 0)
+            check_values(self.optimizers, self.policy.targets, self.later, step)
+            if self.relative:
+                check_base_rates(groups)
             store_base_rates(groups)
-            self._known = len(groups)
+            self._known = groups
+            self._rate_per_group = self.relative or any("lr_scale" in group for group in groups)
         return groups
 
-    def _check(self) -> None:
-        check_values(self.optimizers, self.policy.targets, self.later, max(self.last_epoch, 0))
-        if self.relative:
-            check_base_rates(all_groups(self.optimizers))
+    def _changed(self, groups: list[Group]) -> bool:
+        """Return whether groups were added or replaced since they were validated."""
+        known = self._known
+        return len(groups) != len(known) or any(a is not b for a, b in zip(groups, known))  # noqa: B905
 
     def _checked_later(self, later: Sequence[str | int]) -> tuple[str, ...]:
         if isinstance(later, str):
@@ -338,7 +351,7 @@ class Scheduler(PrivateNames, LRScheduler):
             if torch.compiler.is_compiling():  # changing values here would cause a recompilation
                 return
             scheduler = ref()
-            if scheduler is None or len(all_groups(scheduler.optimizers)) == scheduler._known:
+            if scheduler is None or not scheduler._changed(all_groups(scheduler.optimizers)):
                 return
             if not any(map(scheduler._others_drive, scheduler.optimizers)):
                 scheduler._write()
@@ -352,15 +365,27 @@ class Scheduler(PrivateNames, LRScheduler):
 
         for optimizer in self.optimizers:
             _attached[optimizer] = ref
-            for handle in (
-                optimizer.register_step_pre_hook(include_new_groups),
-                optimizer.register_load_state_dict_post_hook(rewrite),
-            ):
+            handles = [optimizer.register_step_pre_hook(include_new_groups)]
+            if has_load_hooks(optimizer):
+                handles.append(optimizer.register_load_state_dict_post_hook(rewrite))
+            for handle in handles:
                 weakref.finalize(self, handle.remove).atexit = False
 
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
         self._attach()
+
+
+def _to_bytes(weights: dict[str, Any]) -> bytes:
+    """Serialize weights to one value: checkpoint libraries load it without a template."""
+    buffer = io.BytesIO()
+    torch.save(weights, buffer)
+    return buffer.getvalue()
+
+
+def _from_bytes(saved: bytes) -> dict[str, Any]:
+    weights: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    return weights
 
 
 def _refuse_driven(optimizer: Optimizer) -> NoReturn:
