@@ -134,7 +134,7 @@ def test_warmup_schedule_and_plateau_in_one_scan():
     assert control.factor == 1 / 64
     close(scanned, wanted)
     np.testing.assert_array_equal(scanned, np.stack(looped))
-    assert astuple(jax.tree.map(lambda v: v.item(), state.control)) == astuple(control)
+    assert tuple(v.item() for v in state.control) == astuple(control)
     assert jitted._cache_size() == 1
 
 

@@ -237,7 +237,7 @@ def test_low_precision_types_are_unchanged_in_a_scan(dtype, given):
 
     state, updates = jax.lax.scan(step, tx.init(params), None, length=STEPS)
     assert updates.dtype == dtype
-    assert state.hyperparams["lr"].dtype == dtype
+    assert state.hyperparams["lr"].dtype == jnp.float32
     assert state.control.factor.dtype == jnp.float32
 
 

@@ -11,7 +11,7 @@ import optax
 
 from lehr.controllers import Controller, State
 from lehr.jax.optimizer import Make, arguments, check_constants, dtype_of
-from lehr.jax.state import Driven, arrays, driven_part, with_part
+from lehr.jax.state import Driven, arrays, cast_like, driven_part, with_part
 from lehr.learner import flat
 from lehr.learner.driver_state import ON_CHANGE, OnChange, first_state, read_state, saved_state
 from lehr.policy import Policy, resolved_policy
@@ -104,7 +104,8 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         >>> float(tx.factor(tx.init(0.0)))
         0.5
         """
-        return driven_part(state).control.factor  # type: ignore[return-value]
+        factor: jax.Array = driven_part(state).control.factor
+        return factor
 
     def with_factor(self, state: Any, factor: float | jax.Array) -> Any:
         """Set the factor on the scheduled learning rate and return the new optimizer state.
@@ -184,7 +185,11 @@ def drive(
 
     Update n uses the policy's values at step n. The optimizer works under ``jit`` and
     ``lax.scan``. Micro-batches of ``optax.MultiSteps`` and updates that ``optax.apply_if_finite``
-    skips do not count as steps.
+    skips do not count as steps. A metric passed as ``update(..., value=metric)``, optax's argument
+    for it, updates the controller before the update, as `Driver.observe` does.
+
+    Hyperparameters are float32, or float64 with parameters of float64; changes of the weights and
+    the state of the optimizer keep the dtypes of the gradients and of the first state.
 
     Args:
         make_optimizer: an optax optimizer such as ``optax.sgd``, or a function that returns one.
@@ -230,6 +235,9 @@ def drive(
     moved = arguments(make_optimizer, policy.targets)
     check_constants(make_optimizer, moved)
     named = _groups(policy, groups)
+    # a tree may be callable too, such as an Equinox module
+    is_tree = all(isinstance(leaf, str) for leaf in jax.tree.leaves(groups))
+    labels = (lambda _: groups) if is_tree else groups
 
     def optimizer(values: dict[str, Any]) -> optax.GradientTransformationExtraArgs:
         def part(group: str) -> optax.GradientTransformation:
@@ -240,7 +248,7 @@ def drive(
             return make_optimizer(**chosen)
 
         parts = {group: part(group) for group in named}
-        made = optax.multi_transform(parts, groups) if parts else part("")
+        made = optax.multi_transform(parts, labels) if parts else part("")
         return optax.with_extra_args_support(made)
 
     def init(params: Any) -> Driven:
@@ -251,11 +259,14 @@ def drive(
         return Driven(first, arrays(control), values, optimizer(values).init(params))
 
     def update(updates: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Driven]:
+        if policy.control is not None and extra.get("value") is not None:
+            state = driver.observe(state, extra["value"])  # optax's argument for a metric
         wanted = flat(policy.written(state.step, state.control.factor))
-        # lax.scan requires a state of constant dtypes
-        values = {k: jnp.asarray(v, state.hyperparams[k].dtype) for k, v in wanted.items()}
-        updates, inner = optimizer(values).update(updates, state.inner, params, **extra)
-        return updates, Driven(optax.safe_increment(state.step), state.control, values, inner)
+        # a state of constant dtypes, as lax.scan requires
+        values = cast_like(wanted, state.hyperparams)
+        changes, inner = optimizer(values).update(updates, state.inner, params, **extra)
+        step, inner = optax.safe_increment(state.step), cast_like(inner, state.inner)
+        return cast_like(changes, updates), Driven(step, state.control, values, inner)
 
     driver = Driver(init, update)
     driver.policy, driver.on_change = policy, on_change

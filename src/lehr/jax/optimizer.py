@@ -82,8 +82,11 @@ def _name(make: Any) -> Any:
 
 
 def dtype_of(params: Any) -> Any:
-    """Return the widest floating dtype of the parameters, used for the hyperparameters."""
+    """Return the dtype of the hyperparameters: float32, or the parameters' if that is wider.
+
+    A beta2 of 0.999 in bfloat16 would be 1, and a rate of 1e-8 in float16 would be 0.
+    """
     types = [jnp.result_type(leaf) for leaf in jax.tree.leaves(params)]
     floating = [t for t in types if jnp.issubdtype(t, jnp.inexact)]
-    widest = jnp.result_type(*floating) if floating else jnp.float32
+    widest = jnp.result_type(jnp.float32, *floating)
     return jnp.finfo(widest).dtype  # type: ignore[no-untyped-call]  # the real dtype of a complex one

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import astuple, fields
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,10 @@ import jax.numpy as jnp
 from lehr.controllers import State, is_best, reduced
 from lehr.schedule.errors import fail
 
-jax.tree_util.register_dataclass(State, [field.name for field in fields(State)], [])
+_NAMES = [field.name for field in fields(State)]
+jax.tree_util.register_dataclass(State, _NAMES, [])
+# the state in the pytree: flax's serialization supports named tuples, and no dataclasses
+Control = NamedTuple("Control", [(name, Any) for name in _NAMES])  # type: ignore[misc]
 
 
 class Driven(NamedTuple):
@@ -19,7 +22,8 @@ class Driven(NamedTuple):
 
     Attributes:
         step: step of the policy at the next update, int32.
-        control: state of the controller; its factor multiplies the learning rate, also without a
+        control: state of the controller, a named tuple with the fields of
+            `lehr.controllers.State`; its factor multiplies the learning rate, also without a
             controller.
         hyperparams: values of the last update by name, initially those of the first update;
             "lr/head" for a parameter group.
@@ -27,7 +31,7 @@ class Driven(NamedTuple):
     """
 
     step: jax.Array
-    control: State
+    control: Any
     hyperparams: dict[str, jax.Array]
     inner: Any
 
@@ -87,14 +91,23 @@ def restored(before: Any, after: Any, params: Any, best: Any) -> tuple[Any, Any]
     return jax.tree.map(lambda p, b: jnp.where(lowered, b, p), params, best), best
 
 
-def arrays(control: State) -> State:
-    """Convert a controller state from numbers to scalar arrays (float32 and int32)."""
+def arrays(control: State) -> Any:
+    """Convert a controller state from numbers to a named tuple of arrays (float32 and int32)."""
 
     def array(like: float, value: float) -> jax.Array:
         return jnp.asarray(value, jnp.float32 if isinstance(like, float) else jnp.int32)
 
-    arrays: State = jax.tree.map(array, State(), control)
-    return arrays
+    return Control(*map(array, astuple(State()), astuple(control)))
+
+
+def cast_like(tree: Any, like: Any) -> Any:
+    """Cast the arrays of a tree to the dtypes of another tree with the same structure."""
+
+    def cast(array: Any, model: Any) -> Any:
+        dtype = jnp.result_type(model)
+        return array if jnp.result_type(array) == dtype else jnp.asarray(array, dtype)
+
+    return jax.tree.map(cast, tree, like)
 
 
 def _is_driven(part: Any) -> bool:

@@ -41,6 +41,8 @@ def number(
     """Return ``value`` as a float; raise if it is not finite or outside the bounds."""
     rule = "a finite number"
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        if type(value).__module__.partition(".")[0] in ("jax", "jaxlib"):
+            fix = "pass a Python number, or peak 1 and tx.with_factor(state, peak) in JAX"
         fail(field, rule, value, fix, TypeError)
     try:
         result = float(value)
