@@ -10,6 +10,7 @@ import numpy as np
 from lehr.controllers import State
 from lehr.learner.driver_state import read_state, saved_state
 from lehr.policy import Policy
+from lehr.schedule import Constant
 from lehr.schedule.errors import fail
 
 
@@ -64,8 +65,10 @@ class Saved:
             fail("optimizer", f"one with {saved} variables, as saved", count, fix)
         accumulation = self.gradient_accumulation_steps or 1
         if "lehr" not in keys:  # a Keras optimizer without a driver: a constant rate
-            rate = float(np.asarray(store["1"]))
-            return saved_state(micro // accumulation, State(), Policy(lr=rate))
+            policy = Policy(lr=float(np.asarray(store["1"])))
+            if _same_constant(policy, self.policy):
+                policy = self.policy
+            return saved_state(micro // accumulation, State(), policy)
         state: dict[str, Any] = json.loads(bytes(np.asarray(store["lehr"])))
         if micro // accumulation + int(np.asarray(store["start_step"])) != state["step"]:
             field, rule = "gradient_accumulation_steps", "the value of the saved optimizer"
@@ -75,3 +78,10 @@ class Saved:
     def _stock_variables(self: Any) -> list[Any]:
         added = {id(variable) for variable in [*self.own_variables().values(), self._control]}
         return [variable for variable in self.variables if id(variable) not in added]
+
+
+def _same_constant(saved: Policy, policy: Policy) -> bool:
+    """Return whether two policies are constant rates that are equal in float32, as Keras saves."""
+    if policy != Policy(policy.lr) or not isinstance(policy.lr, Constant):
+        return False
+    return bool(np.float32(saved.written(0)["lr"]) == np.float32(policy.written(0)["lr"]))

@@ -244,3 +244,18 @@ def test_an_optimizer_of_another_kind_is_rejected(tmp_path):
     scheduled.save_weights(tmp_path / "scheduled.weights.h5")
     with pytest.raises(ValueError, match="one with 3 variables, as saved, got 4"):
         build(COSINE).load_weights(tmp_path / "scheduled.weights.h5")
+
+
+@pytest.mark.parametrize(("rate", "fits"), [(0.1, True), (0.1000001, False), (0.2, False)])
+def test_k6_a_plain_rate_is_compared_in_float32(rate, fits, tmp_path):
+    plain = models.regression(keras.optimizers.SGD(0.1))
+    plain.fit(*models.data(), batch_size=8, verbose=0)
+    plain.save_weights(tmp_path / "plain.weights.h5")
+    driven = models.regression(lehr.keras.attach(keras.optimizers.SGD(), rate))
+    driven.optimizer.build(driven.trainable_variables)
+    if fits:
+        driven.load_weights(tmp_path / "plain.weights.h5")
+        assert driven.optimizer.step == int(plain.optimizer.iterations) > 0
+    else:
+        with pytest.raises(ValueError, match=r"lr at step \d+ would jump from 0\.1 to"):
+            driven.load_weights(tmp_path / "plain.weights.h5")
