@@ -469,3 +469,14 @@ def test_powers_and_quotients_with_undefined_values_are_rejected():
         (lehr.linear(1.0, -1.0, 10) ** 0.5)(8)
     with pytest.raises(ValueError, match="divisor must be a number other than 0"):
         lehr.cosine(0.1) / 0
+
+
+def test_k17_integer_scalars_of_frameworks_are_lengths():
+    """Such as the cardinality of a tf.data.Dataset, a scalar tensor."""
+    np, torch = pytest.importorskip("numpy"), pytest.importorskip("torch")
+    for count in (np.int64(7), np.array(7), torch.tensor(7)):
+        assert lehr.cosine(0.1, count) == lehr.cosine(0.1, 7)
+        assert lehr.cosine(0.1).resolve(count).length == 7
+    for wrong in (np.array([7]), np.array(7.5), torch.tensor([7, 8]), [7]):
+        with pytest.raises(TypeError, match="steps must be a length: an integer number of steps"):
+            lehr.cosine(0.1, wrong)

@@ -8,7 +8,6 @@ from torch.optim import SGD, Adam
 import lehr
 import lehr.torch
 
-
 # a checkpoint of one process warns that there is one process
 one_process = pytest.mark.filterwarnings("ignore:torch.distributed is disabled:UserWarning")
 

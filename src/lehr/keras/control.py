@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import keras
 from keras import ops
 
@@ -20,10 +22,11 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
     saved with the optimizer, and restored at a reduction; the optimizer's momenta do not change.
 
     Args:
-        validation_freq: the ``validation_freq`` of ``fit``: number of epochs between two metrics.
+        validation_freq: the ``validation_freq`` of ``fit``: number of epochs between two metrics,
+            or the epochs with a metric, counted from 1.
 
     Raises:
-        TypeError: if ``validation_freq`` is not an integer.
+        TypeError: if ``validation_freq`` is not an integer or a container of integers.
         ValueError: if ``validation_freq`` is below 1; in ``fit``, if the model's optimizer is not
             driven, or the monitored metric is missing.
 
@@ -37,9 +40,17 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
     0.5
     """
 
-    def __init__(self, validation_freq: int = 1) -> None:
+    def __init__(self, validation_freq: int | Container[int] = 1) -> None:
         super().__init__()
-        self.validation_freq = integer("validation_freq", validation_freq)
+        if not isinstance(validation_freq, Container):
+            validation_freq = integer("validation_freq", validation_freq)
+        self.validation_freq = validation_freq
+
+    def _validated(self, epoch: int) -> bool:
+        """Return whether ``fit`` validates after an epoch, counted from 1."""
+        if isinstance(self.validation_freq, int):
+            return epoch % self.validation_freq == 0
+        return epoch in self.validation_freq
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         """Raise ValueError if the optimizer is not driven."""
@@ -51,7 +62,7 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
         logs = {} if logs is None else logs
         logs["learning_rate"] = float(ops.convert_to_numpy(optimizer.learning_rate))
         control = optimizer.policy.control
-        if control is None or (epoch + 1) % self.validation_freq:
+        if control is None or not self._validated(epoch + 1):
             return
         if control.monitor not in logs:
             fix = (

@@ -153,7 +153,7 @@ def check_groups(policy: Policy) -> None:
     """Raise ValueError if a policy has parameter groups."""
     for name, target in policy.targets.items():
         if isinstance(target, dict):
-            fix = "use one schedule: Keras optimizers have no parameter groups"
+            fix = "for rates per layer, attach several optimizers and combine in MultiOptimizer"
             fail(name, "one schedule for Keras", list(target), fix)
 
 

@@ -6,6 +6,7 @@ None is the rest of the run. A schedule's ``length`` is an integer number of ste
 
 import math
 import numbers
+import operator
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -128,7 +129,11 @@ def check_length(field: str, value: Any, *, signed: bool = False, missing: str =
             fix = f"round it, or write '{value} steps' where parts add up to the run"
             fail(field, _RULE, value, fix if math.isfinite(value) else "")
         value = int(float(value))
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        fail(field, _RULE, value, error=TypeError)
+    try:
+        value = operator.index(value)  # also of an integer scalar such as tf.data's cardinality
+    except TypeError:
         fail(field, _RULE, value, error=TypeError)
     return integer(field, value, at_least=-LAST if signed else 0, unit="steps")
 

@@ -128,6 +128,11 @@ def test_a_metric_that_is_missing_in_some_epochs():
     assert number(model.optimizer.factor) == 0.5
     with pytest.raises(ValueError, match=r"monitor must be one of learning_rate, loss, got 'val_"):
         model.fit(*data, callbacks=[lehr.keras.Control()], **settings)
+    policy = lehr.Policy(0.1, control=lehr.Plateau(patience=1, factor=0.5, threshold=1.0))
+    model = models.regression(lehr.keras.attach(keras.optimizers.SGD(), policy))
+    settings |= {"validation_freq": [2, 3]}
+    model.fit(*data, callbacks=[lehr.keras.Control(validation_freq=[2, 3])], **settings)
+    assert model.optimizer.control_state.seen == 2  # K17: metrics of epochs 2 and 3
     with pytest.raises(ValueError, match="validation_freq must be an integer >= 1, got 0"):
         lehr.keras.Control(validation_freq=0)
 
