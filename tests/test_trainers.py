@@ -139,7 +139,9 @@ def test_lightning_resumes_with_another_policy_only_with_on_change(tmp_path):
     saved = ModelCheckpoint(tmp_path, every_n_train_steps=1, save_top_k=-1, filename="{step}")
     fit(Module(), callbacks=[saved], enable_checkpointing=True)
     path = tmp_path / "step=4.ckpt"
-    with pytest.raises(ValueError, match=r"lr at step 4 would jump from 0\.3 to 0\.4; to go on"):
+    with pytest.raises(
+        ValueError, match=r"lr at step 4 would jump from 0\.3 to 0\.4; pass on_change"
+    ):
         fit(Module(OTHER), ckpt_path=path)
     module = Module(OTHER, on_change="continue")
     fit(module, ckpt_path=path)
@@ -162,7 +164,9 @@ def test_trainer_applies_and_logs_the_policys_rates(accumulate, tmp_path):
 def test_trainer_resumes_with_another_policy_only_with_on_change(tmp_path):
     hugging_face(tmp_path)[0].train()
     trainer, _ = hugging_face(tmp_path, OTHER)
-    with pytest.raises(ValueError, match=r"lr at step 4 would jump from 0\.3 to 0\.4; to go on"):
+    with pytest.raises(
+        ValueError, match=r"lr at step 4 would jump from 0\.3 to 0\.4; pass on_change"
+    ):
         trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))
     trainer, read = hugging_face(tmp_path, OTHER, on_change="continue")
     trainer.train(resume_from_checkpoint=str(tmp_path / "checkpoint-4"))

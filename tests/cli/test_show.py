@@ -97,7 +97,7 @@ def test_a_warm_up_of_the_batch_size_as_in_gpt_3():
         (["0.1", "--steps", "5", "--steps-per-epoch", "x"], "'--steps-per-epoch'"),
         (
             ["warmup(1, 100) then linear(1, 0)", "--steps", "50"],
-            "in lr: steps must be at least .* take of this run, 100 steps, got 50",
+            "in lr: steps must be at least 100, the sum of the lengths in the chain, got 50",
         ),
     ],
 )

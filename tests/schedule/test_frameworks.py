@@ -148,13 +148,13 @@ else:
         return f
 
 rates = {name: lehr.keras.schedule(s) for name, s in CASES.items()}
-whole = graph(lambda at: {name: rate(at[name]) for name, rate in rates.items()})
+compute = graph(lambda at: {name: rate(at[name]) for name, rate in rates.items()})
 values = {name: [] for name in CASES}
-for places in (slice(None), 0, 7):  # of the whole run, and two scalars
+for places in (slice(None), 0, 7):  # all steps, and two scalars
     tensors = {
         name: keras.ops.convert_to_tensor(steps(s)[places], "int32") for name, s in CASES.items()
     }
-    for name, value in integer(tensors).items():
+    for name, value in compute(tensors).items():
         assert keras.backend.standardize_dtype(value.dtype) == "float32", name
         values[name] += keras.ops.convert_to_numpy(value).reshape(-1).tolist()
 print(json.dumps([backend, values]))

@@ -305,7 +305,9 @@ def test_one_number_of_any_kind_is_a_metric(metric):
 def test_a_policy_that_cannot_be_saved_is_rejected():
     optimizer = SGD(weights(), lr=1.0)
     unnamed = lehr.from_function(lambda t: 0.5**t)
-    with pytest.raises(ValueError, match=r"name must be given to .*; from_function\(f, name=...\)"):
+    with pytest.raises(
+        ValueError, match=r"name must be given to .*; use from_function\(f, name=...\)"
+    ):
         lehr.torch.Scheduler(optimizer, unnamed)
 
 

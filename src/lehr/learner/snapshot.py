@@ -67,7 +67,7 @@ class Snapshot:
             return cls(arrays, json.loads(str(file[_METADATA])))
 
     @classmethod
-    def load_if_whole(cls, path: str | os.PathLike[str]) -> Snapshot | None:
+    def load_if_valid(cls, path: str | os.PathLike[str]) -> Snapshot | None:
         """Load a snapshot; return None if the file is missing or damaged."""
         import zipfile
 

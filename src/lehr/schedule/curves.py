@@ -80,16 +80,16 @@ def double(xp: Any) -> bool:
     return xp is scalar or xp.__name__ == "numpy"
 
 
-def fraction(part: Any, whole: Any, xp: Any) -> Any:
-    """Return ``part / whole``, at most 1 and exactly 1 at the end, also in compiled graphs.
+def fraction(part: Any, total: Any, xp: Any) -> Any:
+    """Return ``part / total``, at most 1 and exactly 1 at the end, also in compiled graphs.
 
-    XLA replaces the division by a product with ``1 / whole``; 1000 * (1 / 1000) is above 1 in
+    XLA replaces the division by a product with ``1 / total``; 1000 * (1 / 1000) is above 1 in
     float32.
     """
-    u = part / whole
+    u = part / total
     if double(xp):
         return u
-    return xp.where((part < whole) & (u < 1.0), u, 1.0)
+    return xp.where((part < total) & (u < 1.0), u, 1.0)
 
 
 def bend(u: Any, v: Any, k: float, xp: Any, *, precise: bool) -> tuple[Any, Any]:

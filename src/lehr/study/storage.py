@@ -204,7 +204,7 @@ class Storage:
     def import_record(self, name: str, job: Job) -> Record | None:
         """Insert the row of a job from its curves file; None if the file is missing or damaged."""
         path = self.curves(name)
-        snapshot = Snapshot.load_if_whole(path)
+        snapshot = Snapshot.load_if_valid(path)
         if snapshot is None:
             path.unlink(missing_ok=True)
             return None

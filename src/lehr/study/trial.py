@@ -182,7 +182,7 @@ class _Trial:
             steps, policy = in_steps(trunk["run"], self.epoch)
             step = in_common(self.run.policy, self.steps, policy, steps)
             paths.append(self.folder / trunk["id"] / f"at-{step}.npz")
-        checkpoints = map(Snapshot.load_if_whole, paths)
+        checkpoints = map(Snapshot.load_if_valid, paths)
         return next((found for found in checkpoints if found is not None), None)
 
     def _advance(self, end: int) -> float:

@@ -127,7 +127,7 @@ def test_a_traced_step_on_jax_needs_the_optimizers_state():
     import jax
 
     optimizer = attach()
-    match = r"values\(\) needs the state of the optimizer .* keras.StatelessScope\(zip\(self"
+    match = r"values\(\) requires the state of the optimizer .* keras.StatelessScope\(zip\(self"
     with pytest.raises(RuntimeError, match=match):
         jax.jit(lambda: optimizer.values()["scale"])()
     assert read(optimizer)["scale"] == 1.0
