@@ -91,7 +91,12 @@ class Controller(Definition):
             metric: value of the metric; for a state of arrays, an array.
         """
         xp = scalar.namespace(state.factor) or scalar
-        metric = xp.float32(float(metric) if xp is scalar else metric)
+        if xp is scalar:
+            try:
+                metric = float(metric)
+            except (TypeError, ValueError):
+                fail("metric", "a number", metric, error=TypeError)
+        metric = xp.float32(metric)
         count, total = state.count + 1, xp.float32(state.total + metric)
         collected = replace(state, total=total, count=count)
         judged = self._judge(state, xp.float32(total / count), xp)

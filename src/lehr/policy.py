@@ -649,6 +649,8 @@ def _target(name: str, value: Any) -> Target:
         if not value or not all(type(group) in (str, int) for group in value):
             rule = "a schedule, or a dict from parameter groups' names or indices to schedules"
             fail(name, rule, value)
+        if len({str(group) for group in value}) < len(value):
+            fail(name, "a dict without a group twice, as a name and as an index", list(value))
         named = {str(group): s for group, s in value.items()}  # JSON keys are strings
         return FrozenDict(
             {g: _checked(f"{name} of group {g!r}", name, s) for g, s in named.items()}

@@ -37,7 +37,7 @@ def test_the_repr_of_a_study_is_its_code(study: Study) -> None:
 @pytest.mark.parametrize(
     ("arm", "text"),
     [
-        (Arm(0.1), "Arm(constant(0.1))"),
+        (Arm(0.1), "Arm(0.1)"),
         (Arm(lehr.cosine(1.0), tune="one-cycle"), "Arm(cosine(1.0), tune='one-cycle')"),
         (
             Arm(lehr.Policy(lehr.cosine(0.1)), optimizer="adam"),
@@ -51,11 +51,11 @@ def test_the_repr_of_an_arm_is_short(arm: Arm, text: str) -> None:
 
 def test_the_repr_of_a_study_is_short() -> None:
     policies = {"a": 0.1, "b": lehr.cosine(0.1), "c": Arm(lehr.cosine(1.0), tune="one-cycle")}
-    text = "'a': constant(0.1), 'b': cosine(0.1), 'c': Arm(cosine(1.0), tune='one-cycle')"
+    text = "'a': 0.1, 'b': cosine(0.1), 'c': Arm(cosine(1.0), tune='one-cycle')"
     assert repr(Study("toys:toy", policies, epochs=5)) == f"Study('toys:toy', {{{text}}})"
     study = Study("toys:anything", {"a": 0.1}, steps=20, options={"b": [1]}, storage=Path("x"))
     rest = "steps=20, options={'b': (1,)}, storage='x'"
-    assert repr(study) == f"Study('toys:anything', {{'a': constant(0.1)}}, {rest})"
+    assert repr(study) == f"Study('toys:anything', {{'a': 0.1}}, {rest})"
 
 
 @pytest.mark.parametrize(

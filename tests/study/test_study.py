@@ -269,7 +269,7 @@ def test_the_report_is_one_self_contained_file(results: Results, tmp_path: Path)
         "validation accuracy (%)",
         "difference to fixed on test data (points)",
         "learning rate (log scale)",
-        '<td data-name="policy">constant(0.01)</td><td data-name="tune">untuned</td>',
+        '<td data-name="policy">0.01</td><td data-name="tune">untuned</td>',
     ):
         assert expected in html.replace("&#34;", '"')
 

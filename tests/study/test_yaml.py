@@ -96,7 +96,7 @@ def test_a_written_file_has_the_short_form_of_each_arm() -> None:
     quoted = lehr.warmup(0.1, "5%")
     text = dump_study(Study("toys:anything", {"a": 0.01, "b": tuned, "c": quoted}, seeds=4))
     assert text.startswith(
-        "task: toys:anything\narms:\n  a: constant(0.01)\n"
+        "task: toys:anything\narms:\n  a: 0.01\n"
         "  b: {policy: cosine(1.0), tune: one-cycle, optimizer: adam}\n"
         "  c: \"warmup(0.1, '5%')\"\nepochs: 5\nseeds: 4\n"
     )

@@ -18,6 +18,7 @@ from lehr.schedule.piecewise import Piecewise, join_pieces
 from lehr.schedule.run import Run, SizeRamp
 
 _MOST_JOINTS = 1000
+_SHORTEST = Fraction(1, 10**9)  # steps; the number of time constants in a run stays finite
 
 
 class Decay(Schedule):
@@ -38,6 +39,8 @@ class Decay(Schedule):
         known, steps = in_steps(timescale), parse("timescale", timescale).amount
         if self.staircase and known and steps < 1:
             fail("timescale", "at least 1 step for a staircase", self.timescale)
+        if known and steps < _SHORTEST:
+            fail("timescale", f"at least {float(_SHORTEST):g} steps", self.timescale)
         # each stair starts at the first step at or after a multiple of the time constant
         stairs = self.staircase and known
         late = 1 - Fraction(1, steps.denominator)

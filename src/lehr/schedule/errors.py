@@ -99,8 +99,8 @@ def ordered(low_field: str, low: float, high_field: str, high: float) -> None:
 def one_of(field: str, value: Any, known: Iterable[str], fix: str = "") -> str:
     """Return ``value`` if it is a known name; otherwise raise and suggest the nearest names."""
     names = list(known)
-    if value in names:
-        return str(value)
+    if isinstance(value, str) and value in names:
+        return value
     near = difflib.get_close_matches(str(value)[:100], names, n=3, cutoff=0.5)
     hint = "did you mean " + " or ".join(near) + "?" if near else fix
     fail(field, "one of " + ", ".join(names), value, hint)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from lehr.finder.suggest import USES
 from lehr.policy import Policy, as_policy
-from lehr.schedule.base import Schedule
+from lehr.schedule import Constant, Schedule
 from lehr.schedule.code import call
 from lehr.schedule.errors import fail, one_of
 
@@ -35,7 +35,7 @@ class Arm:
 
     >>> import lehr
     >>> Arm(lehr.constant(1.0), tune="constant")
-    Arm(constant(1.0), tune='constant')
+    Arm(1.0, tune='constant')
     """
 
     policy: Policy
@@ -75,11 +75,14 @@ class Arm:
         return call("Arm", self.given, tune=tune, optimizer=optimizer)[0]
 
     @property
-    def given(self) -> Policy | Schedule:
+    def given(self) -> Policy | Schedule | float:
         """The policy, or its schedule if it has only a learning rate; shorter in texts."""
         policy = self.policy
         schedule = policy.lr
-        return schedule if isinstance(schedule, Schedule) and policy == Policy(schedule) else policy
+        if not isinstance(schedule, Schedule) or policy != Policy(schedule):
+            return policy
+        constant = schedule.value if isinstance(schedule, Constant) else None
+        return schedule if constant is None else constant
 
     def at(self, peak: float | None) -> Policy:
         """Return the policy scaled to a peak; None (for an untuned arm) returns it unchanged."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lehr.study.runner import Progress
 
 
+_MOST_PEAKS = 25  # the largest is 4096 times the suggestion
 _EPOCHS = 5  # default budget
 _NO_OPTIONS: FrozenDict[str, Any] = FrozenDict()
 
@@ -139,7 +140,7 @@ class Study:
         self._set(
             arms=FrozenDict(arms),
             reference=next(iter(arms)),
-            options=_frozen(_plain("options", self.options or {})),
+            options=_frozen(_plain("options", {} if self.options is None else self.options)),
             storage=os.fspath(storage),
         )
         if self.backend is not None:
@@ -158,6 +159,9 @@ class Study:
             self._set(**{name: integer(name, getattr(self, name), at_least=least)})
         if self.seeds > FIRST_TUNING_SEED:
             fail("seeds", f"at most {FIRST_TUNING_SEED}, the first tuning seed", self.seeds)
+        for name, most in (("tuning_seeds", FIRST_TUNING_SEED), ("peaks", _MOST_PEAKS)):
+            if getattr(self, name) > most:
+                fail(name, f"at most {most}", getattr(self, name))
         if self.peaks % 2 == 0:
             fail("peaks", "odd, with the range test's peak in the middle", self.peaks)
         if not isinstance(self.metric, str) or not self.metric:

@@ -123,7 +123,8 @@ def dump_study(study: Study) -> str:
     """Return a study as YAML text, from which `load_study` loads an equal study."""
     plain: dict[str, Any] = {"task": study.task, "arms": {}}
     for name, arm in study.arms.items():
-        given = {"policy": repr(arm.given), "tune": arm.tune, "optimizer": arm.optimizer}
+        policy = arm.given if isinstance(arm.given, float) else repr(arm.given)
+        given = {"policy": policy, "tune": arm.tune, "optimizer": arm.optimizer}
         entry = {field: value for field, value in given.items() if value is not None}
         plain["arms"][name] = entry if len(entry) > 1 else entry["policy"]
     budgets = list(study.budgets)

@@ -1,6 +1,6 @@
 """Presets with one shape: constant, warm-ups, decays, piecewise values and functions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lehr.schedule.base import Schedule
@@ -264,7 +264,11 @@ def multi_step(peak: float, factor: float, milestones: Sequence[Length]) -> Piec
         fail("milestones", "a list", milestones, error=TypeError)
     missing = "lengths from step 0"
     at = tuple(check_length("milestones", length, missing=missing) for length in milestones)
-    return Piecewise(at, tuple(peak * factor**i for i in range(len(at) + 1)))
+    try:
+        values = tuple(peak * factor**i for i in range(len(at) + 1))
+    except OverflowError:
+        fail("factor", f"a number whose power {len(at)} is finite", factor)
+    return Piecewise(at, values)
 
 
 def piecewise(
@@ -302,7 +306,10 @@ def table(values: Sequence[float]) -> Table:
     >>> table([0.3, 0.2, 0.1])(1)
     0.2
     """
-    return Table(tuple(values))
+    given: Any = values
+    if not isinstance(given, Iterable) or isinstance(given, set | frozenset | Mapping | str):
+        fail("values", "a list of at least one number", given, error=TypeError)
+    return Table(tuple(given))
 
 
 def from_function(f: Callable[[Any], Any], *, name: str | None = None) -> Function:

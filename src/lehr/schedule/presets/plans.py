@@ -91,7 +91,8 @@ def flat_cosine(peak: float, hold: Length, steps: Length = None, *, floor: Floor
     >>> [round(flat_cosine(1.0, hold=4, steps=4)(t), 4) for t in (0, 3, 6, 8)]
     [1.0, 1.0, 0.5, 0.0]
     """
-    return constant(peak, _required("hold", hold)).then(cosine(peak, steps, floor=floor))
+    decay = cosine(peak, steps, floor=floor)
+    return constant(peak, _required("hold", hold)).then(decay)
 
 
 def wsd(
