@@ -1,9 +1,13 @@
 """Atomic file writes: write to a temporary file in the same folder, fsync, rename."""
 
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+TEMPORARY = ".lehr-*.tmp"
+"""Glob pattern of the temporary files, which remain if a process is killed."""
 
 
 @contextmanager
@@ -26,7 +30,8 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     ('all of it', ['notes.txt'])
     """
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    # random, so that no other program can create the file first
+    temporary = target.with_name(f".lehr-{secrets.token_hex(8)}.tmp")
     try:
         yield temporary
         opened = os.open(temporary, os.O_RDONLY)

@@ -22,6 +22,7 @@ from typing import Any, Self
 import filelock
 import sqlalchemy as sql
 
+from lehr._atomic import TEMPORARY
 from lehr.learner import Snapshot, Trace
 from lehr.schedule.errors import fail
 from lehr.study.cache_key import study_id
@@ -114,8 +115,9 @@ class Storage:
         for name in ("curves", "logs", "checkpoints"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._lock.acquire(blocking=False)
-        for path in self.folder.rglob(".*.tmp"):  # unfinished writes of killed workers
-            path.unlink(missing_ok=True)
+        for subfolder in ("curves", "checkpoints/*"):  # unfinished writes of killed workers
+            for path in self.folder.glob(f"{subfolder}/{TEMPORARY}"):
+                path.unlink(missing_ok=True)
 
     def _open(self, readonly: bool) -> None:
         with self._transaction() as connection:
