@@ -165,6 +165,18 @@ def test_runs_are_listed_shown_exported_and_deleted(
     assert "storage must be a folder with results, got 'nowhere'" in nowhere.stderr
 
 
+@pytest.mark.parametrize("answer", ["n\n", ""], ids=["no", "no input"])
+def test_a8_a_study_is_kept_unless_its_deletion_is_confirmed(answer: str, tmp_path: Path) -> None:
+    study = Study("toys:toy", {"a": 0.01}, epochs=1, seeds=1, storage=tmp_path / "runs")
+    study.run()
+    (found,) = json.loads(lehr_command("runs", "list", "--json", cwd=tmp_path).stdout)
+    arguments = ("-m", "lehr.cli", "runs", "delete", found["id"])
+    done = run_python(*arguments, cwd=tmp_path, stdin=answer, code=1)
+    assert f"kept study {found['id']}" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert len(study.results().trials) == 1
+
+
 def test_a_deleted_study_is_removed(tmp_path: Path) -> None:
     Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path).run()
     (one,) = json.loads(lehr_command("runs", "list", "--runs", ".", "--json", cwd=tmp_path).stdout)

@@ -7,7 +7,6 @@ import pytest
 from lehr._atomic import atomic_write
 from lehr.study.storage import Storage
 
-
 _WRITES: list[object] = []
 
 

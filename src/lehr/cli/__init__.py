@@ -43,6 +43,8 @@ def main() -> None:
         raise
     if code == _INTERRUPTED:
         _exit_with("interrupted; finished jobs are stored, run the same command to resume", code)
+    if isinstance(code, int):  # of typer.Exit
+        raise SystemExit(code)
 
 
 def _exit_with(message: str, code: int) -> None:

@@ -83,7 +83,14 @@ def delete(
 
     found = _find_study(study, runs)
     if not yes:
-        typer.confirm(f"delete study {found['id']} on {found['definition']['task']}?", abort=True)
+        question = f"delete study {found['id']} on {found['definition']['task']}?"
+        try:
+            confirmed = typer.confirm(question)
+        except typer.Abort:  # no input
+            confirmed = False
+        if not confirmed:
+            print(f"kept study {found['id']}")
+            raise typer.Exit(1)
     with Storage(runs) as storage:
         jobs = storage.delete(found["id"])
     print(f"deleted study {found['id']} and {jobs} jobs")
