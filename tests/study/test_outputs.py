@@ -221,3 +221,28 @@ def test_incomplete_results_are_rejected(study: Study, results: Results) -> None
     more = dataclasses.replace(study, seeds=5)
     with pytest.raises(ValueError, match=r"results must be complete, got '.* of .* jobs'; run the"):
         more.results()
+
+
+def test_a2_a_study_in_which_every_arm_diverged_has_a_verdict_and_a_report(tmp_path: Path) -> None:
+    study = Study("toys:toy", {"a": 1e30, "b": 1e35}, epochs=1, seeds=2, storage=tmp_path)
+    results = study.run()
+    assert results.diverged("a") == results.diverged("b") == 2
+    assert "b (untuned) diverged on 2 of 2 seeds." in results.verdict()
+    results.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "diverged on 2 of 2 seeds" in page
+    assert "was not drawn" not in page
+    assert len(results.figures(tmp_path / "figures")) >= 6
+
+
+def test_a2_a_figure_that_cannot_be_drawn_does_not_prevent_the_report(
+    results: Results, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(results: Results, name: str = "lr") -> None:
+        raise RuntimeError("<no memory>")
+
+    monkeypatch.setattr(lehr.figures, "draw_rates", broken)
+    results.report(tmp_path / "report.html")
+    page = (tmp_path / "report.html").read_text()
+    assert "This figure was not drawn: RuntimeError(&#x27;&lt;no memory&gt;&#x27;)" in page
+    assert results.verdict().split(".")[0] in page

@@ -17,6 +17,7 @@ from lehr.figures.style import MOST_POINTS, SIZE, finite, legend, new_figure, se
 from lehr.study.jobs import stored_number
 
 _LABEL_WIDTH, _NAME_WIDTH = 44, 24  # characters per line
+_DIVERGED = 1e30  # losses from here on are not drawn
 
 if TYPE_CHECKING:
     from lehr.study.results import Results
@@ -55,10 +56,15 @@ def draw_losses(results: Results) -> Figure:
         for record in records:
             losses = record.trace.losses
             starts = range(0, len(losses) - size + 1, size)
-            curves.append([statistics.fmean(losses[i : i + size]) for i in starts])
+            means = (statistics.fmean(losses[i : i + size]) for i in starts)
+            curves.append([mean if abs(mean) < _DIVERGED else math.nan for mean in means])
         epochs = [(i + 0.5) * size / steps_per_epoch for i in range(len(curves[0]))]
         _band(axes, epochs, curves, results.label(arm), style)
-    axes.set_yscale("log")
+    drawn = finite(y for line in axes.lines for y in np.asarray(line.get_ydata(), float).tolist())
+    if drawn and min(drawn) > 0:
+        axes.set_yscale("log")
+    else:  # negative losses, or no run with a finite loss
+        axes.set_ylabel("training loss")
     _finish(axes)
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 import os
 import platform
@@ -70,7 +71,7 @@ def render(results: Results) -> str:
         reference=results.label(results.reference),
         arms=arm_rows(results),
         tables=_tables(results),
-        drawn=[(text, figures.to_svg(draw())) for text, draw in _figures(results).values()],
+        drawn=[(text, _svg(draw)) for text, draw in _figures(results).values()],
         definition=dump_study(study),
         versions=next(iter(results.trials.values())).metadata["versions"],
         python=platform.python_version(),
@@ -80,6 +81,14 @@ def render(results: Results) -> str:
         minutes=(judging + choosing) / 60,
         written=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     )
+
+
+def _svg(draw: Callable[[], Figure]) -> str:
+    """Return a figure as SVG, or the error: a figure must not prevent the report."""
+    try:
+        return figures.to_svg(draw())
+    except Exception as error:
+        return f"<p>This figure was not drawn: {html.escape(repr(error))}</p>"
 
 
 def _tables(results: Results) -> list[tuple[str, str, list[dict[str, str]]]]:
