@@ -175,6 +175,7 @@ class Plateau(Controller, kind="plateau"):
     (0.5, 0.05, 0.03)
     """
 
+    _: KW_ONLY
     min_lr: float = 0.0
     restore_best: bool = False
 
@@ -230,6 +231,7 @@ class Greedy(Controller, kind="greedy"):
     1.0 2.0 2.0 4.0 4.0 2.0
     """
 
+    _: KW_ONLY
     max_factor: float = 10.0
 
     def __post_init__(self) -> None:

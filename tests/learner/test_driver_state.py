@@ -50,3 +50,26 @@ def test_a_wrong_controller_state_is_rejected():
         ValueError, match="control must be the state of a controller, with factor, best"
     ):
         read_state(saved, policy(LOSS))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "match"),
+    [
+        ("factor", -1.0, ValueError, "factor of control must be a number at least 0, got -1.0"),
+        ("factor", float("nan"), ValueError, "factor of control must be a number at least 0"),
+        ("factor", "x", TypeError, "factor of control must be a finite number, got 'x'"),
+        ("seen", -1, ValueError, "seen of control must be an integer >= 0, got -1"),
+        ("waited", 0.5, TypeError, "waited of control must be an integer >= 0, got 0.5"),
+        ("best", None, TypeError, "best of control must be a number, got None"),
+    ],
+)
+def test_the_saved_state_of_a_controller_is_checked(name, value, error, match):
+    saved = saved_state(3, State(), policy(LOSS))
+    saved["control"][name] = value
+    with pytest.raises(error, match=match):
+        read_state(saved, policy(LOSS))
+
+
+def test_a_saved_best_metric_may_be_infinite():
+    saved = saved_state(3, State(best=float("inf"), total=float("nan")), policy(LOSS))
+    assert read_state(saved, policy(LOSS))[1].best == float("inf")

@@ -6,11 +6,12 @@ from dataclasses import asdict, fields
 from typing import Any, Literal, NoReturn
 
 from lehr.controllers import Controller, State
-from lehr.policy import Policy, loads
+from lehr.policy import Policy, flat, loads
 from lehr.schedule.errors import fail, integer, number, one_of
 
 OnChange = Literal["refuse", "continue"]
 ON_CHANGE = ("refuse", "continue")
+_LONGEST = 150  # characters of a schedule in an error
 
 
 def observing_controller(policy: Policy, model: Any) -> tuple[Controller, bool]:
@@ -75,6 +76,14 @@ def _state(saved: Any) -> State:
     known = [field.name for field in fields(State)]
     if not isinstance(saved, dict) or set(saved) != set(known):
         fail("control", f"the state of a controller, with {', '.join(known)}", saved)
+    for name, value in saved.items():
+        if name == "factor":
+            number("factor of control", value, at_least=0)
+        elif name in ("best", "total"):  # NaN and infinity are metrics too
+            if not isinstance(value, float | int) or isinstance(value, bool):
+                fail(f"{name} of control", "a number", value, error=TypeError)
+        else:
+            integer(f"{name} of control", value, at_least=0)
     return State(**saved)
 
 
@@ -88,26 +97,29 @@ def _continued(saved: Policy, policy: Policy, control: State) -> State:
 
 
 def _refuse(saved: Policy, policy: Policy, step: int, control: State) -> NoReturn:
-    """Raise an error with the first difference of two policies and the resulting jumps."""
-    old, new = (_flat(p.to_dict(), "policy") for p in (saved, policy))
-    path = next(key for key in old | new if old.get(key) != new.get(key))
-    before = _flat(saved(step, control.factor), "")
-    after = _flat(policy(step, _continued(saved, policy, control).factor), "")
-    jumps = [
-        f"{key[1:]} at step {step} would jump from {before[key]:g} to {after[key]:g}"
-        for key in before.keys() & after.keys()
-        if before[key] != after[key]
-    ]
-    raise ValueError(
-        f"{path} must be the saved {old.get(path)!r}, got {new.get(path)!r}: "
-        f"{', '.join(sorted(jumps)) or 'no value jumps'}; "
-        "pass on_change='continue' to continue with the new policy"
+    """Raise an error with the differences of two policies and the resulting jumps."""
+    old, new = (
+        flat(p.targets | (p.values or {})) | {"control": p.control} for p in (saved, policy)
     )
+    changes = [
+        f"{name} was {_short(old.get(name))} and is {_short(new.get(name))}"
+        for name in old | new
+        if old.get(name) != new.get(name)
+    ]
+    before = flat(saved(step, control.factor))
+    after = flat(policy(step, _continued(saved, policy, control).factor))
+    jumps = [
+        f"{name} at step {step} would jump from {before[name]:g} to {after[name]:g}"
+        for name in sorted(before.keys() & after.keys())
+        if before[name] != after[name]
+    ]
+    jumps += [f"{name} would be set to {after[name]:g}" for name in after if name not in before]
+    jumps += [f"{name} would not be set any more" for name in before if name not in after]
+    effect = ", ".join(jumps) or "no value would jump"
+    fix = "pass on_change='continue' to continue with the new policy"
+    raise ValueError(f"policy must be the saved policy: {', '.join(changes)}; {effect}; {fix}")
 
 
-def _flat(value: Any, path: str) -> dict[str, Any]:
-    """Return the leaves of nested dicts and lists, keyed by path."""
-    if not isinstance(value, dict | list):
-        return {path: value}
-    parts = value.items() if isinstance(value, dict) else enumerate(value)
-    return {k: v for key, part in parts for k, v in _flat(part, f"{path}.{key}").items()}
+def _short(value: Any) -> str:
+    text = "not set" if value is None else repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."

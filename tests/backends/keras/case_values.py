@@ -167,7 +167,7 @@ def test_another_value_of_the_loop_is_rejected_or_continued(tmp_path):
     models.fit_one_weight(model, 4)
     model.save_weights(tmp_path / "run.weights.h5")
     new = lehr.Policy(POLICY.lr, momentum=0.5, values={"scale": SCALE * 2, "k": 2})
-    match = r"policy\.values.*: scale at step 4 would jump from 1.5 to 3; .*on_change='continue'"
+    match = r"scale was .*; scale at step 4 would jump from 1.5 to 3; .*on_change='continue'"
     for on_change in ("refuse", "continue"):
         other = models.one_weight(attach(new, on_change=on_change))
         other.optimizer.build(other.trainable_variables)
