@@ -1,6 +1,6 @@
 """Record every preset case of the tests in plain Python, and the decisions of controllers.
 
-The rates were recorded with the first edition. The second edition agrees within 1e-12 of the peak,
+The rates were recorded before the schedules were rewritten. They agree within 1e-12 of the peak,
 and exactly at the joints of parts. A joint between two steps has no value at the end of a curve, so
 only the tolerance of 1e-12 applies there; these joints were removed from the recording by hand.
 """
