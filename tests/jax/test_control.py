@@ -317,7 +317,7 @@ def test_a_state_must_have_one_driven_part(call):
     ids=["observe", "with_factor", "load_state_dict"],
 )
 def test_swapped_arguments_are_rejected(call):
-    with pytest.raises(ValueError, match=r"state must be a state created by .*; pass the result of"):
+    with pytest.raises(ValueError, match=r"state must be a state created by .*; pass the result"):
         call(TX.init(0.0))
 
 
