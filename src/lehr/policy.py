@@ -422,6 +422,10 @@ class Policy(Definition, kind="policy"):
 
     def __call__(self, step: Any = None, factor: Any = 1.0) -> dict[str, Any]:
         """Return all values at a step, by name; ``factor`` as in `written`."""
+        if step is None:  # a Keras optimizer calls an unknown callable without arguments
+            rule = "an integer or an array of them"
+            fix = "for a Keras optimizer use lehr.keras.attach(optimizer, policy)"
+            fail("step", rule, None, fix, TypeError)
         return self.written(step, factor) | self.read(step)
 
     def written(self, step: Any, factor: Any = 1.0) -> dict[str, Any]:

@@ -43,6 +43,11 @@ def test_it_restores_the_learner() -> None:
     assert learner.train(policy, 7) == untouched.train(policy, 7)
 
 
+def test_only_a_training_run_is_accepted() -> None:
+    with pytest.raises(TypeError, match=r"run must be a TrainingRun, got <function .*; pass a"):
+        range_test(lambda: 0)  # type: ignore[arg-type]
+
+
 def test_it_restores_when_training_raises() -> None:
     class Breaking(Toy):
         def used(self, rate: float) -> float:

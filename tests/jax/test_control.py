@@ -272,12 +272,14 @@ def test_a_reduction_restores_the_best_weights():
     [
         (lehr.Policy(lr=0.1), 1.0, r"control must be a controller .*Policy\(\.\.\., control="),
         (0.1, 1.0, "control must be a controller to observe a metric, got None"),
+        (POLICY, "x", "metric must be a scalar, got 'x'"),
+        (POLICY, None, "metric must be a scalar, got None"),
         (POLICY, jnp.zeros(3), r"metric must be a scalar, got 'shape \(3,\)'; pass its mean"),
     ],
 )
 def test_observe_rejects_wrong_policies_and_metrics(policy, metric, match):
     tx = lehr.jax.drive(optax.sgd, policy)
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((TypeError, ValueError), match=match):
         tx.observe(tx.init(jnp.zeros(())), metric)
 
 
@@ -299,10 +301,24 @@ TX = lehr.jax.drive(optax.sgd, POLICY)
 )
 def test_a_state_must_have_one_driven_part(call):
     two = optax.chain(lehr.jax.drive(optax.sgd, 0.5), lehr.jax.drive(optax.sgd, 0.1))
-    for tx, count in ((two, 2), (optax.sgd(0.1), 0)):
-        match = f"an optimizer state with one driven part, got '{count} driven parts'; pass the"
+    for state, got in ((two.init(0.0), "2 of them"), (optax.sgd(0.1).init(0.0), "tuple")):
+        match = f"state must be a state created by lehr.jax.drive, got '{got}'; pass the"
         with pytest.raises(ValueError, match=match):
-            call(tx.init(0.0))
+            call(state)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda state: TX.observe(0.5, state),
+        lambda state: TX.with_factor(0.5, state),
+        lambda state: TX.load_state_dict(TX.state_dict(state), state),
+    ],
+    ids=["observe", "with_factor", "load_state_dict"],
+)
+def test_swapped_arguments_are_rejected(call):
+    with pytest.raises(ValueError, match=r"state must be a state created by .*; pass the result"):
+        call(TX.init(0.0))
 
 
 @pytest.mark.parametrize(
@@ -312,6 +328,8 @@ def test_a_state_must_have_one_driven_part(call):
 def test_a_factor_is_checked(factor, match):
     with pytest.raises(ValueError, match=match):
         TX.with_factor(TX.init(0.0), factor)
+    with pytest.raises(ValueError, match=r"factor must be a scalar, got 'shape \(3,\)'"):
+        TX.with_factor(TX.init(0.0), jnp.ones(3))
     with pytest.raises(ValueError, match=match):
         lehr.jax.drive(optax.sgd, 0.1, factor=factor)
 

@@ -184,6 +184,26 @@ def test_bad_data_and_losses_are_rejected(batches, loss, message):
         lehr.jax.range_test(lambda state, batch, rate: (state, jnp.asarray(loss)), 0, batches)
 
 
+@pytest.mark.parametrize(
+    ("step", "error", "message"),
+    [
+        (3, TypeError, r"train_step must be a function train_step\(state, batch, rate\), got 3"),
+        (lambda s, b: (s, 1.0), TypeError, r"train_step must be .*, got '<lambda>\(s, b\)'"),
+        (lambda s, b, r: s, TypeError, r"result of train_step must be \(state, loss\), got 'dict'"),
+        (lambda s, b, r: (1.0, s), TypeError, r"must be \(state, loss\), got '\(float, dict\)'"),
+        (lambda s, b, r: (1.0, s["w"]), ValueError, "loss must be a scalar, .*; return its mean"),
+    ],
+)
+def test_wrong_steps_are_rejected(step, error, message):
+    with pytest.raises(error, match=message):
+        lehr.jax.range_test(step, {"w": jnp.ones(3), "b": 0.0}, [0])
+
+
+def test_a_swapped_state_of_one_array_is_rejected():
+    with pytest.raises(ValueError, match=r"loss must be .*; return \(state, loss\), in this order"):
+        lehr.jax.range_test(lambda state, batch, rate: (1.0, state), jnp.ones(3), [0])
+
+
 def test_the_shared_arguments_have_the_defaults_of_every_range_test():
     shared = inspect.signature(lehr.range_test).parameters
     own = inspect.signature(lehr.jax.range_test).parameters

@@ -258,6 +258,17 @@ def test_on_a_model_that_a_scheduler_drives():
         ),
         ({"train_step": lambda m, b: m}, "loss must be None with train_step, got <function cross"),
         ({"loss": lambda o, y: o.sum(1)}, r"loss must be a scalar, got 'shape \(200,\)'"),
+        (
+            {"loss": torch.nn.MSELoss},
+            r"loss must be a function loss\(output, y\), got <class.*; .*instance, MSELoss\(\)",
+        ),
+        ({"loss": "mse"}, r"loss must be a function loss\(output, y\), got 'mse'"),
+        ({"loss": None, "train_step": 3}, "train_step must be a function .*, got 3"),
+        ({"validation_data": 3}, "validation_data must be an iterable of batches, got 3"),
+        ({"scaler": 3}, "scaler must be a torch.amp.GradScaler or None, got 3"),
+        ({"device": "gpu"}, "device must be a device of PyTorch, such as 'cuda' .*, got 'gpu'"),
+        ({"device": 1.5}, "device must be a device of PyTorch, such as 'cuda' .*, got 1.5"),
+        ({"on_disk": 1}, "on_disk must be True or False, got 1"),
         ({"accumulation": 0}, "accumulation must be an integer >= 1, got 0"),
     ],
 )

@@ -380,6 +380,15 @@ def test_only_a_torch_optimizer_is_accepted():
             lehr.torch.Scheduler(wrong, CYCLE)
 
 
+def test_a_wrong_state_or_list_of_groups_is_rejected():
+    optimizer = SGD(weights(), lr=3.0)
+    with pytest.raises(TypeError, match="later must be a list of groups, got 3"):
+        lehr.torch.Scheduler(optimizer, CYCLE, later=3)
+    scheduler = lehr.torch.Scheduler(optimizer, 0.5)
+    with pytest.raises(TypeError, match=r"state must be the state of a lehr driver, .*, got None"):
+        scheduler.load_state_dict(None)
+
+
 class Wrapper(torch.optim.Optimizer):
     """Stores its optimizer as `optim`, as PostLocalSGDOptimizer does, and has no hooks."""
 

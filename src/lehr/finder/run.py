@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypedDict, get_args
+from typing import Any, TypedDict, get_args
 
 from lehr.finder.sweep import Objective, Spacing, Sweep
 from lehr.learner import Trace, TrainingRun
@@ -54,6 +54,10 @@ class RangeTest:
 
     def __call__(self, run: TrainingRun) -> Sweep:
         """Run the test on a training run, restore the run, and return the sweep."""
+        given: Any = run
+        if not isinstance(given, TrainingRun):
+            fix = "pass a Learner, such as lehr.torch.Learner(...)"
+            fail("run", "a TrainingRun", given, fix, TypeError)
 
         def until(trace: Trace) -> bool:
             return _stopping_point(trace.losses, self.divergence) is not None

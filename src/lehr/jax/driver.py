@@ -74,7 +74,9 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
             metric: value of the metric that the controller monitors, a scalar.
 
         Raises:
-            ValueError: if the policy has no controller, or the metric is not a scalar.
+            TypeError: if the metric is not a number.
+            ValueError: if the policy has no controller, ``state`` has no `Driven` part, or the
+                metric is not a scalar.
 
         >>> import lehr, optax
         >>> policy = lehr.Policy(lr=0.1, control=lehr.Plateau(patience=1, factor=0.5))
@@ -88,9 +90,14 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         if self.policy.control is None:
             fix = "add one: Policy(..., control=lehr.Plateau())"
             fail("control", "a controller to observe a metric", None, fix)
-        if jnp.shape(metric) != ():
-            fail("metric", "a scalar", f"shape {jnp.shape(metric)}", "pass its mean")
-        control = _update_controller(self.policy.control, driven_part(state).control, metric)
+        before = driven_part(state).control
+        try:
+            shape = jnp.asarray(metric).shape
+        except (TypeError, ValueError):
+            fail("metric", "a scalar", metric, error=TypeError)
+        if shape != ():
+            fail("metric", "a scalar", f"shape {shape}", "pass its mean")
+        control = _update_controller(self.policy.control, before, metric)
         return with_part(state, control=control)
 
     def factor(self, state: Any) -> jax.Array:
@@ -117,16 +124,18 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
 
         Raises:
             TypeError: if ``factor`` is not a number.
-            ValueError: if ``factor`` is negative.
+            ValueError: if ``factor`` is negative or not a scalar.
 
         >>> import lehr, optax
         >>> tx = lehr.jax.drive(optax.sgd, 0.1)
         >>> float(tx.update(1.0, tx.with_factor(tx.init(0.0), 0.5))[0])
         -0.05...
         """
+        control = driven_part(state).control
         if not isinstance(factor, jax.Array):
             factor = number("factor", factor, at_least=0)
-        control = driven_part(state).control
+        elif factor.shape != ():
+            fail("factor", "a scalar", f"shape {factor.shape}")
         new: Any = jnp.full_like(control.factor, factor)
         return with_part(state, control=replace(control, factor=new))
 
@@ -164,6 +173,7 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
         >>> float(tx.update(1.0, state)[0])
         -0.05...
         """
+        driven_part(state)  # raises if the arguments are swapped
         step, control = read_state(saved, self.policy, self.on_change)
         return with_part(state, step=jnp.asarray(step, jnp.int32), control=arrays(control))
 
@@ -237,6 +247,9 @@ def drive(
     named = _groups(policy, groups)
     # a tree may be callable too, such as an Equinox module
     is_tree = all(isinstance(leaf, str) for leaf in jax.tree.leaves(groups))
+    if not is_tree and not callable(groups):
+        rule = "a tree of group names, or a function that returns one"
+        fail("groups", rule, groups, error=TypeError)
     labels = (lambda _: groups) if is_tree else groups
 
     def optimizer(values: dict[str, Any]) -> optax.GradientTransformationExtraArgs:
@@ -252,6 +265,9 @@ def drive(
         return optax.with_extra_args_support(made)
 
     def init(params: Any) -> Driven:
+        used = jax.tree.leaves(labels(params))
+        if unknown := [group for group in used if group not in named]:
+            fail("groups", f"groups that the policy names, {named}", unknown[0])
         dtype = dtype_of(params)
         values = flat(policy.written(step, control.factor))
         values = {name: jnp.asarray(value, dtype) for name, value in values.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -80,8 +81,44 @@ def range_test(
         divergence=divergence,
         objective="training" if evaluate is None else "validation",
     )
+    _check_step(train_step)
     with preserve_rng(data):
         return test(_Run(train_step, state, data, evaluate))
+
+
+def _check_step(train_step: Any) -> None:
+    """Raise TypeError unless ``train_step`` accepts a state, a batch and a rate."""
+    rule = "a function train_step(state, batch, rate)"
+    if not callable(train_step):
+        fail("train_step", rule, train_step, error=TypeError)
+    try:
+        signature = inspect.signature(train_step)
+    except (TypeError, ValueError):  # a function without a signature
+        return
+    try:
+        signature.bind(None, None, None)
+    except TypeError:
+        name = getattr(train_step, "__name__", type(train_step).__name__)
+        fail("train_step", rule, f"{name}{signature}", error=TypeError)
+
+
+def _checked(result: Any, state: Any) -> tuple[Any, Any]:
+    """Return the next state and the loss; raise unless ``result`` is these in this order."""
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        fail("result of train_step", "(state, loss)", type(result).__name__, error=TypeError)
+    new, loss = result
+    if not jax.tree_util.all_leaves([loss]):
+        kinds = f"({type(new).__name__}, {type(loss).__name__})"
+        fail("result of train_step", "(state, loss)", kinds, error=TypeError)
+    if jnp.shape(loss) != ():
+        swapped = _shapes(new) != _shapes(state) == _shapes(loss)
+        fix = "return (state, loss), in this order" if swapped else "return its mean"
+        fail("loss", "a scalar", f"shape {jnp.shape(loss)}", fix)
+    return new, loss
+
+
+def _shapes(tree: Any) -> list[Any]:
+    return [jnp.shape(leaf) for leaf in jax.tree.leaves(tree)]
 
 
 @dataclass
@@ -103,9 +140,8 @@ class _Run(TrainingRun):
         losses, rates = [], []
         for wanted in values:
             rate = jnp.float32(wanted["lr"])
-            self._state, loss = self.train_step(self._state, next(self._batches), rate)
-            if jnp.shape(loss) != ():
-                fail("loss", "a scalar", f"shape {jnp.shape(loss)}", "return its mean")
+            result = self.train_step(self._state, next(self._batches), rate)
+            self._state, loss = _checked(result, self.state)
             losses.append(loss)
             rates.append(rate)
         return jnp.stack(losses).tolist(), {"lr": jnp.stack(rates).tolist()}

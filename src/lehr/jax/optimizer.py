@@ -39,6 +39,8 @@ def arguments(make: Any, names: Iterable[str]) -> dict[str, str]:
         if argument is None:
             wanted = " or ".join(spellings)
             fix = f"remove {name} from the policy, or pass a function that accepts {wanted}"
+            if name == "lr":  # which no policy can omit
+                fix = "name the argument learning_rate"
             fail("make_optimizer", f"a function that accepts {wanted}", _name(make), fix)
         found[name] = argument
     return found

@@ -118,8 +118,10 @@ def driven_part(state: Any) -> Driven:
     """Return the `Driven` part of an optimizer state; raise ValueError unless there is one."""
     parts = [p for p in jax.tree.leaves(state, is_leaf=_is_driven) if _is_driven(p)]
     if len(parts) != 1:
-        found, fix = f"{len(parts)} driven parts", "pass the state of one driver"
-        fail("state", "an optimizer state with one driven part", found, fix)
+        found, fix = f"{len(parts)} of them", "pass the state of one driver"
+        if not parts:
+            found, fix = type(state).__name__, "pass the result of tx.init or tx.update"
+        fail("state", "a state created by lehr.jax.drive", found, fix)
     step, control, values, inner = parts[0]
     # Flax NNX wraps each array in a pytree node
     (step,), values = jax.tree.leaves(step), {k: jax.tree.leaves(values[k])[0] for k in values}

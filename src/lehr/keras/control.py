@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from typing import Any
 
 import keras
 from keras import ops
@@ -42,6 +43,11 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
 
     def __init__(self, validation_freq: int | Container[int] = 1) -> None:
         super().__init__()
+        given: Any = validation_freq
+        if isinstance(given, str):  # a container too
+            fix = f"the metric is Plateau(monitor={given!r})"
+            rule = "an integer or a list of epochs"
+            fail("validation_freq", rule, given, fix, TypeError)
         if not isinstance(validation_freq, Container):
             validation_freq = integer("validation_freq", validation_freq)
         self.validation_freq = validation_freq

@@ -68,6 +68,14 @@ class Driven(Saved, WritableHyperparameters):
             empty = ops.full((record, len(self.writable)), float("nan"))
             self.ledger = plain_variable(empty, "ledger")
 
+    def __repr__(self) -> str:
+        """Return the optimizer's class, the current step and the policy."""
+        try:
+            step = str(self.step)
+        except Exception:  # the step is traced, or its buffer is donated
+            step = "unknown"
+        return f"<driven {type(self).__name__[6:]} at step {step}: {self.policy!r}>"
+
     def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Set the hyperparameters of update n, then make update n."""
         if not self.paused:

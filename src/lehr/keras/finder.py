@@ -134,6 +134,9 @@ def _with_weights(data: Any, sample_weight: Any) -> Any:
     if structure not in (0, keras.tree.map_structure(lambda _: 0, data[1])):
         rule = "an array, or one per output in the structure of y"
         fail("sample_weight", rule, type(sample_weight).__name__)
+    if any(np.ndim(leaf) == 0 for leaf in keras.tree.flatten(sample_weight)):
+        rule = "an array with one weight per row"
+        fail("sample_weight", rule, sample_weight, error=TypeError)
     return *data, sample_weight
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from lehr.policy import loads, resolved_policy
+from lehr.policy import Policy, loads, resolved_policy
 from lehr.schedule.base import Schedule as LehrSchedule
 from lehr.schedule.base import as_schedule
-from lehr.schedule.errors import integer
+from lehr.schedule.errors import fail, integer
 from lehr.schedule.length import Length
 
 
@@ -43,6 +43,10 @@ class Schedule(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         if self.accumulation > 1:
             step = ops.floor_divide(step, self.accumulation)
         return ops.cast(self._schedule(step), "float32")
+
+    def __repr__(self) -> str:
+        """Return the schedule."""
+        return f"<lehr.keras.Schedule: {self._schedule!r}>"
 
     def get_config(self) -> dict[str, Any]:
         """Return the JSON definition and the accumulation; Keras saves them."""
@@ -83,6 +87,10 @@ def schedule(
     >>> round(float(optimizer.learning_rate), 6)
     0.1
     """
+    given: Any = value
+    if isinstance(given, Policy):
+        fix = "use lehr.keras.attach(optimizer, policy)"
+        fail("schedule", "a schedule or a number", given, fix, TypeError)
     rate = as_schedule("schedule", value)
     sizes = steps_per_epoch, samples_per_step, tokens_per_step
     resolved = resolved_policy(rate, steps, *sizes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any, Literal, NoReturn
 
@@ -12,6 +13,7 @@ from lehr.schedule.errors import fail, integer, number, one_of
 OnChange = Literal["refuse", "continue"]
 ON_CHANGE = ("refuse", "continue")
 _LONGEST = 150  # characters of a schedule in an error
+_RULE = "the state of a lehr driver, with step, control and policy"
 
 
 def observing_controller(policy: Policy, model: Any) -> tuple[Controller, bool]:
@@ -42,6 +44,12 @@ def saved_state(step: int, control: State, policy: Policy) -> dict[str, Any]:
     return {"step": step, "control": asdict(control), "policy": policy.dumps()}
 
 
+def check_mapping(state: Any) -> None:
+    """Raise TypeError unless a saved state is a dict."""
+    if not isinstance(state, Mapping):
+        fail("state", _RULE, state, error=TypeError)
+
+
 def read_state(
     state: dict[str, Any], policy: Policy, on_change: str = "refuse"
 ) -> tuple[int, State]:
@@ -54,12 +62,14 @@ def read_state(
             accepts it.
 
     Raises:
+        TypeError: if ``state`` is not a dict.
         ValueError: if ``state`` is not the state of a driver, or its policy differs and
             ``on_change`` is "refuse".
     """
     one_of("on_change", on_change, ON_CHANGE)
+    check_mapping(state)
     if state.keys() != {"step", "control", "policy"}:
-        fail("state", "the state of a lehr driver, with step, control and policy", list(state))
+        fail("state", _RULE, list(state))
     control = _state(state["control"])
     step = state["step"]
     if step != -1:  # -1: part of a torch SequentialLR before its first step

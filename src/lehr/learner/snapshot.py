@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lehr._atomic import atomic_write
+from lehr.schedule.errors import fail
 
 _METADATA = "__facts__"  # key of the metadata in the .npz file
 
@@ -87,5 +88,7 @@ def folder_if(wanted: bool) -> Iterator[Path | None]:
     ...     none, folder.is_dir()
     (None, True)
     """
+    if not isinstance(wanted, bool):
+        fail("on_disk", "True or False", wanted, error=TypeError)
     with tempfile.TemporaryDirectory() if wanted else contextlib.nullcontext() as name:
         yield Path(name) if name else None

@@ -27,6 +27,8 @@ from lehr.torch.learner import checked_loss, mode
 from lehr.torch.processes import all_reduce_mean
 from lehr.torch.state import TrainingState
 
+_LOSS = "a function loss(output, y)"
+
 
 def range_test(
     model: torch.nn.Module,
@@ -113,9 +115,14 @@ def range_test(
     check_distinct(optimizers)
     _check_closure(closure, optimizers, scaler)
     if train_step is None and loss is None:
-        fail("loss", "a function loss(output, y)", loss, "pass loss= or train_step=")
+        fail("loss", _LOSS, loss, "pass loss= or train_step=")
     if train_step is not None and loss is not None:
         fail("loss", "None with train_step", loss)
+    _check_function("loss", _LOSS, loss)
+    _check_function("train_step", "a function train_step(model, batch)", train_step)
+    _check_device(device)
+    if validation_data is not None:
+        cycled("validation_data", validation_data)  # raises unless it is iterable
     loss_of = train_step or functools.partial(_pair_loss, loss)
     accumulation = integer("accumulation", accumulation)
     with preserve_rng(data, validation_data), folder_if(on_disk) as folder:
@@ -135,10 +142,29 @@ def range_test(
         )
 
 
+def _check_function(field: str, rule: str, function: Any) -> None:
+    if isinstance(function, type):
+        fail(field, rule, function, f"pass an instance, {function.__name__}()", TypeError)
+    if function is not None and not callable(function):
+        fail(field, rule, function, error=TypeError)
+
+
+def _check_device(device: Any) -> None:
+    if device is None:
+        return
+    try:
+        torch.device(device)
+    except (RuntimeError, TypeError):
+        error = ValueError if isinstance(device, str) else TypeError
+        fail("device", "a device of PyTorch, such as 'cuda' or 'cpu'", device, error=error)
+
+
 def _check_closure(closure: Any, optimizers: list[Optimizer], scaler: Any) -> None:
     if not isinstance(closure, bool):
         fix = "the range test creates the closure from the loss and the data"
         fail("closure", "True or False", closure, fix, TypeError)
+    if scaler is not None and not hasattr(scaler, "scale"):
+        fail("scaler", "a torch.amp.GradScaler or None", scaler, error=TypeError)
     if closure and scaler is not None:
         fix = "torch's GradScaler does not support closures"
         fail("scaler", "None with closure=True", type(scaler).__name__, fix)

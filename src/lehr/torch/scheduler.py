@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NoReturn
 
@@ -18,6 +18,7 @@ from lehr.controllers import State, is_best, reduced
 from lehr.learner.driver_state import (
     ON_CHANGE,
     OnChange,
+    check_mapping,
     first_state,
     observing_controller,
     read_state,
@@ -289,9 +290,11 @@ class Scheduler(PrivateNames, LRScheduler):
             state_dict: the result of `state_dict`.
 
         Raises:
+            TypeError: if it is not a dict.
             ValueError: if it is not the state of a lehr scheduler, or its policy differs and
                 ``on_change`` is "refuse".
         """
+        check_mapping(state_dict)
         state = {key: value for key, value in state_dict.items() if key != "best"}
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
         best = state_dict.get("best")
@@ -327,7 +330,7 @@ class Scheduler(PrivateNames, LRScheduler):
         return len(groups) != len(known) or any(a is not b for a, b in zip(groups, known))  # noqa: B905
 
     def _checked_later(self, later: Sequence[str | int]) -> tuple[str, ...]:
-        if isinstance(later, str):
+        if isinstance(later, str) or not isinstance(later, Iterable):
             fail("later", "a list of groups", later, error=TypeError)
         names = tuple(map(str, later))
         if len(self.optimizers) > 1 and any(name.isdigit() for name in names):

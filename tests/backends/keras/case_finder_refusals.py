@@ -88,6 +88,7 @@ DATA = {
     ),
     "validation without targets": ({"validation_data": (X,)}, "validation_data must be .*of 1"),
     "empty validation": ({"validation_data": []}, "validation_data must be an iterable with"),
+    "a folder": ({"on_disk": "x"}, "on_disk must be True or False, got 'x'"),
     "an option": ({"high": 1e-9}, "high must be above low"),
 }
 
@@ -105,6 +106,6 @@ def test_bad_arguments_are_rejected_and_the_model_is_unchanged(case):
     model = network(SGD(0.1))
     fit(model)
     before = everything(model)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         lehr.keras.range_test(model, **({"data": (X, Y)} | options))
     assert models.same(before, everything(model))

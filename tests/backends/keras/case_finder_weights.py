@@ -163,6 +163,10 @@ REJECTED = {
         {"data": PAIRS, "sample_weight": WEIGHTS},
         r"sample_weight must be None unless data is \(x, y\), got 'ndarray'; pass batches",
     ),
+    "one number": (
+        {"sample_weight": 3},
+        "sample_weight must be an array with one weight per row, got 3",
+    ),
     "weights twice": (
         {"data": (X, LABELS, WEIGHTS), "sample_weight": WEIGHTS},
         r"sample_weight must be None unless data is \(x, y\)",

@@ -135,6 +135,8 @@ def test_a_metric_that_is_missing_in_some_epochs():
     assert model.optimizer.control_state.seen == 2  # K17: metrics of epochs 2 and 3
     with pytest.raises(ValueError, match="validation_freq must be an integer >= 1, got 0"):
         lehr.keras.Control(validation_freq=0)
+    with pytest.raises(TypeError, match=r"validation_freq must be .*Plateau\(monitor='val_loss'\)"):
+        lehr.keras.Control("val_loss")
 
 
 def test_a_controller_without_metrics_warns():

@@ -88,10 +88,18 @@ def test_wrong_arguments_are_rejected():
             lehr.keras.attach(SGD(), 0.1, factor=factor)
     with pytest.raises(ValueError, match=r"in integer steps.*pass steps="):
         lehr.keras.schedule(lehr.cosine(0.1))
+    with pytest.raises(TypeError, match=r"schedule must be a schedule or a number, .*attach\(opt"):
+        lehr.keras.schedule(MOMENTUM)
     with pytest.raises(ValueError, match="accumulation must be an integer >= 1, got 0"):
         lehr.keras.schedule(0.1, accumulation=0)
     with pytest.raises(ValueError, match=r"the whole run|steps"):
         lehr.keras.attach(SGD(), lehr.warmup(0.1, "5%"), steps_per_epoch=10)
+
+
+def test_the_representation_is_short():
+    driven = lehr.keras.attach(SGD(), 0.1, start_step=3)
+    assert repr(driven) == f"<driven SGD at step 3: {driven.policy!r}>"
+    assert repr(FIXED) == f"<lehr.keras.Schedule: {lehr.cosine(0.5, 10)!r}>"
 
 
 def test_lengths_are_resolved():
@@ -109,7 +117,8 @@ def test_lengths_are_resolved():
 def test_a_schedule_or_policy_passed_to_keras_is_rejected(rate, jit):
     """Keras calls an unknown function without the step; the error names the fix."""
     model = models.one_weight(SGD(rate), jit_compile=jit)
-    match = r"step must be .*, got None; .*lehr\.keras\.schedule\(\.\.\.\)"
+    fix = r"attach\(optimizer, policy\)" if rate is MOMENTUM else r"schedule\(\.\.\.\)"
+    match = rf"step must be .*, got None; .*lehr\.keras\.{fix}"
     with pytest.raises(TypeError, match=match):
         models.fit_one_weight(model, 2)
 
