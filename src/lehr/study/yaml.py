@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -22,9 +22,6 @@ from lehr.schedule.errors import check_path, fail, one_of
 from lehr.study.arm import Arm
 from lehr.study.definition import Study
 from lehr.study.jobs import json_data
-
-if TYPE_CHECKING:
-    from pydantic_core import ErrorDetails
 
 # the use of a tuned preset; default for other presets, which decay to zero: "one-cycle"
 _USES = dict.fromkeys(("constant", "inverse-sqrt", "multi-step", "step-decay"), "constant")
@@ -248,7 +245,7 @@ def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
     return Arm(policy, tune=use, optimizer=arm.optimizer)
 
 
-def _fail(detail: ErrorDetails, name: str) -> None:
+def _fail(detail: Any, name: str) -> None:
     """Raise an error of a pydantic validation in lehr's format."""
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":
