@@ -65,6 +65,12 @@ def test_drivers_reject_an_unresolved_policy():
     with pytest.raises(ValueError, match=message):
         resolved_policy(p)
     with pytest.raises(
+        TypeError, match=r"got one_cycle\(0\.1\); pass the policy itself, or its \.lr$"
+    ):
+        Policy(lr=lehr.one_cycle(0.1))
+    with pytest.raises(TypeError, match=r"got one_cycle\(0\.1\); pass the policy's \.lr$"):
+        lehr.constant(0.1).then(lehr.one_cycle(0.1))
+    with pytest.raises(
         TypeError, match=r"^policy must be a policy, a schedule or a number, got 'fast'"
     ):
         resolved_policy("fast")
@@ -119,8 +125,12 @@ def test_groups_by_index_equal_groups_by_its_string():
 @pytest.mark.parametrize(
     ("extra", "error", "match"),
     [
-        ({"lr": 0.1}, ValueError, "name in extra must be the portable one, got 'lr'; pass lr=$"),
-        ({"momentum": 0.9}, ValueError, "the portable one, got 'momentum'; pass momentum=$"),
+        ({"lr": 0.1}, ValueError, "extra must use the portable name of 'lr', got 'lr'; pass lr=$"),
+        (
+            {"momentum": 0.9},
+            ValueError,
+            "the portable name of 'momentum', got 'momentum'; pass momentum=$",
+        ),
         ({"learning_rate": 0.1}, ValueError, "got 'learning_rate'; pass lr=$"),
         ({"b1": 0.9}, ValueError, "got 'b1'; pass momentum=, which is beta1 in Adam"),
         ({"beta1": 0.9}, ValueError, "got 'beta1'; pass momentum=, which is beta1 in Adam"),
@@ -296,7 +306,7 @@ def test_then_rejects_a_policy_with_other_targets_or_a_controller(other, match):
 
 
 def test_then_rejects_other_types():
-    with pytest.raises(TypeError, match="policy must be a policy, a schedule or a number, got 'x'"):
+    with pytest.raises(TypeError, match="other must be a policy, a schedule or a number, got 'x'"):
         Policy(lehr.cosine(0.1, 10)).then("x")
 
 
@@ -450,7 +460,7 @@ def test_one_cycle_without_momentum_and_of_one_step():
         ),
         (
             lambda: Policy(lehr.cosine(0.1, 100)).decay_from(90, 10, floor=0.05),
-            r"floor must be .* the rate there \(0\.0024",
+            r"floor must be at most the rate at step 90 \(0\.0024",
         ),
     ],
 )

@@ -347,7 +347,7 @@ class Policy(Definition, kind="policy"):
         >>> p(95)
         {'lr': 0.0001, 'momentum': 0.95}
         """
-        after = as_policy(other)
+        after = as_policy(other, "other")
         new = sorted(after._all().keys() - self._all().keys())
         if new:
             fail("other", f"a policy of {', '.join(self._all())}", new, "give them in both")
@@ -412,7 +412,9 @@ class Policy(Definition, kind="policy"):
         def decay(schedule: Schedule) -> Schedule:
             if schedule.resolved and isinstance(step, int):
                 rate = schedule(step)
-                ordered("floor", number("floor", floor, at_least=0), "the rate there", rate)
+                ordered(
+                    "floor", number("floor", floor, at_least=0), f"the rate at step {step}", rate
+                )
             return schedule.take(step).then_to(floor, steps, curve=curve)
 
         check_length("step", step, missing="the first step of the decay")
@@ -484,13 +486,13 @@ def flat(named: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def as_policy(value: Any) -> Policy:
+def as_policy(value: Any, field: str = "policy") -> Policy:
     """Return a policy; a schedule or a number becomes its learning rate. Raise otherwise."""
     if isinstance(value, Policy):
         return value
     if isinstance(value, bool) or not isinstance(value, Schedule | numbers.Real):
-        fail("policy", "a policy, a schedule or a number", value, error=TypeError)
-    return Policy(lr=as_schedule("policy", value))
+        fail(field, "a policy, a schedule or a number", value, error=TypeError)
+    return Policy(lr=as_schedule(field, value))
 
 
 def resolved_policy(
@@ -670,7 +672,7 @@ def _extra(value: Any) -> dict[str, Target] | None:
     for name in value:
         if name in HYPERPARAMETERS or name in _PORTABLE:
             fix = f"pass {_PORTABLE.get(name, f'{name}=')}"
-            fail("name in extra", "the portable one", name, fix)
+            raise ValueError(f"extra must use the portable name of {name!r}, got {name!r}; {fix}")
     return FrozenDict({name: _target(name, target) for name, target in value.items()}) or None
 
 
@@ -687,6 +689,9 @@ def _values(value: Any, targets: Mapping[str, Any]) -> dict[str, Schedule] | Non
 
 def _checked(field: str, name: str, value: Any) -> Schedule:
     """Return a schedule; if resolved, check that its values are valid for the hyperparameter."""
+    if isinstance(value, Policy):
+        fix = "pass the policy itself, or its .lr"
+        fail(field, "a schedule or a number", value, fix, TypeError)
     schedule = as_schedule(field, value)
     if schedule.resolved:
         below = 1.0 if name == "momentum" or name.startswith("beta") else None

@@ -204,13 +204,17 @@ def test_json_round_trip_with_losses_that_are_not_finite() -> None:
 def test_json_of_another_object_is_rejected() -> None:
     with pytest.raises(ValueError, match=r"data must be a sweep as plain data, got \[1\]; Sweep"):
         Sweep.from_json("[1]")
+    with pytest.raises(ValueError, match=r"text must be the JSON of a sweep, got 'x'; Sweep.to_j"):
+        Sweep.from_json("x")
+    with pytest.raises(TypeError, match=r"text must be the JSON of a sweep, got 3; Sweep.to_json"):
+        Sweep.from_json(3)
     with pytest.raises(ValueError, match="fields of a sweep must be losses, objective, rates"):
         Sweep.from_json('{"lehr_sweep": 2}')
 
 
 def test_a_record_of_format_version_1_is_rejected() -> None:
     saved = curve().to_dict() | {"lehr_sweep": 1, "spacing": "exponential"}
-    message = "lehr_sweep must be the format version 2, got 1; run the range test again"
+    message = r"format version \('lehr_sweep'\) must be 2, got 1; run the range test again"
     with pytest.raises(ValueError, match=message):
         Sweep.from_dict(saved)
 

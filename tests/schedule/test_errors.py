@@ -415,7 +415,7 @@ lehr.exponential(-0.1, 0.5, 5)
 lehr.step_decay(0.1, 0.5, 0.5)
     timescale must be at least 1 step for a staircase, got 0.5
 lehr.multi_step(0.1, 0.1, [10, 5])
-    boundaries must be increasing, got (10, 5)
+    milestones must be increasing, got (10, 5)
 lehr.multi_step(0.1, 0.1, [10, None])
     milestones must be lengths from step 0, got None
 lehr.multi_step(0.0, 0.1, [10])
@@ -423,7 +423,7 @@ lehr.multi_step(0.0, 0.1, [10])
 lehr.exp_range(0.0, 0.1, 5, 0)
     factor must be a number above 0 and at most 1, got 0
 lehr.triangular2(0.2, 0.1, 5)
-    floor must be at most peak (0.1), got 0.2
+    floor must be at most peak (0.1), got 0.2; swap floor and peak
 lehr.triangular(-0.2, 0.1, 5)
     floor must be a number at least 0, got -0.2
 lehr.warmup(0.1, 5, curve='cosin')
@@ -432,6 +432,11 @@ lehr.warmup(0.1, 5, curve='cosin')
 lehr.warmup(0.1, 5, curve='geometri')
     curve must be one of linear, cosine, sine, 1-sqrt, rex, tanh, log, geometric, got 'geometri';
     did you mean geometric?
+lehr.warmup(0.1, 5, curve='x')
+    curve must be one of linear, cosine, sine, 1-sqrt, rex, tanh, log, geometric, got 'x'
+lehr.warmup(0.1, 5, curve='lin')
+    curve must be one of linear, cosine, sine, 1-sqrt, rex, tanh, log, geometric, got 'lin'; did
+    you mean linear?
 lehr.warmup(0.1, 5, curve='sqrt')
     curve must be one of linear, cosine, sine, 1-sqrt, rex, tanh, log, geometric, got 'sqrt'; did
     you mean 1-sqrt
@@ -543,37 +548,39 @@ lehr.one_cycle(0.1, 10, rise=0.7, tail=0.3)
     tail must be below 1 - rise (0.3), got 0.3
 lehr.one_cycle(0.1, 2, tail=0.1)
     steps must be at least 3, one for each phase, got 2
+lehr.piecewise([1], [0.1])
+    values must be a list of 2 items for 1 boundary, got (0.1,)
 Piecewise((6, 5), (1.0, 0.5, 0.1))
     boundaries must be increasing, got (6, 5)
 Piecewise((5, 6), (1.0, 0.5))
-    values must be one more than the 2 boundaries, got (1.0, 0.5)
+    values must be a list of 3 items for 2 boundaries, got (1.0, 0.5)
 Piecewise((None,), (1.0, 0.5))
     boundaries must be lengths from step 0, got None
 Piecewise(('1%', '0.5%'), (1.0, 0.5, 0.1)).resolve(1000)
     boundaries must be increasing, got (10, 5)
 lehr.cosine(0.1).then(lehr.cosine(0.2))
-    a chain must have at most one open length, got
-    part 1 (takes the rest) and part 2 (takes the rest); give all but one of them a length, or an
-    end with .take(steps)
+    a chain must have at most one part without a length, got
+    part 1 (takes the rest of the run) and part 2 (takes the rest of the run); give all but one of
+    them a length, or an end with .take(steps)
 lehr.constant(0.1).then(lehr.cosine(0.1, 5)).then(lehr.exponential(0.1, 0.5, 5))
-    a chain must have at most one open length, got
+    a chain must have at most one part without a length, got
     part 1 (never ends) and part 3 (never ends); give all but one of them a length, or an end
     with .take(steps)
 ramp.repeat().then(ramp).then(lehr.cosine(0.1))
-    a chain must have at most one open length, got
-    part 1 (never ends) and part 3 (takes the rest); give all but one of them a length
+    a chain must have at most one part without a length, got
+    part 1 (never ends) and part 3 (takes the rest of the run); give all but one of them a length
 (ramp * Exponential(1.0, 0.5, 5)).then(ramp * lehr.cosine(0.1))
-    a chain must have at most one open length, got
-    part 1 (never ends) and part 2 (takes the rest)
+    a chain must have at most one part without a length, got
+    part 1 (never ends) and part 2 (takes the rest of the run)
 ramp.then(lehr.constant(0.1).then(ramp)).then(lehr.cosine(0.1) + ramp)
-    a chain must have at most one open length, got
-    part 2 (never ends) and part 4 (takes the rest)
+    a chain must have at most one part without a length, got
+    part 2 (never ends) and part 4 (takes the rest of the run)
 lehr.cosine(0.1).shift(5).then(ramp.then(lehr.table([1.0]).then(lehr.constant(0.1)) * 0.5))
-    a chain must have at most one open length, got
-    part 1 (takes the rest) and part 3 (never ends)
+    a chain must have at most one part without a length, got
+    part 1 (takes the rest of the run) and part 3 (never ends)
 lehr.constant(0.1).then(ramp).shift(3).then(lehr.cosine(0.1))
-    a chain must have at most one open length, got
-    part 1 (takes the rest) and part 2 (takes the rest)
+    a chain must have at most one part without a length, got
+    part 1 (takes the rest of the run) and part 2 (takes the rest of the run)
 Chain((ramp,))
     parts must be a list of at least 2 schedules, got (linear(1.0, 0.0, 10),)
 Chain(())

@@ -172,7 +172,7 @@ def test_an_open_start_is_null():
     ],
 )
 def test_the_first_version_is_rejected(text):
-    with pytest.raises(ValueError, match=r"^lehr must be the format version 2, got 1$"):
+    with pytest.raises(ValueError, match=r"^format version \('lehr'\) must be 2, got 1$"):
         lehr.loads(text)
 
 
@@ -217,13 +217,13 @@ CONSTANT % 1 + '1'
 'null'
     definition must be a JSON object, got None
 '{"kind": "constant", "value": 1}'
-    lehr must be the format version 2, got None
+    format version \('lehr'\) must be 2, got None
 '{"lehr": 1, "kind": "constant", "value": 1}'
-    lehr must be the format version 2, got 1
+    format version \('lehr'\) must be 2, got 1
 '{"lehr": 3, "kind": "constant", "value": 1}'
-    lehr must be the format version 2, got 3
+    format version \('lehr'\) must be 2, got 3
 '{"lehr": true, "kind": "constant", "value": 1}'
-    lehr must be the format version 2, got True
+    format version \('lehr'\) must be 2, got True
 '{"lehr": 2}'
     kind must be one of .*constant, .*, got None
 '{"lehr": 2, "kind": 7}'
@@ -265,7 +265,7 @@ RAMP % 1.5
 RAMP % '"3 weeks"'
     in ramp: steps must be a length: .*, got '3 weeks'
 '{"lehr": 2, "kind": "chain", "parts": [1, 2]}'
-    in chain: a chain must have at most one open length, got part 1 \(never
+    in chain: a chain must have at most one part without a length, got part 1 \(never
 '{"lehr": 2, "kind": "chain", "parts": [1]}'
     in chain: parts must be a list of at least 2 schedules, got
 '{"lehr": 2, "kind": "sum", "parts": []}'
@@ -375,7 +375,7 @@ def test_to_dict_is_the_parsed_text():
     ("data", "message"),
     [
         ("text", "definition must be a JSON object, got 'text'"),
-        ({"kind": "constant", "value": 1.0}, "lehr must be the format version 2, got None"),
+        ({"kind": "constant", "value": 1.0}, r"format version \('lehr'\) must be 2, got None"),
         ({"lehr": 2, "kind": "constant", "value": float("nan")}, "value must be a finite number"),
         (lehr.constant(0.1).to_dict(), "kind must be the kind of a Policy, got 'constant'"),
     ],

@@ -117,9 +117,9 @@ def test_warm_up_stable_decay_in_any_position(where):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ((Ramp(0.0, 1.0), Ramp(1.0, 0.0)), "a chain must have at most one open length"),
+        ((Ramp(0.0, 1.0), Ramp(1.0, 0.0)), "a chain must have at most one part without a length"),
         ((Constant(1.0), Ramp(1.0, 0.0)), "part 1 .never ends. and part 2 .takes the rest"),
-        ((Ramp(1.0, 0.0), Constant(0.0)), "a chain must have at most one open length"),
+        ((Ramp(1.0, 0.0), Constant(0.0)), "a chain must have at most one part without a length"),
         ((lehr.wsd(0.1, 5, 5), Ramp(1.0, 0.0)), "part 2 .never ends. and part 4"),
     ],
 )

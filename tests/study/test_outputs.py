@@ -126,6 +126,9 @@ def test_figures_are_files_with_labels_and_units(results: Results, tmp_path: Pat
 def test_the_report_has_budgets_peaks_and_steps_to_a_target(
     results: Results, tmp_path: Path
 ) -> None:
+    for write in (results.report, results.figures, results.tensorboard):
+        with pytest.raises(TypeError, match=r"must be the path of an? .*, got 3$"):
+            write(3)  # type: ignore[arg-type]
     results.report(tmp_path / "report.html")
     html = (tmp_path / "report.html").read_text()
     assert html.count("<svg") == 8

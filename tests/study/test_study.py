@@ -485,6 +485,10 @@ def test_a_damaged_database_is_reported(tmp_path: Path) -> None:
     study = Study("toys:toy", {"a": 0.01, "b": 0.02}, epochs=1, seeds=2, storage=tmp_path)
     with pytest.raises(ValueError, match="storage must be a database that can be read"):
         study.run()
+    with pytest.raises(
+        TypeError, match="progress must be a function of a Progress, or None, got T"
+    ):
+        study.run(progress=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -494,6 +498,7 @@ def test_a_damaged_database_is_reported(tmp_path: Path) -> None:
         ({"task": "toys:toi"}, "function of toys must be one of .*; did you mean toy"),
         ({"task": "no_such_module:f"}, "module that can be imported"),
         ({"arms": {}}, "arms must be a dict of at least one arm"),
+        ({"judge": "last"}, "judge must be one of final, best, got 'last'$"),
         ({"seeds": 0}, "seeds must be an integer >= 2, got 0"),
         ({"seeds": 1}, "seeds must be an integer >= 2, got 1"),
         ({"epochs": 0}, "epochs must be an integer >= 1, got 0"),

@@ -109,11 +109,52 @@ def test_a_written_file_has_the_short_form_of_each_arm() -> None:
         ("task: toys:toy\n", [r"study\.yaml: arms must be given"]),
         (
             "task: toys:toy\nepoch: 3\narms:\n  a: 0.1\n",
-            [r"study\.yaml:2: epoch must be one of task, arms, epochs, steps, .*storage"],
+            [r"study\.yaml:2: field of a study must be one of .*'epoch'; did you mean epochs"],
         ),
         (
             "task: toys:toy\narms: {a: 0.1}\nseeds: one\nmode: up\n",
-            [r"yaml:3: seeds: .*valid integer, got 'one'", r"yaml:4: mode: .*'max' or 'min'"],
+            [
+                r"yaml:3: seeds must be an integer, got 'one'",
+                r"yaml:4: mode must be one of max, min, got 'up'",
+            ],
+        ),
+        (
+            "task: toys:toy\narms: {a: 0.1}\nseeds: 0\npeaks: true\nstop_early: 1\n"
+            "options: 3\nstorage: 3\ntarget: x\nseeds: 1001\n",
+            [
+                r"yaml:9: seeds must be given once",
+                r"yaml:3: seeds must be an integer <= 1000, got 1001",
+                r"yaml:4: peaks must be an integer, got True",
+                r"yaml:5: stop_early must be true or false, got 1",
+                r"yaml:6: options must be a mapping, got 3",
+                r"yaml:7: storage must be text, got 3",
+                r"yaml:8: target must be a number, got 'x'",
+            ],
+        ),
+        (
+            "task: toys:toy\narms: {1: 0.1}\noptions: {2: 3}\npatience: 0\n3: 4\n",
+            [
+                r"yaml:2: name in arms must be text, got 1; write it in quotes",
+                r"yaml:3: name in options must be text, got 2; ",
+                r"yaml:4: patience must be an integer >= 1, got 0",
+                r"field must be text, got .*; write it in quotes",
+            ],
+        ),
+        (
+            "task: toys:toy\narms: [0.1]\n",
+            [r"yaml:2: arms must be a mapping from names .*, got \[0\.1\]; write for instance {"],
+        ),
+        ("task: toys:toy\narms: {}\n", [r"yaml:2: arms must be a mapping .* at least one, got {}"]),
+        (
+            "task: toys:toy\narms:\n  a: null\n  b: {preset: cosine}\n  c: {preset: linear}\n"
+            "  d: {policy: [1]}\n  e: {preset: 3}\n",
+            [
+                r"yaml:3: arms\.a: arm must be a policy, or a mapping .*, got None; write for inst",
+                r"yaml:4: arms\.b: peak must be given for cosine, got None; .*, or peak: tune",
+                r"yaml:5: arms\.c: start must be given for linear, got None",
+                r"yaml:6: arms\.d\.policy: policy must be text, a number or the JSON of a policy",
+                r"yaml:7: arms\.e\.preset: preset must be text, got 3",
+            ],
         ),
         (
             "task: toys:toy\narms: {a: 0.1}\nepochs: [4, 2]\n",
@@ -150,9 +191,9 @@ def test_a_written_file_has_the_short_form_of_each_arm() -> None:
             "task: toys:toy\narms:\n  a: {preset: constant, value: tune}\n"
             "  b: {preset: one-cycle, peak: 1, end: tune}\n  c: {preset: linear, peak: tune}\n",
             [
-                r"yaml:3: arms\.a: value must be a value, got 'tune'; write peak: tune",
-                r"yaml:4: arms\.b: end must be a value, got 'tune'; write peak: tune",
-                r"yaml:5: arms\.c: peak must be a value, got 'tune'; linear has no peak: ",
+                r"yaml:3: arms\.a: value must be a number, got 'tune'; write peak: tune",
+                r"yaml:4: arms\.b: end must be a number, got 'tune'; write peak: tune",
+                r"yaml:5: arms\.c: peak must be a number, got 'tune'; linear has no peak: ",
             ],
         ),
         (
@@ -161,7 +202,7 @@ def test_a_written_file_has_the_short_form_of_each_arm() -> None:
         ),
         (
             "task: toys:toy\narms:\n  a:\n    policy: 1.0\n    tune: always\n",
-            [r"yaml:5: arms\.a\.tune: .*'constant', 'one-cycle' or 'cyclical', got 'always'"],
+            [r"yaml:5: arms\.a\.tune: tune must be one of constant, .*, cyclical, got 'always'"],
         ),
         (
             "task: toys:toy\narms: {a: 0.1}\noptions: {size: 3}\n",
@@ -206,3 +247,5 @@ def test_a_task_in_the_folder_of_the_file_is_found(tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"study file must be a file that can be read, got .*none"):
         load_study(tmp_path / "none.yaml")
+    with pytest.raises(TypeError, match=r"^path must be the path of a YAML file, got 3$"):
+        load_study(3)  # type: ignore[arg-type]

@@ -43,6 +43,10 @@ def ensure_data(task: str) -> None:
 
 
 def check_drawable(path: Path | None) -> None:
-    """Raise unless the suffix of the file is a supported figure format."""
-    if path is not None and path.suffix not in (".svg", ".png", ".pdf"):
+    """Raise unless the file has the suffix of a figure format and is in a folder that exists."""
+    if path is None:
+        return
+    if path.suffix not in (".svg", ".png", ".pdf"):
         fail("--out", "a file ending in .svg, .png or .pdf", str(path))
+    if not path.parent.is_dir():
+        fail("--out", "in a folder that exists", str(path), f"create the folder {path.parent}")

@@ -96,7 +96,7 @@ class Sweep:
         fields = {"objective": "training", **data}
         if (version := fields.pop("lehr_sweep")) != _VERSION:
             fix = "run the range test again with this version of lehr"
-            fail("lehr_sweep", f"the format version {_VERSION}", version, fix)
+            fail("format version ('lehr_sweep')", str(_VERSION), version, fix)
         if fields.keys() != names:
             fail("fields of a sweep", ", ".join(sorted(names)), sorted(fields))
         return cls(**fields | {"losses": tuple(float(loss) for loss in fields["losses"])})
@@ -112,7 +112,14 @@ class Sweep:
         Raises:
             ValueError: if the text is not JSON or not a sweep, or has another format version.
         """
-        return cls.from_dict(json.loads(text))
+        fix = "Sweep.to_json returns it"
+        if not isinstance(text, str | bytes):
+            fail("text", "the JSON of a sweep", text, fix, TypeError)
+        try:
+            data = json.loads(text)
+        except (ValueError, RecursionError):
+            fail("text", "the JSON of a sweep", text, fix)
+        return cls.from_dict(data)
 
     def plot(self) -> Figure:
         """Return a figure of the losses, their smoothed line and the suggestions."""

@@ -19,6 +19,7 @@ except ImportError as error:
 
 from lehr import figures
 from lehr._atomic import atomic_write
+from lehr.schedule.errors import check_path
 from lehr.study.stats.paired import SIGN_FLIP_FROM
 from lehr.study.text import arm_rows, budget_rows, judged, peak_rows, rows, target_rows
 from lehr.study.yaml import dump_study
@@ -34,6 +35,7 @@ def write_report(results: Results, path: str | os.PathLike[str]) -> None:
 
     Missing folders of the path are created.
     """
+    check_path("path", path, "the path of an HTML file")
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target) as temporary:
@@ -42,6 +44,7 @@ def write_report(results: Results, path: str | os.PathLike[str]) -> None:
 
 def write_figures(results: Results, folder: str | os.PathLike[str]) -> list[Path]:
     """Write the figures of the report to a folder as SVG and PNG files; return their paths."""
+    check_path("folder", folder, "the path of a folder")
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
     written = []

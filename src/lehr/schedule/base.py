@@ -529,7 +529,8 @@ def as_schedule(field: str, value: Any) -> Schedule:
     if isinstance(value, Schedule):
         return value
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        fail(field, "a schedule or a number", value, error=TypeError)
+        fix = "pass the policy's .lr" if getattr(value, "kind", None) == "policy" else ""
+        fail(field, "a schedule or a number", value, fix, TypeError)
     return shapes.Constant(number(field, value))
 
 

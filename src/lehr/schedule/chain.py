@@ -54,7 +54,8 @@ class Chain(Schedule, kind="chain"):
         if len(open_parts) > 1:
             which = " and ".join(f"part {i + 1} ({_why_open(parts[i])})" for i in open_parts)
             fix = "give all but one of them a length, or an end with .take(steps)"
-            raise ValueError(f"a chain must have at most one open length, got {which}; {fix}")
+            rule = "at most one part without a length"
+            raise ValueError(f"a chain must have {rule}, got {which}; {fix}")
         after = parts[open_parts[0] + 1 :] if open_parts else ()
         for length in (length for part in after for length in part._all_lengths()):
             if isinstance(length, str) and parse("steps", length).until:
@@ -212,7 +213,7 @@ def _with_part(error: ValueError, i: int) -> ValueError:
 
 
 def _why_open(part: Schedule) -> str:
-    return "takes the rest" if part.length == REST else "never ends"
+    return "takes the rest of the run" if part.length == REST else "never ends"
 
 
 def flatten(cls: type[Schedule], parts: Any) -> tuple[Schedule, ...]:

@@ -69,7 +69,7 @@ class Definition:
             fail("definition", "a JSON object", data)
         version = data.get("lehr")
         if version != VERSION or isinstance(version, bool):
-            fail("lehr", f"the format version {VERSION}", version)
+            fail("format version ('lehr')", str(VERSION), version)
         if not isinstance(data.get("kind"), str):
             fail("kind", "one of " + ", ".join(KINDS), data.get("kind"))
         try:

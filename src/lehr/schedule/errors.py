@@ -4,6 +4,7 @@ import difflib
 import math
 import numbers
 import operator
+import os
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -76,6 +77,12 @@ def integer(field: str, value: Any, *, at_least: int = 1, unit: str = "", fix: s
     return int(value)
 
 
+def check_path(field: str, value: Any, rule: str) -> None:
+    """Raise unless ``value`` is a str or a path."""
+    if not isinstance(value, str | os.PathLike):
+        fail(field, rule, value, error=TypeError)
+
+
 def integer_steps(steps: Any, np: Any) -> Any:
     """Convert NumPy steps to int64, so that subtractions do not overflow; reject invalid steps."""
     array = np.asarray(steps)
@@ -101,6 +108,9 @@ def one_of(field: str, value: Any, known: Iterable[str], fix: str = "") -> str:
     names = list(known)
     if isinstance(value, str) and value in names:
         return value
-    near = difflib.get_close_matches(str(value)[:100], names, n=3, cutoff=0.5)
+    text = str(value)[:100]
+    near = difflib.get_close_matches(text, names, n=3, cutoff=0.6)
+    if not near and len(text) > 2:  # such as "rel" for "relative"
+        near = [name for name in names if name.startswith(text)][:3]
     hint = "did you mean " + " or ".join(near) + "?" if near else fix
     fail(field, "one of " + ", ".join(names), value, hint)

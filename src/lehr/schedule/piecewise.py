@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -19,6 +19,14 @@ from lehr.schedule.run import MOST_PIECES, Run
 from lehr.schedule.shapes import Constant, segment
 
 _MOST_VALUES = 10_000  # largest number of table values of a curve along a batch-size ramp
+
+
+def increasing(field: str, lengths: Sequence[Length]) -> list[int]:
+    """Return the lengths in integer steps; raise if they decrease."""
+    known = [length for length in lengths if isinstance(length, int)]
+    if any(a > b for a, b in itertools.pairwise(known)):
+        fail(field, "increasing", lengths)
+    return known
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,13 +64,12 @@ class Piecewise(Schedule, kind="piecewise"):
         missing = "lengths from step 0"
         boundaries = tuple(check_length("boundaries", b, missing=missing) for b in self.boundaries)
         values = tuple(number("values", value) for value in self.values)
-        known: list[Any] = [length for length in boundaries if isinstance(length, int)]
+        known: list[Any] = increasing("boundaries", boundaries)
         resolved = len(known) == len(boundaries)
-        if any(a > b for a, b in itertools.pairwise(known)):
-            fail("boundaries", "increasing", boundaries)
         constant = one_of("curve", self.curve, ("constant", *CURVES, "geometric")) == "constant"
         if constant and len(values) != len(boundaries) + 1:
-            fail("values", f"one more than the {len(boundaries)} boundaries", values)
+            count = f"{len(boundaries)} boundar{'y' if len(boundaries) == 1 else 'ies'}"
+            fail("values", f"a list of {len(boundaries) + 1} items for {count}", values)
         if not constant and (len(boundaries) != len(values) or len(values) < 2):
             fail("values", f"one for each of at least 2 boundaries {boundaries}", values)
         self._derive(

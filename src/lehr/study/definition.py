@@ -255,6 +255,8 @@ class Study:
         """
         from lehr.study.runner import run_study
 
+        if progress is not None and not callable(progress):
+            fail("progress", "a function of a Progress, or None", progress, error=TypeError)
         return run_study(self, workers, progress)
 
     def results(self) -> Results:

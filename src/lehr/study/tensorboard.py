@@ -8,6 +8,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
+from lehr.schedule.errors import check_path
 from lehr.study.jobs import stored_number
 from lehr.study.results import Results
 
@@ -29,6 +30,7 @@ def write_events(results: Results, folder: str | os.PathLike[str]) -> None:
     a band under Custom Scalars. HParams contains arm, peak, optimizer, budget, seed and test
     scores. Earlier event files in these folders are deleted.
     """
+    check_path("folder", folder, "the path of a folder")
     for arm in results.study.arms:
         records = results.records(arm)
         for seed, record in zip(results.seeds(arm), records, strict=True):

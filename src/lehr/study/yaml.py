@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -17,7 +18,7 @@ import yaml
 from lehr.parser import PRESETS, parse_policy, typed
 from lehr.policy import Policy, as_policy
 from lehr.schedule.codec import Definition
-from lehr.schedule.errors import fail, one_of
+from lehr.schedule.errors import check_path, fail, one_of
 from lehr.study.arm import Arm
 from lehr.study.definition import Study
 from lehr.study.jobs import json_data
@@ -28,6 +29,26 @@ _USES |= dict.fromkeys(("cyclical", "exp-range", "triangular", "triangular2"), "
 
 # fields with the same name in a definition and a study
 _SAME_NAMES = ("options", "backend", "peaks", "metric", "mode", "judge", "patience", "target")
+
+# rules and fixes of fields, and rules of pydantic's types of errors
+_FIELD_RULES = {
+    "arm": "a policy, or a mapping with policy or preset",
+    "arms": "a mapping from names to policies, at least one",
+    "policy": "text, a number or the JSON of a policy",
+}
+_FIXES = {
+    "arm": "write for instance one-cycle(0.05)",
+    "arms": "write for instance {fixed: 0.05, cosine: one-cycle(0.05)}",
+}
+_RULES = {
+    "string_type": "text",
+    "int_type": "an integer",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a mapping",
+    "greater_than_equal": "an integer >= {ge}",
+    "less_than_equal": "an integer <= {le}",
+}
 
 
 class ArmFile(pydantic.BaseModel):
@@ -51,12 +72,12 @@ class StudyFile(pydantic.BaseModel):
     epochs: Any = None  # checked by `Study`
     steps: Any = None
     seeds: int = pydantic.Field(8, ge=1, le=1000)
-    tuning_seeds: pydantic.PositiveInt = 3
-    peaks: pydantic.PositiveInt = 5
+    tuning_seeds: int = pydantic.Field(3, ge=1)
+    peaks: int = pydantic.Field(5, ge=1)
     metric: str = "accuracy"
     mode: Literal["max", "min"] = "max"
     judge: Literal["final", "best"] = "final"
-    patience: pydantic.PositiveInt | None = None
+    patience: int | None = pydantic.Field(None, ge=1)
     target: Annotated[float | None, pydantic.BeforeValidator(typed)] = None
     stop_early: bool = False
     options: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -89,6 +110,7 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     >>> study.budgets, study.arms["cosine"]
     ((2, 4), Arm(cosine(1.0), tune='one-cycle'))
     """
+    check_path("path", path, "the path of a YAML file")
     where = os.fspath(path)
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -213,10 +235,30 @@ def _preset(preset: str, arguments: dict[str, Any], arm: ArmFile) -> Arm:
     for key, value in given.items():
         if value == "tune" and key in (*known, "peak"):
             at_1 = f"{name} has no peak: write policy: {name}(...) at peak 1, and tune: one-cycle"
-            fail(key, "a value", value, "write peak: tune" if peak in known else at_1)
+            fail(key, "a number", value, "write peak: tune" if peak in known else at_1)
         one_of(f"argument of {name}", key, known)
+    for key, parameter in known.items():
+        if parameter.default is parameter.empty and key not in given:
+            fix = f"write {key}: 0.05" + (", or peak: tune" if key == peak else "")
+            fail(key, f"given for {name}", None, fix if key in ("peak", "value") else "")
     policy = make(**{key: typed(value) for key, value in given.items()})
     return Arm(policy, tune=use, optimizer=arm.optimizer)
+
+
+def _fail(detail: Any, name: str) -> None:
+    """Raise an error of a pydantic validation in lehr's format."""
+    kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        one_of("field of a study", name, StudyFile.model_fields)
+    if kind == "missing":
+        fail(name, "given", None)
+    if kind == "literal_error":
+        one_of(name, given, re.findall(r"'([^']*)'", context["expected"]))
+    if kind == "invalid_key" or detail["loc"][-1:] == ("[key]",):
+        where = "field" if kind == "invalid_key" else f"name in {name}"
+        fail(where, "text", given, "write it in quotes")
+    rule = _FIELD_RULES.get(name) or _RULES[kind].format(**context)
+    fail(name, rule, given, _FIXES.get(name, ""))
 
 
 class _Errors:
@@ -237,18 +279,16 @@ class _Errors:
 
     def add_all(self, error: pydantic.ValidationError, place: tuple[str, ...]) -> None:
         """Add the errors of a pydantic validation."""
-        known = ", ".join((StudyFile if not place else ArmFile).model_fields)
+        seen = set()  # a union has an error of each type
         for detail in error.errors():
-            at = (*place, *(str(part) for part in detail["loc"][: 1 if not place else None]))
-            name = at[-1] if at else "file"
-            if detail["type"] == "extra_forbidden":
-                message = f"{name} must be one of {known}"
-            elif detail["type"] == "missing":
-                message = f"{name} must be given"
-            else:
-                message = f"{name}: {detail['msg']}, got {detail['input']!r}"
-            if message not in "\n".join(self.messages):
-                self._add(at, message)
+            at = (*place, *(str(part) for part in detail["loc"][:1]))
+            if at in seen:
+                continue
+            seen.add(at)
+            try:
+                _fail(detail, at[-1] if detail["loc"] else "arm")
+            except (ValueError, TypeError) as translated:
+                self._add(at, str(translated))
 
     def add_repeated(self, node: yaml.Node | None) -> None:
         """Add an error for each repeated key, because YAML would use only the last value."""

@@ -7,7 +7,7 @@ from lehr.schedule.base import Schedule
 from lehr.schedule.decays import Exponential, InverseTime
 from lehr.schedule.errors import fail, number, ordered
 from lehr.schedule.length import Length, check_interval, check_length, check_share, typed
-from lehr.schedule.piecewise import Function, Piecewise, Table
+from lehr.schedule.piecewise import Function, Piecewise, Table, increasing
 from lehr.schedule.shapes import Constant, Ramp, Segment, segment
 
 Floor = float | str
@@ -264,6 +264,7 @@ def multi_step(peak: float, factor: float, milestones: Sequence[Length]) -> Piec
         fail("milestones", "a list", milestones, error=TypeError)
     missing = "lengths from step 0"
     at = tuple(check_length("milestones", length, missing=missing) for length in milestones)
+    increasing("milestones", at)
     try:
         values = tuple(peak * factor**i for i in range(len(at) + 1))
     except OverflowError:
@@ -334,13 +335,13 @@ def from_function(f: Callable[[Any], Any], *, name: str | None = None) -> Functi
     return Function(name, f)
 
 
-def check_floor(floor: Floor, peak: float) -> float:
+def check_floor(floor: Floor, peak: float, fix: str = "") -> float:
     """Return the floor as a number; raise unless it is between 0 and the peak."""
     if isinstance(floor, str):
         return float(typed(peak) * check_share("floor", floor))
     if number("floor", floor, at_least=0) > peak:
-        fix = f"to rise, use warmup({floor!r}, steps, start={peak!r}, curve='cosine')"
-        fail("floor", f"at most peak ({peak:g})", floor, fix)
+        rise = f"to rise, use warmup({floor!r}, steps, start={peak!r}, curve='cosine')"
+        fail("floor", f"at most peak ({peak:g})", floor, fix or rise)
     return float(floor)
 
 

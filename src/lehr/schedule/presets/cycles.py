@@ -124,7 +124,7 @@ def cyclical(
     [0.0, 1.0, 0.0, 0.5, 0.0, 0.3333333333333333]
     """
     peak = number("peak", peak, above=0)
-    floor = check_floor(floor, peak)
+    floor = check_floor(floor, peak, "swap floor and peak")
     one_of("per", per, ("cycle", "step"))
     rise = check_interval("up", up)
     fall = rise if down is None else check_interval("down", down)
