@@ -396,7 +396,7 @@ def test_the_commands(tmp_path: Path):
     assert "note: the source's model_B_on_A shares its layers with model_A" in done.stdout
     assert "published: test_accuracy 0.994" in done.stdout
     done = command("show", "signals/selu-100-layers", cwd=tmp_path)
-    assert "policy: constant(0.001)\noptions: hidden=[300] + 99 * [100]\n" in done.stdout
+    assert "policy: 0.001\noptions: hidden=[300] + 99 * [100]\n" in done.stdout
     done = command("run", "activations/selu", "--out", "page.md", cwd=tmp_path)
     assert (done.returncode, "1.673" in done.stdout) == (0, True)
     assert done.stderr == "1 of 1: activations/selu, seed 0\n"

@@ -13,6 +13,7 @@ import optax
 
 from lehr import learner as interface
 from lehr.jax.optimizer import Make, arguments, dtype_of
+from lehr.jax.state import cast_like
 from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
@@ -190,8 +191,9 @@ class Learner(interface.Learner):
             key = jax.random.fold_in(self._key, first + i)
             (loss, state), grads = gradient(params, state, _batch(data, rows[i]), key)
             written = dict(zip(names, values[i], strict=True))
-            updates, slots = self._make(**written).update(grads, slots, params)
-            params = optax.apply_updates(params, updates)
+            updates, new = self._make(**written).update(grads, slots, params)
+            slots = cast_like(new, slots)  # hyperparameters are float32 or wider
+            params = optax.apply_updates(params, cast_like(updates, grads))
             loss, row = loss.astype(jnp.float32), values[i].astype(jnp.float32)
             return _Run(params, state, slots), losses.at[i].set(loss), used.at[i].set(row)
 
