@@ -106,6 +106,6 @@ def test_k14_value_is_ignored_without_a_controller():
 
 def test_k15_a_traced_peak_names_with_factor():
     with pytest.raises(
-        TypeError, match=r"peak must be .*; .* peak 1 and tx.with_factor\(state, pe"
+        TypeError, match=r"(?s)peak must be .*; .* peak 1 and tx.with_factor\(state, pe"
     ):
         jax.vmap(lambda peak: lehr.cosine(peak, 10)(3))(jnp.ones(2))

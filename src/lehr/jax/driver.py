@@ -92,8 +92,10 @@ class Driver(optax.GradientTransformationExtraArgs):  # type: ignore[misc]
             fail("control", "a controller to observe a metric", None, fix)
         before = driven_part(state).control
         try:
-            shape = jnp.asarray(metric).shape
+            shape = None if metric is None else jnp.asarray(metric).shape
         except (TypeError, ValueError):
+            shape = None
+        if shape is None:
             fail("metric", "a scalar", metric, error=TypeError)
         if shape != ():
             fail("metric", "a scalar", f"shape {shape}", "pass its mean")
