@@ -1,5 +1,6 @@
 """A range test restores everything that the next update depends on; cases P1 to P9."""
 
+import collections
 import copy
 import functools
 import random
@@ -174,6 +175,68 @@ def test_p9_sam_and_lbfgs_need_a_closure():
     lehr.torch.range_test(model, lbfgs, F.mse_loss, DATA, closure=True, steps=20)
     assert torch.equal(model.weight, before)
     assert not lbfgs.state
+
+
+def read_only():
+    array = np.zeros(2)
+    array.flags.writeable = False
+    return array
+
+
+class Sealed(collections.OrderedDict):
+    """Rejects `update` and `clear`, as the outputs of transformers reject `update`."""
+
+    def update(self, *args, **kwargs):
+        if self:
+            raise TypeError("no update")
+        super().update(*args, **kwargs)
+
+    def clear(self):
+        raise TypeError("no clear")
+
+
+@pytest.mark.parametrize(
+    ("make", "change"),
+    [
+        (lambda: lehr.one_cycle(0.1, 10), None),
+        (lambda: lehr.Policy({"a": 0.1}, extra={"eps": 1e-8}), None),
+        (lambda: Sealed(a=1), lambda d: d.__setitem__("b", 2)),
+        (lambda: collections.Counter("aab"), lambda c: c.update("bc")),
+        (lambda: collections.defaultdict(list, a=[1]), lambda d: d["b"].append(2)),
+        (lambda: {"a", "b"}, lambda s: s.discard("a")),
+        (read_only, None),
+        (lambda: torch.ones(1).expand(3), None),
+        (lambda: torch.eye(3).to_sparse(), lambda t: t.mul_(2.0)),
+        (lambda: torch.arange(6.0).reshape(2, 3).t(), lambda t: t.mul_(2.0)),
+        (lambda: torch.arange(6.0).reshape(2, 3), lambda t: t.resize_(1)),
+        (lambda: torch.tensor(True), lambda t: t.logical_not_()),
+    ],
+    ids=[
+        *("one_cycle", "groups", "sealed", "counter", "defaultdict", "set", "read-only array"),
+        *("expanded", "sparse", "transposed", "resized", "bool"),
+    ],
+)
+def test_attributes_that_reject_changes_do_not_prevent_the_restore(make, change):
+    """An error in the restore would leave the weights of the range test in the model."""
+    model = nn.Linear(4, 1)
+    model.attribute = make()
+    sparse = isinstance(model.attribute, torch.Tensor) and model.attribute.layout != torch.strided
+    before = model.weight.clone(), copy.deepcopy(model.attribute)
+    state = TrainingState({"model": model})
+    with torch.no_grad():
+        model.weight.zero_()
+    if change is not None:
+        change(model.attribute)
+    state.restore()
+    assert torch.equal(model.weight, before[0])
+    now, wanted = model.attribute, before[1]
+    if isinstance(now, torch.Tensor):
+        now, wanted = (t.to_dense() if sparse else t for t in (now, wanted))
+        assert torch.equal(now, wanted)
+    elif isinstance(now, np.ndarray):
+        assert np.array_equal(now, wanted)
+    else:
+        assert now == wanted
 
 
 def test_containers_slots_and_generators_are_restored():

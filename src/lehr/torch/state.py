@@ -38,7 +38,6 @@ _CONSTANT_MODULES = (
     *("_thread.", "threading.", "_io.", "operator.", "typing."),
     *("torch._C.", "torch.distributed.distributed_c10d."),  # loggers, process groups
 )
-_SEQUENCES = (list, collections.deque)
 
 
 class TrainingState:
@@ -68,11 +67,11 @@ class TrainingState:
 
     def __init__(self, roots: dict[str, Any], folder: Path | None = None) -> None:
         self._seen: dict[int, Any] = {}  # refers to the objects, so that no id is reused
-        self._tensors: list[tuple[Tensor, Tensor]] = []  # each with an alias of its storage
+        self._tensors: list[tuple[Tensor, Tensor]] = []  # each with an alias of its data
         self._undo: list[Callable[[], Any]] = []
         for path, value in self._reachable(roots):
             self._record(path, value)
-        aliases = [alias for _, alias in self._tensors]
+        aliases = [_distinct(alias) for _, alias in self._tensors]
         self._file = None if folder is None else folder / "state.pt"
         if self._file is None:
             self._copies = [alias.clone() for alias in aliases]
@@ -86,9 +85,12 @@ class TrainingState:
         copies = self._copies if self._file is None else _load(self._file)
         with torch.no_grad():
             for (tensor, alias), copied in zip(self._tensors, copies, strict=True):
+                if alias.layout is not torch.strided:  # sparse: an operation replaces the data
+                    tensor.copy_(copied)
+                    continue
                 if tensor.data_ptr() != alias.data_ptr() or tensor.shape != alias.shape:
-                    tensor.data = alias  # an update replaced the storage
-                alias.copy_(copied)
+                    tensor.data = alias  # an update replaced the data
+                _distinct(alias).copy_(copied)
 
     def _reachable(self, roots: dict[str, Any]) -> Iterator[tuple[str, Any]]:
         """Yield each object that the roots refer to once, with its path."""
@@ -103,6 +105,7 @@ class TrainingState:
     def _record(self, path: str, value: Any) -> None:
         """Record how one object is restored, without its parts."""
         restore: Callable[[], Any] | None = None
+        kind: Any
         if isinstance(value, Tensor):
             if torch.nn.parameter.is_lazy(value):
                 fix = "call the model with one batch first"
@@ -110,7 +113,8 @@ class TrainingState:
             self._tensors.append((value, value.detach()))
             restore = functools.partial(setattr, value, "grad", value.grad)
         elif isinstance(value, np.ndarray):
-            restore = functools.partial(np.copyto, value, value.copy())
+            if value.flags.writeable:
+                restore = functools.partial(np.copyto, value, value.copy())
         elif isinstance(value, random.Random):
             restore = functools.partial(value.setstate, value.getstate())
         elif isinstance(value, np.random.Generator):
@@ -119,10 +123,14 @@ class TrainingState:
         elif isinstance(value, torch.Generator | np.random.RandomState):
             generator: Any = value
             restore = functools.partial(generator.set_state, generator.get_state())
-        elif isinstance(value, dict | set):
-            restore = functools.partial(_set_entries, value, value.copy())
-        elif isinstance(value, _SEQUENCES):
-            restore = functools.partial(_set_items, value, list(value))
+        elif isinstance(value, dict):
+            kind = collections.OrderedDict if isinstance(value, collections.OrderedDict) else dict
+            restore = functools.partial(_set_entries, value, kind, [*kind.items(value)])
+        elif isinstance(value, set):
+            restore = functools.partial(_set_members, value, set(value))
+        elif isinstance(value, list | collections.deque):
+            kind = list if isinstance(value, list) else collections.deque
+            restore = functools.partial(_set_items, value, kind, [*value])
         elif slots := _slots(value):
             restore = functools.partial(_set_slots, value, slots)
         elif not isinstance(value, _GROUPS) and not hasattr(value, "__dict__"):
@@ -172,14 +180,41 @@ def _slots(value: Any) -> dict[str, Any]:
     return {n: getattr(value, n) for n in names if n[:2] != "__" and hasattr(value, n)}
 
 
-def _set_entries(container: Any, entries: Any) -> None:
-    container.clear()
-    container.update(entries)
+# The methods of the base classes: subclasses may reject changes, as transformers' ModelOutput and
+# the dicts of a Policy do. Unchanged containers are not modified.
 
 
-def _set_items(container: Any, items: list[Any]) -> None:
-    container.clear()
-    container.extend(items)
+def _set_entries(container: Any, kind: Any, entries: list[tuple[Any, Any]]) -> None:
+    if not _same_items([*kind.items(container)], entries):
+        kind.clear(container)
+        for key, value in entries:
+            kind.__setitem__(container, key, value)
+
+
+def _set_members(container: Any, members: set[Any]) -> None:
+    if container != members:
+        set.clear(container)
+        set.update(container, members)
+
+
+def _set_items(container: Any, kind: Any, items: list[Any]) -> None:
+    if len(container) != len(items) or any(a is not b for a, b in zip(container, items)):  # noqa: B905
+        kind.clear(container)
+        kind.extend(container, items)
+
+
+def _same_items(one: list[tuple[Any, Any]], two: list[tuple[Any, Any]]) -> bool:
+    pairs = zip(one, two)  # noqa: B905
+    return len(one) == len(two) and all(a[0] is b[0] and a[1] is b[1] for a, b in pairs)
+
+
+def _distinct(tensor: Tensor) -> Tensor:
+    """Return a view with each element once: an expanded tensor cannot be written."""
+    if tensor.layout is torch.strided:
+        for dim, stride in enumerate(tensor.stride()):
+            if stride == 0 and tensor.shape[dim] > 1:
+                tensor = tensor.narrow(dim, 0, 1)
+    return tensor
 
 
 def _set_slots(value: Any, attributes: dict[str, Any]) -> None:
