@@ -112,3 +112,35 @@ def test_a_script_uses_functions_of_modules_only(how: list[str], tmp_path: Path)
         "<function digits at "
     )
     assert done.stderr.endswith('and pass task="my_task:digits"\n')
+
+
+DIGESTS = """
+import sys
+from lehr.tasks.find import make_learner
+for seed in map(int, sys.argv[2:]):
+    print(seed, make_learner(sys.argv[1], seed).snapshot().digest())
+"""
+UNSEEDED = """
+import lehr.torch
+def make(seed):
+    import torch
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.5))
+    sgd = torch.optim.SGD(model.parameters(), lr=0.1)
+    x = torch.ones(8, 4)
+    return lehr.torch.Learner(model, sgd, torch.nn.functional.mse_loss, (x, x), batch_size=4)
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("task", ["digits-mlp", "unseeded:make"])
+def test_the_initial_state_does_not_depend_on_the_process(task, backend, tmp_path: Path) -> None:
+    """Torch's generators, which dropout uses, are not seeded by all tasks."""
+    (tmp_path / "unseeded.py").write_text(UNSEEDED)
+    lines = [
+        run_python("-c", DIGESTS, task, *seeds, cwd=tmp_path, KERAS_BACKEND=backend).stdout
+        for seeds in ("0", "10", "010")
+    ]
+    digests = [dict(line.split() for line in text.splitlines()) for text in lines]
+    assert digests[0] == {"0": digests[1]["0"]}
+    assert digests[1] == digests[2]
+    assert digests[1]["0"] != digests[1]["1"]

@@ -7,10 +7,13 @@ import importlib
 import importlib.util
 import inspect
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from lehr.learner import Learner
 from lehr.schedule.errors import fail, one_of
@@ -112,7 +115,7 @@ def check_options(name: str, options: dict[str, Any]) -> None:
 
 
 def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) -> Learner:
-    """Call a task and return its Learner.
+    """Seed the global generators of Python, NumPy and torch, call a task and return its Learner.
 
     Args:
         name: name of the task.
@@ -124,7 +127,11 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
         ImportError: if a package that a built-in task requires is not installed.
     """
     try:
-        learner = find_task(name)(seed, **(options or {}))
+        task = find_task(name)
+        loaded = _seed_generators(seed)
+        learner = task(seed, **(options or {}))
+        if _seed_generators(seed) != loaded:  # the task imported torch, with a random state
+            learner = task(seed, **(options or {}))
     except ImportError as error:
         if name not in BUILT_IN:
             raise
@@ -133,6 +140,16 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
     if not isinstance(learner, Learner):
         fail(f"return value of {name}", "a Learner", learner, error=TypeError)
     return learner
+
+
+def _seed_generators(seed: int) -> bool:
+    """Seed the global generators, which unseeded layers use; return whether torch is imported."""
+    random.seed(seed)  # Keras seeds its layers with it
+    np.random.seed(seed)
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(seed)
+    return torch is not None
 
 
 def source_digest(name: str) -> str:
