@@ -125,8 +125,15 @@ def joined(batches: list[Any]) -> Any:
     return keras.tree.map_structure(lambda *parts: np.concatenate(parts), *batches)
 
 
+def host_array(leaf: Any) -> Any:
+    """Convert an array, or a tensor of any framework on any device, to a NumPy array."""
+    if hasattr(leaf, "detach"):  # a torch tensor, which is used with all backends
+        leaf = leaf.detach().cpu()
+    return np.asarray(keras.ops.convert_to_numpy(leaf))
+
+
 def _array(leaf: Any) -> Any:
-    array = leaf if isinstance(leaf, np.ndarray) else keras.ops.convert_to_numpy(leaf)
+    array = host_array(leaf)
     # fit converts float64 to floatx
     return array.astype(keras.backend.floatx()) if array.dtype == np.float64 else array
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from lehr.keras import _private
-from lehr.keras.batches import taken
+from lehr.keras.batches import host_array, taken
 from lehr.keras.calls import Call, patch_calls, training_argument
 from lehr.keras.generators import seeded
 from lehr.schedule.errors import fail, integer
@@ -163,7 +163,7 @@ def _batches(x: Any, rows: int, size: int) -> Iterator[Any]:
     """Yield batches of one size; the last one is padded with its last row, removed later."""
     for begin in range(0, rows, size):
         chosen = np.arange(begin, begin + size).clip(max=rows - 1)
-        part = taken(keras.tree.map_structure(np.asarray, x), chosen)
+        part = taken(keras.tree.map_structure(host_array, x), chosen)
         yield keras.tree.map_structure(keras.ops.convert_to_tensor, part)
 
 

@@ -149,3 +149,17 @@ def test_unsupported_models_are_rejected():
         fine.predict(X, samples=0)
     with pytest.raises(ValueError, match="x must be at least one row, got 0"):
         fine.predict(X[:0])
+
+
+def test_g6_torch_tensors_are_copied_to_the_host():
+    """A tensor with gradients, like one on a GPU, cannot be converted by NumPy."""
+    torch = pytest.importorskip("torch")
+    model = keras.Sequential([layers.Input((5,)), layers.Dropout(0.5), layers.Dense(3)])
+    monte_carlo = lehr.keras.MonteCarlo(model)
+    expected = monte_carlo.predict(X, samples=3)
+    found = monte_carlo.predict(torch.tensor(X, requires_grad=True), samples=3)
+    assert (found.mean == expected.mean).all()
+    model.compile("sgd", "mse")
+    data = torch.tensor(X, requires_grad=True), torch.zeros(len(X), 3)
+    sweep = lehr.keras.range_test(model, data, steps=20, batch_size=8, high=0.1)
+    assert len(sweep.losses) == 20
