@@ -77,7 +77,8 @@ def test_on_two_devices():
     """State replicated or sharded over both devices, batches sharded: the same curve."""
     program = Path(__file__).parents[1] / "helpers" / "jax_devices.py"
     run = run_python(program)
-    reference = lehr.jax.range_test(*make(), BATCHES, steps=30, high=0.1)
+    with jax.default_device(jax.local_devices(backend="cpu")[0]):  # as in the program
+        reference = lehr.jax.range_test(*make(), BATCHES, steps=30, high=0.1)
     sweeps = [lehr.Sweep.from_json(line) for line in run.stdout.splitlines()]
     assert len(sweeps) == 2
     for sweep in sweeps:

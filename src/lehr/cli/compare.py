@@ -61,7 +61,7 @@ def compare(
         bool | None, typer.Option("--stop-early", help="Stop arms that can no longer win.")
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes; default: one per core.")
+        int | None, typer.Option(help="Worker processes; default: one per GPU, else per core.")
     ] = None,
     runs: Annotated[Path | None, typer.Option(help="Folder of the results; default: runs.")] = None,
     report: Annotated[

@@ -48,7 +48,7 @@ def run(
     ] = False,
     seeds: Annotated[int, typer.Option(help="Number of runs per recipe.")] = 1,
     workers: Annotated[
-        int | None, typer.Option(help="Worker processes; default: one per core.")
+        int | None, typer.Option(help="Worker processes; default: one per GPU, else per core.")
     ] = None,
     runs: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("runs/recipes"),
     out: Annotated[

@@ -55,7 +55,7 @@ def run_recipes(
         recipes: to run.
         seeds: number of trials per recipe; recipes without random numbers run one.
         storage: folder of the studies, as of `lehr.Study`.
-        workers: number of processes; default: one per core.
+        workers: number of processes; default: one per GPU, or one per core without a GPU.
         report: called with a line of text for each finished, failed or skipped item.
         skip: whether recipes with missing data or a missing backend are reported and skipped
             instead of raising an error.

@@ -7,15 +7,17 @@ import hashlib
 import importlib.metadata
 import itertools
 import json
+import os
 from functools import cache
 from typing import Any
 
 from lehr.study.environment import usual_backend
+from lehr.study.gpus import gpus
 from lehr.study.jobs import Job
 from lehr.tasks.find import BUILT_IN
 
 _BACKENDS = {
-    "jax": ("jax", "jaxlib"),
+    "jax": ("jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin"),
     "tensorflow": ("tensorflow", "tensorflow-cpu"),
     "torch": ("torch",),
 }
@@ -39,12 +41,16 @@ def _frameworks(task: str, backend: str) -> tuple[str, ...]:
 
 
 def environment_key(task: str, source: str, backend: str | None) -> str:
-    """Return the hash of a study's backend, versions and task file, shared by all its jobs.
+    """Return the hash of a study's backend, versions, task file and GPUs, shared by all its jobs.
 
     ``source`` is the hash of the task file; ``backend=None`` uses the environment's backend.
     """
     used = backend or usual_backend()
-    return _digest({"backend": used, "versions": versions(task, used), "source": source})
+    key: dict[str, Any] = {"backend": used, "versions": versions(task, used), "source": source}
+    if models := sorted({gpu.model for gpu in gpus()}):
+        # JAX_PLATFORMS=cpu trains on the CPU of a machine with a GPU
+        key |= {"gpus": models, "platforms": os.environ.get("JAX_PLATFORMS")}
+    return _digest(key)
 
 
 def cache_key(job: Job, environment_key: str) -> str:

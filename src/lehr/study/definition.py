@@ -245,7 +245,7 @@ class Study:
         """Run the missing jobs in single-threaded worker processes, and return the results.
 
         Args:
-            workers: number of processes; default: one per core.
+            workers: number of processes; default: one per GPU, or one per core without a GPU.
             progress: called with a `lehr.study.runner.Progress` when a job starts, advances or
                 finishes.
 
@@ -275,7 +275,7 @@ class Study:
         The estimate is based on the time of an update and an evaluation in a worker process.
 
         Args:
-            workers: number of processes; default: one per core.
+            workers: number of processes; default: one per GPU, or one per core without a GPU.
         """
         from lehr.study.plan import plan
 

@@ -12,7 +12,7 @@ from lehr.learner import Snapshot
 from lehr.schedule.errors import integer
 from lehr.study.definition import Study
 from lehr.study.engines.local import LocalEngine
-from lehr.study.environment import cores
+from lehr.study.environment import default_workers
 from lehr.study.jobs import FIRST_TUNING_SEED, SWEEP, make_job
 from lehr.study.runner import MissingJobs, Runner, job_counts, make_order
 from lehr.study.storage import Storage
@@ -42,7 +42,7 @@ def plan(study: Study, workers: int | None) -> Plan:
             with contextlib.suppress(MissingJobs):
                 runner.results()
             parts = runner.parts
-    count = cores() if workers is None else integer("workers", workers)
+    count = default_workers() if workers is None else integer("workers", workers)
     if all(total == finished for total, finished in parts.values()):
         return Plan(parts, 0.0, count)
     with tempfile.TemporaryDirectory(prefix="lehr-") as folder:

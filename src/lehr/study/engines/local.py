@@ -1,4 +1,4 @@
-"""The local engine: single-threaded worker processes, by default one per core.
+"""The local engine: single-threaded worker processes, by default one per GPU or per core.
 
 A worker runs its jobs in sequence, so imports and compiled functions are reused; jobs of its last
 seed have priority. A worker process that dies is replaced, and its job resumes from its last
@@ -21,7 +21,12 @@ from typing import Any
 
 from lehr.schedule.errors import integer
 from lehr.study.engines.engine import Engine, Event, Orders, log_tail
-from lehr.study.environment import check_installed, cores, usual_backend, worker_environment
+from lehr.study.environment import (
+    check_installed,
+    default_workers,
+    usual_backend,
+    worker_environment,
+)
 
 _MOST_DEATHS = 3
 
@@ -29,13 +34,13 @@ _MOST_DEATHS = 3
 class _Worker:
     """One worker process."""
 
-    def __init__(self, backend: str, cache: Path) -> None:
+    def __init__(self, backend: str, cache: Path, slot: int) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lehr.study.engines.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=worker_environment(backend, cache),
+            env=worker_environment(backend, cache, slot),
             start_new_session=True,  # Ctrl-C reaches only the driver process
         )
 
@@ -71,7 +76,7 @@ class LocalEngine(Engine):
     """Worker processes on this machine, reused by several calls of `run`.
 
     Args:
-        workers: number of processes; None: one per core.
+        workers: number of processes; None: one per GPU, or one per core without a GPU.
         cache: folder of JAX's compilation cache.
         backend: Keras backend; None: the environment's backend.
 
@@ -80,7 +85,7 @@ class LocalEngine(Engine):
     """
 
     def __init__(self, workers: int | None, cache: Path, backend: str | None = None) -> None:
-        self.count = cores() if workers is None else integer("workers", workers)
+        self.count = default_workers() if workers is None else integer("workers", workers)
         if backend is not None:
             check_installed(backend)
         self._cache, self._backend = cache, backend or usual_backend()
@@ -160,7 +165,7 @@ class LocalEngine(Engine):
             if self._closed:
                 return None
             if slot not in self._workers:
-                self._workers[slot] = _Worker(self._backend, self._cache)
+                self._workers[slot] = _Worker(self._backend, self._cache, slot)
             return self._workers[slot]
 
     def _take(self, slot: int) -> tuple[str, dict[str, Any]] | None:
