@@ -90,7 +90,17 @@ INNER_EXCEPTIONS: dict[tuple[str, str], set[str]] = {
     ("study/results.py", "study/tensorboard.py"): {"Results.tensorboard"},
 }
 STUDY_ORDER = (
-    *("stats", "arm", "jobs", "environment", "definition", "cache_key", "ledger", "checkpoints"),
+    *(
+        "stats",
+        "arm",
+        "jobs",
+        "gpus",
+        "environment",
+        "definition",
+        "cache_key",
+        "ledger",
+        "checkpoints",
+    ),
     *("trial", "storage", "engines", "results", "tuning", "runner", "plan", "text", "frames"),
     *("tensorboard", "yaml"),
 )
