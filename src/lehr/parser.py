@@ -25,7 +25,6 @@ import operator
 import re
 from collections.abc import Callable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from lehr.policy import Policy, as_policy, loads, one_cycle
@@ -114,7 +113,7 @@ def parse(text: str) -> Schedule | Policy:
 
 
 def parse_policy(text: str) -> Policy:
-    """Parse a policy from text: JSON, a path to a JSON file, a number, or the text form.
+    """Parse a policy from text: JSON, the path of a .json file, a number, or the text form.
 
     Args:
         text: the text; a schedule or a number becomes the learning rate.
@@ -130,10 +129,10 @@ def parse_policy(text: str) -> Policy:
     text = text.strip()
     if text.startswith("{"):
         return _from_json(text)
-    if text.endswith(".json") or _is_file(text):
+    if text.endswith(".json"):
         return _from_json(read_text("policy", text))
     if text[:1].isalpha() and "(" not in text:
-        fail("policy", "JSON, a file, a number or a call", text, _EXAMPLE)
+        fail("policy", "JSON, a .json file, a number or a call", text, _EXAMPLE)
     return as_policy(parse(text))
 
 
@@ -158,13 +157,6 @@ def typed(value: Any) -> Any:
         except ValueError:
             continue
     return text
-
-
-def _is_file(text: str) -> bool:
-    try:
-        return bool(text) and Path(text).is_file()
-    except (OSError, ValueError):  # too long for a file name, or contains a null character
-        return False
 
 
 def _from_json(text: str) -> Policy:

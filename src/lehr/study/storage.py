@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -244,16 +245,22 @@ class Storage:
 
     def curves(self, name: str) -> Path:
         """Return the path of a job's curves."""
-        return self.folder / "curves" / f"{name}.npz"
+        return self.folder / "curves" / f"{self._checked(name)}.npz"
 
     def log(self, name: str) -> Path:
         """Return the path of a job's log."""
-        return self.folder / "logs" / f"{name}.log"
+        return self.folder / "logs" / f"{self._checked(name)}.log"
 
     def delete_checkpoints(self, names: list[str]) -> None:
         """Delete the checkpoints of jobs."""
         for name in names:
-            shutil.rmtree(self.checkpoints / name, ignore_errors=True)
+            shutil.rmtree(self.checkpoints / self._checked(name), ignore_errors=True)
+
+    def _checked(self, name: str) -> str:
+        """Return the id of a job; raise unless it is one, because ids are names of files."""
+        if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{32}", name):
+            fail("id of a job", "32 hexadecimal digits", name, f"{self._path} is damaged")
+        return name
 
 
 def _url(path: Path, readonly: bool) -> sql.URL:

@@ -120,12 +120,13 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     if not isinstance(data, dict):
         errors.guard((), partial(fail, "study file", "a mapping with task and arms", data))
         raise errors.error()
-    sys.path.append(str(Path(path).absolute().parent))
     try:
         checked = StudyFile.model_validate(data)
     except pydantic.ValidationError as error:
         errors.add_all(error, ())
         raise errors.error() from None
+    if ":" in checked.task:
+        sys.path.append(str(Path(path).absolute().parent))
     arms = {
         name: errors.guard(("arms", name), partial(_arm, name, arm, errors))
         for name, arm in checked.arms.items()

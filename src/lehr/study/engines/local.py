@@ -75,7 +75,7 @@ class _Worker:
 
     def kill(self) -> None:
         """Kill the process and the processes it has started."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> int:

@@ -1,7 +1,7 @@
 """A worker process: ``python -m lehr.study.engines.worker FD`` runs jobs, one per line.
 
-Orders and replies pass through a socket, the descriptor FD, so that code which prints or reads while
-the process starts does not disturb them. The output of a job is redirected to its log.
+Orders and replies pass through a socket, the descriptor FD, so that code which prints or reads
+while the process starts does not disturb them. The output of a job is redirected to its log.
 """
 
 import json
@@ -14,7 +14,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from lehr.study.engines.engine import log_tail
+from lehr.study.engines.engine import log_tail, shortened
 from lehr.study.trial import run_job
 
 
@@ -51,7 +51,7 @@ def _run(order: dict[str, Any], report: Any) -> None:
             sys.stderr.flush()
         except OSError:  # the disk is full, so the log cannot be written
             pass
-        message, tail = f"{type(error).__name__}: {error}", log_tail(log)
+        message, tail = shortened(f"{type(error).__name__}: {error}"), log_tail(log)
         report("failed", log=tail if message in tail else f"{tail}\n{message}".strip())
         return
     report("finished")
