@@ -20,7 +20,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
         path: path of the file to write or replace.
 
     Raises:
-        OSError: if the temporary file was not written or cannot be renamed.
+        OSError: if the temporary file cannot be created or renamed.
 
     >>> import tempfile
     >>> target = Path(tempfile.mkdtemp(), "notes.txt")
@@ -30,8 +30,9 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     ('all of it', ['notes.txt'])
     """
     target = Path(path)
-    # random, so that no other program can create the file first
+    # random and new, so that the write does not follow a link that another program has created
     temporary = target.with_name(f".lehr-{secrets.token_hex(8)}.tmp")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield temporary
         opened = os.open(temporary, os.O_RDONLY)

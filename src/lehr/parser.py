@@ -24,15 +24,15 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from functools import reduce
-from pathlib import Path
+from itertools import pairwise
 from typing import Any, NamedTuple, NoReturn
 
 from lehr.policy import Policy, as_policy, loads, one_cycle
 from lehr.schedule import presets
 from lehr.schedule.base import Schedule, as_schedule
 from lehr.schedule.codec import KINDS
-from lehr.schedule.errors import fail, one_of
+from lehr.schedule.combine import Max, Min
+from lehr.schedule.errors import fail, one_of, read_text
 
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     name: getattr(presets, name)
@@ -57,6 +57,7 @@ _CONSTANTS = {
     "False": False,
     "false": False,
 }
+_MOST_OPERATIONS = 500  # operators and methods of a text: their cost grows with the square
 _EXAMPLE = "write for instance 'one-cycle(peak=0.05)' or 'warmup(0.1, 5%) then cosine(0.1)'"
 
 _NUMBER = r"(?:\d[\d_]*(?:\.(?![A-Za-z_])[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d+)?"
@@ -112,7 +113,7 @@ def parse(text: str) -> Schedule | Policy:
 
 
 def parse_policy(text: str) -> Policy:
-    """Parse a policy from text: JSON, a path to a JSON file, a number, or the text form.
+    """Parse a policy from text: JSON, the path of a .json file, a number, or the text form.
 
     Args:
         text: the text; a schedule or a number becomes the learning rate.
@@ -128,13 +129,10 @@ def parse_policy(text: str) -> Policy:
     text = text.strip()
     if text.startswith("{"):
         return _from_json(text)
-    if text.endswith(".json") or _is_file(text):
-        try:
-            return _from_json(Path(text).read_text(encoding="utf-8"))
-        except OSError as error:
-            fail("policy", "a file that can be read", text, str(error.strerror))
+    if text.endswith(".json"):
+        return _from_json(read_text("policy", text))
     if text[:1].isalpha() and "(" not in text:
-        fail("policy", "JSON, a file, a number or a call", text, _EXAMPLE)
+        fail("policy", "JSON, a .json file, a number or a call", text, _EXAMPLE)
     return as_policy(parse(text))
 
 
@@ -161,13 +159,6 @@ def typed(value: Any) -> Any:
     return text
 
 
-def _is_file(text: str) -> bool:
-    try:
-        return bool(text) and Path(text).is_file()
-    except (OSError, ValueError):  # too long for a file name, or contains a null character
-        return False
-
-
 def _from_json(text: str) -> Policy:
     value = loads(text)
     if not isinstance(value, Policy | Schedule):
@@ -192,6 +183,9 @@ class _Parser:
             if (kind := match.lastgroup) is not None
         ]
         self.position = 0
+        if self.operations() > _MOST_OPERATIONS:
+            rule = f"of at most {_MOST_OPERATIONS} operators and methods"
+            fail("text", rule, text, "write a longer definition as JSON")
 
     @property
     def next(self) -> _Token:
@@ -210,6 +204,13 @@ class _Parser:
     def expect(self, *symbols: str) -> None:
         if not self.accept(*symbols):
             self.fail_here(" or ".join(map(repr, symbols)))
+
+    def operations(self) -> int:
+        """Return the number of operators and methods, without signs."""
+        return sum(
+            token.text in (*_OPERATORS, ".") and (before.kind != "symbol" or before.text in ")]}")
+            for before, token in pairwise(self.tokens)
+        )
 
     def fail_here(self, expected: str) -> NoReturn:
         kind, text, start = self.next
@@ -366,11 +367,15 @@ def _function(name: str) -> Callable[..., Any]:
 
 
 def _minimum(first: Any, second: Any, /, *more: Any) -> Schedule:
-    return reduce(Schedule.minimum, (second, *more), as_schedule("first", first))
+    return Min(_schedules(first, second, *more))
 
 
 def _maximum(first: Any, second: Any, /, *more: Any) -> Schedule:
-    return reduce(Schedule.maximum, (second, *more), as_schedule("first", first))
+    return Max(_schedules(first, second, *more))
+
+
+def _schedules(first: Any, *others: Any) -> tuple[Schedule, ...]:
+    return as_schedule("first", first), *(as_schedule("other", other) for other in others)
 
 
 def _method(value: Any, name: str) -> Callable[..., Any]:

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import signal
+import os  # other imports are in `main`, after the change of the path
 import sys
-
-try:
-    import rich as _rich  # noqa: F401
-    import typer as _typer  # noqa: F401
-except ImportError as error:
-    sys.stderr.write(
-        f"lehr: error: the lehr command needs more packages ({error}); pip install 'lehr[study]'\n"
-    )
-    raise SystemExit(2) from None
-
-import lehr
-from lehr.cli import compare, find, recipe, runs, show
-from lehr.cli.common import app
+from typing import NoReturn
 
 _INTERRUPTED = 130
-
-app.command()(show.show)
-app.command()(find.find)
-app.command()(compare.compare)
-app.add_typer(recipe.app, name="recipe")
-app.add_typer(runs.app, name="runs")
 
 
 def main() -> None:
     """Run the command line; for invalid input, print one line to stderr and exit with code 2."""
+    _remove_current_folder()
+    import io
+    import signal
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # drawings on a terminal for ASCII
+
+    try:
+        from lehr.cli.commands import app
+    except ImportError as error:
+        missing = f"the lehr command needs more packages ({error}); pip install 'lehr[study]'"
+        _exit_with(missing, 2)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # SIGTERM is handled like Ctrl-C
     try:
         code = app(standalone_mode=False)
@@ -36,9 +31,11 @@ def main() -> None:
         if hasattr(error, "format_message"):  # an error of typer, for instance an unknown option
             message = error.format_message()
             _exit_with(message, 2) if message else sys.exit(2)
+        from lehr.study.engines.engine import TrialError, shortened
+
         if isinstance(error, ValueError | TypeError | ImportError | OSError):
-            _exit_with(str(error), 2)
-        if isinstance(error, lehr.study.TrialError):
+            _exit_with(shortened(str(error)), 2)
+        if isinstance(error, TrialError):
             _exit_with(str(error), 1)
         raise
     if code == _INTERRUPTED:
@@ -47,6 +44,17 @@ def main() -> None:
         raise SystemExit(code)
 
 
-def _exit_with(message: str, code: int) -> None:
+def _remove_current_folder() -> None:
+    """Remove the current folder, which ``python -m`` puts first, from ``sys.path``.
+
+    Its files would replace modules of libraries; `lehr.tasks.find` adds it at the end for tasks of
+    the form ``module:function``.
+    """
+    first, lehr = os.path.abspath(sys.path[0]), os.path.abspath(f"{__file__}/../../..")  # noqa: PTH100
+    if not sys.flags.safe_path and first == os.getcwd() and first != lehr:  # noqa: PTH109
+        del sys.path[0]
+
+
+def _exit_with(message: str, code: int) -> NoReturn:
     sys.stderr.write(f"lehr: {'' if code == _INTERRUPTED else 'error: '}{message}\n")
     raise SystemExit(code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -50,3 +51,26 @@ def check_drawable(path: Path | None) -> None:
         fail("--out", "a file ending in .svg, .png or .pdf", str(path))
     if not path.parent.is_dir():
         fail("--out", "in a folder that exists", str(path), f"create the folder {path.parent}")
+    check_writable("--out", path)
+
+
+def check_writable(option: str, path: Path, *, folder: bool = False) -> None:
+    """Raise unless a file (or a folder) can be written at a path, before its content is computed.
+
+    Missing folders of the path can be created later.
+    """
+    rule = f"a {'folder' if folder else 'file'} that can be written"
+    try:
+        exists = path.exists()
+        if exists and path.is_dir() != folder:
+            fail(option, rule, str(path), f"it is a {'file' if folder else 'folder'}")
+        places = [path, *path.absolute().parents] if folder else path.absolute().parents
+        place = next(place for place in places if place.exists())
+        effective = os.access in os.supports_effective_ids
+        if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK, effective_ids=effective):
+            fail(option, rule, str(path), f"no file can be created in {place}")
+        longest = os.pathconf(place, "PC_NAME_MAX")
+        if any(len(os.fsencode(name)) > longest for name in path.parts):
+            fail(option, rule, str(path), f"a name has at most {longest} bytes")
+    except OSError as error:
+        fail(option, rule, str(path), str(error.strerror))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,7 +13,7 @@ import rich
 import typer
 from rich.table import Table
 
-from lehr.cli.common import AsJson, ensure_data, print_status
+from lehr.cli.common import AsJson, check_writable, ensure_data, print_status
 from lehr.cli.live import show_progress
 from lehr.parser import parse_policy
 from lehr.schedule.errors import fail, integer
@@ -84,8 +85,11 @@ def compare(
     """
     if workers is not None:
         integer("--workers", workers)
-    if report is not None and report.is_dir():
-        fail("--report", "a file", str(report))
+    if report is not None:
+        check_writable("--report", report)
+    for option, folder in (("--figures", figures), ("--tensorboard", tensorboard)):
+        if folder is not None:
+            check_writable(option, folder, folder=True)
     given: dict[str, Any] = {
         "epochs": epochs,
         "steps": steps,
@@ -104,9 +108,13 @@ def compare(
     if dry_run:
         _print_plan(study, workers, as_json)
         return
+    target = report or Path(study.storage, f"{_file_name(study, standard)}.html")
+    check_writable("--report", target)
+    import_module("lehr.report")  # raises if a package is missing, before the training
+    if tensorboard is not None:
+        import_module("lehr.study.tensorboard")
     with show_progress(study) as progress:
         results = study.run(workers=workers, progress=progress)
-    target = report or Path(study.storage, f"{_file_name(study, standard)}.html")
     results.report(target)
     if figures is not None:
         results.figures(figures)

@@ -9,7 +9,7 @@ import rich
 import typer
 from rich.table import Column, Table
 
-from lehr.cli.common import print_status
+from lehr.cli.common import check_writable, print_status
 from lehr.schedule.errors import fail, integer
 
 app = typer.Typer(no_args_is_help=True, help="Run published experiments and compare the results.")
@@ -62,8 +62,8 @@ def run(
     from lehr.recipes.run import run_recipes
     from lehr.study import TrialError
 
-    if out is not None and out.is_dir():
-        fail("--out", "a file", str(out))
+    if out is not None:
+        check_writable("--out", out)
     if bool(names) == everything:
         fix = "list the names with lehr recipe list"
         fail("recipes", "given by name or with --all", names, fix)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from lehr._atomic import atomic_write
-from lehr.cli.common import AsJson
+from lehr.cli.common import AsJson, check_writable
 from lehr.schedule.errors import one_of
 
 app = typer.Typer(no_args_is_help=True, help="List, show, export and delete studies.")
@@ -59,6 +59,7 @@ def export(
     """Write a finished study to a folder: definition, results, CSV, events, figures, report."""
     from lehr.study.yaml import dump_study
 
+    check_writable("--out", out, folder=True)
     results = _results(study, runs)
     out.mkdir(parents=True, exist_ok=True)
     texts = {"study.yaml": dump_study(results.study), "results.json": results.to_json()}

@@ -22,7 +22,7 @@ from lehr.schedule.run import RUN_SIZES
 
 PolicyText = Annotated[
     str | None,
-    typer.Argument(help="JSON, a JSON file, a number or a call such as 'one-cycle(peak=0.05)'."),
+    typer.Argument(help="JSON, a .json file, a number or a call such as 'one-cycle(peak=0.05)'."),
 ]
 Published = Annotated[
     bool,

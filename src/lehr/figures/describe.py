@@ -9,7 +9,16 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lehr.figures.style import MOST_POINTS, SIZE, STYLE, legend, new_figure, set_ticks, styles
+from lehr.figures.style import (
+    MOST_POINTS,
+    SIZE,
+    STYLE,
+    legend,
+    literal,
+    new_figure,
+    set_ticks,
+    styles,
+)
 from lehr.policy import Policy
 from lehr.schedule import Constant, Schedule
 from lehr.schedule.errors import fail, integer
@@ -67,6 +76,7 @@ def draw_policy(policy: Policy, steps: int | None = None) -> Figure:
         _draw_over_steps(axes, panel, steps)
         label = {"lr": "learning rate"}.get(name, name.replace("_", " "))
         axes.set_ylabel(textwrap.fill(label, _LABEL_WIDTH))
+        literal(axes.yaxis.label)
     axes.set_xlabel("step")
     return figure
 

@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from lehr.figures.style import COLOURS, SIZE, STYLE, legend, set_ticks
+from lehr.figures.style import COLOURS, SIZE, STYLE, legend, literal, set_ticks
 
 _MOST_NAMES, _LONGEST_NAME = 12, 24
 
@@ -44,4 +44,5 @@ def draw_diagnosis(diagnosis: Diagnosis) -> Figure:
     if len(layers) <= _MOST_NAMES:
         names = [layer.name[-_LONGEST_NAME:] for layer in layers]  # names differ at the end
         bottom.set_xticks(at, names, rotation=90, fontsize=7)
+        literal(*bottom.get_xticklabels())
     return figure

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from lehr.figures.style import legend, new_figure, set_ticks, styles
+from lehr.figures.style import legend, literal, new_figure, set_ticks, styles
 
 _MANY = 5  # ticks of wider axes are integers
 Line = tuple[Sequence[float], Sequence[float]]
@@ -46,6 +46,7 @@ def draw_lines(
     if second:
         right = axes.twinx()
         right.set_ylabel(second_y)
+        literal(right.yaxis.label)
         right.spines["right"].set_visible(True)
         right.grid(visible=False)
         for name, (across, up) in second.items():

@@ -12,6 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import (
     EngFormatter,
     FixedLocator,
@@ -72,7 +73,14 @@ def new_figure(x: str, y: str) -> tuple[Figure, Axes]:
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
     axes.set(xlabel=x, ylabel=y)
+    literal(axes.xaxis.label, axes.yaxis.label)
     return figure, axes
+
+
+def literal(*texts: Text) -> None:
+    """Draw texts unchanged: a ``$`` in a user's name does not start a formula."""
+    for text in texts:
+        text.set_parse_math(False)
 
 
 def styles() -> Iterable[dict[str, Any]]:
@@ -130,9 +138,11 @@ def legend(axes: Axes) -> None:
     if len(labels) > _MOST_INSIDE:
         figure: Any = axes.figure
         figure.set_figheight(figure.get_figheight() + _INCHES_OF_LABEL * len(labels))
-        figure.legend(handles, labels, loc="outside lower center", fontsize=8)
+        shown = figure.legend(handles, labels, loc="outside lower center", fontsize=8)
+        literal(*shown.get_texts())
     elif any(labels):
-        axes.legend(fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
+        shown = axes.legend(fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
+        literal(*shown.get_texts())
 
 
 def finite(values: Iterable[float]) -> list[float]:

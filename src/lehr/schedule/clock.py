@@ -75,7 +75,8 @@ class Take(Schedule, kind="take"):
         return (self.part,)
 
     def _continued(self, value: float) -> Schedule:
-        return replace(self, part=self.part._continued(value))
+        part = self.part._continued(value)
+        return self if part is self.part else replace(self, part=part)
 
     def _code(self) -> Code:
         if isinstance(self.part, Constant) and self.steps is not None:

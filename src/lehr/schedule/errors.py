@@ -6,6 +6,7 @@ import numbers
 import operator
 import os
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 MOST = 2**53  # the largest exact float
@@ -81,6 +82,20 @@ def check_path(field: str, value: Any, rule: str) -> None:
     """Raise unless ``value`` is a str or a path."""
     if not isinstance(value, str | os.PathLike):
         fail(field, rule, value, error=TypeError)
+
+
+def read_text(field: str, path: str | os.PathLike[str]) -> str:
+    """Return the text of a UTF-8 file, without a byte order mark; raise if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        reason = f"line {line} has the byte 0x{error.object[error.start]:02x}"
+        fail(field, "a file in UTF-8", os.fspath(path), reason)
+    except OSError as error:
+        fail(field, "a file that can be read", os.fspath(path), str(error.strerror))
+    except ValueError as error:  # a null character
+        fail(field, "a file that can be read", os.fspath(path), str(error))
 
 
 def integer_steps(steps: Any, np: Any) -> Any:

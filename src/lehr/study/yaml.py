@@ -18,10 +18,13 @@ import yaml
 from lehr.parser import PRESETS, parse_policy, typed
 from lehr.policy import Policy, as_policy
 from lehr.schedule.codec import Definition
-from lehr.schedule.errors import check_path, fail, one_of
+from lehr.schedule.errors import check_path, fail, one_of, read_text
 from lehr.study.arm import Arm
 from lehr.study.definition import Study
 from lehr.study.jobs import json_data
+from lehr.study.yaml_data import LineError, PlainData, compose, shortened
+
+_MOST_ERRORS = 20  # printed for one file
 
 # the use of a tuned preset; default for other presets, which decay to zero: "one-cycle"
 _USES = dict.fromkeys(("constant", "inverse-sqrt", "multi-step", "step-decay"), "constant")
@@ -111,24 +114,19 @@ def load_study(path: str | os.PathLike[str]) -> Study:
     ((2, 4), Arm(cosine(1.0), tune='one-cycle'))
     """
     check_path("path", path, "the path of a YAML file")
-    where = os.fspath(path)
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        node, data = yaml.compose(text), yaml.safe_load(text)
-    except OSError as error:
-        fail("study file", "a file that can be read", where, str(error.strerror))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        fail("study file", "YAML", where, " ".join(str(error).split()))
+    text = read_text("study file", path)
+    errors = _Errors(os.fspath(path))
+    data = errors.read(text)
     if not isinstance(data, dict):
-        fail("study file", "a mapping with task and arms", data)
-    sys.path.append(str(Path(path).absolute().parent))
-    errors = _Errors(where, node)
-    errors.add_repeated(node)
+        errors.guard((), partial(fail, "study file", "a mapping with task and arms", data))
+        raise errors.error()
     try:
         checked = StudyFile.model_validate(data)
     except pydantic.ValidationError as error:
         errors.add_all(error, ())
         raise errors.error() from None
+    if ":" in checked.task:
+        sys.path.append(str(Path(path).absolute().parent))
     arms = {
         name: errors.guard(("arms", name), partial(_arm, name, arm, errors))
         for name, arm in checked.arms.items()
@@ -145,8 +143,7 @@ def dump_study(study: Study) -> str:
     """Return a study as YAML text, from which `load_study` loads an equal study."""
     plain: dict[str, Any] = {"task": study.task, "arms": {}}
     for name, arm in study.arms.items():
-        policy = arm.given if isinstance(arm.given, float) else repr(arm.given)
-        given = {"policy": policy, "tune": arm.tune, "optimizer": arm.optimizer}
+        given = {"policy": _plain_policy(arm), "tune": arm.tune, "optimizer": arm.optimizer}
         entry = {field: value for field, value in given.items() if value is not None}
         plain["arms"][name] = entry if len(entry) > 1 else entry["policy"]
     budgets = list(study.budgets)
@@ -160,6 +157,17 @@ def dump_study(study: Study) -> str:
         plain, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=math.inf
     )
     return text
+
+
+def _plain_policy(arm: Arm) -> float | str:
+    """Return an arm's policy as a number, its code or, if the code is too long to parse, JSON."""
+    if isinstance(arm.given, float):
+        return arm.given
+    try:
+        parse_policy(repr(arm.given))
+    except ValueError:
+        return arm.policy.dumps()
+    return repr(arm.given)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -182,7 +190,19 @@ class _Recorded(Study):
 
 
 def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
-    """Return the study of a definition made by `Study.to_dict`, to load its results."""
+    """Return the study of a definition made by `Study.to_dict`, to load its results.
+
+    Raises:
+        ValueError: if the definition is damaged.
+    """
+    try:
+        return _recorded(definition, storage)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{storage} is damaged: {error}"
+        fail("definition of a study", "the data of a study", definition, reason)
+
+
+def _recorded(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
     arms = {
         name: Arm(Policy.from_dict(arm["policy"]), tune=arm["tune"], optimizer=arm["optimizer"])
         for name, arm in definition["arms"].items()
@@ -254,9 +274,6 @@ def _fail(detail: Any, name: str) -> None:
         fail(name, "given", None)
     if kind == "literal_error":
         one_of(name, given, re.findall(r"'([^']*)'", context["expected"]))
-    if kind == "invalid_key" or detail["loc"][-1:] == ("[key]",):
-        where = "field" if kind == "invalid_key" else f"name in {name}"
-        fail(where, "text", given, "write it in quotes")
     rule = _FIELD_RULES.get(name) or _RULES[kind].format(**context)
     fail(name, rule, given, _FIXES.get(name, ""))
 
@@ -264,9 +281,23 @@ def _fail(detail: Any, name: str) -> None:
 class _Errors:
     """Collects the errors of a file, each with the line of its field."""
 
-    def __init__(self, path: str, node: yaml.Node | None) -> None:
-        self.path, self.node = path, node
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.node: yaml.Node | None = None
         self.messages: list[str] = []
+
+    def read(self, text: str) -> Any:
+        """Return the data of a YAML text, and add an error for each repeated name."""
+        data = PlainData()
+        try:
+            self.node = compose(text)
+            found = None if self.node is None else data.of(self.node)
+        except LineError as error:
+            self._append(error.line, error.place, str(error))
+            raise self.error() from None
+        for repeated in data.repeated:
+            self._append(repeated.line, (), str(repeated))
+        return found
 
     def guard(self, place: tuple[str, ...], make: Callable[[], Any]) -> Any:
         """Call a function and return its result; on an error, add the error and return None."""
@@ -290,25 +321,14 @@ class _Errors:
             except (ValueError, TypeError) as translated:
                 self._add(at, str(translated))
 
-    def add_repeated(self, node: yaml.Node | None) -> None:
-        """Add an error for each repeated key, because YAML would use only the last value."""
-        if isinstance(node, yaml.SequenceNode):
-            for part in node.value:
-                self.add_repeated(part)
-        if isinstance(node, yaml.MappingNode):
-            seen = set()
-            for key, value in node.value:
-                if key.value in seen:
-                    line = key.start_mark.line + 1
-                    self.messages.append(f"{self.path}:{line}: {key.value} must be given once")
-                seen.add(key.value)
-                self.add_repeated(value)
-
     def _add(self, place: tuple[str, ...], message: str) -> None:
-        line = self._line(place)
+        self._append(self._line(place), place, message)
+
+    def _append(self, line: int | None, place: tuple[str, ...], message: str) -> None:
         where = f"{self.path}:{line}" if line is not None else self.path
-        prefix = f"{'.'.join(place)}: " if len(place) > 1 else ""
-        self.messages.append(f"{where}: {prefix}{message}")
+        prefix = f"{'.'.join(map(shortened, place))}: " if len(place) > 1 else ""
+        if (text := f"{where}: {prefix}{message}") not in self.messages:  # of an alias, once
+            self.messages.append(text)
 
     def _line(self, place: tuple[str, ...]) -> int | None:
         node, line = self.node, None
@@ -324,5 +344,7 @@ class _Errors:
         return line
 
     def error(self) -> ValueError:
-        """Return one exception with all errors."""
-        return ValueError("\n".join(self.messages))
+        """Return one exception with the first 20 errors."""
+        more = len(self.messages) - _MOST_ERRORS
+        rest = [f"{self.path}: {more} more errors"] if more > 0 else []
+        return ValueError("\n".join(self.messages[:_MOST_ERRORS] + rest))

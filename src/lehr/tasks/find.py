@@ -59,8 +59,8 @@ def task_name(task: str | Task) -> str:
 def find_task(name: str) -> Task:
     """Import the function of a task.
 
-    The current folder is added to ``sys.path``, as with ``python -m``. ``KERAS_BACKEND`` is set to
-    "jax" if it is not set.
+    For ``module:function``, the current folder is added at the end of ``sys.path``, so that its
+    files do not replace modules of libraries. ``KERAS_BACKEND`` is set to "jax" if it is not set.
 
     Args:
         name: a built-in name, or ``module:function``.
@@ -71,12 +71,13 @@ def find_task(name: str) -> Task:
     os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it at its first import
     if ":" not in name:
         name = BUILT_IN[one_of("task", name, BUILT_IN, f"it must be {_RULE}")]
+    else:
+        _add_current_folder()
     module_name, _, function_name = name.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
         fail("task", _RULE, name)
     if module_name == "__main__":
         fail("task", _IMPORTABLE, name, _file_fix(function_name))
-    _add_current_folder()
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -90,7 +91,7 @@ def find_task(name: str) -> Task:
     if not callable(task):
         public = {n: v for n, v in vars(module).items() if callable(v) and n[0] != "_"}
         known = [n for n, v in public.items() if getattr(v, "__module__", "") == module_name]
-        one_of(f"function of {module_name}", function_name, known)
+        one_of(f"function of {module_name}", function_name, known, _hidden_fix(module))
     return task  # type: ignore[return-value]
 
 
@@ -157,7 +158,8 @@ def source_digest(name: str) -> str:
 
     The result is an empty string if the file does not exist.
     """
-    _add_current_folder()
+    if name not in BUILT_IN:
+        _add_current_folder()
     try:
         spec = importlib.util.find_spec(BUILT_IN.get(name, name).partition(":")[0])
     except ModuleNotFoundError:  # the parent package does not exist
@@ -176,8 +178,16 @@ def _file_fix(name: str) -> str:
     )
 
 
+def _hidden_fix(module: Any) -> str:
+    """Return the fix if the current folder has a file with the name of an installed module."""
+    file = Path.cwd() / f"{module.__name__}.py"
+    if not file.is_file() or file == Path(getattr(module, "__file__", None) or ""):
+        return ""
+    return f"{module.__name__} is an installed module: rename the file {file.name}"
+
+
 def _add_current_folder() -> None:
-    """Add the current folder to ``sys.path``, as ``python -m`` does."""
+    """Add the current folder at the end of ``sys.path``."""
     folder = str(Path.cwd())
     if folder not in sys.path:
-        sys.path.insert(0, folder)
+        sys.path.append(folder)

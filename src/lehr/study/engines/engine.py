@@ -13,7 +13,7 @@ from lehr.study.jobs import Job, describe
 
 Orders = dict[str, dict[str, Any]]
 
-_LOG_LINES = 30
+_LOG_LINES, _LINE_LENGTH = 30, 2000  # printed of a log
 
 
 class TrialError(RuntimeError):
@@ -78,7 +78,17 @@ class Engine(ABC):
 
 
 def log_tail(path: Path) -> str:
-    """Return the last lines of a log."""
+    """Return the last lines of a log, and its path if they are not its complete text."""
     if not path.exists():
         return "no log was written"
-    return "\n".join(path.read_text(errors="replace").splitlines()[-_LOG_LINES:])
+    text = path.read_text(errors="replace").strip()
+    tail = shortened(text)
+    return tail if tail == text else f"{tail}\n(the complete log is {path})"
+
+
+def shortened(text: str) -> str:
+    """Return the last lines of a text, each with its first characters."""
+    lines = text.splitlines()[-_LOG_LINES:]
+    return "\n".join(
+        line if len(line) <= _LINE_LENGTH else f"{line[:_LINE_LENGTH]}..." for line in lines
+    )

@@ -11,7 +11,9 @@ import contextlib
 import json
 import os
 import queue
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -29,47 +31,62 @@ from lehr.study.environment import (
 )
 
 _MOST_DEATHS = 3
+_POLL_SECONDS = 0.2  # between two checks that a worker process lives
 
 
 class _Worker:
-    """One worker process."""
+    """One worker process; messages pass through a socket that no other code reads or writes."""
 
     def __init__(self, backend: str, cache: Path, slot: int) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "lehr.study.engines.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=worker_environment(backend, cache, slot),
-            start_new_session=True,  # Ctrl-C reaches only the driver process
-        )
+        self.channel, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                # -P: files of the current folder do not replace the modules of libraries
+                [sys.executable, "-P", "-m", "lehr.study.engines.worker", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # prints of the start, before the first log
+                env=worker_environment(backend, cache, slot),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,  # Ctrl-C reaches only the driver process
+            )
 
     def run(self, name: str, order: dict[str, Any]) -> Iterator[Event]:
         """Run a job and yield its events; without a final event if the process dies."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         try:
-            self.process.stdin.write(json.dumps(order) + "\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
+            self.channel.sendall(f"{json.dumps(order)}\n".encode())
+        except ConnectionError:
             return
-        for line in self.process.stdout:
+        for line in self._replies():
             payload = json.loads(line)
             event = Event(name, payload.pop("event"), payload)
             yield event
             if event.kind != "progress":
                 return
 
+    def _replies(self) -> Iterator[bytes]:
+        """Yield lines until the process ends; its children may have the socket open for longer."""
+        received = b""
+        with selectors.DefaultSelector() as selector, contextlib.suppress(ConnectionError):
+            selector.register(self.channel, selectors.EVENT_READ)
+            while True:
+                ended = self.process.poll() is not None
+                if selector.select(0 if ended else _POLL_SECONDS):
+                    data = self.channel.recv(2**16)
+                    *lines, received = (received + data).split(b"\n")
+                    yield from lines
+                    ended = not data
+                if ended:
+                    return
+
     def kill(self) -> None:
         """Kill the process and the processes it has started."""
-        with contextlib.suppress(ProcessLookupError):
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended
             os.killpg(self.process.pid, signal.SIGKILL)
 
     def close(self) -> int:
         """Wait for the process to end, and return its exit code."""
-        with contextlib.suppress(BrokenPipeError), self.process:
-            pass
-        return self.process.returncode
+        self.channel.close()
+        return self.process.wait()
 
 
 class LocalEngine(Engine):
@@ -152,6 +169,7 @@ class LocalEngine(Engine):
                 if event.kind != "progress":
                     return
             self._drop(slot)
+            worker.kill()  # the processes that it has started
             code = worker.close()
         self._events.put(Event(name, "failed", {"log": _died(code, order)}))
 

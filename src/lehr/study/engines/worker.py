@@ -1,10 +1,12 @@
-"""A worker process: ``python -m lehr.study.engines.worker`` runs jobs, one per input line.
+"""A worker process: ``python -m lehr.study.engines.worker FD`` runs jobs, one per line.
 
-Replies are written to the original stdout; the output of a job is redirected to its log.
+Orders and replies pass through a socket, the descriptor FD, so that code which prints or reads
+while the process starts does not disturb them. The output of a job is redirected to its log.
 """
 
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -12,20 +14,18 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from lehr.study.engines.engine import log_tail
+from lehr.study.engines.engine import log_tail, shortened
 from lehr.study.trial import run_job
 
 
 def main() -> None:
-    """Run jobs until the end of the input."""
+    """Run jobs until the driver process closes the socket."""
     threading.Thread(target=_exit_with, args=(os.getppid(),), daemon=True).start()
-    orders = os.fdopen(os.dup(0))
-    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # a job cannot read the messages from stdin
-    with orders, os.fdopen(os.dup(1), "w") as replies:
+    with socket.socket(fileno=int(sys.argv[1])) as channel, channel.makefile("rb") as orders:
+        channel.set_inheritable(False)
 
         def report(event: str, **payload: Any) -> None:
-            replies.write(json.dumps({"event": event} | payload) + "\n")
-            replies.flush()
+            channel.sendall(f"{json.dumps({'event': event} | payload)}\n".encode())
 
         for line in orders:
             _run(json.loads(line), report)
@@ -51,7 +51,7 @@ def _run(order: dict[str, Any], report: Any) -> None:
             sys.stderr.flush()
         except OSError:  # the disk is full, so the log cannot be written
             pass
-        message, tail = f"{type(error).__name__}: {error}", log_tail(log)
+        message, tail = shortened(f"{type(error).__name__}: {error}"), log_tail(log)
         report("failed", log=tail if message in tail else f"{tail}\n{message}".strip())
         return
     report("finished")
