@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import os
+import random
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -112,7 +113,7 @@ def check_options(name: str, options: dict[str, Any]) -> None:
 
 
 def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) -> Learner:
-    """Call a task and return its Learner.
+    """Seed the generators of Python and NumPy, call a task and return its Learner.
 
     Args:
         name: name of the task.
@@ -123,8 +124,12 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
         TypeError: if the return value is not a Learner.
         ImportError: if a package that a built-in task requires is not installed.
     """
+    task = find_task(name)
+    random.seed(seed)  # generators that most tasks do not seed
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed(seed % 2**32)
     try:
-        learner = find_task(name)(seed, **(options or {}))
+        learner = task(seed, **(options or {}))
     except ImportError as error:
         if name not in BUILT_IN:
             raise

@@ -5,10 +5,12 @@ A policy refers to a parameter group by its key ``"name"``, or by its index if i
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from torch import Tensor
+from torch.nn import Module
 from torch.optim import Optimizer, RMSprop
 
 from lehr.policy import Target
@@ -25,6 +27,10 @@ def optimizer_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer
     if not found or not all(isinstance(each, Optimizer) for each in found):
         rule = "a torch.optim.Optimizer or a list of them"
         fail("optimizer", rule, optimizer, error=TypeError)
+    for each in found:
+        if not hasattr(each, "param_groups"):
+            kind = type(each).__name__
+            fail("optimizer", "one with param_groups", kind, "pass the wrapped one", TypeError)
     return found
 
 
@@ -36,13 +42,36 @@ def check_distinct(optimizers: Sequence[Optimizer]) -> None:
 
 
 def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
-    """Return the current parameter groups of all optimizers."""
+    """Return the current parameter groups of all optimizers; do not modify the list."""
+    if len(optimizers) == 1:
+        return optimizers[0].param_groups
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 
 
 def parameters(optimizer: Optimizer) -> list[Tensor]:
     """Return the parameters of all groups of an optimizer."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def needs_closure(optimizer: Optimizer) -> bool:
+    """Return whether the optimizer's ``step`` requires a closure, as those of LBFGS and SAM."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    required = closure is not None and closure.default is closure.empty
+    return required or is_sam(optimizer)
+
+
+def is_sam(optimizer: Optimizer) -> bool:
+    """Return whether an optimizer has the two steps of sharpness-aware minimization."""
+    return hasattr(optimizer, "first_step") and hasattr(optimizer, "second_step")
+
+
+def clear_gradients(model: Module, optimizers: Sequence[Optimizer]) -> None:
+    """Set the gradients of a model and of all parameters of its optimizers to None.
+
+    An optimizer may have parameters that the model has not, such as those of the loss.
+    """
+    for parameter in [*model.parameters(), *(p for o in optimizers for p in parameters(o))]:
+        parameter.grad = None
 
 
 def write_values(groups: Sequence[Group], values: dict[str, Any]) -> None:
