@@ -217,6 +217,30 @@ def _refuse_groups(name: str, having: list[str], given: list[str], known: list[s
     fail(f"groups of {name}", f"the optimizer's {having}", given, "; ".join([*differences, fix]))
 
 
+def check_captured(
+    optimizer: Optimizer, optimizers: Sequence[Optimizer], targets: dict[str, Target]
+) -> None:
+    """Raise ValueError if a CUDA graph of an optimizer's update would not read a scheduled value.
+
+    Args:
+        optimizer: the optimizer whose update is captured.
+        optimizers: the optimizers that the targets drive, among them this one.
+        targets: schedules by name of the hyperparameter.
+    """
+    captured = {id(group) for group in optimizer.param_groups}
+    for i, group in enumerate(all_groups(optimizers)):
+        for name, target in targets.items():
+            schedule = target.get(group_name(i, group)) if isinstance(target, dict) else target
+            driven = id(group) in captured and not isinstance(schedule, Constant | None)
+            if driven and _has(group, name) and not isinstance(_get(group, name), Tensor):
+                where = f"{name} of group {group_name(i, group)!r}"
+                rule = "a tensor during the capture of a CUDA graph, which repeats other values"
+                fix = "omit it from the policy, or do not capture optimizer.step()"
+                if name == "lr":
+                    fix = "construct the optimizer with lr=torch.tensor(...) on the GPU"
+                fail(where, rule, _get(group, name), fix)
+
+
 def check_base_rates(groups: Sequence[Group]) -> None:
     """Raise ValueError if an initial rate is 0: a relative policy multiplies it."""
     for i, group in enumerate(groups):

@@ -43,6 +43,7 @@ from lehr.torch.groups import (
     Group,
     all_groups,
     check_base_rates,
+    check_captured,
     check_distinct,
     check_values,
     group_name,
@@ -72,7 +73,8 @@ class Scheduler(PrivateNames, LRScheduler):
     "momentum" is the ``momentum`` of a parameter group, or the first of its ``betas``; "beta2" is
     the second. Parameter groups added later follow the policy from their first update (compiled
     updates: from the next `step()`). No method of the optimizer is patched. Tensor hyperparameters
-    are filled in place, so compiled updates use one graph and CUDA graphs read the new values.
+    are filled in place, so compiled updates use one graph and CUDA graphs read the new values. The
+    capture of an update whose scheduled hyperparameters are numbers raises ValueError.
 
     Args:
         optimizer: a torch optimizer, or a list of them, such as Muon and AdamW.
@@ -385,13 +387,15 @@ class Scheduler(PrivateNames, LRScheduler):
         """Register optimizer hooks that set the values after adding a group or loading a state."""
         ref = weakref.ref(self)
 
-        def before_update(*_: Any) -> None:
+        def before_update(optimizer: Optimizer, *_: Any) -> None:
             if torch.compiler.is_compiling():  # changing values here would cause a recompilation
                 return
             scheduler = ref()
             if scheduler is None:
                 return
             scheduler._untrained = None
+            if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+                check_captured(optimizer, scheduler.optimizers, scheduler.policy.targets)
             if [*map(id, all_groups(scheduler.optimizers))] == scheduler._known_ids:
                 return
             if not any(map(scheduler._others_drive, scheduler.optimizers)):
