@@ -19,6 +19,8 @@ import lehr
 s = lehr.cosine(0.1)
 groups = {"a": s, "b": s * 0.1}
 lehr.Policy(lr={"a": s, "b": 0.1})
+lehr.Policy(lr={"a": lehr.cosine(.1, 10), "b": .1})
+lehr.Policy({"a": lehr.cosine(0.1, 10) * 2, "b": 1, "c": lehr.cosine(0.1)}, momentum={0: 0.9})
 lehr.Policy(lr={0: s, 1: 0.1}, momentum={"a": 0.9})
 lehr.Policy(lr=groups, weight_decay=0.1)
 lehr.Policy(s, momentum=0.9, extra={"beta2": 0.99, "eps": {"a": s, "b": 1.0}})
@@ -100,7 +102,7 @@ def errors_of(path: Path, cache: Path) -> list[tuple[int, str]]:
     return [(int(match[1]), match[2]) for match in found if match]
 
 
-def test_mypy_accepts_right_calls_and_rejects_wrong_ones(tmp_path, monkeypatch):
+def test_p16_mypy_accepts_right_calls_and_rejects_wrong_ones(tmp_path, monkeypatch):
     path = tmp_path / "module.py"
     path.write_text(ACCEPTED + "\n".join(REJECTED) + "\n")
     monkeypatch.setenv("MYPYPATH", str(ROOT / "src"))

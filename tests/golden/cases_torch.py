@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from golden_learners import (
     CONTROLLED,
@@ -82,6 +84,8 @@ def _optimizer(model: Any, groups: bool = False, adam: bool = False) -> torch.op
 
 def _learner(layers: bool = False, step: Any = None, **how: Any) -> lehr.torch.Learner:
     model = _model(layers)
+    random.seed(5)  # a snapshot has the states of all generators
+    np.random.seed(5)
     return lehr.torch.Learner(
         model,
         _optimizer(model, **how),

@@ -149,7 +149,7 @@ def test_a_snapshot_is_a_copy_and_its_file_is_equal(tmp_path):
 def test_a_state_that_cannot_be_saved_is_rejected():
     run = learner()
     run.optimizer.param_groups[0]["note"] = object()
-    with pytest.raises(TypeError, match="state/optimizer/param_groups/0/note must be a tensor, nu"):
+    with pytest.raises(TypeError, match=r"optimizer.param_groups\[0\]\['note'\] must be a tensor"):
         run.snapshot()
 
 

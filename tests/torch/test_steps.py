@@ -146,6 +146,64 @@ def test_momentum_in_tensor_betas_needs_one_graph():
     close(moves, eager, 1e-5)  # the bias corrections are float32 here
 
 
+def graphs(make, scheduled):
+    _, count = compiled(lambda p: make([*p, *weights(dtype=torch.float64)]), scheduled)
+    return count
+
+
+@torch_warns
+def test_g2_foreach_compiles_a_graph_for_every_float_rate():
+    """As docs/torch.md states; torch's schedulers compile as many."""
+    by_torch = lambda optimizer: LambdaLR(optimizer, FALL)  # noqa: E731
+    for foreach, wanted in ((False, 2), (True, 9)):  # 8 recompilations are the limit
+
+        def make(p, foreach=foreach):
+            return AdamW(p, lr=0.1, foreach=foreach)
+
+        assert graphs(make, ours(FALL)) == graphs(make, by_torch) == wanted
+    captured = lambda p: AdamW(p, lr=tensor(0.1), foreach=True, capturable=True)  # noqa: E731
+    assert graphs(captured, ours(FALL)) == 1
+
+
+@pytest.fixture
+def capturing(monkeypatch):
+    """Pretend that a CUDA graph is captured; tests/gpu/test_torch_capture.py captures one."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+
+
+@pytest.mark.parametrize(
+    ("rate", "policy", "match"),
+    [
+        (tensor(0.1), lehr.Policy(FALL, momentum=lehr.linear(0.95, 0.85, 9)), "momentum of group"),
+        (
+            tensor(0.1),
+            lehr.Policy(FALL, extra={"beta2": lehr.linear(0.9, 0.99, 9)}),
+            "beta2 of group '0' must be a ten",
+        ),
+        (tensor(0.1), lehr.Policy(FALL, weight_decay=FALL), "weight_decay of .*; omit it from the"),
+        (0.1, lehr.Policy(FALL), "lr of group '0' must be .* CUDA graph.*lr=torch.tensor"),
+        (0.1, lehr.Policy({"0": FALL}), "lr of group '0' must be"),
+        (tensor(0.1), lehr.Policy(FALL, momentum=0.9, weight_decay=0.1), None),
+        (0.1, lehr.Policy(0.1), None),
+    ],
+)
+def test_g2_a_capture_that_would_repeat_a_number_is_rejected(capturing, rate, policy, match):
+    (weight,) = weights()
+    optimizer = AdamW([weight], lr=rate)
+    other = SGD(weights(), lr=0.1)
+    scheduler = lehr.torch.Scheduler(optimizer, policy)
+    lehr.torch.Scheduler(other, FALL)  # another optimizer is not captured
+    weight.grad = torch.ones_like(weight)
+    if match is None:
+        optimizer.step()
+        scheduler.step()
+        return
+    with pytest.raises(ValueError, match=match):
+        optimizer.step()
+    assert not optimizer.state
+
+
 @torch_warns
 def test_a_late_group_is_driven_in_compiled_updates_from_the_next_step():
     torch._dynamo.reset()

@@ -3,14 +3,13 @@
 import collections
 import copy
 import functools
-import random
-from collections import deque
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch_states import Counting, Inner, Swapping
 
 import lehr
 import lehr.torch
@@ -18,56 +17,6 @@ from lehr.torch.state import TrainingState
 
 X = torch.linspace(-1, 1, 32).reshape(8, 4)
 DATA = [(X, X.sum(1, keepdim=True))]
-
-
-class Inner(torch.optim.Optimizer):
-    """An optimizer whose state is in another one, with keys that its step adds."""
-
-    def __init__(self, params):
-        self.inner = torch.optim.SGD(params, lr=0.1, momentum=0.9)
-        super().__init__(self.inner.param_groups, {})
-        self.param_groups = self.inner.param_groups
-
-    def step(self, closure=None):
-        for group in self.param_groups:
-            group["step"] = group.get("step", 0) + 1
-            for parameter in group["params"]:
-                parameter.grad.div_(group["step"])
-        self.state["k"] = {"n": self.state["k"]["n"] + 1 if "k" in self.state else 1}
-        self.inner.step()
-
-
-class Swapping(torch.optim.SGD):
-    """Replaces the storage of the parameters and deletes its buffers in each step."""
-
-    def step(self, closure=None):
-        super().step(closure)
-        for parameter in self.param_groups[0]["params"]:
-            parameter.data = parameter.data.clone()
-            self.state[parameter] = {
-                "momentum_buffer": self.state[parameter]["momentum_buffer"] / 2
-            }
-
-
-class Counting(nn.Module):
-    """A model with a buffer that is not saved, a list, a generator and a counter."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear, self.norm = nn.Linear(4, 1), nn.BatchNorm1d(4)
-        self.register_buffer("calls", torch.zeros(()), persistent=False)
-        self.count, self.seen, self.last = 0, [], deque(maxlen=2)
-        self.generator = torch.Generator().manual_seed(1)
-        self.noise = np.random.default_rng(1)
-        self.python = random.Random(1)
-
-    def forward(self, x):
-        self.calls += 1
-        self.count += 1
-        self.seen.append(self.count)
-        self.last.append(self.count)
-        noise = torch.randn(4, generator=self.generator) * self.noise.random()
-        return self.linear(self.norm(x + noise * self.python.random())) + self.calls / 100
 
 
 def updates(model, optimizer, count, loss=F.mse_loss):

@@ -29,19 +29,34 @@ def preserve_rng(*sources: Any) -> Iterator[None]:
     >>> random.random() == first
     True
     """
-    python, numpy, torch = random.getstate(), np.random.get_state(), sys.modules.get("torch")
-    torchs = torch and (torch.get_rng_state(), torch.cuda.get_rng_state_all())
+    states = generators()
     restores = [restore for source in sources for restore in _source_restores(source, set())]
     try:
         yield
     finally:
-        random.setstate(python)
-        np.random.set_state(numpy)
-        if torch and torchs:
-            torch.set_rng_state(torchs[0])
-            torch.cuda.set_rng_state_all(torchs[1])
+        set_generators(states)
         for restore in restores:
             restore()
+
+
+def generators() -> dict[str, Any]:
+    """Return the states of the global generators as tuples, numbers and arrays."""
+    states: dict[str, Any] = {"python": random.getstate(), "numpy": np.random.get_state()}
+    if torch := sys.modules.get("torch"):
+        all_states = torch.get_rng_state(), *torch.cuda.get_rng_state_all()
+        states["torch"] = tuple(state.numpy() for state in all_states)
+    return states
+
+
+def set_generators(states: dict[str, Any]) -> None:
+    """Set the global generators to the result of `generators`."""
+    random.setstate(states["python"])
+    np.random.set_state(states["numpy"])
+    if "torch" in states:
+        torch = sys.modules["torch"]
+        cpu, *cuda = map(torch.from_numpy, states["torch"])
+        torch.set_rng_state(cpu)
+        torch.cuda.set_rng_state_all(cuda)
 
 
 def _source_restores(owner: Any, seen: set[int]) -> Iterator[Callable[[], Any]]:

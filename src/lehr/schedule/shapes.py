@@ -80,14 +80,14 @@ class Segment(Schedule):
 
     def at(self, t: Any, xp: Any) -> Any:
         steps: Any = self.steps
-        if not steps:
-            return self.end if xp is scalar else xp.where(t >= 0, self.end, self.end)
         ahead = 0 if self.from_zero else 1
         if xp is scalar:
             t += ahead
             if t >= steps:
                 return self.end
             return self.value(t / steps, (steps - t) / steps, steps, xp)
+        if not steps:
+            return xp.where(t >= 0, self.end, self.end)
         if xp.__name__ == "numpy":
             gone = xp.minimum(t + ahead if ahead else t, steps)
         else:
@@ -199,9 +199,12 @@ class Ramp(Segment, kind="ramp"):
         left = curve.left(*arguments)
         if end == 0.0:
             return left * start
+        if xp is scalar:
+            return left * start + (1.0 - left) * end
         # 1 - left may cancel in float32; gone is used where left + gone is 1 without error
-        separate = curve.gone is not None and not curve.uses_u and not double(xp)
-        return left * start + (curve.gone(*arguments) if separate else 1.0 - left) * end  # type: ignore[misc]
+        if double(xp) or curve.gone is None or curve.uses_u:
+            return left * start + (1.0 - left) * end
+        return left * start + curve.gone(*arguments) * end
 
     def _needs(self, xp: Any) -> tuple[bool, bool]:
         rising = self.start == 0.0 and self._curve.gone is not None

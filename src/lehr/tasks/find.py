@@ -127,8 +127,8 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
         TypeError: if the return value is not a Learner.
         ImportError: if a package that a built-in task requires is not installed.
     """
+    task = find_task(name)
     try:
-        task = find_task(name)
         loaded = _seed_generators(seed)
         learner = task(seed, **(options or {}))
         if _seed_generators(seed) != loaded:  # the task imported torch, with a random state
@@ -146,7 +146,7 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
 def _seed_generators(seed: int) -> bool:
     """Seed the global generators, which unseeded layers use; return whether torch is imported."""
     random.seed(seed)  # Keras seeds its layers with it
-    np.random.seed(seed)
+    np.random.seed(seed % 2**32)
     torch = sys.modules.get("torch")
     if torch is not None:
         torch.manual_seed(seed)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import collections
 import functools
+import re
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
@@ -16,13 +20,26 @@ from lehr.torch.processes import processes
 SUPPORTED = ("2.6.0", "2.13.0")  # PyTorch: the oldest and the newest tested version
 
 _PATCHED = "_wrapped_by_lr_sched"
+_HOOKED = "hooked"
 _HOOKS = "_optimizer_step_pre_hooks"
+_HOOK_DICT = re.compile(r"\._\w*_hooks\w*$")
 _LOAD_HOOKS = "_optimizer_load_state_dict_post_hooks"
 
 
 def has_torch_scheduler(optimizer: Optimizer) -> bool:
-    """Return whether a torch scheduler is attached: its constructor marks ``optimizer.step``."""
-    return hasattr(optimizer.step, _PATCHED)
+    """Return whether a torch scheduler is attached: its constructor replaces and marks ``step``."""
+    # the first condition is faster than a missing attribute of a method
+    return "step" in vars(optimizer) and hasattr(optimizer.step, _PATCHED)
+
+
+def runs_hooks(optimizer: Optimizer) -> bool:
+    """Return whether ``optimizer.step`` calls hooks; that of some wrappers does not."""
+    return hasattr(optimizer.step, _HOOKED)
+
+
+def versions(parameters: Iterable[Tensor]) -> int:
+    """Return the number of in-place changes of parameters since they were created."""
+    return sum(parameter._version for parameter in parameters)
 
 
 def has_own_hooks(optimizer: Optimizer) -> bool:
@@ -33,6 +50,11 @@ def has_own_hooks(optimizer: Optimizer) -> bool:
 def has_load_hooks(optimizer: Optimizer) -> bool:
     """Return whether an optimizer has hooks for loading; wrappers of pytorch_optimizer do not."""
     return _LOAD_HOOKS in vars(optimizer)
+
+
+def is_hooks(path: str, value: Any) -> bool:
+    """Return whether the object at a path is a dict of hooks of a module or optimizer."""
+    return isinstance(value, collections.OrderedDict) and _HOOK_DICT.search(path) is not None
 
 
 @functools.cache
@@ -110,7 +132,3 @@ class PrivateNames(ABC):
         """Advance to the next step, or to ``epoch``; called by torch's SequentialLR."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._write()
-
-    def _advance(self, epoch: int | None) -> None:
-        self._step_count += 1
-        self._update_lr(epoch)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,15 @@ from lehr.finder.sweep import Spacing
 from lehr.learner import TrainingRun, cycled, folder_if
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, integer
-from lehr.torch.groups import all_groups, check_distinct, optimizer_list, parameters, write_value
+from lehr.torch.groups import (
+    all_groups,
+    check_distinct,
+    clear_gradients,
+    is_sam,
+    needs_closure,
+    optimizer_list,
+    write_value,
+)
 from lehr.torch.learner import checked_loss, mode
 from lehr.torch.processes import all_reduce_mean
 from lehr.torch.state import TrainingState
@@ -169,11 +176,9 @@ def _check_closure(closure: Any, optimizers: list[Optimizer], scaler: Any) -> No
         fix = "torch's GradScaler does not support closures"
         fail("scaler", "None with closure=True", type(scaler).__name__, fix)
     if not closure:
-        for optimizer in optimizers:
-            parameter = inspect.signature(optimizer.step).parameters.get("closure")
-            if parameter is not None and parameter.default is parameter.empty:
-                rule = f"True for {type(optimizer).__name__}, whose step requires a closure"
-                fail("closure", rule, closure)
+        for optimizer in filter(needs_closure, optimizers):
+            rule = f"True for {type(optimizer).__name__}, whose step requires a closure"
+            fail("closure", rule, closure)
 
 
 def _pair_loss(loss: Any, model: torch.nn.Module, batch: Any) -> Any:
@@ -189,7 +194,7 @@ def _pair_loss(loss: Any, model: torch.nn.Module, batch: Any) -> Any:
 
 def _rate(group: dict[str, Any]) -> float:
     """Return the learning rate of a parameter group."""
-    rate = group["lr"]
+    rate = group.get("lr")
     if not isinstance(rate, float | int | Tensor):
         fix = "construct the optimizer with lr=, any number above 0"
         fail("lr of the optimizer", "a number", rate, fix, TypeError)
@@ -215,9 +220,6 @@ class _Run(TrainingRun):
         rates = [_rate(group) for group in all_groups(self.optimizers)]
         largest = max(rates)
         self._ratios = [rate / largest if largest > 0 else 1.0 for rate in rates]
-        of_optimizers = [p for o in self.optimizers for p in parameters(o)]
-        # an optimizer may have parameters that the model has not, such as those of the loss
-        self._parameters = [*dict.fromkeys([*self.model.parameters(), *of_optimizers])]
 
     def training(self, policy: Policy) -> contextlib.AbstractContextManager[None]:
         return mode(self.model, training=True)
@@ -230,8 +232,12 @@ class _Run(TrainingRun):
             groups = all_groups(self.optimizers)
             for group, ratio in zip(groups, self._ratios, strict=True):
                 write_value(group, "lr", wanted["lr"] * ratio)
+            used = [float(group["lr"]) for group in groups]
             losses.append(self._update())
-            rates.append(max(float(group["lr"]) for group in groups))
+            if used != [float(group["lr"]) for group in groups]:
+                kinds = [type(optimizer).__name__ for optimizer in self.optimizers]
+                fail("lr of the optimizer", "a value that its step does not change", kinds)
+            rates.append(max(used))
         return all_reduce_mean(torch.stack(losses)).tolist(), {"lr": rates}
 
     def evaluate(self) -> dict[str, float]:
@@ -250,6 +256,7 @@ class _Run(TrainingRun):
     def preserved(self) -> Iterator[None]:
         roots = {"model": self.model, "optimizer": self.optimizers, "loss": self.loss}
         state = TrainingState(roots | {"scaler": self.scaler}, self.folder)
+        clear_gradients(self.model, self.optimizers)  # those of the user are not modified
         try:
             yield
         finally:
@@ -262,11 +269,14 @@ class _Run(TrainingRun):
         if self.closure:
             micro_batches, losses = list(batches), []
 
+            @torch.enable_grad()
             def closure() -> Any:
                 losses.append(self._backward(micro_batches))
                 return losses[-1]
 
             for optimizer in self.optimizers:
+                if is_sam(optimizer):  # needs the gradients before its step
+                    closure()
                 optimizer.step(closure)
             return losses[0]
         loss = self._backward(batches)
@@ -281,8 +291,7 @@ class _Run(TrainingRun):
 
     def _backward(self, batches: Iterable[Any]) -> Tensor:
         """Compute the mean loss of micro-batches and its gradients; return the loss."""
-        for parameter in self._parameters:
-            parameter.grad = None
+        clear_gradients(self.model, self.optimizers)
         losses = []
         for batch in batches:
             loss = checked_loss(self.loss(self.model, batch))

@@ -5,10 +5,12 @@ A policy refers to a parameter group by its key ``"name"``, or by its index if i
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from torch import Tensor
+from torch.nn import Module
 from torch.optim import Optimizer, RMSprop
 
 from lehr.policy import Target
@@ -25,6 +27,10 @@ def optimizer_list(optimizer: Optimizer | Sequence[Optimizer]) -> list[Optimizer
     if not found or not all(isinstance(each, Optimizer) for each in found):
         rule = "a torch.optim.Optimizer or a list of them"
         fail("optimizer", rule, optimizer, error=TypeError)
+    for each in found:
+        if not hasattr(each, "param_groups"):
+            kind = type(each).__name__
+            fail("optimizer", "one with param_groups", kind, "pass the wrapped one", TypeError)
     return found
 
 
@@ -36,13 +42,36 @@ def check_distinct(optimizers: Sequence[Optimizer]) -> None:
 
 
 def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
-    """Return the current parameter groups of all optimizers."""
+    """Return the current parameter groups of all optimizers; do not modify the list."""
+    if len(optimizers) == 1:
+        return optimizers[0].param_groups
     return [group for optimizer in optimizers for group in optimizer.param_groups]
 
 
 def parameters(optimizer: Optimizer) -> list[Tensor]:
     """Return the parameters of all groups of an optimizer."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def needs_closure(optimizer: Optimizer) -> bool:
+    """Return whether the optimizer's ``step`` requires a closure, as those of LBFGS and SAM."""
+    closure = inspect.signature(optimizer.step).parameters.get("closure")
+    required = closure is not None and closure.default is closure.empty
+    return required or is_sam(optimizer)
+
+
+def is_sam(optimizer: Optimizer) -> bool:
+    """Return whether an optimizer has the two steps of sharpness-aware minimization."""
+    return hasattr(optimizer, "first_step") and hasattr(optimizer, "second_step")
+
+
+def clear_gradients(model: Module, optimizers: Sequence[Optimizer]) -> None:
+    """Set the gradients of a model and of all parameters of its optimizers to None.
+
+    An optimizer may have parameters that the model has not, such as those of the loss.
+    """
+    for parameter in [*model.parameters(), *(p for o in optimizers for p in parameters(o))]:
+        parameter.grad = None
 
 
 def write_values(groups: Sequence[Group], values: dict[str, Any]) -> None:
@@ -186,6 +215,30 @@ def _refuse_groups(name: str, having: list[str], given: list[str], known: list[s
     differences = [f"{kind}: {', '.join(keys)}" for kind, keys in wrong.items() if keys]
     fix = "the name of a group is its 'name' or its index; list groups added later in later="
     fail(f"groups of {name}", f"the optimizer's {having}", given, "; ".join([*differences, fix]))
+
+
+def check_captured(
+    optimizer: Optimizer, optimizers: Sequence[Optimizer], targets: dict[str, Target]
+) -> None:
+    """Raise ValueError if a CUDA graph of an optimizer's update would not read a scheduled value.
+
+    Args:
+        optimizer: the optimizer whose update is captured.
+        optimizers: the optimizers that the targets drive, among them this one.
+        targets: schedules by name of the hyperparameter.
+    """
+    captured = {id(group) for group in optimizer.param_groups}
+    for i, group in enumerate(all_groups(optimizers)):
+        for name, target in targets.items():
+            schedule = target.get(group_name(i, group)) if isinstance(target, dict) else target
+            driven = id(group) in captured and not isinstance(schedule, Constant | None)
+            if driven and _has(group, name) and not isinstance(_get(group, name), Tensor):
+                where = f"{name} of group {group_name(i, group)!r}"
+                rule = "a tensor during the capture of a CUDA graph, which repeats other values"
+                fix = "omit it from the policy, or do not capture optimizer.step()"
+                if name == "lr":
+                    fix = "construct the optimizer with lr=torch.tensor(...) on the GPU"
+                fail(where, rule, _get(group, name), fix)
 
 
 def check_base_rates(groups: Sequence[Group]) -> None:

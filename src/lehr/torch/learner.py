@@ -12,10 +12,20 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from lehr import learner as interface
+from lehr.finder.rng import preserve_rng
 from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
-from lehr.torch.groups import check_values, parameters, read_values, write_values
+from lehr.torch.groups import (
+    check_values,
+    clear_gradients,
+    needs_closure,
+    parameters,
+    read_values,
+    write_values,
+)
+from lehr.torch.saved import SavedState
+from lehr.torch.state import GlobalGenerators
 
 
 class Learner(interface.Learner):
@@ -42,7 +52,8 @@ class Learner(interface.Learner):
     Raises:
         TypeError: if a split is not a pair.
         ValueError: if x and y of a split differ in rows or have none, the training data is smaller
-            than one batch, or not exactly one of ``loss`` and ``step`` is passed.
+            than one batch, not exactly one of ``loss`` and ``step`` is passed, or the optimizer
+            requires a closure.
 
     >>> import lehr, torch
     >>> x = torch.arange(8.0)[:, None]
@@ -74,6 +85,10 @@ class Learner(interface.Learner):
             fail("loss", "a function loss(output, y)", loss, "pass loss= or step=")
         if loss is not None and step is not None:
             fail("loss", "None with step", loss)
+        if needs_closure(optimizer):
+            fix = "use lehr.torch.range_test(..., closure=True) or a training loop"
+            rule = "one whose step does not require a closure"
+            fail("optimizer", rule, type(optimizer).__name__, fix)
         self.model, self.optimizer = model, optimizer
         self.loss, self.step = loss, step
         self.metrics = dict(metrics or {})
@@ -84,6 +99,8 @@ class Learner(interface.Learner):
         self._batches = Batches(len(self._splits["train"][1]), batch_size, seed)
         self.steps_per_epoch = self._batches.per_epoch
         self._step = 0
+        self._generators = GlobalGenerators()
+        self._saved = SavedState(self._roots(), self.device)
 
     @contextmanager
     def training(self, policy: Policy) -> Iterator[None]:
@@ -92,7 +109,7 @@ class Learner(interface.Learner):
             self.optimizer.train()
         with mode(self.model, training=True):
             yield
-        self.model.zero_grad()
+        clear_gradients(self.model, [self.optimizer])
 
     def make_updates(
         self, policy: Policy, values: list[dict[str, Any]]
@@ -111,10 +128,7 @@ class Learner(interface.Learner):
             fail("split", f"one of {list(self._splits)}", split, f"pass {split}=(x, y)")
         rows, size = len(self._splits[split][1]), self._batches.size
         totals = dict.fromkeys(["loss", *self.metrics], 0.0)
-        draws = torch.random.fork_rng(
-            range(torch.cuda.device_count())
-        )  # the loss may draw random numbers
-        with self._evaluating(), torch.no_grad(), draws:
+        with self._evaluating(), torch.no_grad(), preserve_rng():  # the loss may draw numbers
             for begin in range(0, rows, size):
                 x, y = self._rows(split, slice(begin, begin + size))
                 output = self.model(x) if self.metrics or self.loss else None
@@ -125,31 +139,21 @@ class Learner(interface.Learner):
         return {name: total / rows for name, total in totals.items()}
 
     def snapshot(self) -> Snapshot:
-        arrays: dict[str, Any] = {}
-        state = {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generators": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
-        }
-        return Snapshot(arrays, {"step": self._step, "state": _pack(state, "state", arrays)})
+        saved = self._saved.snapshot(self._roots())
+        return Snapshot(saved.arrays, {"step": self._step} | saved.metadata)
 
     def restore(self, snapshot: Snapshot) -> None:
-        state = _unpack(snapshot.metadata["state"], snapshot.arrays, self.device)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        params = parameters(self.optimizer)
-        for i, slots in state["optimizer"]["state"].items():
-            self.optimizer.state[params[i]] = (
-                slots  # load_state_dict casts some to the parameter's dtype
-            )
-        cpu, *cuda = state["generators"]
-        torch.set_rng_state(cpu)
-        torch.cuda.set_rng_state_all(cuda)
+        self._saved.restore(self._roots(), snapshot)
         self._step = snapshot.metadata["step"]
+
+    def _roots(self) -> dict[str, Any]:
+        """Return the objects that everything is reachable from on which an update depends."""
+        names = {"model": self.model, "optimizer": self.optimizer, "loss": self.loss}
+        return names | {"step": self.step, "generators": self._generators}
 
     def _update(self) -> Tensor:
         x, y = self._rows("train", torch.from_numpy(self._batches[self._step]))
-        self.model.zero_grad()
+        clear_gradients(self.model, [self.optimizer])
         loss = checked_loss(self._loss(x, y))
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()
@@ -183,44 +187,6 @@ class Learner(interface.Learner):
     def _rows(self, split: str, rows: Any) -> tuple[Tensor, Tensor]:
         x, y = self._splits[split]
         return x[rows].to(self.device), y[rows].to(self.device)
-
-
-def _pack(value: Any, name: str, arrays: dict[str, Any]) -> Any:
-    """Convert a nested state to JSON-compatible data; tensors are copied into ``arrays``."""
-    if isinstance(value, Tensor):
-        host = value.detach().cpu()
-        host = host.view(torch.int16) if host.dtype == torch.bfloat16 else host
-        arrays[name] = np.array(host.numpy())
-        return {
-            "tensor": name,
-            "dtype": str(value.dtype).removeprefix("torch."),
-            "device": value.device.type,
-            "stride": list(torch.empty_like(value, device="meta").stride()),
-        }
-    if isinstance(value, dict):
-        return {"dict": [[k, _pack(v, f"{name}/{k}", arrays)] for k, v in value.items()]}
-    if isinstance(value, list | tuple):
-        parts = [_pack(part, f"{name}/{i}", arrays) for i, part in enumerate(value)]
-        return {"tuple": parts} if isinstance(value, tuple) else parts
-    if not isinstance(value, str | int | float | None):
-        fail(name, "a tensor, number or text, to be saved", value, error=TypeError)
-    return value
-
-
-def _unpack(packed: Any, arrays: dict[str, Any], device: torch.device) -> Any:
-    """Invert `_pack`; tensors are new, because training must not modify the arrays."""
-    if isinstance(packed, list):
-        return [_unpack(part, arrays, device) for part in packed]
-    if not isinstance(packed, dict):
-        return packed
-    if "tuple" in packed:
-        return tuple(_unpack(packed["tuple"], arrays, device))
-    if "dict" in packed:
-        return {key: _unpack(value, arrays, device) for key, value in packed["dict"]}
-    array, dtype = arrays[packed["tensor"]], getattr(torch, packed["dtype"])
-    target = "cpu" if packed["device"] == "cpu" else device
-    fresh = torch.empty_strided(array.shape, packed["stride"], dtype=dtype, device=target)
-    return fresh.copy_(torch.from_numpy(array).view(dtype))
 
 
 def _pair(name: str, split: Any) -> tuple[Tensor, Tensor]:

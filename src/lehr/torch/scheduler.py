@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import warnings
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -25,6 +26,7 @@ from lehr.learner.driver_state import (
     saved_state,
 )
 from lehr.policy import Policy, resolved_policy
+from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
 from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.schedule.length import Length
@@ -34,18 +36,23 @@ from lehr.torch._private import (
     has_load_hooks,
     has_own_hooks,
     has_torch_scheduler,
+    runs_hooks,
+    versions,
 )
 from lehr.torch.groups import (
     Group,
     all_groups,
     check_base_rates,
+    check_captured,
     check_distinct,
     check_values,
     group_name,
     optimizer_list,
+    parameters,
     read_value,
     store_base_rates,
     write_rates,
+    write_value,
     write_values,
 )
 from lehr.torch.processes import metric_mean
@@ -66,7 +73,8 @@ class Scheduler(PrivateNames, LRScheduler):
     "momentum" is the ``momentum`` of a parameter group, or the first of its ``betas``; "beta2" is
     the second. Parameter groups added later follow the policy from their first update (compiled
     updates: from the next `step()`). No method of the optimizer is patched. Tensor hyperparameters
-    are filled in place, so compiled updates use one graph and CUDA graphs read the new values.
+    are filled in place, so compiled updates use one graph and CUDA graphs read the new values. The
+    capture of an update whose scheduled hyperparameters are numbers raises ValueError.
 
     Args:
         optimizer: a torch optimizer, or a list of them, such as Muon and AdamW.
@@ -144,8 +152,13 @@ class Scheduler(PrivateNames, LRScheduler):
             if not shared and self._others_drive(driven):
                 _refuse_driven(driven)
         self._best: dict[str, Any] | None = None  # weights, for a controller with restore_best
-        self._known: list[Group] = []
+        self._known: list[Group] = []  # refers to the groups, so that no id is reused
+        self._known_ids: list[int] = []
         self.base_lrs = [group["initial_lr"] for group in self._groups()]
+        # versions of the parameters; None after the first update or step(), or at a later step
+        self._untrained: int | None = None
+        if self.last_epoch == 0 and not shared:
+            self._untrained = versions(p for o in self.optimizers for p in parameters(o))
         self._attach()
         self._write()
 
@@ -168,10 +181,27 @@ class Scheduler(PrivateNames, LRScheduler):
         if epoch is not None:
             fix = "pass a metric to scheduler.observe(metric)"
             epoch = integer("epoch", epoch, at_least=0, fix=fix)
-        for optimizer in self.optimizers:
-            if not self.shared and has_torch_scheduler(optimizer):  # attached after this one
-                _refuse_driven(optimizer)
-        self._advance(epoch)
+        if not self.shared:
+            for optimizer in self.optimizers:
+                if has_torch_scheduler(optimizer):  # attached after this one
+                    _refuse_driven(optimizer)
+        if self._untrained is not None and self.last_epoch == 0:
+            self._warn_if_untrained(self._untrained, epoch)
+        self._step_count += 1
+        self._update_lr(epoch)
+
+    def _warn_if_untrained(self, before: int, epoch: int | None) -> None:
+        """Warn if no optimizer has made an update since the constructor."""
+        self._untrained = None
+        params = [p for optimizer in self.optimizers for p in parameters(optimizer)]
+        trained = epoch is not None or versions(params) != before
+        if trained or not all(map(runs_hooks, self.optimizers)) or _any_not_finite(params):
+            return
+        text = (
+            "scheduler.step() must be called after optimizer.step(), got no update before it: "
+            "no update uses the values of step 0; call optimizer.step() first"
+        )
+        warnings.warn(text, UserWarning, stacklevel=3)
 
     @property
     def factor(self) -> float:
@@ -297,6 +327,7 @@ class Scheduler(PrivateNames, LRScheduler):
         check_mapping(state_dict)
         state = {key: value for key, value in state_dict.items() if key != "best"}
         self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
+        self._untrained = None
         best = state_dict.get("best")
         self._best = None if best is None else _from_bytes(best)
         if not any(has_torch_scheduler(optimizer) for optimizer in self.optimizers):
@@ -305,7 +336,16 @@ class Scheduler(PrivateNames, LRScheduler):
     def _write(self) -> None:
         if self.last_epoch < 0:  # -1: part of a SequentialLR before its first step
             return
-        groups, values = self._groups(), self.policy.written(self.last_epoch, self.factor)
+        groups, step, factor = self._groups(), self.last_epoch, self.control.factor
+        if not self._separate:  # the most common case, without a dict of values
+            for name, schedule in self.policy.targets.items():
+                value = schedule.at(step, scalar)  # type: ignore[union-attr]
+                if name == "lr":
+                    value = self.policy.rate(value, factor)
+                for group in groups:
+                    write_value(group, name, value)
+            return
+        values = self.policy.written(step, factor)
         if self._rate_per_group:
             del values["lr"]
             write_rates(groups, self.get_lr())
@@ -314,20 +354,17 @@ class Scheduler(PrivateNames, LRScheduler):
     def _groups(self) -> list[Group]:
         """Return all parameter groups; validate them if groups were added or replaced."""
         groups = all_groups(self.optimizers)
-        if self._changed(groups):
+        if [*map(id, groups)] != self._known_ids:
             step = max(self.last_epoch, 0)
             check_values(self.optimizers, self.policy.targets, self.later, step)
             if self.relative:
                 check_base_rates(groups)
             store_base_rates(groups)
-            self._known = groups
+            self._known, self._known_ids = [*groups], [*map(id, groups)]
             self._rate_per_group = self.relative or any("lr_scale" in group for group in groups)
+            by_group = any(isinstance(target, dict) for target in self.policy.targets.values())
+            self._separate = self._rate_per_group or by_group
         return groups
-
-    def _changed(self, groups: list[Group]) -> bool:
-        """Return whether groups were added or replaced since they were validated."""
-        known = self._known
-        return len(groups) != len(known) or any(a is not b for a, b in zip(groups, known))  # noqa: B905
 
     def _checked_later(self, later: Sequence[str | int]) -> tuple[str, ...]:
         if isinstance(later, str) or not isinstance(later, Iterable):
@@ -350,11 +387,16 @@ class Scheduler(PrivateNames, LRScheduler):
         """Register optimizer hooks that set the values after adding a group or loading a state."""
         ref = weakref.ref(self)
 
-        def include_new_groups(*_: Any) -> None:
+        def before_update(optimizer: Optimizer, *_: Any) -> None:
             if torch.compiler.is_compiling():  # changing values here would cause a recompilation
                 return
             scheduler = ref()
-            if scheduler is None or not scheduler._changed(all_groups(scheduler.optimizers)):
+            if scheduler is None:
+                return
+            scheduler._untrained = None
+            if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+                check_captured(optimizer, scheduler.optimizers, scheduler.policy.targets)
+            if [*map(id, all_groups(scheduler.optimizers))] == scheduler._known_ids:
                 return
             if not any(map(scheduler._others_drive, scheduler.optimizers)):
                 scheduler._write()
@@ -368,7 +410,7 @@ class Scheduler(PrivateNames, LRScheduler):
 
         for optimizer in self.optimizers:
             _attached[optimizer] = ref
-            handles = [optimizer.register_step_pre_hook(include_new_groups)]
+            handles = [optimizer.register_step_pre_hook(before_update)]
             if has_load_hooks(optimizer):
                 handles.append(optimizer.register_load_state_dict_post_hook(rewrite))
             for handle in handles:
@@ -377,6 +419,13 @@ class Scheduler(PrivateNames, LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
         self._attach()
+
+
+def _any_not_finite(parameters: list[Tensor]) -> bool:
+    """Return whether a gradient overflowed, so that a `GradScaler` skipped the update."""
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    dense = [gradient for gradient in gradients if gradient.layout is torch.strided]
+    return any(not bool(gradient.isfinite().all()) for gradient in dense)
 
 
 def _to_bytes(weights: dict[str, Any]) -> bytes:
