@@ -99,6 +99,6 @@ def test_k1_a_model_on_two_devices_of_tf_distribute(tmp_path):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("tf.distribute requires TensorFlow")
     lines = output_lines(run("tf_devices.py", tmp_path))
-    names = ("plain", "attached", "scaled", "multi")
+    names = ("attached", "scaled", "multi")
     assert lines[: len(names)] == [f"{name} resumes" for name in names]
     assert lines[len(names) :] == ["plain 4 True", "attached 4 True"]

@@ -49,7 +49,7 @@ def train(model, *callbacks):
 
 
 def main(folder: Path) -> None:
-    for name in OPTIMIZERS:
+    for name in ("attached", "scaled", "multi"):
         model = build(name)
         assert type(model.weights[0].value).__name__ == "MirroredVariable"
         file = folder / f"{name}.weights.h5"
@@ -60,8 +60,9 @@ def main(folder: Path) -> None:
         resumed, restored = [build(name)], build(name)
         resumed[0].load_weights(file)
         train(restored, backup)  # restores, and does not train now or in a second fit
-        with STRATEGY.scope():
-            resumed.append(keras.models.load_model(folder / f"{name}.keras"))
+        if name == "attached":
+            with STRATEGY.scope():
+                resumed.append(keras.models.load_model(folder / f"{name}.keras"))
         weights = models.arrays(model)
         recorded = [part.recorded() for part in driven_parts(model)]
         for part in driven_parts(model):
@@ -81,7 +82,10 @@ def main(folder: Path) -> None:
     sweep = lehr.keras.range_test(model, (X, Y), batch_size=8, steps=20)
     assert models.same(before, models.everything(model)[: len(before)])
     for name in ("plain", "attached"):
-        run = lehr.keras.Learner(build(name), (X, Y), batch_size=8)
+        model = build(name)
+        with STRATEGY.scope():
+            model.compile(OPTIMIZERS[name](), loss="mse")
+        run = lehr.keras.Learner(model, (X, Y), batch_size=8)
         print(name, len(run.train(lehr.Policy(0.01), 4).losses), len(sweep.losses) >= 10)
 
 
