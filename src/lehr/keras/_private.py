@@ -6,6 +6,7 @@ A missing name raises RuntimeError, or has a fallback.
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
@@ -121,6 +122,22 @@ def _check_exclusions() -> None:
     for name in _EXCLUSIONS:
         if name not in vars(optimizer):
             _missing(f"Optimizer.{name}", "copy the weights that do not decay")
+
+
+def unpickled(buffer: Any) -> Any:
+    """Return an optimizer that was serialized by ``Optimizer.__reduce__``."""
+    return _read(keras.optimizers.Optimizer, "_unpickle_model", "copy an optimizer")(buffer)
+
+
+def epochs_of_fit() -> int:
+    """Return the number of epochs of the ``fit`` that called the optimizer; 1 if unknown."""
+    frame = inspect.currentframe()
+    while frame is not None:
+        arguments = frame.f_locals
+        if frame.f_code.co_name == "fit" and isinstance(arguments.get("epochs"), int):
+            return int(arguments["epochs"]) - int(arguments.get("initial_epoch") or 0)
+        frame = frame.f_back
+    return 1
 
 
 def global_seed_generator() -> Any:

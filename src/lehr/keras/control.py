@@ -8,16 +8,20 @@ from typing import Any
 import keras
 from keras import ops
 
-from lehr.keras.driver import driven
+from lehr.keras.driver import driven, driven_parts
 from lehr.schedule.errors import fail, integer
 
 
 class Control(keras.callbacks.Callback):  # type: ignore[misc]
     """Pass the monitored metric to the policy's controller after each epoch; log the rate.
 
-    The rate is added to Keras's logs as "learning_rate". Place this callback before callbacks that
-    save the model (``ModelCheckpoint``, ``BackupAndRestore``) or read the rate: callbacks earlier
-    in the list run before the controller is updated.
+    The rate is added to Keras's logs as "learning_rate". A model may have several driven optimizers
+    (the parts of a ``MultiOptimizer``, attributes of the model): each receives its metric, and its
+    rate is added as "learning_rate/" and the name of the optimizer.
+
+    Place this callback before callbacks that save the model (``ModelCheckpoint``,
+    ``BackupAndRestore``) or read the rate: callbacks earlier in the list run before the controller
+    is updated.
 
     With ``Plateau(restore_best=True)``, the weights of the best epoch are copied to host memory,
     saved with the optimizer, and restored at a reduction; the optimizer's momenta do not change.
@@ -59,20 +63,25 @@ class Control(keras.callbacks.Callback):  # type: ignore[misc]
         return epoch in self.validation_freq
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
-        """Raise ValueError if the optimizer is not driven."""
-        driven(self.model).observed = True
+        """Raise ValueError if no optimizer of the model is driven."""
+        for optimizer in driven_parts(self.model) or [driven(self.model)]:
+            optimizer.observed = True
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Log the rate, update the controller with the metric, and set its factor."""
-        optimizer = driven(self.model)
+        parts = driven_parts(self.model)
         logs = {} if logs is None else logs
-        logs["learning_rate"] = float(ops.convert_to_numpy(optimizer.learning_rate))
-        control = optimizer.policy.control
-        if control is None or not self._validated(epoch + 1):
-            return
-        if control.monitor not in logs:
-            fix = (
-                "pass validation_data to fit for a val_ metric, and its validation_freq to Control"
-            )
-            fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor, fix)
-        optimizer.observe(logs[control.monitor], self.model)
+        for part in parts:
+            name = "learning_rate" if len(parts) == 1 else f"learning_rate/{part.name}"
+            logs[name] = float(ops.convert_to_numpy(part.learning_rate))
+        for part in parts:
+            control = part.policy.control
+            if control is None or not self._validated(epoch + 1):
+                continue
+            if control.monitor not in logs:
+                fix = (
+                    "pass validation_data to fit for a val_ metric, "
+                    "and its validation_freq to Control"
+                )
+                fail("monitor", "one of " + ", ".join(sorted(logs)), control.monitor, fix)
+            part.observe(logs[control.monitor], self.model)

@@ -22,7 +22,8 @@ from lehr.keras.hyperparameters import (
     plain_variable,
 )
 from lehr.keras.processes import all_reduce_mean
-from lehr.keras.saved import Saved
+from lehr.keras.saved import Saved, stock_class
+from lehr.keras.state import optimizers_of
 from lehr.learner.driver_state import ON_CHANGE, OnChange, first_state, observing_controller
 from lehr.policy import Policy, loads, resolved_policy
 from lehr.schedule.base import Schedule
@@ -32,6 +33,10 @@ from lehr.schedule.length import Length
 
 def _float32(value: Any) -> Any:
     return ops.cast(value, "float32")
+
+
+def _integer(value: Any) -> int:
+    return int(ops.convert_to_numpy(value))  # int() rejects the variables of tf.distribute
 
 
 class Driven(Saved, WritableHyperparameters):
@@ -60,13 +65,16 @@ class Driven(Saved, WritableHyperparameters):
         self.on_change = on_change
         self.observed = False  # whether the controller receives metrics
         self.best_weights: list[Any] | None = None  # used by a controller with restore_best
+        self.best_metric: float | None = None  # the metric of these weights
+        self._fitted = False  # whether fit has ended without a metric
         self._first = start_step, factor
-        self._start_step = plain_variable(start_step, "start_step", "int32")
-        self._factor = plain_variable(factor, "factor")
-        self._control = plain_variable(np.zeros(7), "control")
-        if record:
-            empty = ops.full((record, len(self.writable)), float("nan"))
-            self.ledger = plain_variable(empty, "ledger")
+        with keras.name_scope(self.name):  # the paths of two optimizers differ in get_state_tree
+            self._start_step = plain_variable(start_step, "start_step", "int32")
+            self._factor = plain_variable(factor, "factor")
+            self._control = plain_variable(np.zeros(7), "control")
+            if record:
+                empty = ops.full((record, len(self.writable)), float("nan"))
+                self.ledger = plain_variable(empty, "ledger")
 
     def __repr__(self) -> str:
         """Return the optimizer's class, the current step and the policy."""
@@ -82,14 +90,24 @@ class Driven(Saved, WritableHyperparameters):
             self._write()
         super().apply(grads, trainable_variables)  # type: ignore[misc]
 
-    def _write(self) -> None:
-        if self.policy.control is not None and not self.observed:
+    def finalize_variable_values(self, var_list: Any) -> None:
+        """Finish a ``fit``, as in Keras; warn if the policy's controller received no metric.
+
+        After the first ``fit`` of a single epoch there is no warning: the metric may follow.
+        """
+        super().finalize_variable_values(var_list)  # type: ignore[misc]
+        if self.policy.control is None or self.observed:
+            return
+        if self._fitted or _private.epochs_of_fit() > 1:
             self.observed = True  # warn once
             warnings.warn(
                 "the policy's controller receives no metric: add lehr.keras.Control() to the "
                 "callbacks of fit, or call lehr.keras.driven(model).observe(metric) in your loop",
                 stacklevel=2,
             )
+        self._fitted = True
+
+    def _write(self) -> None:
         n = self._step()
         for name, value in self._scheduled(n).items():
             self.variable_of(name).assign(value)
@@ -110,7 +128,7 @@ class Driven(Saved, WritableHyperparameters):
     @property
     def step(self) -> int:
         """The current step of the policy: ``start_step`` plus the number of updates."""
-        return int(self._start_step) + int(self.iterations)  # type: ignore[attr-defined]
+        return _integer(self._start_step) + _integer(self.iterations)  # type: ignore[attr-defined]
 
     def _scheduled(self, n: Any) -> dict[str, Any]:
         """Compute the hyperparameters of step n as tensors."""
@@ -174,8 +192,19 @@ class Driven(Saved, WritableHyperparameters):
         self.control_state = after = control.update(before, all_reduce_mean(metric))
         if restores and model is not None:
             if is_best(before, after):
+                self.best_metric = after.best
                 self.best_weights = [np.array(array) for array in model.get_weights()]
-            elif reduced(before, after) and self.best_weights is not None:
+                return
+            if before.seen and self.best_metric != before.best:
+                self.best_metric, self.best_weights = before.best, None  # warn once
+                warnings.warn(
+                    "the weights of the best metric were not restored with the optimizer's "
+                    "variables, so the controller cannot restore them until the metric improves: "
+                    "use model.save or save_weights, which save these weights; "
+                    "get_state_tree and tf.train.Checkpoint do not",
+                    stacklevel=2,
+                )
+            if reduced(before, after) and self.best_weights is not None:
                 model.set_weights(self.best_weights)
 
     def own_variables(self) -> dict[str, Any]:
@@ -233,7 +262,7 @@ class Driven(Saved, WritableHyperparameters):
         """
         if not self.record:
             fail("record", "above 0 to record values", 0, "attach(..., record=number of updates)")
-        done = int(self.iterations)  # type: ignore[attr-defined]
+        done = _integer(self.iterations)  # type: ignore[attr-defined]
         ledger = ops.convert_to_numpy(self.ledger)
         rows = [ledger[n % self.record] for n in range(max(0, done - self.record), done)]
         return {name: [float(row[i]) for row in rows] for i, name in enumerate(self.writable)}
@@ -243,6 +272,13 @@ class Driven(Saved, WritableHyperparameters):
         start_step, factor = self._first
         options = {"start_step": start_step, "factor": factor, "record": self.record}
         return super().get_config() | {"policy": self.policy.dumps()} | options
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what ``copy`` and ``pickle`` need: Keras's saved optimizer and its stock class."""
+        keras_optimizer: Any = super()
+        _, saved = keras_optimizer.__reduce__()
+        options = {"on_change": self.on_change, "observed": self.observed}
+        return _unpickled, (stock_class(type(self)), *saved), options
 
 
 def attach(
@@ -312,20 +348,35 @@ def attach(
 def driven(model: keras.Model) -> Driven:
     """Return the driven optimizer of a compiled model, unwrapped from a ``LossScaleOptimizer``.
 
+    If the compiled optimizer is not driven, this is the only driven one that the model contains: a
+    part of a ``MultiOptimizer``, or an attribute of the model.
+
     Raises:
-        ValueError: if the model's optimizer is not driven.
+        ValueError: if the model has no driven optimizer, or several.
 
     >>> import keras, lehr
     >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
     >>> model.compile(keras.optimizers.LossScaleOptimizer(attach(keras.optimizers.SGD(), 0.1)))
     >>> driven(model).factor = 0.5
     """
-    # the property model.optimizer copies the traced state to the variables on JAX
+    parts = driven_parts(model)
     optimizer = getattr(model, "optimizer", None)
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    if not isinstance(optimizer, Driven):
+    if isinstance(optimizer, Driven):
+        return optimizer
+    if not parts:
         fail("optimizer", "driven", optimizer, "compile with lehr.keras.attach(...)")
-    return optimizer
+    if len(parts) > 1:
+        fix = "use the part itself: an element of MultiOptimizer.optimizers, or the attribute"
+        fail("model", "one with a single driven optimizer", [part.name for part in parts], fix)
+    return parts[0]
+
+
+def driven_parts(model: keras.Model) -> list[Driven]:
+    """Return all driven optimizers of a model; the compiled one is first."""
+    # the property model.optimizer copies the traced state to the variables on JAX
+    compiled = getattr(model, "optimizer", None)
+    return [part for part in optimizers_of(model, compiled) if isinstance(part, Driven)]
 
 
 def _driven_class(base: Any) -> Any:
@@ -337,6 +388,12 @@ def _driven_class(base: Any) -> Any:
         register = keras.saving.register_keras_serializable("lehr", f"{prefix}{cls.__name__}")
         _DRIVEN[base] = register(cls)
     return _DRIVEN[base]
+
+
+def _unpickled(base: Any, buffer: Any) -> Any:
+    """Return a copied or unpickled optimizer; the class is registered first."""
+    _driven_class(base)
+    return _private.unpickled(buffer)
 
 
 _DRIVEN: dict[Any, Any] = {}

@@ -20,8 +20,8 @@ from lehr.keras.compiled_cache import CompiledCache, compiled_cache
 from lehr.keras.generators import preserve_rng
 from lehr.keras.hyperparameters import WritableHyperparameters
 from lehr.keras.processes import all_reduce_mean
-from lehr.keras.state import copied, optimizer_of, variables_of
-from lehr.learner import Snapshot, TrainingRun, folder_if
+from lehr.keras.state import ModelState, check_counted, counters, optimizer_of
+from lehr.learner import TrainingRun, folder_if
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
 
@@ -199,7 +199,9 @@ class _Run(TrainingRun):
         each = self.accumulation
         rates = np.repeat(np.array([[wanted["lr"]] for wanted in values], "float32"), each, axis=0)
         data, rows = self._next(len(rates))
+        before = counters(self.model.optimizer)
         losses, used = self._compiled(data, rows, rates)
+        check_counted(self.model.optimizer, before)
         means = all_reduce_mean(losses).reshape(-1, each).mean(axis=1, dtype="float64")
         return means.tolist(), {"lr": used[::each, 0].tolist()}
 
@@ -212,29 +214,13 @@ class _Run(TrainingRun):
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
         test_function = self.model.test_function
-        buffers = [(buffer, buffer.clone()) for buffer in _buffers(self.model)]
-        arrays = copied(self._variables())
-        if self.folder is not None:
-            # NumPy's files do not support bfloat16
-            plain = {
-                n: a.astype("float32") if a.dtype.kind == "V" else a for n, a in arrays.items()
-            }
-            Snapshot(plain, {}).save(self.folder / "state.npz")
-            del arrays, plain
-        try:
-            self._begin()
-            yield
-        finally:
-            if self.folder is not None:
-                arrays = Snapshot.load(self.folder / "state.npz").arrays
-            for name, variable in self._variables().items():
-                variable.assign(arrays[name])
-            for buffer, before in buffers:
-                buffer.copy_(before)
-            self.model.test_function = test_function
-
-    def _variables(self) -> dict[str, Any]:
-        return variables_of(self.model, *self.model.metrics_variables)
+        self._state = ModelState(self.model, metrics=True)
+        with self._state.preserved(self.folder):
+            try:
+                self._begin()
+                yield
+            finally:
+                self.model.test_function = test_function
 
     def _begin(self) -> None:
         """Prepare the model for blocks of updates."""
@@ -242,8 +228,7 @@ class _Run(TrainingRun):
         if (
             optimizer.use_ema
         ):  # fit leaves weights and averages in shared buffers, which JAX donates
-            for variable in self._variables().values():
-                variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
+            self._state.restore(self._state.copied())
         if self.accumulation > 1:  # fit may have ended between two micro-batches of an update
             _private.reset_accumulation(optimizer)
         self._compiled = self.graph.block(self.model, self.rate)
@@ -256,10 +241,3 @@ class _Run(TrainingRun):
         batches += batches[-1:] * (self._capacity - count)
         data = keras.tree.map_structure(keras.ops.convert_to_tensor, joined(batches))
         return data, np.arange(count * size, dtype="int32").reshape(count, size)
-
-
-def _buffers(model: Any) -> list[Any]:
-    """Return the buffers of torch modules in a Keras model, for example statistics."""
-    if keras.backend.backend() != "torch":
-        return []
-    return [buffer for layer in _private.flatten_layers(model) for buffer in layer.buffers()]

@@ -29,9 +29,18 @@ _FIXED = {
 _COUNTS = ("ema_overwrite_frequency", "gradient_accumulation_steps", "record")
 
 
+# Keras's settings for the count and the rate; without the aggregation, a replica of a
+# ``tf.distribute`` strategy cannot set a variable
+_SETTINGS: dict[str, Any] = {
+    "trainable": False,
+    "autocast": False,
+    "aggregation": "only_first_replica",
+}
+
+
 def plain_variable(value: Any, name: str, dtype: str = "float32") -> Any:
     """Create a variable of an optimizer."""
-    return keras.Variable(value, dtype=dtype, trainable=False, autocast=False, name=name)
+    return keras.Variable(value, dtype=dtype, name=name, **_SETTINGS)
 
 
 class _Hyper(keras.Variable):  # type: ignore[misc]
@@ -42,7 +51,7 @@ class _Hyper(keras.Variable):  # type: ignore[misc]
 
     def __init__(self, value: float, name: str) -> None:
         self._constant = float(value)
-        super().__init__(value, dtype="float32", trainable=False, autocast=False, name=name)
+        super().__init__(value, dtype="float32", name=name, **_SETTINGS)
 
     def __eq__(self, other: object) -> bool:
         return bool(self._constant == other)
@@ -67,6 +76,7 @@ class WritableHyperparameters:
         paused: whether a driver does not set the values; see `pause`.
     """
 
+    name: str
     paused = False
 
     def __init__(self, *args: Any, writable: Sequence[str], **kwargs: Any) -> None:
@@ -76,7 +86,9 @@ class WritableHyperparameters:
             if name == "lr":  # a variable already
                 continue
             attribute = attribute_of(self, name)
-            setattr(self, attribute, _Hyper(getattr(self, attribute), attribute))
+            with keras.name_scope(self.name):
+                variable = _Hyper(getattr(self, attribute), attribute)
+            setattr(self, attribute, variable)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if isinstance(vars(self).get(name), _Hyper):

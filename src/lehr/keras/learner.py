@@ -18,7 +18,8 @@ from lehr.keras.hyperparameters import (
     check_groups,
     with_writable_hyperparameters,
 )
-from lehr.keras.state import copied, optimizer_of, variables_of
+from lehr.keras.processes import scope_of
+from lehr.keras.state import ModelState, check_counted, counters, optimizer_of
 from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
@@ -48,7 +49,8 @@ class Learner(interface.Learner):
         TypeError: if ``batch_size`` or ``seed`` is not an integer.
         ValueError: if the model is not compiled, has trained, has a schedule or accumulates
             gradients (`lehr.keras.range_test` accepts all but the first); if x and y of ``train``
-            differ in rows, or the training data is smaller than one batch.
+            differ in rows, or the training data is smaller than one batch; in the first update, if
+            ``train_step`` does not train with the compiled optimizer.
 
     >>> import keras, lehr, numpy as np
     >>> model = keras.Sequential([keras.layers.Input((1,)), keras.layers.Dense(1)])
@@ -85,8 +87,10 @@ class Learner(interface.Learner):
         self._batches = Batches(len(train[0]), batch_size, seed)
         self.steps_per_epoch = self._batches.per_epoch
         self.step = 0
+        replaced = optimizer
         if not isinstance(optimizer, WritableHyperparameters):
-            model.optimizer = optimizer = with_writable_hyperparameters(optimizer)
+            with scope_of(model):
+                model.optimizer = optimizer = with_writable_hyperparameters(optimizer)
         model.train_function = None
         # build metrics with the shapes of evaluate(), to compile only once
         rows = min(len(train[0]), _EVALUATION_BATCH)
@@ -96,6 +100,8 @@ class Learner(interface.Learner):
         moved = [optimizer.variable_of(name) for name in optimizer.writable]
         self._compiled = BLOCKS[keras.backend.backend()](model, moved)
         self._generators = generators()
+        self._state = ModelState(model, unused=replaced)
+        self._counted = False  # whether the first update was made with the compiled optimizer
 
     @contextlib.contextmanager
     def training(self, policy: Policy) -> Iterator[None]:
@@ -116,11 +122,36 @@ class Learner(interface.Learner):
         for column, name in enumerate(optimizer.writable):
             current = float(keras.ops.convert_to_numpy(optimizer.variable_of(name)))
             columns[:, column] = [wanted.get(name, current) for wanted in values]
-        with self._random_stream(), optimizer.pause():
-            losses, used = self._compiled(self._data, rows, columns)
+        if self._counted:
+            losses, used = self._updates(rows, columns)
+        else:
+            with self._restored_after_error():
+                losses, used = self._updates(rows[:1], columns[:1])
+            self._counted = True
+            if size > 1:
+                more = self._updates(rows[1:], columns[1:])
+                losses, used = np.r_[losses, more[0]], np.r_[used, more[1]]
         self.step += size
         applied = {name: used[:, i].tolist() for i, name in enumerate(optimizer.writable)}
         return losses.tolist(), {name: applied[name] for name in policy.targets}
+
+    def _updates(self, rows: Any, columns: Any) -> tuple[Any, Any]:
+        """Make one update for each row; return the losses and the applied values."""
+        optimizer = self.model.optimizer
+        before = counters(optimizer)
+        with self._random_stream(), optimizer.pause():
+            losses, used = self._compiled(self._data, rows, columns)
+        check_counted(optimizer, before, len(rows))
+        return losses, used
+
+    @contextlib.contextmanager
+    def _restored_after_error(self) -> Iterator[None]:
+        before = self.snapshot()
+        try:
+            yield
+        except BaseException:
+            self.restore(before)
+            raise
 
     def evaluate(self, split: str = "validation") -> dict[str, float]:
         """Compute the compiled loss and metrics on a split; the state of the run does not change.
@@ -144,8 +175,8 @@ class Learner(interface.Learner):
         return {name: float(value) for name, value in metrics.items()}
 
     def snapshot(self) -> Snapshot:
-        """Return copies of the model's and optimizer's variables and torch's generator states."""
-        return Snapshot(copied(variables_of(self.model)) | self._generators, {"step": self.step})
+        """Return copies of all variables, buffers and torch's generator states."""
+        return Snapshot(self._state.copied() | self._generators, {"step": self.step})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Restore a snapshot of this learner, or of another with the same model and optimizer.
@@ -153,12 +184,10 @@ class Learner(interface.Learner):
         Raises:
             ValueError: if variables of the model or the optimizer are missing.
         """
-        variables = variables_of(self.model)
-        missing = set(variables) - set(snapshot.arrays)
+        missing = set(self._state.variables()) - set(snapshot.arrays)
         if missing:
             fail("snapshot", "one of the same model and optimizer", sorted(missing)[:3])
-        for name, variable in variables.items():
-            variable.assign(snapshot.arrays[name])
+        self._state.restore(snapshot.arrays)
         self._generators = {name: snapshot.arrays[name] for name in self._generators}
         self.step = snapshot.metadata["step"]
 

@@ -1,11 +1,20 @@
-"""All-reduce of values over several training processes."""
+"""Several training processes or devices: all-reduce of values, creation of variables."""
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import keras
 import numpy as np
+
+
+def scope_of(model: keras.Model) -> contextlib.AbstractContextManager[Any]:
+    """Return the context in which variables of a model are created (``tf.distribute``)."""
+    strategy = getattr(model, "distribute_strategy", None)
+    scope: contextlib.AbstractContextManager[Any]
+    scope = contextlib.nullcontext() if strategy is None else strategy.scope()
+    return scope
 
 
 def all_reduce_mean(value: Any) -> Any:

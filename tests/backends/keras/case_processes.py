@@ -93,3 +93,12 @@ def test_a_range_test_on_two_devices():
     fit(model)
     alone = lehr.keras.range_test(model, (X, Y), batch_size=8, steps=20)
     assert lehr.Sweep.from_json(first).losses == pytest.approx(alone.losses, rel=1e-3)
+
+
+def test_k1_a_model_on_two_devices_of_tf_distribute(tmp_path):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("tf.distribute requires TensorFlow")
+    lines = output_lines(run("tf_devices.py", tmp_path))
+    names = ("attached", "scaled", "multi")
+    assert lines[: len(names)] == [f"{name} resumes" for name in names]
+    assert lines[len(names) :] == ["plain 4 True", "attached 4 True"]

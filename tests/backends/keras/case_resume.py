@@ -246,7 +246,7 @@ def test_an_optimizer_of_another_kind_is_rejected(tmp_path):
         other.load_weights(file)
     scheduled = models.regression(keras.optimizers.SGD(lehr.keras.schedule(COSINE), momentum=0.9))
     scheduled.save_weights(tmp_path / "scheduled.weights.h5")
-    with pytest.raises(ValueError, match="one with 3 variables, as saved, got 4"):
+    with pytest.raises(ValueError, match=r"Keras schedule.*on_change='continue'"):
         build(COSINE).load_weights(tmp_path / "scheduled.weights.h5")
 
 
