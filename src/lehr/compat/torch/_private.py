@@ -65,7 +65,11 @@ class Shaped(LRScheduler, ABC):
         now, before = (f.at(k, scalar) if k >= 0 else 1.0 for k in (t, t - 1))
         ratio = growth(f, t) if t > 0 else now
         groups = self.optimizer.param_groups
-        later = [group.get("initial_lr", group["lr"]) for group in groups[len(self.base_lrs) :]]
+        # groups that were added later have no base rate yet
+        later = [
+            group.setdefault("initial_lr", copied(group["lr"]))
+            for group in groups[len(self.base_lrs) :]
+        ]
         rates: list[Rate] = []
         for group, base in zip(groups, [*self.base_lrs, *later], strict=True):
             rate, height = group["lr"], base - low
@@ -73,7 +77,7 @@ class Shaped(LRScheduler, ABC):
             if not tensors and rate == low + height * before:  # of tensors it would synchronize
                 rates.append(low + height * now)
             elif ratio == 1.0:
-                rates.append(rate.clone() if isinstance(rate, Tensor) else rate)
+                rates.append(copied(rate))
             else:
                 rates.append(rate + height * now if ratio is None else low + (rate - low) * ratio)
         return rates
@@ -82,6 +86,11 @@ class Shaped(LRScheduler, ABC):
         """Return the closed form; used by ``step(epoch)`` and at milestones of SequentialLR."""
         low, left = self.lowest(), self.shape().at(self.last_epoch, scalar)
         return [low + (base - low) * left for base in self.base_lrs]
+
+
+def copied(rate: Rate) -> Rate:
+    """Return the rate, or a copy of a tensor."""
+    return rate.clone() if isinstance(rate, Tensor) else rate
 
 
 def growth(f: Schedule, t: int) -> float | None:

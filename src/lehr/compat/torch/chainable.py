@@ -149,7 +149,7 @@ class ExponentialLR(Shaped, lr_scheduler.ExponentialLR):
 
     def shape(self) -> Schedule:
         """Return ``gamma ** t``."""
-        return shapes.powers(float(self.gamma), 1)
+        return shapes.powers(float(self.gamma))
 
 
 class PolynomialLR(Shaped, lr_scheduler.PolynomialLR):

@@ -173,10 +173,11 @@ class OneCycleLR(lr_scheduler.OneCycleLR):
             first, last = group[keys[f"start_{name}"]], group[keys[f"end_{name}"]]
             return first * fraction + last * (1.0 - fraction)
 
+        rates = [value(group, "lr") for group in self.optimizer.param_groups]
         if self.cycle_momentum:
             for group in self.optimizer.param_groups:
                 set_momentum(self, group, value(group, "momentum"))
-        return [value(group, "lr") for group in self.optimizer.param_groups]
+        return rates
 
 
 def set_momentum(scheduler: CyclicLR | OneCycleLR, group: dict[str, Any], value: Any) -> None:

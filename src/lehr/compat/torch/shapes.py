@@ -9,7 +9,7 @@ from typing import Any
 from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
 from lehr.schedule.curves import find_curve
-from lehr.schedule.errors import LAST
+from lehr.schedule.errors import LAST, number
 from lehr.schedule.piecewise import Function, Piecewise
 from lehr.schedule.presets.basic import linear
 from lehr.schedule.shapes import Ramp, Window
@@ -26,9 +26,13 @@ def left(curve: str, t: float, steps: float) -> float:
 
 
 @_cached
-def powers(gamma: float, every: int) -> Schedule:
-    """Return ``gamma ** floor(t / every)``, for any ``gamma``: lehr's own decays only decrease."""
-    return gamma ** linear(0.0, float(_COUNTED), _COUNTED).every(min(every, LAST))
+def powers(gamma: float, every: int | None = None) -> Schedule:
+    """Return ``gamma ** t``, or ``gamma ** floor(t / every)``; lehr's own decays only decrease."""
+    t: Schedule = linear(0.0, float(_COUNTED), _COUNTED)
+    if every is not None:
+        number("step_size", every, above=0)
+        t = t.every(min(every, LAST))
+    return gamma**t
 
 
 @_cached
@@ -59,7 +63,8 @@ def ramp(start: float, end: float, total: float, power: float = 1.0) -> Schedule
 @_cached
 def cosine_wave(half: float) -> Schedule:
     """Return a cosine from 1 to 0 in ``half`` steps, a real number, and back, without end."""
-    if half <= LAST // 2 and float(half).is_integer():
+    half = number("T_max", half, above=0)
+    if half <= LAST // 2 and half.is_integer():
         fall, rise = (Ramp(a, 1.0 - a, int(half), "cosine") for a in (1.0, 0.0))
         return fall.then(rise).repeat()
     return Function(None, partial(_cosine_at, half))
