@@ -22,7 +22,7 @@ from lehr.compat.torch._private import (
     ChainedScheduler,
     ReduceLROnPlateau,
     SequentialLR,
-    _LRScheduler,
+    _LRScheduler,  # noqa: F401  (imported by code for old versions of torch)
 )
 from lehr.compat.torch.chainable import (
     ConstantLR,
@@ -59,5 +59,4 @@ __all__ = [
     "ReduceLROnPlateau",
     "SequentialLR",
     "StepLR",
-    "_LRScheduler",
 ]

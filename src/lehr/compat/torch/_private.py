@@ -63,7 +63,6 @@ class Shaped(LRScheduler, ABC):
             return super().get_lr()  # each class of torch has its own convention for these calls
         f, low = self.shape(), self.lowest()
         now, before = (f.at(k, scalar) if k >= 0 else 1.0 for k in (t, t - 1))
-        ratio = growth(f, t) if t > 0 else now
         groups = self.optimizer.param_groups
         # groups that were added later have no base rate yet
         later = [
@@ -76,10 +75,12 @@ class Shaped(LRScheduler, ABC):
             tensors = isinstance(rate, Tensor) or isinstance(base, Tensor)
             if not tensors and rate == low + height * before:  # of tensors it would synchronize
                 rates.append(low + height * now)
-            elif ratio == 1.0:
-                rates.append(copied(rate))
+                continue
+            ratio = growth(f, t) if t > 0 else now
+            if ratio is None:
+                rates.append(rate + height * now)
             else:
-                rates.append(rate + height * now if ratio is None else low + (rate - low) * ratio)
+                rates.append(copied(rate) if ratio == 1.0 else low + (rate - low) * ratio)
         return rates
 
     def _get_closed_form_lr(self) -> list[Rate]:
