@@ -33,8 +33,11 @@ __all__ = [
     "Shaped",
     "_LRScheduler",
     "anneal_curve",
+    "custom_scale",
     "is_resumed",
+    "milestones",
     "one_cycle_phases",
+    "parts",
     "swa_position",
     "warn_outside_step",
 ]
@@ -134,6 +137,21 @@ def one_cycle_phases(scheduler: lr_scheduler.OneCycleLR) -> list[Phase]:
     phases: list[Any] = scheduler._schedule_phases
     starts = [0.0, *(phase["end_step"] for phase in phases)]
     return [(start, p["end_step"], p) for start, p in zip(starts, phases, strict=False)]
+
+
+def parts(scheduler: Any) -> list[Any]:
+    """Return the parts of a SequentialLR or ChainedScheduler."""
+    return list(scheduler._schedulers)
+
+
+def milestones(scheduler: lr_scheduler.SequentialLR) -> list[int]:
+    """Return the milestones of a SequentialLR."""
+    return list(scheduler._milestones)
+
+
+def custom_scale(scheduler: lr_scheduler.CyclicLR) -> Any:
+    """Return the user's ``scale_fn`` of a CyclicLR, or None."""
+    return scheduler._scale_fn_custom
 
 
 class ReduceLROnPlateau(lr_scheduler.ReduceLROnPlateau):
