@@ -39,6 +39,10 @@ PACKAGES: dict[str, set[str]] = {
     "report": {"figures"},
     "recipes": {"figures", "keras", "torch"},
     "cli": {"report", "recipes", "published_policies"},
+    # in lehr.compat each module counts as a package: it imports one library and its adapter
+    "compat/__init__": set(),
+    "compat/differences": set(),
+    "compat/torch": {"finder", "figures", "torch"},
 }
 # Third-party packages by importer; other packages import only the standard library.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}
@@ -61,6 +65,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "report": {"numpy", "matplotlib", "jinja2"},
     "recipes": {"numpy", "scipy", "tensorboardX", "matplotlib", *KERAS},
     "cli": {"typer", "rich", "click"},
+    "compat/torch": TORCH,
 }
 # Loaded by `import lehr`, directly or indirectly: third-party imports in functions only.
 LAZY_ONLY = {"schedule", "controllers", "policy", "parser", "learner", "diagnosis", "testing"}
@@ -161,7 +166,9 @@ def file_of(module: str) -> str:
 
 
 def package_of(file: str) -> str:
-    return file.partition("/")[0].removesuffix(".py")
+    """Return the package of a file; in lehr.compat, the module."""
+    parts = file.removesuffix(".py").split("/")
+    return "/".join(parts[: 2 if parts[0] == "compat" else 1])
 
 
 def reachable(package: str) -> set[str]:
@@ -193,9 +200,9 @@ def allowed(file: str, one: Import) -> bool:
     if one.module == "lehr":
         return package == "cli"
     # its __init__: a cycle that the graph below does not include
-    if one.module == f"lehr.{package}" and package != "cli":
+    if one.module == f"lehr.{package.replace('/', '.')}" and package != "cli":
         return False
-    return one.module.split(".")[1] in reachable(package)
+    return package_of(one.module.removeprefix("lehr.").replace(".", "/")) in reachable(package)
 
 
 FILES = sorted(p.relative_to(SOURCE).as_posix() for p in SOURCE.rglob("*.py"))
@@ -234,14 +241,16 @@ def inner_graph(package: str, exceptions: dict[tuple[str, str], set[str]]) -> di
         graph[file] = {
             target
             for one in imports(SOURCE / file)
-            if one.module.startswith(f"lehr.{package}.")
+            if one.module.startswith(f"lehr.{package.replace('/', '.')}.")
             and (target := file_of(one.module)) != file
             and not excepted(exceptions, file, target, one)
         }
     return graph
 
 
-@pytest.mark.parametrize("package", ["finder", "study", "learner", "recipes", "figures", "tasks"])
+@pytest.mark.parametrize(
+    "package", ["finder", "study", "learner", "recipes", "figures", "tasks", "compat/torch"]
+)
 def test_imports_have_no_cycles_between_packages_or_files(package):
     graphlib.TopologicalSorter(PACKAGES).prepare()
     graphlib.TopologicalSorter(inner_graph(package, INNER_EXCEPTIONS)).prepare()
@@ -296,6 +305,14 @@ def test_importing_lehr_loads_only_the_standard_library():
         ("study/runner.py", "from lehr.keras.learner import Learner", False),
         ("report/__init__.py", "import keras", False),
         ("figures/style.py", "from lehr.torch import Learner", False),
+        ("compat/torch/cycles.py", "from lehr.torch.groups import Group", True),
+        ("compat/torch/cycles.py", "from lehr.compat.torch.shapes import left", True),
+        ("compat/torch/cycles.py", "from lehr.compat import differences", False),
+        ("compat/torch/cycles.py", "import keras", False),
+        ("compat/torch/cycles.py", "from lehr.keras import attach", False),
+        ("compat/__init__.py", "def f():\n    import torch", False),
+        ("compat/__init__.py", "from lehr.compat.torch import StepLR", False),
+        ("torch/scheduler.py", "from lehr.compat.torch import StepLR", False),
     ],
 )  # fmt: skip
 def test_the_check_finds_forbidden_imports(tmp_path, file, source, ok):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lehr import study as study
     from lehr import testing as testing
     from lehr import torch as torch
+    from lehr.compat.read import read as read
     from lehr.controllers import Greedy as Greedy
     from lehr.controllers import Plateau as Plateau
     from lehr.finder import Sweep as Sweep
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 
 _SUBPACKAGES = ("figures", "finder", "jax", "keras", "schedule", "study", "testing", "torch")
 _NAMES = {
+    "lehr.compat.read": ("read",),
     "lehr.controllers": ("Greedy", "Plateau"),
     "lehr.finder": ("Sweep", "range_test"),
     "lehr.parser": ("parse",),
