@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 import lehr
@@ -13,6 +14,14 @@ JITS = (
 )  # for other backends see case_driver
 BLOCKS = [1] if BACKEND == "torch" else [1, 16]  # Keras has no steps_per_execution for torch
 ALL_BLOCKS = [1] if BACKEND == "torch" else [1, 4, 16]
+
+
+def multi_optimizer(default, others=None):
+    """Return a MultiOptimizer, which Keras has since 3.15."""
+    if not hasattr(keras.optimizers, "MultiOptimizer"):
+        pytest.skip("this Keras has no MultiOptimizer")
+    mapping = keras.optimizers.OptimizerMap(default, others)
+    return keras.optimizers.MultiOptimizer(mapping, name="parts")
 
 
 def number(variable):

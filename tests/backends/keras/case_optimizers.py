@@ -5,7 +5,7 @@ import keras_models as models
 import numpy as np
 import pytest
 from keras import ops
-from keras.optimizers import SGD, Adam, LossScaleOptimizer, MultiOptimizer, OptimizerMap, RMSprop
+from keras.optimizers import SGD, Adam, LossScaleOptimizer, RMSprop
 from keras_models import BACKEND, AtEpochEnd, number
 
 import lehr
@@ -246,7 +246,7 @@ def scores(model, epoch, logs):
 def test_k13_control_feeds_all_driven_optimizers(form):
     first = lehr.keras.attach(SGD(name="first"), plateau("a", factor=0.5))
     second = lehr.keras.attach(Adam(name="second"), plateau("b", factor=0.25))
-    parts = MultiOptimizer(OptimizerMap(first, {".*bias": second}))
+    parts = None if form == "attributes" else models.multi_optimizer(first, {".*bias": second})
     if form == "attributes":
         model = models.regression(first)
         model.second = [second]
@@ -263,10 +263,10 @@ def test_k13_control_feeds_all_driven_optimizers(form):
 
 def test_k13_driven_names_the_optimizers_among_which_to_choose():
     first, second = (lehr.keras.attach(SGD(name=name), 0.1) for name in ("first", "second"))
-    one = models.regression(MultiOptimizer(OptimizerMap(first, {".*bias": SGD()})))
+    one = models.regression(models.multi_optimizer(first, {".*bias": SGD()}))
     assert lehr.keras.driven(one) is first
     two = models.regression(
-        MultiOptimizer(OptimizerMap(lehr.keras.attach(SGD(name="third"), 0.1), {".*bias": second}))
+        models.multi_optimizer(lehr.keras.attach(SGD(name="third"), 0.1), {".*bias": second})
     )
     with pytest.raises(ValueError, match=r"single driven.*'second'.*'third'.*MultiOptimizer\.opt"):
         lehr.keras.driven(two)

@@ -8,7 +8,7 @@ import keras
 import keras_models as models
 import numpy as np
 import pytest
-from keras.optimizers import SGD, Adam, LossScaleOptimizer, MultiOptimizer, OptimizerMap
+from keras.optimizers import SGD, Adam, LossScaleOptimizer
 from keras_models import BACKEND
 
 import lehr
@@ -42,8 +42,7 @@ def compiled(model, optimizer):
 
 def multi(policy):
     parts = {".*kernel": attached(policy, "second", Adam)}
-    optimizer = MultiOptimizer(OptimizerMap(attached(policy), parts), name="parts")
-    return compiled(network(), optimizer)
+    return compiled(network(), models.multi_optimizer(attached(policy), parts))
 
 
 def with_attribute(name, place, wrap, policy):
@@ -191,7 +190,7 @@ COPIES = {
 WRAPPED = {
     "plain": attached,
     "loss scale": lambda *args, **kwargs: LossScaleOptimizer(attached(*args, **kwargs)),
-    "multi": lambda *args, **kwargs: MultiOptimizer(OptimizerMap(attached(*args, **kwargs))),
+    "multi": lambda *args, **kwargs: models.multi_optimizer(attached(*args, **kwargs)),
 }
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import keras
 import keras_models as models
 import tensorflow as tf
-from keras.optimizers import SGD, Adam, LossScaleOptimizer, MultiOptimizer, OptimizerMap
+from keras.optimizers import SGD, Adam, LossScaleOptimizer
 
 import lehr
 import lehr.keras
@@ -31,8 +31,8 @@ OPTIMIZERS = {
     "plain": lambda: SGD(0.1, momentum=0.9),
     "attached": lambda: attached(SGD, momentum=0.9),
     "scaled": lambda: LossScaleOptimizer(attached(SGD, momentum=0.9), initial_scale=4.0),
-    "multi": lambda: MultiOptimizer(
-        OptimizerMap(attached(SGD, momentum=0.9), {".*bias": attached(Adam)})
+    "multi": lambda: models.multi_optimizer(
+        attached(SGD, momentum=0.9), {".*bias": attached(Adam)}
     ),
 }
 
