@@ -5,10 +5,12 @@ import copy
 import gc
 import inspect
 import io
+import math
 import pickle
 import random
 import warnings
 import weakref
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -213,6 +215,17 @@ def test_last_epoch_continues_as_in_torch(name):
         assert_same(make, n=30)
 
 
+def test_versions_of_torch_without_an_initial_mode_are_supported(monkeypatch):
+    def initial_step(self):
+        self._step_count = 0
+        self.step()
+
+    expected = run(PEER, one("LinearLR", {}), n=10)
+    monkeypatch.delattr(lr_scheduler.LRScheduler, "_is_initial")
+    monkeypatch.setattr(lr_scheduler.LRScheduler, "_initial_step", initial_step)
+    assert run(compat, one("LinearLR", {}), n=10) == [pytest.approx(row) for row in expected]
+
+
 @pytest.mark.parametrize("t_max", [12.5, 7.3, 61 / 3])
 def test_a_cosine_of_a_real_length_is_torchs(t_max):
     assert_same(one("CosineAnnealingLR", {"T_max": t_max, "eta_min": 0.01}), tolerance=1e-9)
@@ -223,6 +236,34 @@ def test_lengths_beyond_int32_are_accepted(name):
     length = 2**31 if name == "StepLR" else 10**11
     arguments = {"step_size" if name == "StepLR" else "total_iters": length}
     assert_same(one(name, arguments), n=20)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "exact"),
+    [
+        ("ExponentialLR", {"gamma": 0.999}, lambda t: Fraction(0.999) ** t),
+        ("StepLR", {"step_size": 7, "gamma": 0.99}, lambda t: Fraction(0.99) ** (t // 7)),
+        (
+            "LinearLR",
+            {"start_factor": 0.25, "total_iters": 3001},
+            lambda t: 1 - Fraction(3, 4) * (1 - Fraction(t, 3001)),
+        ),
+        (
+            "PolynomialLR",
+            {"total_iters": 3001, "power": 2.0},
+            lambda t: (1 - Fraction(t, 3001)) ** 2,
+        ),
+    ],
+)
+def test_rounding_errors_do_not_accumulate(name, arguments, exact):
+    optimizer = make_optimizer()
+    scheduler = getattr(compat, name)(optimizer, **arguments)
+    for t in range(3001):
+        if t % 100 == 0:
+            expected = float(Fraction(0.1) * exact(t))
+            assert scheduler.get_last_lr()[0] == pytest.approx(expected, rel=1e-15)
+        optimizer.step()
+        scheduler.step()
 
 
 def test_very_small_powers_still_multiply_rates_set_by_hand():
@@ -248,7 +289,7 @@ def test_restarts_of_fractional_epochs_are_exact():
             scheduler = compat.CosineAnnealingWarmRestarts(optimizer, first, factor)
             start, length = 0, first  # integer arithmetic
             while start < 20_000:
-                for epoch in (start, start + length - 0.5, start + length - 1e-9 * length):
+                for epoch in (start, start + length - 0.5, math.nextafter(start + length, 0)):
                     scheduler.step(epoch)
                     if (scheduler.T_i, scheduler.T_cur) != (length, pytest.approx(epoch - start)):
                         wrong.append((first, factor, epoch))
@@ -385,6 +426,34 @@ def test_a_sequence_continues_from_every_last_epoch():
         assert got == pytest.approx(expected[last + 1 : last + 9], rel=1e-12)
 
 
+def test_a_part_may_be_any_object_with_the_methods_that_torch_calls():
+    class Halved:
+        """Half of the initial rate; it has no base rates."""
+
+        def __init__(self, optimizer):
+            self.optimizer, self.last_epoch = optimizer, 0
+
+        def step(self):
+            self._update_lr(self.last_epoch + 1)
+
+        def _update_lr(self, epoch):
+            self.last_epoch = epoch
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["initial_lr"] / 2
+
+        def _initial_step(self):
+            self._update_lr(0)
+
+        def get_last_lr(self):
+            return [group["lr"] for group in self.optimizer.param_groups]
+
+    optimizer = make_optimizer()
+    later = compat.ConstantLR(optimizer, 0.1, 2)
+    inner = compat.SequentialLR(optimizer, [Halved(optimizer), later], [2])
+    scheduler = compat.SequentialLR(optimizer, [Halved(optimizer), inner], [1])
+    assert rates(scheduler, 5) == pytest.approx([0.05, 0.05, 0.05, 0.01, 0.01], rel=1e-12)
+
+
 def test_a_part_that_replaces_the_initial_rates_does_not_change_the_first_part():
     optimizer = make_optimizer()
     warmup = compat.LinearLR(optimizer, 0.2, total_iters=4)
@@ -517,6 +586,22 @@ def test_base_rates_do_not_alias_tensors(name):
     assert scheduler.base_lrs == [pytest.approx(0.1)]
     assert scheduler.base_lrs[0] is not group["initial_lr"]
     assert float(scheduler.get_last_lr()[0]) != 7.0
+
+
+@pytest.mark.parametrize("name", CHAINABLE)
+def test_float32_rates_are_torchs(name):
+    found = []
+    for module in (PEER, compat):
+        optimizer = make_optimizer()
+        for group in optimizer.param_groups:
+            group["lr"] = torch.tensor(group["lr"])
+        scheduler = getattr(module, name)(optimizer, **DEFAULTS.get(name, {}))
+        for _ in range(N):
+            found.append(values(optimizer))
+            optimizer.step()
+            scheduler.step()
+    for theirs, ours in zip(found[:N], found[N:], strict=True):
+        assert ours == pytest.approx(theirs, rel=0, abs=4e-7)
 
 
 @pytest.mark.parametrize("name", CHAINABLE)

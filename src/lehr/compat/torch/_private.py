@@ -80,10 +80,7 @@ class Shaped(LRScheduler, ABC):
                 rates.append(low + height * now)
                 continue
             ratio = growth(f, t) if t > 0 else now
-            if ratio is None:
-                rates.append(rate + height * now)
-            else:
-                rates.append(copied(rate) if ratio == 1.0 else low + (rate - low) * ratio)
+            rates.append(rate + height * now if ratio is None else low + (rate - low) * ratio)
         return rates
 
     def _get_closed_form_lr(self) -> list[Rate]:
@@ -108,7 +105,8 @@ def growth(f: Schedule, t: int) -> float | None:
 
 def is_resumed(scheduler: LRScheduler) -> bool:
     """Return whether the scheduler is in its constructor, called with ``last_epoch >= 0``."""
-    return scheduler._is_initial and scheduler.last_epoch > 0
+    first = getattr(scheduler, "_is_initial", scheduler._step_count == 1)  # old versions lack it
+    return first and scheduler.last_epoch > 0
 
 
 def warn_outside_step(scheduler: LRScheduler) -> None:
@@ -310,7 +308,9 @@ def reset_rates(scheduler: Any) -> None:
     while hasattr(scheduler, "_schedulers"):
         first = bisect_right(getattr(scheduler, "_milestones", ()), 0)
         scheduler = scheduler._schedulers[first]
-    for group, base in zip(scheduler.optimizer.param_groups, scheduler.base_lrs, strict=False):
+    groups = scheduler.optimizer.param_groups
+    bases = getattr(scheduler, "base_lrs", None) or [group["initial_lr"] for group in groups]
+    for group, base in zip(groups, bases, strict=False):
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(torch.as_tensor(base))
         else:
