@@ -142,3 +142,32 @@ def test_the_figure_has_values_of_the_loop(tmp_path):
     path = tmp_path / "p.svg"
     show(policy.dumps(), "--steps", "1 epoch", "--steps-per-epoch", "9.6", "--out", str(path))
     assert "ema decay" in path.read_text()
+
+
+TRAIN = """
+import torch
+optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5, momentum=0.9)
+scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 30)
+def make():
+    return torch.optim.lr_scheduler.PolynomialLR(optimizer, 10)
+def wrong():
+    return optimizer
+"""
+
+
+def test_a_scheduler_of_another_library_is_shown(tmp_path, monkeypatch):
+    pytest.importorskip("torch")
+    (tmp_path / "train.py").write_text(TRAIN)
+    monkeypatch.chdir(tmp_path)
+    found = shown("--from", "train:scheduler", "--steps", "60")
+    assert found["definition"] == lehr.Policy(lehr.step_decay(0.5, 0.1, 30)).to_dict()
+    assert found["values"]["lr"][::5] == pytest.approx([0.5, 0.05, 0.005])
+    assert "0.5 -> 0" in show("--from", "train:make")
+    for name, message in (
+        ("train:schedule", "object of train must be one of .*scheduler"),
+        ("train", "--from must be module:object, such as train:scheduler, got 'train'"),
+        ("nothing:x", "--from must be module:object with a module that can be imported"),
+        ("train:wrong", "scheduler must be a scheduler of torch.optim.lr_scheduler, got 'SGD'"),
+    ):
+        assert re.search(message, show("--from", name, code=2))
+    assert "--from must be given without POLICY" in show("0.1", "--from", "train:make", code=2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import types
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -15,10 +16,11 @@ from rich.table import Table
 import lehr
 from lehr.cli.common import AsJson, Out, check_drawable
 from lehr.parser import parse_policy
-from lehr.policy import Policy, flat
+from lehr.policy import Policy, as_policy, flat
 from lehr.schedule.base import Schedule
-from lehr.schedule.errors import fail
+from lehr.schedule.errors import fail, one_of
 from lehr.schedule.run import RUN_SIZES
+from lehr.tasks.find import module_of
 
 PolicyText = Annotated[
     str | None,
@@ -30,12 +32,21 @@ Published = Annotated[
         "--published", help="POLICY is the name of a published policy; without a name, list them."
     ),
 ]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        help="module:object, in place of POLICY: a scheduler of PyTorch, Transformers or Keras, "
+        "or a function without arguments that returns one.",
+    ),
+]
 _SIZE_HELP = "{} per update: a number or a schedule such as 'linear(32e3, 3.2e6, 5000)'."
 
 
 def show(
     policy: PolicyText = None,
     published: Published = False,
+    from_: From = None,
     steps: Annotated[
         str | None, typer.Option(help="Length of the run: updates, '90 epochs' or '2T tokens'.")
     ] = None,
@@ -49,12 +60,18 @@ def show(
     if published and policy is None:
         _list_published(as_json)
         return
-    if policy is None:
+    entry = None
+    if from_ is not None:
+        if policy is not None:
+            fail("--from", "given without POLICY", from_)
+        parsed = _read(from_)
+    elif policy is None:
         raise ValueError(
             "Missing argument 'POLICY'; list the published policies with lehr show --published"
         )
-    entry = lehr.published(policy) if published else None
-    parsed = parse_policy(policy) if entry is None else entry.policy
+    else:
+        entry = lehr.published(policy) if published else None
+        parsed = parse_policy(policy) if entry is None else entry.policy
     check_drawable(out)
     given = {
         "steps": _number(steps),
@@ -96,6 +113,18 @@ def show(
         print(f"{finding.where}: {finding.name}: {finding.advice}")
     if out is not None:
         print(f"figure: {out}")
+
+
+def _read(name: str) -> Policy:
+    """Return the policy of ``module:object``: a scheduler, or a function that returns one."""
+    module, attribute = module_of("--from", "module:object, such as train:scheduler", name)
+    if not hasattr(module, attribute):
+        known = [name for name in vars(module) if name[0] != "_"]
+        one_of(f"object of {module.__name__}", attribute, known)
+    value = getattr(module, attribute)
+    if isinstance(value, types.FunctionType):
+        value = value()
+    return as_policy(value) if isinstance(value, Policy | Schedule) else lehr.read(value)
 
 
 def _size(option: str, text: str | None) -> float | Schedule | None:

@@ -9,6 +9,7 @@ import inspect
 import os
 import random
 import sys
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,28 +72,38 @@ def find_task(name: str) -> Task:
     os.environ.setdefault("KERAS_BACKEND", "jax")  # Keras reads it at its first import
     if ":" not in name:
         name = BUILT_IN[one_of("task", name, BUILT_IN, f"it must be {_RULE}")]
-    else:
-        _add_current_folder()
-    module_name, _, function_name = name.partition(":")
-    if not all(part.isidentifier() for part in [*module_name.split("."), function_name]):
-        fail("task", _RULE, name)
-    if module_name == "__main__":
-        fail("task", _IMPORTABLE, name, _file_fix(function_name))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module exists, but one of its imports is missing
-        rule = "module:function with a module that can be imported"
-        fail(
-            "task", rule, name, "run it from the module's folder, or add this folder to PYTHONPATH"
-        )
+    module, function_name = module_of("task", _RULE, name)
     task = getattr(module, function_name, None)
     if not callable(task):
         public = {n: v for n, v in vars(module).items() if callable(v) and n[0] != "_"}
-        known = [n for n, v in public.items() if getattr(v, "__module__", "") == module_name]
-        one_of(f"function of {module_name}", function_name, known, _hidden_fix(module))
+        known = [n for n, v in public.items() if getattr(v, "__module__", "") == module.__name__]
+        one_of(f"function of {module.__name__}", function_name, known, _hidden_fix(module))
     return task  # type: ignore[return-value]
+
+
+def module_of(field: str, rule: str, name: str) -> tuple[types.ModuleType, str]:
+    """Import the module of ``module:object``; return it and the name of the object.
+
+    The current folder is added at the end of ``sys.path``, except for a built-in task.
+
+    Raises:
+        ValueError: if the name has another form, or the module does not exist.
+    """
+    module_name, _, object_name = name.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), object_name]):
+        fail(field, rule, name)
+    if module_name == "__main__":
+        fail(field, _IMPORTABLE, name, _file_fix(object_name))
+    if name not in BUILT_IN.values():
+        _add_current_folder()
+    try:
+        return importlib.import_module(module_name), object_name
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the module exists, but one of its imports is missing
+        fix = "run it from the module's folder, or add this folder to PYTHONPATH"
+        kind = "function" if field == "task" else "object"
+        fail(field, f"module:{kind} with a module that can be imported", name, fix)
 
 
 def check_options(name: str, options: dict[str, Any]) -> None:
