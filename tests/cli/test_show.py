@@ -162,7 +162,7 @@ def test_a_scheduler_of_another_library_is_shown(tmp_path, monkeypatch):
     found = shown("--from", "train:scheduler", "--steps", "60")
     assert found["definition"] == lehr.Policy(lehr.step_decay(0.5, 0.1, 30)).to_dict()
     assert found["values"]["lr"][::5] == pytest.approx([0.5, 0.05, 0.005])
-    assert "0.5 -> 0" in show("--from", "train:make")
+    assert "0.5 at the start, peak 0.5 at step 0" in show("--from", "train:make")
     for name, message in (
         ("train:schedule", "object of train must be one of .*scheduler"),
         ("train", "--from must be module:object, such as train:scheduler, got 'train'"),
