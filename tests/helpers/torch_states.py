@@ -89,7 +89,9 @@ class History(torch.optim.SGD):
         for group in self.param_groups:
             group.setdefault("past", deque(maxlen=2)).append(group["params"][0].mean().item())
             group["range"] = min(group["past"]), np.float32(max(group["past"]))
-            group["seen"] = group.get("seen", set()) | {f"update {len(group['past'])}"}
+            group["seen"] = group.get("seen", set()) | {
+                f"{name}{len(group['past'])}" for name in "abcdef"
+            }
             for parameter in group["params"]:
                 state = self.state[parameter]
                 state["previous"] = [parameter.grad.clone(), *state.get("previous", [])][:2]

@@ -168,7 +168,7 @@ def test_g2_foreach_compiles_a_graph_for_every_float_rate():
 @pytest.fixture
 def capturing(monkeypatch):
     """Pretend that a CUDA graph is captured; tests/gpu/test_torch_capture.py captures one."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
 
 

@@ -126,6 +126,73 @@ def test_p9_sam_and_lbfgs_need_a_closure():
     assert not lbfgs.state
 
 
+class SAM(torch.optim.SGD):
+    """Sharpness-aware minimization: perturbs the weights by the gradients that it finds."""
+
+    def first_step(self):
+        for parameter in self.param_groups[0]["params"]:
+            parameter.grad.mul_(0.1)
+            self.state[parameter]["old"] = parameter.clone()
+            parameter.add_(parameter.grad)
+
+    def second_step(self):
+        for parameter in self.param_groups[0]["params"]:
+            parameter.copy_(self.state[parameter].pop("old"))
+        super().step()
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        self.first_step()
+        with torch.enable_grad():
+            closure()
+        self.second_step()
+
+
+def test_p9_sam_has_the_gradients_of_its_update_and_those_of_the_user_are_restored():
+    model = nn.Linear(4, 1)
+    optimizer = SAM(model.parameters(), lr=0.1)
+    with pytest.raises(ValueError, match="closure must be True for SAM, whose step requires"):
+        lehr.torch.range_test(model, optimizer, F.mse_loss, DATA)
+    updates(model, torch.optim.SGD(model.parameters(), lr=0.0), 1)
+    gradient, before = model.weight.grad, model.weight.grad.clone()
+    expected = copy.deepcopy(model)
+    options = {"steps": 20, "low": 0.001, "high": 0.1, "closure": True}
+    sweep = lehr.torch.range_test(model, optimizer, F.mse_loss, DATA, **options)
+    assert model.weight.grad is gradient
+    assert torch.equal(gradient, before)
+    own, losses = SAM(expected.parameters(), lr=0.1), []
+    for rate in sweep.rates:  # a hand-written loop
+
+        def evaluate():
+            own.zero_grad()
+            loss = F.mse_loss(expected(X), DATA[0][1])
+            loss.backward()
+            return loss
+
+        own.param_groups[0]["lr"] = rate
+        losses.append(evaluate().item())
+        own.step(evaluate)
+    assert list(sweep.losses) == losses
+
+
+class Zeroing(torch.optim.SGD):
+    """Changes the gradients of the previous update in place before it evaluates the closure."""
+
+    def step(self, closure=None):
+        self.zero_grad(set_to_none=False)
+        closure()
+        super().step()
+
+
+def test_p9_an_optimizer_does_not_see_the_gradients_of_the_user():
+    model = nn.Linear(4, 1)
+    F.mse_loss(model(X), DATA[0][1]).backward()
+    before = model.weight.grad.clone()
+    optimizer = Zeroing(model.parameters(), lr=0.1)
+    lehr.torch.range_test(model, optimizer, F.mse_loss, DATA, steps=20, closure=True)
+    assert torch.equal(model.weight.grad, before)
+
+
 def read_only():
     array = np.zeros(2)
     array.flags.writeable = False

@@ -394,7 +394,7 @@ class Scheduler(PrivateNames, LRScheduler):
             if scheduler is None:
                 return
             scheduler._untrained = None
-            if torch.cuda.is_available() and torch.cuda.is_current_stream_capturing():
+            if _capturing():
                 check_captured(optimizer, scheduler.optimizers, scheduler.policy.targets)
             if [*map(id, all_groups(scheduler.optimizers))] == scheduler._known_ids:
                 return
@@ -419,6 +419,12 @@ class Scheduler(PrivateNames, LRScheduler):
     def __setstate__(self, state: dict[str, Any]) -> None:  # copied or unpickled
         self.__dict__.update(state)
         self._attach()
+
+
+def _capturing() -> bool:
+    """Return whether a CUDA graph is captured."""
+    initialized = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return bool(initialized and torch.cuda.is_current_stream_capturing())
 
 
 def _any_not_finite(parameters: list[Tensor]) -> bool:
