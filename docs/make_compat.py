@@ -18,6 +18,18 @@ HEADS = {
 of the first n updates, rounded to four significant digits; `steps` are arguments of
 `scheduler.step`, and `with_group` adds a parameter group.
 """,
+    "optax": """\
+# Differences between lehr.compat.optax and Optax
+
+`values(schedule, n)` returns the values at the first n steps, rounded to four significant digits.
+""",
+    "transformers": """\
+# Differences between lehr.compat.transformers and Transformers
+
+`optimizer` is SGD with a rate of 0.1 and a momentum of 0.9. `rates(scheduler, n)` returns the rates
+of the first n updates, rounded to four significant digits; `steps` are arguments of
+`scheduler.step`.
+""",
 }
 TAIL = """\
 `python docs/make_compat.py` generates this page from `lehr.compat.differences`; the tests run every

@@ -41,8 +41,13 @@ PACKAGES: dict[str, set[str]] = {
     "cli": {"report", "recipes", "published_policies"},
     # in lehr.compat each module counts as a package: it imports one library and its adapter
     "compat/__init__": set(),
-    "compat/differences": set(),
+    "compat/differences": {"compat/_differences_optax", "compat/_differences_transformers"},
+    "compat/_differences_optax": set(),
+    "compat/_differences_transformers": set(),
+    "compat/sections": {"schedule"},
     "compat/torch": {"finder", "figures", "torch"},
+    "compat/optax": {"compat/sections"},
+    "compat/transformers": {"compat/sections", "compat/torch"},
 }
 # Third-party packages by importer; other packages import only the standard library.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}
@@ -66,6 +71,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "recipes": {"numpy", "scipy", "tensorboardX", "matplotlib", *KERAS},
     "cli": {"typer", "rich", "click"},
     "compat/torch": TORCH,
+    "compat/transformers": {"transformers", *TORCH},
 }
 # Loaded by `import lehr`, directly or indirectly: third-party imports in functions only.
 LAZY_ONLY = {"schedule", "controllers", "policy", "parser", "learner", "diagnosis", "testing"}

@@ -48,7 +48,49 @@ def torch_module() -> dict:
     return torch_names(vars(lehr.compat.torch))
 
 
-LIBRARIES = {"torch": (torch_library, torch_module)}
+def transformers_library() -> dict:
+    pytest.importorskip("transformers")
+    import transformers.optimization
+
+    return torch_names(vars(transformers.optimization))
+
+
+def transformers_module() -> dict:
+    pytest.importorskip("transformers")
+    import lehr.compat.transformers
+
+    return torch_names(vars(lehr.compat.transformers))
+
+
+def optax_names(names: dict) -> dict:
+    """Return the names of an example of optax: the library, JAX, NumPy and `values`."""
+    import jax
+    import numpy as np
+
+    def values(schedule, n):
+        return [float(f"{float(schedule(step)):.4g}") for step in range(n)]
+
+    return {**names, "jax": jax, "np": np, "values": values}
+
+
+def optax_library() -> dict:
+    optax = pytest.importorskip("optax")
+
+    return optax_names(vars(optax.schedules))
+
+
+def optax_module() -> dict:
+    pytest.importorskip("jax")
+    import lehr.compat.optax
+
+    return optax_names(vars(lehr.compat.optax))
+
+
+LIBRARIES = {
+    "torch": (torch_library, torch_module),
+    "transformers": (transformers_library, transformers_module),
+    "optax": (optax_library, optax_module),
+}
 
 
 def result(example: str, names: dict) -> str:
