@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lehr.compat import _differences_book, _differences_torch_lr_finder
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -230,4 +232,6 @@ DIFFERENCES = (
         "[0.1, 0.1, 0.1, 0.01]",
         "the threshold has the wrong sign: a slightly worse metric counts as an improvement",
     ),
+    *(Difference("book", *row) for row in _differences_book.ROWS),
+    *(Difference("torch_lr_finder", *row) for row in _differences_torch_lr_finder.ROWS),
 )

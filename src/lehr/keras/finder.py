@@ -211,30 +211,9 @@ class _Run(TrainingRun):
 
     @contextlib.contextmanager
     def preserved(self) -> Iterator[None]:
-        test_function = self.model.test_function
-        buffers = [(buffer, buffer.clone()) for buffer in _buffers(self.model)]
-        arrays = copied(self._variables())
-        if self.folder is not None:
-            # NumPy's files do not support bfloat16
-            plain = {
-                n: a.astype("float32") if a.dtype.kind == "V" else a for n, a in arrays.items()
-            }
-            Snapshot(plain, {}).save(self.folder / "state.npz")
-            del arrays, plain
-        try:
+        with preserved(self.model, self.folder):
             self._begin()
             yield
-        finally:
-            if self.folder is not None:
-                arrays = Snapshot.load(self.folder / "state.npz").arrays
-            for name, variable in self._variables().items():
-                variable.assign(arrays[name])
-            for buffer, before in buffers:
-                buffer.copy_(before)
-            self.model.test_function = test_function
-
-    def _variables(self) -> dict[str, Any]:
-        return variables_of(self.model, *self.model.metrics_variables)
 
     def _begin(self) -> None:
         """Prepare the model for blocks of updates."""
@@ -242,7 +221,7 @@ class _Run(TrainingRun):
         if (
             optimizer.use_ema
         ):  # fit leaves weights and averages in shared buffers, which JAX donates
-            for variable in self._variables().values():
+            for variable in _variables(self.model).values():
                 variable.assign(np.array(keras.ops.convert_to_numpy(variable)))
         if self.accumulation > 1:  # fit may have ended between two micro-batches of an update
             _private.reset_accumulation(optimizer)
@@ -256,6 +235,33 @@ class _Run(TrainingRun):
         batches += batches[-1:] * (self._capacity - count)
         data = keras.tree.map_structure(keras.ops.convert_to_tensor, joined(batches))
         return data, np.arange(count * size, dtype="int32").reshape(count, size)
+
+
+@contextlib.contextmanager
+def preserved(model: Any, folder: Path | None = None) -> Iterator[None]:
+    """Restore on exit the variables of a model, its optimizer and its metrics, and its buffers."""
+    test_function = model.test_function
+    buffers = [(buffer, buffer.clone()) for buffer in _buffers(model)]
+    arrays = copied(_variables(model))
+    if folder is not None:
+        # NumPy's files do not support bfloat16
+        plain = {n: a.astype("float32") if a.dtype.kind == "V" else a for n, a in arrays.items()}
+        Snapshot(plain, {}).save(folder / "state.npz")
+        del arrays, plain
+    try:
+        yield
+    finally:
+        if folder is not None:
+            arrays = Snapshot.load(folder / "state.npz").arrays
+        for name, variable in _variables(model).items():
+            variable.assign(arrays[name])
+        for buffer, before in buffers:
+            buffer.copy_(before)
+        model.test_function = test_function
+
+
+def _variables(model: Any) -> dict[str, Any]:
+    return variables_of(model, *model.metrics_variables)
 
 
 def _buffers(model: Any) -> list[Any]:

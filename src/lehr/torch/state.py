@@ -51,6 +51,7 @@ class TrainingState:
     Args:
         roots: models, optimizers and scalers by name; the names are used in errors.
         folder: store the copied tensors in a file in this folder; None: in memory.
+        skip_unknown: ignore objects of a type that cannot be restored instead of raising.
 
     Raises:
         TypeError: if an object has a type that cannot be restored, such as an iterator.
@@ -65,7 +66,10 @@ class TrainingState:
     False
     """
 
-    def __init__(self, roots: dict[str, Any], folder: Path | None = None) -> None:
+    def __init__(
+        self, roots: dict[str, Any], folder: Path | None = None, *, skip_unknown: bool = False
+    ) -> None:
+        self._skip_unknown = skip_unknown
         self._seen: dict[int, Any] = {}  # refers to the objects, so that no id is reused
         self._tensors: list[tuple[Tensor, Tensor]] = []  # each with an alias of its data
         self._undo: list[Callable[[], Any]] = []
@@ -133,7 +137,9 @@ class TrainingState:
             restore = functools.partial(_set_items, value, kind, [*value])
         elif slots := _slots(value):
             restore = functools.partial(_set_slots, value, slots)
-        elif not isinstance(value, _GROUPS) and not hasattr(value, "__dict__"):
+        elif self._skip_unknown or isinstance(value, _GROUPS) or hasattr(value, "__dict__"):
+            pass
+        else:
             rule = "an object whose state can be restored (tensors, numbers, containers of these)"
             fail(path, rule, type(value).__name__, error=TypeError)
         if restore is not None:
