@@ -41,13 +41,20 @@ PACKAGES: dict[str, set[str]] = {
     "cli": {"report", "recipes", "published_policies"},
     # in lehr.compat each module counts as a package: it imports one library and its adapter
     "compat/__init__": set(),
-    "compat/differences": {"compat/_differences_optax", "compat/_differences_transformers"},
     "compat/_differences_optax": set(),
     "compat/_differences_transformers": set(),
     "compat/sections": {"schedule"},
     "compat/torch": {"finder", "figures", "torch"},
     "compat/optax": {"compat/sections"},
     "compat/transformers": {"compat/sections", "compat/torch"},
+    "compat/differences": {
+        *("compat/_differences_book", "compat/_differences_torch_lr_finder"),
+        *("compat/_differences_optax", "compat/_differences_transformers"),
+    },
+    "compat/_differences_book": set(),
+    "compat/_differences_torch_lr_finder": set(),
+    "compat/torch_lr_finder": {"finder", "figures", "torch"},
+    "compat/book": {"finder", "figures", "keras"},
 }
 # Third-party packages by importer; other packages import only the standard library.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}
@@ -72,6 +79,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli": {"typer", "rich", "click"},
     "compat/torch": TORCH,
     "compat/transformers": {"transformers", *TORCH},
+    "compat/torch_lr_finder": {"numpy", "matplotlib", "apex", *TORCH},
+    "compat/book": {"numpy", "matplotlib", *KERAS},
 }
 # Loaded by `import lehr`, directly or indirectly: third-party imports in functions only.
 LAZY_ONLY = {"schedule", "controllers", "policy", "parser", "learner", "diagnosis", "testing"}
@@ -255,7 +264,11 @@ def inner_graph(package: str, exceptions: dict[tuple[str, str], set[str]]) -> di
 
 
 @pytest.mark.parametrize(
-    "package", ["finder", "study", "learner", "recipes", "figures", "tasks", "compat/torch"]
+    "package",
+    [
+        *("finder", "study", "learner", "recipes", "figures", "tasks", "compat/torch"),
+        *("compat/torch_lr_finder", "compat/book"),
+    ],
 )
 def test_imports_have_no_cycles_between_packages_or_files(package):
     graphlib.TopologicalSorter(PACKAGES).prepare()
@@ -316,6 +329,8 @@ def test_importing_lehr_loads_only_the_standard_library():
         ("compat/torch/cycles.py", "from lehr.compat import differences", False),
         ("compat/torch/cycles.py", "import keras", False),
         ("compat/torch/cycles.py", "from lehr.keras import attach", False),
+        ("compat/book/finder.py", "from lehr.keras.finder import preserved", True),
+        ("compat/book/finder.py", "from lehr.torch.state import TrainingState", False),
         ("compat/__init__.py", "def f():\n    import torch", False),
         ("compat/__init__.py", "from lehr.compat.torch import StepLR", False),
         ("torch/scheduler.py", "from lehr.compat.torch import StepLR", False),

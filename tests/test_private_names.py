@@ -9,7 +9,10 @@ import pytest
 import lehr
 
 SOURCE = Path(lehr.__file__).parent
-PRIVATE = {"keras/_private.py", "torch/_private.py", "compat/torch/_private.py"}
+PRIVATE = {
+    *("keras/_private.py", "torch/_private.py", "compat/torch/_private.py"),
+    "compat/torch_lr_finder/_private.py",
+}
 FILES = sorted(SOURCE.rglob("*.py"))
 # names of the standard library with an underscore that are documented
 PUBLIC = {"_replace", "_fields", "_asdict", "_make", "_exit"}

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lehr.compat import _differences_optax, _differences_transformers
+from lehr.compat import (
+    _differences_book,
+    _differences_optax,
+    _differences_torch_lr_finder,
+    _differences_transformers,
+)
 
 
 @dataclass(frozen=True)
@@ -234,4 +239,6 @@ DIFFERENCES = (
     ),
     *(Difference("optax", *row) for row in _differences_optax.ROWS),
     *(Difference("transformers", *row) for row in _differences_transformers.ROWS),
+    *(Difference("book", *row) for row in _differences_book.ROWS),
+    *(Difference("torch_lr_finder", *row) for row in _differences_torch_lr_finder.ROWS),
 )

@@ -153,8 +153,11 @@ class MonteCarlo:
 
 
 def _in_training_mode(layer: Any, call: Call) -> Call:
+    # a custom layer whose dropout is always active has no such argument
+    training = training_argument(layer, True)
+
     def call_in_training_mode(*args: Any, **kwargs: Any) -> Any:
-        return call(*args, **kwargs | {"training": True})
+        return call(*args, **kwargs | training)
 
     return call_in_training_mode
 

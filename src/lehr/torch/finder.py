@@ -247,7 +247,7 @@ class _Run(TrainingRun):
         model = self.model.module if isinstance(self.model, DDP) else self.model
         with mode(self.model, training=False), torch.no_grad(), draws:
             for batch in self.validation_data or ():
-                losses.append(self.loss(model, _moved(batch, self.device)).float())
+                losses.append(self.loss(model, moved(batch, self.device)).float())
         if not losses:
             fail("validation_data", "at least one batch", self.validation_data)
         return {"loss": float(all_reduce_mean(torch.stack(losses).mean()))}
@@ -265,7 +265,7 @@ class _Run(TrainingRun):
 
     def _update(self) -> Tensor:
         """Make one update; return the mean loss of its micro-batches, before the update."""
-        batches = (_moved(next(self.batches), self.device) for _ in range(self.accumulation))
+        batches = (moved(next(self.batches), self.device) for _ in range(self.accumulation))
         if self.closure:
             micro_batches, losses = list(batches), []
 
@@ -301,16 +301,16 @@ class _Run(TrainingRun):
         return torch.stack(losses).float().mean()
 
 
-def _moved(batch: Any, device: str | torch.device | None) -> Any:
+def moved(batch: Any, device: str | torch.device | None, **options: Any) -> Any:
     """Move a batch to a device: nested tensors, or any object with a method ``to``."""
     if device is None:
         return batch
     if hasattr(batch, "to"):
-        return batch.to(device)
+        return batch.to(device, **options)
     if isinstance(batch, Mapping):
-        return {key: _moved(value, device) for key, value in batch.items()}
+        return {key: moved(value, device, **options) for key, value in batch.items()}
     if isinstance(batch, tuple) and hasattr(batch, "_fields"):
-        return type(batch)(*(_moved(part, device) for part in batch))
+        return type(batch)(*(moved(part, device, **options) for part in batch))
     if isinstance(batch, list | tuple):
-        return type(batch)(_moved(part, device) for part in batch)
+        return type(batch)(moved(part, device, **options) for part in batch)
     return batch

@@ -61,6 +61,7 @@ class TrainingState:
     Args:
         roots: models, optimizers and scalers by name; the names are used in errors.
         folder: store the copied tensors in a file in this folder; None: in memory.
+        skip_unknown: ignore objects of a type that cannot be restored instead of raising.
 
     Raises:
         TypeError: if an object has a type that cannot be restored, such as an iterator.
@@ -75,7 +76,9 @@ class TrainingState:
     False
     """
 
-    def __init__(self, roots: dict[str, Any], folder: Path | None = None) -> None:
+    def __init__(
+        self, roots: dict[str, Any], folder: Path | None = None, *, skip_unknown: bool = False
+    ) -> None:
         # with the data, which an update may replace, and the gradient
         self._tensors: list[tuple[Tensor, Tensor, Tensor | None]] = []
         self._undo: list[Callable[[], Any]] = []
@@ -86,7 +89,7 @@ class TrainingState:
                 self._tensors.append((value, value.detach(), grad))
                 if value.is_leaf:
                     self._undo.append(functools.partial(_set_flag, value, value.requires_grad))
-            elif kind := kind_of(path, value):
+            elif kind := kind_of(path, value, skip_unknown):
                 self._undo.append(functools.partial(kind.set, value, kind.get(value)))
         aliases = [distinct(data, data) for _, data, _ in self._tensors]
         self._file = None if folder is None else folder / "state.pt"
@@ -184,11 +187,11 @@ class Kind:
     set: Callable[[Any, Any], Any]
 
 
-def kind_of(path: str, value: Any) -> Kind | None:
+def kind_of(path: str, value: Any, skip_unknown: bool = False) -> Kind | None:
     """Return the kind of an object; None if only its parts change.
 
     Raises:
-        TypeError: if the object may have a state that cannot be restored.
+        TypeError: if the object may have a state that cannot be restored, without skip_unknown.
     """
     if is_constant(value) or is_hooks(path, value):
         return None
@@ -197,7 +200,7 @@ def kind_of(path: str, value: Any) -> Kind | None:
             return kind
     if _slots(value):
         return _SLOTTED
-    if not isinstance(value, _GROUPS) and not hasattr(value, "__dict__"):
+    if not (skip_unknown or isinstance(value, _GROUPS) or hasattr(value, "__dict__")):
         rule = "an object whose state can be restored (tensors, numbers, containers of these)"
         fail(path, rule, type(value).__name__, error=TypeError)
     return None

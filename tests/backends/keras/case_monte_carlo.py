@@ -105,6 +105,15 @@ def test_subclassed_models_attention_and_recurrence_use_dropout():
     assert monte_carlo.predict({"x": sequence}["x"], samples=1).mean.shape == (10, 3)
 
 
+def test_custom_dropout_without_a_training_argument_is_used():
+    class Always(layers.Dropout):
+        def call(self, inputs):
+            return super().call(inputs, training=True)
+
+    model = keras.Sequential([layers.Input((5,)), Always(0.5), layers.Dense(3)])
+    assert lehr.keras.MonteCarlo(model).predict(X, samples=4).std.max() > 0
+
+
 def test_logits_become_probabilities_in_each_pass():
     model = keras.Sequential([layers.Input((5,)), layers.Dropout(0.5), layers.Dense(3)])
     model.layers[-1].kernel.assign(10 * model.layers[-1].kernel)
