@@ -83,20 +83,6 @@ def check_path(field: str, value: Any, rule: str) -> None:
         fail(field, rule, value, error=TypeError)
 
 
-def integer_steps(steps: Any, np: Any) -> Any:
-    """Convert NumPy steps to int64, so that subtractions do not overflow; reject invalid steps."""
-    array = np.asarray(steps)
-    if array.dtype.kind not in "iuf":
-        fail("step", "an integer or an array of them", steps, error=TypeError)
-    if array.dtype.kind == "f":
-        wrong = array[~np.isfinite(array) | (array != np.floor(array))]
-        if wrong.size:
-            fail("step", "an integer", wrong[0].item())
-    if array.size and array.min() < 0:
-        fail("step", "at least 0", array.min().item())
-    return array.astype(np.int64, copy=False)
-
-
 def ordered(low_field: str, low: float, high_field: str, high: float) -> None:
     """Raise unless ``low <= high``."""
     if low > high:

@@ -9,12 +9,14 @@ from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
-from lehr.schedule.base import Schedule
+from lehr.schedule.base import Schedule, ordered_pair
 from lehr.schedule.code import PRIMARY, Code, call
-from lehr.schedule.curves import CURVES, Curve, bend, double, find_curve, fraction
+from lehr.schedule.curves import CURVES, MONOTONE, Curve, bend, double, find_curve, fraction
 from lehr.schedule.errors import LAST, fail, integer, number, one_of
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
 from lehr.schedule.run import Run, SizeRamp
+
+_SAMPLES = 32  # steps of a user's curve at which its values are checked
 
 
 @dataclass(frozen=True, repr=False)
@@ -202,6 +204,14 @@ class Ramp(Segment, kind="ramp"):
         # 1 - left may cancel in float32; gone is used where left + gone is 1 without error
         separate = curve.gone is not None and not curve.uses_u and not double(xp)
         return left * start + (curve.gone(*arguments) if separate else 1.0 - left) * end  # type: ignore[misc]
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        if self._curve in MONOTONE:
+            return super()._bounds(first, last)
+        end: Any = self.length
+        last = max(first, min(last, end))
+        steps = {first + (last - first) * i // _SAMPLES for i in range(_SAMPLES + 1)}
+        return ordered_pair(*(self.at(t, scalar) for t in steps))
 
     def _needs(self, xp: Any) -> tuple[bool, bool]:
         rising = self.start == 0.0 and self._curve.gone is not None
