@@ -97,6 +97,8 @@ class Controller(Definition):
                 metric = float(metric)
             except (TypeError, ValueError):
                 fail("metric", "a number", metric, error=TypeError)
+            except OverflowError:
+                fail("metric", "a finite number, NaN or infinity", metric)
         metric = _rounded(metric, xp)
         count, total = state.count + 1, _rounded(state.total + metric, xp)
         collected = replace(state, total=total, count=count)

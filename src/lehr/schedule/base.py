@@ -383,12 +383,12 @@ class Schedule(Definition, ABC):
         [0.75, 0.75, 0.5, 0.25, 0.25]
         """
         if isinstance(floor, int | float) and isinstance(ceiling, int | float):
-            ordered("floor", float(floor), "ceiling", float(ceiling))
+            ordered("floor", number("floor", floor), "ceiling", number("ceiling", ceiling))
         result: Schedule = self
         if ceiling is not None:
-            result = result.minimum(ceiling)
+            result = result._with(combine.Min, "ceiling", ceiling)
         if floor is not None:
-            result = result.maximum(floor)
+            result = result._with(combine.Max, "floor", floor)
         return result
 
     def minimum(self, other: float | Schedule) -> Schedule:
@@ -525,7 +525,7 @@ class Schedule(Definition, ABC):
         """
         run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
         schedule, length = self._in_run(run)
-        return inspect.text_drawing(schedule, inspect.summarise(schedule, length).steps)
+        return inspect.text_drawing(schedule, inspect.steps_of(schedule, length))
 
     def plot(
         self,

@@ -20,6 +20,7 @@ from lehr.schedule.errors import LAST, fail
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, nearest, parse
 from lehr.schedule.run import Run
 from lehr.schedule.shapes import Constant, Segment
+from lehr.schedule.steps import END
 
 
 @dataclass(frozen=True, repr=False)
@@ -69,9 +70,10 @@ class Chain(Schedule, kind="chain"):
             extent = _total([part.length for part in parts])
         self._derive(parts=parts, resolved=resolved, length=extent, _firsts=(), _active=())
         if resolved:
-            firsts = accumulate((part.length for part in parts[:-1]), initial=0)
+            firsts: Any = accumulate((part.length for part in parts[:-1]), initial=0)
             *before, last_part = zip(firsts, parts, strict=True)
             active = [(f, part) for f, part in before if part.length] + [last_part]
+            active = [(f, part) for f, part in active if f < END]  # the others are never reached
             self._derive(_firsts=tuple(f for f, _ in active), _active=tuple(p for _, p in active))
 
     def at(self, t: Any, xp: Any) -> Any:

@@ -123,6 +123,8 @@ class Shift(Schedule, kind="shift"):
             fail("steps", "a length without 'until'", steps)
         length = part.length
         if isinstance(length, int):
+            if length > LAST and isinstance(steps, int) and steps < 0:
+                fail("part", "shorter than 2**31 steps to be moved earlier", part)
             length = length + steps if isinstance(steps, int) else UNKNOWN
         if isinstance(length, int) and length < 0:
             fail("steps", f"at least -{part.length}, minus the length of the part", steps)
@@ -309,6 +311,8 @@ class Reverse(Schedule, kind="reverse"):
         part = as_schedule("part", self.part)
         if part.length == ENDLESS:
             fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
+        if isinstance(part.length, int) and part.length > LAST:
+            fail("part", "shorter than 2**31 steps to be reversed", part)
         if isinstance(part, Reverse):
             fail("part", "a schedule that is not reversed", part, "use its .part")
         self._derive(part=part, resolved=part.resolved, length=part.length)

@@ -72,7 +72,8 @@ def curve(
 
 def find_curve(name: Any) -> Curve:
     """Return the curve of a name, or raise."""
-    return CURVES[one_of("curve", name, CURVES, "use Geometric" if name == "geometric" else "")]
+    geometric = isinstance(name, str) and name == "geometric"
+    return CURVES[one_of("curve", name, CURVES, "use Geometric" if geometric else "")]
 
 
 def double(xp: Any) -> bool:

@@ -94,7 +94,7 @@ def one_of(field: str, value: Any, known: Iterable[str], fix: str = "") -> str:
     names = list(known)
     if isinstance(value, str) and value in names:
         return value
-    text = str(value)[:100]
+    text = value[:100] if isinstance(value, str) else ""
     near = difflib.get_close_matches(text, names, n=3, cutoff=0.6)
     if not near and len(text) > 2:  # such as "rel" for "relative"
         near = [name for name in names if name.startswith(text)][:3]

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from lehr.schedule.base import Schedule
 
 _MOST_EVALUATED = 100_000
-_MOST_WORK = 1_000_000  # evaluated schedules; the more schedules in a tree, the fewer steps
-_LEAST_EVALUATED = 1000
-_LEAST_SEARCHED = 100
+_MOST_WORK = 500_000  # evaluated schedules; the more schedules in a tree, the fewer steps
+_LEAST_EVALUATED = 200
+_LEAST_SEARCHED = 64
 _JUMP = 0.1  # smallest jump that is reported, as a fraction of the largest value
 _HALF_CYCLE = (2, 8)  # recommended range in epochs: Smith, arXiv 1506.01186, section 3.2
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -76,11 +76,7 @@ class Finding:
 
 def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
     """Summarise a schedule over its length, or over ``steps`` steps."""
-    if steps is None:
-        if not isinstance(schedule.length, int):
-            fail("steps", "given for a schedule without a known end", None, "pass steps=")
-        steps = schedule.length
-    integer("steps", steps)
+    steps = steps_of(schedule, steps)
     values = {t: schedule(t) for t in _evaluated(schedule, steps)}
     peak_step = max(values, key=lambda t: (values[t], -t))
     return Summary(
@@ -92,6 +88,15 @@ def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
         last=schedule(steps - 1),
         after=schedule(steps),
     )
+
+
+def steps_of(schedule: Schedule, steps: int | None) -> int:
+    """Return the steps to inspect: by default the length of the schedule."""
+    if steps is None:
+        if not isinstance(schedule.length, int):
+            fail("steps", "given for a schedule without a known end", None, "pass steps=")
+        steps = schedule.length
+    return integer("steps", steps)
 
 
 def lint(
@@ -118,7 +123,7 @@ def _length_findings(
     length = schedule.length
     if not isinstance(length, int) or length == steps or length >= LAST:  # cut at the largest step
         return
-    if steps_per_epoch and steps_per_epoch > 1 and round(length * steps_per_epoch) == steps:
+    if steps_per_epoch and steps_per_epoch > 1 and abs(length * steps_per_epoch - steps) <= 0.5:
         yield Finding(
             "stepped per epoch",
             f"its length of {length} steps is the number of epochs of the run, but a step is one "
@@ -301,7 +306,7 @@ def suspects(schedule: Schedule, valid: Callable[[float], bool]) -> Iterator[int
     A range of steps is divided until its bounds are valid or it is a single step. The amount of
     work is limited, so a value of a schedule that is a difference of others may be missed.
     """
-    work = max(_LEAST_SEARCHED, _MOST_WORK // 10 // schedule._nodes)
+    work = max(_LEAST_SEARCHED, _MOST_WORK // 5 // schedule._nodes)
     yield from joints(schedule, LAST, min(1000, work))
     ranges = [(0, LAST)]
     while ranges and work > 0:

@@ -17,7 +17,7 @@ from lehr.schedule.code import (
     call,
     method,
 )
-from lehr.schedule.errors import fail, integer
+from lehr.schedule.errors import LAST, fail, integer
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, in_steps, parse, real
 from lehr.schedule.run import MOST_PIECES, Run
 
@@ -56,11 +56,15 @@ class Repeat(Schedule, kind="repeat"):
         if None in part._all_lengths():
             fail("part", "a schedule without omitted lengths", part, "give every part a length")
         times = None if self.times is None else integer("times", self.times)
+        if times is not None and times > LAST:
+            fail("times", "below 2**31, which frameworks count in int32", times)
         period = part.length if part.resolved else _exact_period(part)
         boundaries = None
         if isinstance(period, int | Fraction):
             if period < 1:
                 fail("part", f"at least 1 step long to be repeated, not {float(period):g}", part)
+            if period > LAST:
+                fail("part", "shorter than 2**31 steps to be repeated", part)
             boundaries = make_boundaries(Fraction(period), self.phase)
         length: Extent = ENDLESS
         if times is not None:
@@ -88,8 +92,9 @@ class Repeat(Schedule, kind="repeat"):
             return self._at_variant(t, xp)
         period: Any = self.part.length
         local = t % period
-        if self.times is not None:
-            local = xp.where(t < self.length, local, period)
+        length: Any = self.length
+        if self.times is not None and not (length > LAST and scalar.narrow(t)):
+            local = xp.where(t < length, local, period)
         if xp is not scalar and xp.__name__ == "numpy" and local.size > period:
             one = self.part.at(xp.arange(period + 1), xp)  # one cycle is evaluated and indexed
             return xp.broadcast_to(one, period + 1)[local]
@@ -180,18 +185,18 @@ class Repeat(Schedule, kind="repeat"):
     def _bounds(self, first: int, last: int) -> tuple[float, float]:
         boundaries: Any = self._boundaries
         cycles = [cycle for _, cycle in self._cycles] or [self.part]
-        final = math.inf if self.times is None else self.times - 1
-        k = min(boundaries.last_before(first, scalar), final)
-        k_last = min(boundaries.last_before(last, scalar), final)
-        start, start_last = boundaries.at(k), boundaries.at(k_last)
-        if k == k_last:
-            spans = [(first - start, last - start)]
-        elif k_last == k + 1:
-            spans = [(first - start, start_last - start - 1), (0, last - start_last)]
-        else:
-            spans = [(0, math.ceil(boundaries.interval) - 1), (0, last - start_last)]
-        found = (cycle._bounds(*span) for cycle in cycles for span in spans)
-        return ordered_pair(*itertools.chain.from_iterable(found))
+        k = boundaries.last_before(first, scalar)
+        start, end = boundaries.at(k), boundaries.at(k + 1)
+        # one range of one cycle: several would be exponential in nested repetitions
+        within = (
+            (first - start, last - start) if last < end else (0, math.ceil(boundaries.interval) - 1)
+        )
+        if first >= self.length or first == last:  # type: ignore[operator]
+            return ordered_pair(self.at(first, scalar))
+        found = [*itertools.chain.from_iterable(cycle._bounds(*within) for cycle in cycles)]
+        if last >= self.length:  # type: ignore[operator]
+            found.append(self.at(last, scalar))
+        return ordered_pair(*found)
 
     def _parts(self) -> tuple[Schedule, ...]:
         return (self.part,)

@@ -16,6 +16,7 @@ from lehr.schedule.errors import LAST, fail, integer, number, one_of
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
 from lehr.schedule.run import Run, SizeRamp
 
+_LEAST, _LARGEST = 1e-30, 1e30  # exponents
 _SAMPLES = 32  # steps of a user's curve at which its values are checked
 
 
@@ -177,8 +178,8 @@ class Ramp(Segment, kind="ramp"):
     def __post_init__(self) -> None:
         self._check()
         self._derive(
-            power=number("power", self.power, above=0),
-            time_power=number("time_power", self.time_power, above=0),
+            power=_exponent("power", self.power),
+            time_power=_exponent("time_power", self.time_power),
             _curve=find_curve(self.curve),
         )
 
@@ -285,6 +286,14 @@ class Geometric(Segment, kind="geometric"):
             more = {"curve": ("geometric", "linear"), "from_zero": (self.from_zero, True)}
             return call("warmup", end, self.steps, start=(start, 0.0), **more)
         return call("Geometric", start, end, self.steps, from_zero=(self.from_zero, True))
+
+
+def _exponent(field: str, value: Any) -> float:
+    """Return an exponent that is neither 0 nor infinite in float32."""
+    exponent = number(field, value, above=0)
+    if not _LEAST <= exponent <= _LARGEST:
+        fail(field, f"from {_LEAST:g} to {_LARGEST:g}", value)
+    return exponent
 
 
 def segment(

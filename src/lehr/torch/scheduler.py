@@ -296,9 +296,11 @@ class Scheduler(PrivateNames, LRScheduler):
         """
         check_mapping(state_dict)
         state = {key: value for key, value in state_dict.items() if key != "best"}
-        self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
+        step, control = read_state(state, self.policy, self.on_change)
         best = state_dict.get("best")
-        self._best = None if best is None else _from_bytes(best)
+        weights = None if best is None else _from_bytes(best)
+        self._groups()  # raises before anything is modified if the groups are invalid
+        self.last_epoch, self.control, self._best = step, control, weights
         if not any(has_torch_scheduler(optimizer) for optimizer in self.optimizers):
             self._write()  # with a torch scheduler, the current rate may belong to another part
 
