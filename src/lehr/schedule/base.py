@@ -170,9 +170,13 @@ class Schedule(Definition, ABC):
     def __call__(self, step: Any = None) -> Any:
         """Return the value at a step, or the values at an array of steps.
 
+        Narrow integer types are widened. In frameworks, values are checked where they are known at
+        no cost: outside traced functions, on a CPU.
+
         Raises:
             ValueError: if a step is negative or not an integer, or the schedule is not resolved.
-            TypeError: if the step is not a number or an array.
+            TypeError: if the step is not a number or an array, or its type cannot represent steps
+                (float16, bfloat16, bool).
         """
         if step is None:  # a Keras optimizer calls an unknown callable without arguments
             rule = "an integer or an array of them"
@@ -182,11 +186,9 @@ class Schedule(Definition, ABC):
             fix = "call .resolve(steps=..., steps_per_epoch=...)"
             fail("schedule", "in integer steps before it is used", self, fix)
         if type(step) is int:
-            if step < 0:
-                fail("step", "at least 0", step)
-            if step >= END:
-                fail("step", "below 2**63", step)
-            return self.at(step, scalar)
+            if 0 <= step < END:
+                return self.at(step, scalar)
+            fail("step", "at least 0" if step < 0 else "below 2**63", step)
         return self._on_array(step)
 
     def _on_array(self, step: Any) -> Any:

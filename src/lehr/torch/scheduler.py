@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -389,7 +390,15 @@ def _to_bytes(weights: dict[str, Any]) -> bytes:
 
 
 def _from_bytes(saved: bytes) -> dict[str, Any]:
-    weights: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    rule = "bytes written by state_dict"
+    if not isinstance(saved, bytes):
+        fail("best", rule, saved, error=TypeError)
+    try:
+        weights: Any = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError):
+        weights = None
+    if not isinstance(weights, dict):
+        fail("best", rule, saved)
     return weights
 
 
