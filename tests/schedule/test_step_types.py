@@ -72,8 +72,8 @@ def test_a5_parts_that_are_too_long_are_rejected():
     long = Chain((Ramp(1.0, 0.5, LAST), Ramp(0.5, 0.0, 5)))
     with pytest.raises(ValueError, match=r"part must be shorter than 2\*\*31 steps to be reversed"):
         Reverse(long)
-    with pytest.raises(ValueError, match=r"part must be shorter than 2\*\*31 steps to be repeated"):
-        Repeat(long, 2)
+    with pytest.raises(ValueError, match=r"part must be shorter than 2\*\*62 steps to be repeated"):
+        ramp.repeat(LAST).repeat(LAST).repeat(2)
     with pytest.raises(ValueError, match=r"part must be shorter than 2\*\*31 steps to be moved"):
         Shift(Chain((long, long, Ramp(1.0, 0.0, 5))), -5)
 
@@ -82,6 +82,9 @@ LONG = {
     "repeat": ramp.repeat(2**30),
     "repeat, floored": ramp.repeat(LAST).maximum(0.2),
     "cycles of a fraction": lehr.linear(1.0, 0.0, "2.5 steps").repeat(LAST),
+    "cycles of a long part": Repeat(Chain((Ramp(1.0, 0.5, LAST), Ramp(0.5, 0.0, 5))), 3),
+    "cycles of cycles": ramp.repeat(LAST).repeat(LAST),
+    "triangular": lehr.triangular(0.0, 1.0, LAST),
     "every": ramp.every(LAST),
     "every of cycles": ramp.repeat(10**6).every(10**7 + 1),
     "chain after cycles": ramp.repeat(2**30).then(lehr.linear(0.5, 0.0, 5)),

@@ -65,8 +65,9 @@ class Saved:
             fail("optimizer", f"one with {saved} variables, as saved", count, fix)
         accumulation = self.gradient_accumulation_steps or 1
         for i, variable in enumerate(self._stock_variables()):
-            if str(i) in keys and tuple(variable.shape) != np.shape(store[str(i)]):
-                fail(f"variable {i}", f"of shape {tuple(variable.shape)}", np.shape(store[str(i)]))
+            shape = tuple(variable.shape)
+            if str(i) in keys and shape != tuple(store[str(i)].shape):
+                fail(f"variable {i}", f"of shape {shape}", tuple(store[str(i)].shape))
         if "lehr" not in keys:  # a Keras optimizer without a driver: a constant rate
             policy = Policy(lr=float(np.asarray(store["1"])))
             if _same_constant(policy, self.policy):

@@ -20,6 +20,7 @@ from lehr.schedule.code import (
 from lehr.schedule.errors import LAST, fail, integer
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, in_steps, parse, real
 from lehr.schedule.run import MOST_PIECES, Run
+from lehr.schedule.steps import END
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,8 +64,9 @@ class Repeat(Schedule, kind="repeat"):
         if isinstance(period, int | Fraction):
             if period < 1:
                 fail("part", f"at least 1 step long to be repeated, not {float(period):g}", part)
-            if period > LAST:
-                fail("part", "shorter than 2**31 steps to be repeated", part)
+            longest = 62 if isinstance(period, int) else 31  # binary digits
+            if period >= 2**longest:
+                fail("part", f"shorter than 2**{longest} steps to be repeated", part)
             boundaries = make_boundaries(Fraction(period), self.phase)
         length: Extent = ENDLESS
         if times is not None:
@@ -91,9 +93,10 @@ class Repeat(Schedule, kind="repeat"):
         if self._cycles:
             return self._at_variant(t, xp)
         period: Any = self.part.length
-        local = t % period
         length: Any = self.length
-        if self.times is not None and not (length > LAST and scalar.narrow(t)):
+        last = LAST if scalar.narrow(t) else END - 1  # larger numbers cannot be compared with t
+        local = t % period if period <= last else t
+        if self.times is not None and length <= last:
             local = xp.where(t < length, local, period)
         if xp is not scalar and xp.__name__ == "numpy" and local.size > period:
             one = self.part.at(xp.arange(period + 1), xp)  # one cycle is evaluated and indexed
