@@ -21,7 +21,8 @@ class State:
 
     Attributes:
         factor: multiplies the scheduled learning rate.
-        best: best metric so far, if ``seen`` is above 0.
+        best: best metric so far, if ``seen`` is above 0; with ``average``, the smallest or largest
+            sum of so many metrics.
         seen: number of finite metrics so far; a mean of ``average`` metrics counts as one.
         waited: number of consecutive metrics without improvement.
         improved: number of consecutive metrics with improvement.
@@ -96,18 +97,25 @@ class Controller(Definition):
                 metric = float(metric)
             except (TypeError, ValueError):
                 fail("metric", "a number", metric, error=TypeError)
-        metric = xp.float32(metric)
-        count, total = state.count + 1, xp.float32(state.total + metric)
+            except OverflowError:
+                fail("metric", "a finite number, NaN or infinity", metric)
+        metric = _rounded(metric, xp)
+        count, total = state.count + 1, _rounded(state.total + metric, xp)
         collected = replace(state, total=total, count=count)
-        judged = self._judge(state, xp.float32(total / count), xp)
+        judged = self._judge(state, total, xp)
         return _choose(count >= self.average, judged, collected, xp)
 
     def _judge(self, state: State, metric: Any, xp: Any) -> State:
-        gain = xp.float32(state.best - metric if self.mode == "min" else metric - state.best)
-        size = abs(state.best) if self.threshold_mode == "relative" else 1.0
+        """Compare a sum of ``average`` metrics with the best one.
+
+        Sums are compared, not means: XLA may replace a division by a product, and a product that
+        is added by a fused operation, which are rounded differently.
+        """
+        gain = _rounded(state.best - metric if self.mode == "min" else metric - state.best, xp)
+        size = abs(state.best) if self.threshold_mode == "relative" else float(self.average)
         finite = xp.isfinite(metric)
         better = finite & (
-            (state.seen == 0) | (gain > xp.float32(xp.float32(self.threshold) * size))
+            (state.seen == 0) | (gain > _rounded(xp.float32(self.threshold) * size, xp))
         )
         active = state.resting == 0
         judged = replace(
@@ -239,12 +247,22 @@ class Greedy(Controller, kind="greedy"):
         self._derive(max_factor=number("max_factor", self.max_factor, at_least=1))
 
     def _act(self, state: State, xp: Any) -> State:
-        higher = state.factor / self.factor
+        # XLA divides by a constant like this
+        higher = state.factor / self.factor if xp is scalar else state.factor * (1 / self.factor)
         higher = xp.where(higher < self.max_factor, higher, self.max_factor)
         higher = xp.where(higher > state.factor, higher, state.factor)
         raised = replace(state, factor=higher, **self._rest(state))
         lowered = _choose(state.waited >= self.patience, self._lowered(state, xp), state, xp)
         return _choose(state.improved >= self.patience, raised, lowered, xp)
+
+
+_SMALLEST = 2.0**-126  # smaller numbers are subnormal in float32; compiled code may flush them
+
+
+def _rounded(value: Any, xp: Any) -> Any:
+    """Round to float32, and subnormal numbers to 0."""
+    value = xp.float32(value)
+    return xp.where(abs(value) < _SMALLEST, 0.0, value)
 
 
 def _choose(condition: Any, yes: State, no: State, xp: Any) -> State:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -53,7 +54,6 @@ _PORTABLE = {  # name in a framework: portable argument
     "betas": f"{_BETA1}, and {_BETA2}",
     "epsilon": "extra={'eps': ...}",
 }
-_JOINTS = 1000  # largest number of steps at which values are checked
 _RATE_FINDINGS = {"too short", "always zero"}  # reported for learning rates only
 _OPTIMIZER_FINDINGS = {"negative", "jump at a joint"}  # not reported for the loop's values
 
@@ -695,8 +695,8 @@ def _checked(field: str, name: str, value: Any) -> Schedule:
     schedule = as_schedule(field, value)
     if schedule.resolved:
         below = 1.0 if name == "momentum" or name.startswith("beta") else None
-        for step in inspect.joints(schedule, _JOINTS):
+        fix = "pass a teacher's momentum as values={'ema_decay': ...}" if below else ""
+        for step in inspect.suspects(schedule, lambda v: 0 <= v < (below or math.inf)):
             where = field if isinstance(schedule, Constant) else f"{field} at step {step}"
-            fix = "pass a teacher's momentum as values={'ema_decay': ...}" if below else ""
             number(where, schedule(step), at_least=0, below=below, fix=fix)
     return schedule

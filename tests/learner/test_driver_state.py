@@ -1,5 +1,7 @@
 """Loading the state of a driver under another policy."""
 
+from dataclasses import asdict
+
 import pytest
 
 import lehr
@@ -73,3 +75,45 @@ def test_the_saved_state_of_a_controller_is_checked(name, value, error, match):
 def test_a_saved_best_metric_may_be_infinite():
     saved = saved_state(3, State(best=float("inf"), total=float("nan")), policy(LOSS))
     assert read_state(saved, policy(LOSS))[1].best == float("inf")
+
+
+WRONG = (float("nan"), -1, "x", None, 10**400, 2**40, [], True)
+MAY_BE = {
+    "step": {-1},
+    "factor": {2**40},
+    "best": {-1, 2**40},
+    "total": {-1, 2**40},
+}  # any finite number
+
+
+@pytest.mark.parametrize("name", ["step", "policy", "control", *asdict(State())])
+def test_an_invalid_state_changes_nothing(name):
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0, momentum=0.5)
+    warm = lehr.warmup(0.1, 5).then(lehr.constant(0.1))
+    scheduler = lehr.torch.Scheduler(optimizer, lehr.Policy(warm, momentum=0.9, control=LOSS))
+    optimizer.step()
+    scheduler.step()
+    saved = scheduler.state_dict() | {"step": 4}
+    fields = asdict(State())
+
+    def current():
+        group = optimizer.param_groups[0]
+        return scheduler.state_dict(), group["lr"], group["momentum"]
+
+    before = current()
+    for value in (*WRONG, b"x", {"a": 1}):
+        if (name == "best" and value is None) or (isinstance(value, float) and name == "total"):
+            continue
+        if not isinstance(value, list | dict) and value in MAY_BE.get(name, ()):
+            continue
+        if name in fields and name != "best":
+            wrong = saved | {"control": saved["control"] | {name: value}}
+        else:
+            wrong = saved | {name: value}
+        with pytest.raises((TypeError, ValueError), match=" must be ") as caught:
+            scheduler.load_state_dict(wrong)
+        assert type(caught.value) in (TypeError, ValueError)
+        assert current() == before
+    scheduler.load_state_dict(saved)
+    assert current() != before

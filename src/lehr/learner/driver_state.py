@@ -8,7 +8,7 @@ from typing import Any, Literal, NoReturn
 
 from lehr.controllers import Controller, State
 from lehr.policy import Policy, flat, loads
-from lehr.schedule.errors import fail, integer, number, one_of
+from lehr.schedule.errors import LAST, fail, integer, number, one_of
 
 OnChange = Literal["refuse", "continue"]
 ON_CHANGE = ("refuse", "continue")
@@ -73,7 +73,7 @@ def read_state(
     control = _state(state["control"])
     step = state["step"]
     if step != -1:  # -1: part of a torch SequentialLR before its first step
-        integer("step", step, at_least=0)
+        integer("step", step, at_least=0, unit="steps")
     saved = loads(state["policy"])
     if not isinstance(saved, Policy):
         fail("policy", "the JSON of a policy", state["policy"])
@@ -92,8 +92,10 @@ def _state(saved: Any) -> State:
         elif name in ("best", "total"):  # NaN and infinity are metrics too
             if not isinstance(value, float | int) or isinstance(value, bool):
                 fail(f"{name} of control", "a number", value, error=TypeError)
-        else:
-            integer(f"{name} of control", value, at_least=0)
+            if isinstance(value, int):
+                number(f"{name} of control", value)
+        elif integer(f"{name} of control", value, at_least=0) > LAST:
+            fail(f"{name} of control", "below 2**31", value)
     return State(**saved)
 
 

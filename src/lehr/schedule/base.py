@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 import numbers
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from lehr.schedule import scalar
 from lehr.schedule.code import PRIMARY, Code
 from lehr.schedule.codec import Definition
-from lehr.schedule.errors import fail, integer_steps, number, ordered
+from lehr.schedule.errors import fail, number, ordered
 from lehr.schedule.length import Amount, Extent, Length, nearest
 from lehr.schedule.run import Run, make_run
+from lehr.schedule.steps import END, array_of_steps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Combinator = TypeVar("Combinator", bound="Schedule")
+MOST_LEVELS = 64  # repr, == and deepcopy of deeper trees would reach Python's recursion limit
+_MOST_NODES = 100_000  # a tree whose parts are shared may have any number of nodes
 _FINE = 2**30  # run length for which `at_fraction` resolves a schedule of shares
 
 
@@ -51,6 +55,9 @@ class Schedule(Definition, ABC):
     resolved: bool
     """Whether every length in the tree is a number of steps."""
 
+    _levels: int
+    _nodes: int
+
     @abstractmethod
     def at(self, t: Any, xp: Any) -> Any:
         """Return the value at step ``t``; ``xp`` is the module with ``where, exp ...`` for it."""
@@ -72,9 +79,49 @@ class Schedule(Definition, ABC):
         (field,) = self.LENGTHS
         return run.move(field, getattr(self, field), start, backward=backward)
 
-    def _joints(self, last: int) -> Iterable[int]:
-        """Return the steps up to ``last`` at which the formula changes."""
-        return (0, self.length) if isinstance(self.length, int) else (0,)
+    def _derive(self, **constants: Any) -> None:
+        """Set checked or derived fields, and measure the tree once its parts are known."""
+        super()._derive(**constants)
+        if "resolved" in constants:
+            parts = self._parts()
+            super()._derive(
+                _levels=1 + max((part._levels for part in parts), default=0),
+                _nodes=1 + sum(part._nodes for part in parts),
+            )
+            if self._levels > MOST_LEVELS:
+                fail("schedule", f"nested at most {MOST_LEVELS} levels deep", self._levels)
+            if self._nodes > _MOST_NODES:
+                fail("schedule", f"composed of at most {_MOST_NODES} schedules", self._nodes)
+
+    def _next_joint(self, t: int) -> int | None:
+        """Return the first step after ``t`` at which the formula changes, or None.
+
+        Step 0 and the length are joints.
+        """
+        if t < 0:
+            return 0
+        return self.length if isinstance(self.length, int) and t < self.length else None
+
+    def _previous_joint(self, t: int) -> int | None:
+        """Return the last step before ``t`` at which the formula changes, or None."""
+        if isinstance(self.length, int) and t > self.length:
+            return self.length
+        return 0 if t > 0 else None
+
+    def _joints(self, last: int) -> Iterator[int]:
+        """Yield the steps up to ``last`` at which the formula changes; there may be billions."""
+        joint = self._next_joint(-1)
+        while joint is not None and joint <= last:
+            yield joint
+            joint = self._next_joint(joint)
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        """Return bounds on the values at steps ``first`` to ``last``; exact for a single step.
+
+        The number of operations does not depend on the number of steps. This method is for
+        monotone formulas.
+        """
+        return ordered_pair(self.at(first, scalar), self.at(last, scalar))
 
     def _parts(self) -> tuple[Schedule, ...]:
         """Return the child schedules."""
@@ -123,9 +170,13 @@ class Schedule(Definition, ABC):
     def __call__(self, step: Any = None) -> Any:
         """Return the value at a step, or the values at an array of steps.
 
+        Narrow integer types are widened. In frameworks, values are checked where they are known at
+        no cost: outside traced functions, on a CPU.
+
         Raises:
             ValueError: if a step is negative or not an integer, or the schedule is not resolved.
-            TypeError: if the step is not a number or an array.
+            TypeError: if the step is not a number or an array, or its type cannot represent steps
+                (float16, bfloat16, bool).
         """
         if step is None:  # a Keras optimizer calls an unknown callable without arguments
             rule = "an integer or an array of them"
@@ -135,9 +186,9 @@ class Schedule(Definition, ABC):
             fix = "call .resolve(steps=..., steps_per_epoch=...)"
             fail("schedule", "in integer steps before it is used", self, fix)
         if type(step) is int:
-            if step < 0:
-                fail("step", "at least 0", step)
-            return self.at(step, scalar)
+            if 0 <= step < END:
+                return self.at(step, scalar)
+            fail("step", "at least 0" if step < 0 else "below 2**63", step)
         return self._on_array(step)
 
     def _on_array(self, step: Any) -> Any:
@@ -147,10 +198,10 @@ class Schedule(Definition, ABC):
         if xp is None:
             if isinstance(step, bool) or not isinstance(step, numbers.Real):
                 fail("step", "an integer or an array of them", step, error=TypeError)
-            if not float(step).is_integer():
+            if not math.isfinite(step) or not float(step).is_integer():
                 fail("step", "an integer", step)
             return self(int(float(step)))
-        return self.at(integer_steps(step, xp) if xp.__name__ == "numpy" else step, xp)
+        return self.at(array_of_steps(step, xp), xp)
 
     def resolve(
         self,
@@ -334,12 +385,12 @@ class Schedule(Definition, ABC):
         [0.75, 0.75, 0.5, 0.25, 0.25]
         """
         if isinstance(floor, int | float) and isinstance(ceiling, int | float):
-            ordered("floor", float(floor), "ceiling", float(ceiling))
+            ordered("floor", number("floor", floor), "ceiling", number("ceiling", ceiling))
         result: Schedule = self
         if ceiling is not None:
-            result = result.minimum(ceiling)
+            result = result._with(combine.Min, "ceiling", ceiling)
         if floor is not None:
-            result = result.maximum(floor)
+            result = result._with(combine.Max, "floor", floor)
         return result
 
     def minimum(self, other: float | Schedule) -> Schedule:
@@ -476,7 +527,7 @@ class Schedule(Definition, ABC):
         """
         run = make_run(steps, steps_per_epoch, samples_per_step, tokens_per_step)
         schedule, length = self._in_run(run)
-        return inspect.text_drawing(schedule, inspect.summarise(schedule, length).steps)
+        return inspect.text_drawing(schedule, inspect.steps_of(schedule, length))
 
     def plot(
         self,
@@ -522,6 +573,13 @@ class Schedule(Definition, ABC):
         except (ImportError, ValueError):  # matplotlib is not installed, or the length is unknown
             return None
         return text.getvalue()
+
+
+def ordered_pair(*values: float) -> tuple[float, float]:
+    """Return the smallest and the largest value; any NaN makes both NaN."""
+    if any(value != value for value in values):
+        return math.nan, math.nan
+    return min(values), max(values)
 
 
 def as_schedule(field: str, value: Any) -> Schedule:

@@ -1,7 +1,6 @@
 """Sequential composition of schedules."""
 
 import bisect
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -9,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from lehr.schedule import scalar
-from lehr.schedule.base import Schedule, as_schedule
+from lehr.schedule.base import Schedule, as_schedule, ordered_pair
 from lehr.schedule.clock import Take
 from lehr.schedule.code import (
     PRIMARY,
@@ -21,6 +20,7 @@ from lehr.schedule.errors import LAST, fail
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, nearest, parse
 from lehr.schedule.run import Run
 from lehr.schedule.shapes import Constant, Segment
+from lehr.schedule.steps import END
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,9 +70,10 @@ class Chain(Schedule, kind="chain"):
             extent = _total([part.length for part in parts])
         self._derive(parts=parts, resolved=resolved, length=extent, _firsts=(), _active=())
         if resolved:
-            firsts = accumulate((part.length for part in parts[:-1]), initial=0)
+            firsts: Any = accumulate((part.length for part in parts[:-1]), initial=0)
             *before, last_part = zip(firsts, parts, strict=True)
             active = [(f, part) for f, part in before if part.length] + [last_part]
+            active = [(f, part) for f, part in active if f < END]  # the others are never reached
             self._derive(_firsts=tuple(f for f, _ in active), _active=tuple(p for _, p in active))
 
     def at(self, t: Any, xp: Any) -> Any:
@@ -153,9 +154,28 @@ class Chain(Schedule, kind="chain"):
             start = part._move(run, start, backward=backward)
         return start
 
-    def _joints(self, last: int) -> Iterable[int]:
-        for first, part in zip(self._firsts, self._active, strict=True):
-            yield from (first + t for t in part._joints(last - first) if first + t <= last)
+    def _next_joint(self, t: int) -> int | None:
+        if t < 0:
+            return 0
+        i = bisect.bisect_right(self._firsts, t) - 1
+        first, end = self._firsts[i], self._firsts[i + 1 : i + 2]
+        joint = self._active[i]._next_joint(t - first)
+        return min([*end, *(() if joint is None else (first + joint,))], default=None)
+
+    def _previous_joint(self, t: int) -> int | None:
+        i = bisect.bisect_left(self._firsts, t) - 1
+        if i < 0:
+            return None
+        return self._firsts[i] + (self._active[i]._previous_joint(t - self._firsts[i]) or 0)
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        firsts = self._firsts
+        i, i_last = (bisect.bisect_right(firsts, t) - 1 for t in (first, last))
+        found: list[float] = []
+        for k in range(i, i_last + 1):
+            end = last if k == i_last else firsts[k + 1] - 1
+            found += self._active[k]._bounds(max(first, firsts[k]) - firsts[k], end - firsts[k])
+        return ordered_pair(*found)
 
     def _parts(self) -> tuple[Schedule, ...]:
         return self.parts

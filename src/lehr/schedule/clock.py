@@ -1,6 +1,5 @@
 """Time transformations of a schedule: cut, shift, slow down, reverse."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
@@ -67,9 +66,20 @@ class Take(Schedule, kind="take"):
         part = self.part._resolved(run, first, run.steps)
         return Take(part, run.place("steps", self.steps, first, last))
 
-    def _joints(self, last: int) -> Iterable[int]:
-        last = min(last, self.steps)  # type: ignore[type-var, assignment]
-        return (*(t for t in self.part._joints(last) if t <= last), last)
+    def _next_joint(self, t: int) -> int | None:
+        steps: Any = self.steps
+        if t >= steps:
+            return None
+        joint = self.part._next_joint(t)
+        return steps if joint is None else min(joint, steps)  # type: ignore[no-any-return]
+
+    def _previous_joint(self, t: int) -> int | None:
+        steps: Any = self.steps
+        return steps if t > steps else self.part._previous_joint(t)
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        steps: Any = self.steps
+        return self.part._bounds(min(first, steps), min(last, steps))
 
     def _parts(self) -> tuple[Schedule, ...]:
         return (self.part,)
@@ -114,6 +124,8 @@ class Shift(Schedule, kind="shift"):
             fail("steps", "a length without 'until'", steps)
         length = part.length
         if isinstance(length, int):
+            if length > LAST and isinstance(steps, int) and steps < 0:
+                fail("part", "shorter than 2**31 steps to be moved earlier", part)
             length = length + steps if isinstance(steps, int) else UNKNOWN
         if isinstance(length, int) and length < 0:
             fail("steps", f"at least -{part.length}, minus the length of the part", steps)
@@ -139,9 +151,23 @@ class Shift(Schedule, kind="shift"):
         start = self.part._move(run, start, backward=True)
         return run.move("steps", self.steps, start, backward=True)
 
-    def _joints(self, last: int) -> Iterable[int]:
+    def _next_joint(self, t: int) -> int | None:
         steps: Any = self.steps
-        return (0, *(t + steps for t in self.part._joints(last - min(steps, 0)) if t + steps >= 0))
+        if t < 0:
+            return 0
+        joint = self.part._next_joint(t - steps)
+        return None if joint is None else joint + steps
+
+    def _previous_joint(self, t: int) -> int | None:
+        steps: Any = self.steps
+        if t <= 0:
+            return None
+        joint = self.part._previous_joint(t - steps)
+        return 0 if joint is None else max(0, joint + steps)
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        steps: Any = self.steps
+        return self.part._bounds(max(0, first - steps), max(0, last - steps))
 
     def _parts(self) -> tuple[Schedule, ...]:
         return (self.part,)
@@ -241,10 +267,20 @@ class Every(Schedule, kind="every"):
         ticks = nearest(self.part._move(run.ticks(interval), Fraction(0)))
         return start - ticks * interval if backward else start + ticks * interval
 
-    def _joints(self, last: int) -> Iterable[int]:
-        boundaries: Any = self._boundaries
-        ticks = self.part._joints(boundaries.last_before(min(last, LAST - 1), scalar))
-        return (boundaries.at(k) for k in ticks)
+    def _next_joint(self, t: int) -> int | None:
+        tick = self.part._next_joint(self._tick(t))
+        return None if tick is None else self._boundaries.at(tick)  # type: ignore[union-attr]
+
+    def _previous_joint(self, t: int) -> int | None:
+        tick = self.part._previous_joint(self._tick(t - 1) + 1)
+        return None if tick is None else self._boundaries.at(tick)  # type: ignore[union-attr]
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        return self.part._bounds(self._tick(first), self._tick(last))
+
+    def _tick(self, t: int) -> int:
+        """Return the tick at step ``t``; -1 before the first one."""
+        return self._boundaries.last_before(t, scalar) if t >= 0 else -1  # type: ignore[union-attr]
 
     def _parts(self) -> tuple[Schedule, ...]:
         return (self.part,)
@@ -276,6 +312,8 @@ class Reverse(Schedule, kind="reverse"):
         part = as_schedule("part", self.part)
         if part.length == ENDLESS:
             fail("part", "a schedule that ends", part, "give it an end with .take(steps)")
+        if isinstance(part.length, int) and part.length > LAST:
+            fail("part", "shorter than 2**31 steps to be reversed", part)
         if isinstance(part, Reverse):
             fail("part", "a schedule that is not reversed", part, "use its .part")
         self._derive(part=part, resolved=part.resolved, length=part.length)
@@ -289,9 +327,19 @@ class Reverse(Schedule, kind="reverse"):
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         return self.part._move(run, start, backward=backward)
 
-    def _joints(self, last: int) -> Iterable[int]:
+    def _next_joint(self, t: int) -> int | None:
         length: Any = self.length  # an endless part is rejected
-        return (length - t for t in self.part._joints(length) if t <= length)
+        joint = self.part._previous_joint(length - t)
+        return None if joint is None else length - joint
+
+    def _previous_joint(self, t: int) -> int | None:
+        length: Any = self.length
+        joint = self.part._next_joint(length - t)
+        return None if joint is None or joint > length else length - joint
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        length: Any = self.length
+        return self.part._bounds(max(0, length - last), max(0, length - first))
 
     def _parts(self) -> tuple[Schedule, ...]:
         return (self.part,)

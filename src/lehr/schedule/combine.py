@@ -1,13 +1,14 @@
 """Pointwise combinations of schedules: product, sum, minimum, maximum, quotient, power."""
 
+import math
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial, reduce
 from typing import Any, Self
 
-from lehr.schedule.base import Schedule, as_schedule
+from lehr.schedule import scalar
+from lehr.schedule.base import Schedule, as_schedule, ordered_pair
 from lehr.schedule.chain import flatten
 from lehr.schedule.code import (
     NEGATIVE,
@@ -57,9 +58,26 @@ class Pointwise(Schedule):
         ends = [part._move(run, start, backward=backward) for part in varying]
         return min(ends) if backward else max(ends)
 
-    def _joints(self, last: int) -> Iterable[int]:
-        for part in self.parts:
-            yield from part._joints(last)
+    def _next_joint(self, t: int) -> int | None:
+        joints = (part._next_joint(t) for part in self.parts)
+        return min((joint for joint in joints if joint is not None), default=None)
+
+    def _previous_joint(self, t: int) -> int | None:
+        joints = (part._previous_joint(t) for part in self.parts)
+        return max((joint for joint in joints if joint is not None), default=None)
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        bounds = [part._bounds(first, last) for part in self.parts]
+        if first == last:
+            return ordered_pair(self.at(first, scalar))
+        try:
+            return reduce(self._fold_bounds, bounds)
+        except (ArithmeticError, ValueError):
+            return -math.inf, math.inf
+
+    def _fold_bounds(self, a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+        """Combine bounds; every fold is monotone in each operand between their ends."""
+        return ordered_pair(*(self.fold(x, y, scalar) for x in a for y in b))
 
     def _parts(self) -> tuple[Schedule, ...]:
         return self.parts
@@ -183,7 +201,14 @@ class Quotient(Pointwise, kind="quotient"):
 
     @staticmethod
     def fold(a: Any, b: Any, xp: Any) -> Any:
+        if xp is scalar and b == 0.0:
+            fail("divisor", "other than 0 at every step", b)
         return a / b
+
+    def _fold_bounds(self, a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+        if b[0] <= 0.0 <= b[1]:
+            return -math.inf, math.inf
+        return super()._fold_bounds(a, b)
 
     def _code(self) -> Code:
         return _operators(self.parts, "/", PRODUCT)
@@ -208,10 +233,20 @@ class Power(Pointwise, kind="power"):
 
     @staticmethod
     def fold(a: Any, b: Any, xp: Any) -> Any:
-        power = a**b
+        try:
+            power = a**b
+        except ZeroDivisionError:
+            fail("base of a power", "other than 0 for a negative exponent", a)
+        except OverflowError:
+            fail("power", "below the largest float", f"{a!r} ** {b!r}")
         if isinstance(power, complex):
             fail("base of a power", "at least 0 for an exponent that is not an integer", a)
         return power
+
+    def _fold_bounds(self, a: tuple[float, float], b: tuple[float, float]) -> tuple[float, float]:
+        if a[0] < 0.0:
+            return -math.inf, math.inf
+        return super()._fold_bounds(a, b)
 
     def _code(self) -> Code:
         base, exponent = self.parts

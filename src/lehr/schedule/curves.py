@@ -72,7 +72,8 @@ def curve(
 
 def find_curve(name: Any) -> Curve:
     """Return the curve of a name, or raise."""
-    return CURVES[one_of("curve", name, CURVES, "use Geometric" if name == "geometric" else "")]
+    geometric = isinstance(name, str) and name == "geometric"
+    return CURVES[one_of("curve", name, CURVES, "use Geometric" if geometric else "")]
 
 
 def double(xp: Any) -> bool:
@@ -163,3 +164,6 @@ def _log(u: Any, v: Any, xp: Any, steps: Any) -> Any:
     more = v * steps - 1.0
     left = xp.log1p(xp.where(more > 1e-6, more, 0.0) / (u * steps + 1.0))
     return xp.where(u > 0.0, left / math.log(max(steps, 2.0)), 1.0)
+
+
+MONOTONE = frozenset(CURVES.values())  # the built-in curves; a user's curve may have any shape

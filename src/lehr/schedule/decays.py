@@ -3,11 +3,11 @@
 import itertools
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Self
 
+from lehr.schedule import scalar
 from lehr.schedule.base import Schedule
 from lehr.schedule.boundaries import Boundaries
 from lehr.schedule.chain import Chain
@@ -17,7 +17,6 @@ from lehr.schedule.length import ENDLESS, check_interval, in_steps, nearest, par
 from lehr.schedule.piecewise import Piecewise, join_pieces
 from lehr.schedule.run import Run, SizeRamp
 
-_MOST_JOINTS = 1000
 _SHORTEST = Fraction(1, 10**9)  # steps; the number of time constants in a run stays finite
 
 
@@ -106,13 +105,15 @@ class Decay(Schedule):
     def _timed(self, timescale: Any) -> Self:
         return replace(self, timescale=timescale)  # type: ignore[type-var]
 
-    def _joints(self, last: int) -> Iterable[int]:
-        if self._boundaries is None:
-            return (0,)
-        stairs = itertools.takewhile(
-            lambda t: t <= last, map(self._boundaries.at, range(_MOST_JOINTS))
-        )
-        return tuple(stairs)
+    def _next_joint(self, t: int) -> int | None:
+        if self._boundaries is None or t < 0:
+            return super()._next_joint(t)
+        return self._boundaries.at(self._boundaries.last_before(t, scalar) + 1)
+
+    def _previous_joint(self, t: int) -> int | None:
+        if self._boundaries is None or t <= 0:
+            return super()._previous_joint(t)
+        return self._boundaries.at(self._boundaries.last_before(t - 1, scalar))
 
 
 @dataclass(frozen=True, repr=False)

@@ -98,20 +98,6 @@ def read_text(field: str, path: str | os.PathLike[str]) -> str:
         fail(field, "a file that can be read", os.fspath(path), str(error))
 
 
-def integer_steps(steps: Any, np: Any) -> Any:
-    """Convert NumPy steps to int64, so that subtractions do not overflow; reject invalid steps."""
-    array = np.asarray(steps)
-    if array.dtype.kind not in "iuf":
-        fail("step", "an integer or an array of them", steps, error=TypeError)
-    if array.dtype.kind == "f":
-        wrong = array[~np.isfinite(array) | (array != np.floor(array))]
-        if wrong.size:
-            fail("step", "an integer", wrong[0].item())
-    if array.size and array.min() < 0:
-        fail("step", "at least 0", array.min().item())
-    return array.astype(np.int64, copy=False)
-
-
 def ordered(low_field: str, low: float, high_field: str, high: float) -> None:
     """Raise unless ``low <= high``."""
     if low > high:
@@ -123,7 +109,7 @@ def one_of(field: str, value: Any, known: Iterable[str], fix: str = "") -> str:
     names = list(known)
     if isinstance(value, str) and value in names:
         return value
-    text = str(value)[:100]
+    text = value[:100] if isinstance(value, str) else ""
     near = difflib.get_close_matches(text, names, n=3, cutoff=0.6)
     if not near and len(text) > 2:  # such as "rel" for "relative"
         near = [name for name in names if name.startswith(text)][:3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 from collections.abc import Callable, Iterator
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from lehr.schedule.base import Schedule
 
 _MOST_EVALUATED = 100_000
+_MOST_WORK = 500_000  # evaluated schedules; the more schedules in a tree, the fewer steps
+_LEAST_EVALUATED = 200
+_LEAST_SEARCHED = 64
 _JUMP = 0.1  # smallest jump that is reported, as a fraction of the largest value
 _HALF_CYCLE = (2, 8)  # recommended range in epochs: Smith, arXiv 1506.01186, section 3.2
 _BLOCKS = " ▁▂▃▄▅▆▇█"
@@ -72,11 +76,7 @@ class Finding:
 
 def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
     """Summarise a schedule over its length, or over ``steps`` steps."""
-    if steps is None:
-        if not isinstance(schedule.length, int):
-            fail("steps", "given for a schedule without a known end", None, "pass steps=")
-        steps = schedule.length
-    integer("steps", steps)
+    steps = steps_of(schedule, steps)
     values = {t: schedule(t) for t in _evaluated(schedule, steps)}
     peak_step = max(values, key=lambda t: (values[t], -t))
     return Summary(
@@ -88,6 +88,15 @@ def summarise(schedule: Schedule, steps: int | None = None) -> Summary:
         last=schedule(steps - 1),
         after=schedule(steps),
     )
+
+
+def steps_of(schedule: Schedule, steps: int | None) -> int:
+    """Return the steps to inspect: by default the length of the schedule."""
+    if steps is None:
+        if not isinstance(schedule.length, int):
+            fail("steps", "given for a schedule without a known end", None, "pass steps=")
+        steps = schedule.length
+    return integer("steps", steps)
 
 
 def lint(
@@ -114,7 +123,7 @@ def _length_findings(
     length = schedule.length
     if not isinstance(length, int) or length == steps or length >= LAST:  # cut at the largest step
         return
-    if steps_per_epoch and steps_per_epoch > 1 and round(length * steps_per_epoch) == steps:
+    if steps_per_epoch and steps_per_epoch > 1 and abs(length * steps_per_epoch - steps) <= 0.5:
         yield Finding(
             "stepped per epoch",
             f"its length of {length} steps is the number of epochs of the run, but a step is one "
@@ -194,10 +203,8 @@ def _cut_findings(schedule: Schedule, steps: int) -> Iterator[Finding]:
             continue
         boundaries = part._boundaries
         assert boundaries is not None  # the schedule is resolved
-        last = steps
-        while place(boundaries.at(last)) > steps:  # a cycle takes at least one step
-            last //= 2
-        k = next(k for k in range(last, 2 * last + 2) if place(boundaries.at(k + 1)) > steps)
+        starts = range(steps + 1)  # a cycle takes at least one step
+        k = bisect.bisect_right(starts, steps, key=lambda k: place(boundaries.at(k))) - 1
         start, end = place(boundaries.at(k)), place(boundaries.at(k + 1))
         if start < steps:
             yield Finding(
@@ -281,15 +288,35 @@ def block_rows(values: list[float], low: float, high: float, height: int) -> lis
 
 def _evaluated(schedule: Schedule, steps: int) -> list[int]:
     """Return the steps to evaluate: all of them, or an even selection and every joint."""
-    if steps <= _MOST_EVALUATED:
+    most = min(_MOST_EVALUATED, max(_LEAST_EVALUATED, _MOST_WORK // schedule._nodes))
+    if steps <= most:
         return list(range(steps))
-    spread = {i * (steps - 1) // (_MOST_EVALUATED - 1) for i in range(_MOST_EVALUATED)}
-    return sorted(spread | {t for t in schedule._joints(steps) if 0 <= t < steps})
+    spread = {i * (steps - 1) // (most - 1) for i in range(most)}
+    return sorted(spread | set(joints(schedule, steps - 1, most // 10)))
 
 
-def joints(schedule: Schedule, most: int) -> list[int]:
-    """Return the first ``most`` steps at which a part of the tree starts or ends."""
-    return sorted({t for t in schedule._joints(LAST) if t >= 0})[:most]
+def joints(schedule: Schedule, last: int, most: int) -> list[int]:
+    """Return the first ``most`` steps up to ``last`` at which a part of the tree starts or ends."""
+    return list(itertools.islice(schedule._joints(last), most))
+
+
+def suspects(schedule: Schedule, valid: Callable[[float], bool]) -> Iterator[int]:
+    """Yield steps whose values may be invalid: joints, and steps inside parts, in that order.
+
+    A range of steps is divided until its bounds are valid or it is a single step. The amount of
+    work is limited, so a value of a schedule that is a difference of others may be missed.
+    """
+    work = max(_LEAST_SEARCHED, _MOST_WORK // 5 // schedule._nodes)
+    yield from joints(schedule, LAST, min(1000, work))
+    ranges = [(0, LAST)]
+    while ranges and work > 0:
+        first, last = ranges.pop()
+        work -= 1
+        if first == last:
+            yield first
+        elif not all(map(valid, schedule._bounds(first, last))):
+            middle = (first + last) // 2
+            ranges += [(middle + 1, last), (first, middle)]
 
 
 def _ends(part: Schedule) -> tuple[float, float]:

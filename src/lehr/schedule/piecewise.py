@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
-from lehr.schedule.base import Schedule
+from lehr.schedule.base import Schedule, ordered_pair
 from lehr.schedule.code import Code, call
 from lehr.schedule.curves import CURVES
 from lehr.schedule.errors import fail, number, one_of
@@ -119,8 +119,24 @@ class Piecewise(Schedule, kind="piecewise"):
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         return run.move("boundaries", self.boundaries[-1], start, backward=backward)
 
-    def _joints(self, last: int) -> Iterable[int]:
-        return (0, *self.boundaries)  # type: ignore[arg-type]
+    def _next_joint(self, t: int) -> int | None:
+        boundaries: Any = self.boundaries
+        if t < 0:
+            return 0
+        i = bisect.bisect_right(boundaries, t)
+        return boundaries[i] if i < len(boundaries) else None
+
+    def _previous_joint(self, t: int) -> int | None:
+        boundaries: Any = self.boundaries
+        i = bisect.bisect_left(boundaries, t)
+        return boundaries[i - 1] if i else super()._previous_joint(t)
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        if self._chain is not None:
+            return self._chain._bounds(first, last)
+        boundaries: Any = self.boundaries
+        i, i_last = (bisect.bisect_right(boundaries, t) for t in (first, last))
+        return ordered_pair(*self.values[i : i_last + 1])
 
     def _code(self) -> Code:
         values = [list(self.boundaries), list(self.values)]
@@ -161,8 +177,15 @@ class Table(Schedule, kind="table"):
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
         return start - len(self.values) if backward else start + len(self.values)
 
-    def _joints(self, last: int) -> Iterable[int]:
-        return range(min(last, len(self.values)) + 1)
+    def _next_joint(self, t: int) -> int | None:
+        return max(0, t + 1) if t < len(self.values) else None
+
+    def _previous_joint(self, t: int) -> int | None:
+        return min(t - 1, len(self.values)) if t > 0 else None
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        end = len(self.values) - 1
+        return ordered_pair(*self.values[min(first, end) : last + 1])
 
     def _code(self) -> Code:
         return call("table", list(self.values))
@@ -226,6 +249,9 @@ class Function(Schedule, kind="function"):
     def at(self, t: Any, xp: Any) -> Any:
         value = self.f(t)  # type: ignore[misc]
         return float(value) if xp is scalar else value
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        return ordered_pair(self.at(first, scalar))  # the values at other steps are unknown
 
     def check_writable(self) -> None:
         if self.name is None:

@@ -1,5 +1,6 @@
 """Periodic repetition of a schedule, with cycles of integer or fractional length."""
 
+import itertools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
-from lehr.schedule.base import Schedule, as_schedule
+from lehr.schedule.base import Schedule, as_schedule, ordered_pair
 from lehr.schedule.boundaries import HALF, Boundaries, integers_of, phase_of
 from lehr.schedule.chain import Chain
 from lehr.schedule.clock import make_boundaries
@@ -16,11 +17,10 @@ from lehr.schedule.code import (
     call,
     method,
 )
-from lehr.schedule.errors import fail, integer
+from lehr.schedule.errors import LAST, fail, integer
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Extent, in_steps, parse, real
 from lehr.schedule.run import MOST_PIECES, Run
-
-_MOST_CYCLES = 1000  # largest number of cycles whose joints are listed
+from lehr.schedule.steps import END
 
 
 @dataclass(frozen=True, repr=False)
@@ -57,11 +57,16 @@ class Repeat(Schedule, kind="repeat"):
         if None in part._all_lengths():
             fail("part", "a schedule without omitted lengths", part, "give every part a length")
         times = None if self.times is None else integer("times", self.times)
+        if times is not None and times > LAST:
+            fail("times", "below 2**31, which frameworks count in int32", times)
         period = part.length if part.resolved else _exact_period(part)
         boundaries = None
         if isinstance(period, int | Fraction):
             if period < 1:
                 fail("part", f"at least 1 step long to be repeated, not {float(period):g}", part)
+            longest = 62 if isinstance(period, int) else 31  # binary digits
+            if period >= 2**longest:
+                fail("part", f"shorter than 2**{longest} steps to be repeated", part)
             boundaries = make_boundaries(Fraction(period), self.phase)
         length: Extent = ENDLESS
         if times is not None:
@@ -73,8 +78,11 @@ class Repeat(Schedule, kind="repeat"):
             length=length,
             resolved=boundaries is not None,
             _boundaries=boundaries,
-            _cycles=() if part.resolved or not boundaries else _variants(part, boundaries),
+            _cycles=(),
         )
+        if boundaries and not part.resolved:
+            cycles, work = _variants(part, boundaries)
+            self._derive(_cycles=cycles, _nodes=1 + work)
 
     @property
     def cycle(self) -> Schedule:
@@ -85,9 +93,11 @@ class Repeat(Schedule, kind="repeat"):
         if self._cycles:
             return self._at_variant(t, xp)
         period: Any = self.part.length
-        local = t % period
-        if self.times is not None:
-            local = xp.where(t < self.length, local, period)
+        length: Any = self.length
+        last = LAST if scalar.narrow(t) else END - 1  # larger numbers cannot be compared with t
+        local = t % period if period <= last else t
+        if self.times is not None and length <= last:
+            local = xp.where(t < length, local, period)
         if xp is not scalar and xp.__name__ == "numpy" and local.size > period:
             one = self.part.at(xp.arange(period + 1), xp)  # one cycle is evaluated and indexed
             return xp.broadcast_to(one, period + 1)[local]
@@ -145,19 +155,51 @@ class Repeat(Schedule, kind="repeat"):
         return Chain(tuple(cycles)) if len(cycles) > 1 else cycles[0]
 
     def _move(self, run: Run, start: Fraction, *, backward: bool = False) -> Fraction:
-        for _ in range(self.times or 0):
+        times = self.times or 0
+        if not any(map(run.ramp_of, self.part._all_lengths())):
+            period = self.part._move(run, Fraction(0))
+            return start - times * period if backward else start + times * period
+        if times > MOST_PIECES:
+            fail("times", f"at most {MOST_PIECES} under a batch-size ramp", times)
+        for _ in range(times):
             start = self.part._move(run, start, backward=backward)
         return start
 
-    def _joints(self, last: int) -> Iterable[int]:
+    def _next_joint(self, t: int) -> int | None:
         boundaries: Any = self._boundaries
-        cycles = _MOST_CYCLES if self.times is None else min(self.times, _MOST_CYCLES)
-        for k in range(cycles):
-            first = boundaries.at(k)
-            if first > last:
-                return
-            yield from (first + t for t in self.cycle._joints(last - first))
-        yield boundaries.at(cycles)
+        if t < 0:
+            return 0
+        if t >= self.length:  # type: ignore[operator]
+            return None
+        k = boundaries.last_before(t, scalar)
+        first, end = boundaries.at(k), boundaries.at(k + 1)
+        joint = self.cycle._next_joint(t - first)
+        return end if joint is None else min(first + joint, end)  # type: ignore[no-any-return]
+
+    def _previous_joint(self, t: int) -> int | None:
+        boundaries: Any = self._boundaries
+        if t <= 0:
+            return None
+        if t > self.length:  # type: ignore[operator]
+            return self.length  # type: ignore[return-value]
+        first = boundaries.at(boundaries.last_before(t - 1, scalar))
+        return first + self.cycle._previous_joint(t - first)  # type: ignore[no-any-return]
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        boundaries: Any = self._boundaries
+        cycles = [cycle for _, cycle in self._cycles] or [self.part]
+        k = boundaries.last_before(first, scalar)
+        start, end = boundaries.at(k), boundaries.at(k + 1)
+        # one range of one cycle: several would be exponential in nested repetitions
+        within = (
+            (first - start, last - start) if last < end else (0, math.ceil(boundaries.interval) - 1)
+        )
+        if first >= self.length or first == last:  # type: ignore[operator]
+            return ordered_pair(self.at(first, scalar))
+        found = [*itertools.chain.from_iterable(cycle._bounds(*within) for cycle in cycles)]
+        if last >= self.length:  # type: ignore[operator]
+            found.append(self.at(last, scalar))
+        return ordered_pair(*found)
 
     def _parts(self) -> tuple[Schedule, ...]:
         return (self.part,)
@@ -169,6 +211,7 @@ class Repeat(Schedule, kind="repeat"):
 
 
 _NO_RUN = Run()
+_MOST_WORK = 5000  # largest number of schedules constructed to find the variants of a cycle
 
 
 def _exact_period(part: Schedule) -> Fraction | None:
@@ -179,8 +222,10 @@ def _exact_period(part: Schedule) -> Fraction | None:
 
 def _variants(
     part: Schedule, boundaries: Boundaries
-) -> tuple[tuple[tuple[int, ...], Schedule], ...]:
-    """Return the variants of a cycle, each with the smallest fraction to which it applies.
+) -> tuple[tuple[tuple[tuple[int, ...], Schedule], ...], int]:
+    """Return the variants of a cycle, and the number of schedules constructed to find them.
+
+    With each variant comes the smallest fraction to which it applies.
 
     The inner boundaries of a cycle depend on the fraction between its exact and its rounded start.
     Each boundary moves once as the fraction grows, so if the cycles at two fractions are equal,
@@ -188,8 +233,16 @@ def _variants(
     """
     parts = math.lcm(boundaries.interval.denominator, boundaries.phase.denominator)
 
+    work = 0
+
     def cycle(i: int) -> Schedule:
-        return part._resolve(_NO_RUN, Fraction(i, parts) + HALF, None)
+        nonlocal work
+        found = part._resolve(_NO_RUN, Fraction(i, parts) + HALF, None)
+        work += found._nodes
+        if work > _MOST_WORK:
+            rule = "a schedule whose cycles are rounded to steps in few different ways"
+            fail("part", rule, part, "give its parts lengths in integer steps")
+        return found
 
     def between(low: int, first: Schedule, high: int, last: Schedule) -> Iterable[Any]:
         if first == last:
@@ -203,4 +256,4 @@ def _variants(
         yield from between(middle, inside, high, last)
 
     first, last = cycle(0), cycle(parts - 1)
-    return (((0, 0, 0), first), *between(0, first, parts - 1, last))
+    return (((0, 0, 0), first), *between(0, first, parts - 1, last)), work

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lehr.schedule.errors import LAST, fail, number
 from lehr.schedule.length import (
+    ENDLESS,
     REST,
     Amount,
     Length,
@@ -238,7 +239,7 @@ def _size(name: str, value: Any, run: Run) -> Size:
         value = value._resolve(run, Fraction(0), last)
     if isinstance(value, Constant):
         return _positive(name, value.value)
-    end = value.length if isinstance(value.length, int) else max(value._joints(LAST), default=0)
+    end: Any = value._previous_joint(LAST + 1) if value.length == ENDLESS else value.length
     if end > _LONGEST_RAMP:
         fail(name, f"a schedule that is constant after {_LONGEST_RAMP} steps", value)
     firsts: list[int] = []

@@ -32,6 +32,8 @@ def pick(values: tuple[float, ...], i: Any, xp: Any) -> Any:
     """Return ``values[i]`` for a number or an array of them."""
     if isinstance(i, int):
         return values[i]
+    if "float" in str(i.dtype):
+        i = xp.asarray(i, dtype=xp.int32)
     table = xp.asarray(values)
     return table.to(i.device)[i] if xp.__name__ == "torch" else xp.take(table, i)
 

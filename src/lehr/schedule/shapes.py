@@ -9,12 +9,15 @@ from fractions import Fraction
 from typing import Any
 
 from lehr.schedule import scalar
-from lehr.schedule.base import Schedule
+from lehr.schedule.base import Schedule, ordered_pair
 from lehr.schedule.code import PRIMARY, Code, call
-from lehr.schedule.curves import CURVES, Curve, bend, double, find_curve, fraction
+from lehr.schedule.curves import CURVES, MONOTONE, Curve, bend, double, find_curve, fraction
 from lehr.schedule.errors import LAST, fail, integer, number, one_of
 from lehr.schedule.length import ENDLESS, REST, UNKNOWN, Length, check_length, nearest
 from lehr.schedule.run import Run, SizeRamp
+
+_LEAST, _LARGEST = 1e-30, 1e30  # exponents
+_SAMPLES = 32  # steps of a user's curve at which its values are checked
 
 
 @dataclass(frozen=True, repr=False)
@@ -175,8 +178,8 @@ class Ramp(Segment, kind="ramp"):
     def __post_init__(self) -> None:
         self._check()
         self._derive(
-            power=number("power", self.power, above=0),
-            time_power=number("time_power", self.time_power, above=0),
+            power=_exponent("power", self.power),
+            time_power=_exponent("time_power", self.time_power),
             _curve=find_curve(self.curve),
         )
 
@@ -205,6 +208,14 @@ class Ramp(Segment, kind="ramp"):
         if double(xp) or curve.gone is None or curve.uses_u:
             return left * start + (1.0 - left) * end
         return left * start + curve.gone(*arguments) * end
+
+    def _bounds(self, first: int, last: int) -> tuple[float, float]:
+        if self._curve in MONOTONE:
+            return super()._bounds(first, last)
+        end: Any = self.length
+        last = max(first, min(last, end))
+        steps = {first + (last - first) * i // _SAMPLES for i in range(_SAMPLES + 1)}
+        return ordered_pair(*(self.at(t, scalar) for t in steps))
 
     def _needs(self, xp: Any) -> tuple[bool, bool]:
         rising = self.start == 0.0 and self._curve.gone is not None
@@ -278,6 +289,14 @@ class Geometric(Segment, kind="geometric"):
             more = {"curve": ("geometric", "linear"), "from_zero": (self.from_zero, True)}
             return call("warmup", end, self.steps, start=(start, 0.0), **more)
         return call("Geometric", start, end, self.steps, from_zero=(self.from_zero, True))
+
+
+def _exponent(field: str, value: Any) -> float:
+    """Return an exponent that is neither 0 nor infinite in float32."""
+    exponent = number(field, value, above=0)
+    if not _LEAST <= exponent <= _LARGEST:
+        fail(field, f"from {_LEAST:g} to {_LARGEST:g}", value)
+    return exponent
 
 
 def segment(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+import pickle
 import warnings
 import weakref
 from collections.abc import Iterable, Sequence
@@ -326,10 +327,12 @@ class Scheduler(PrivateNames, LRScheduler):
         """
         check_mapping(state_dict)
         state = {key: value for key, value in state_dict.items() if key != "best"}
-        self.last_epoch, self.control = read_state(state, self.policy, self.on_change)
-        self._untrained = None
+        step, control = read_state(state, self.policy, self.on_change)
         best = state_dict.get("best")
-        self._best = None if best is None else _from_bytes(best)
+        weights = None if best is None else _from_bytes(best)
+        self._groups()  # raises before anything is modified if the groups are invalid
+        self.last_epoch, self.control, self._best = step, control, weights
+        self._untrained = None
         if not any(has_torch_scheduler(optimizer) for optimizer in self.optimizers):
             self._write()  # with a torch scheduler, the current rate may belong to another part
 
@@ -442,7 +445,15 @@ def _to_bytes(weights: dict[str, Any]) -> bytes:
 
 
 def _from_bytes(saved: bytes) -> dict[str, Any]:
-    weights: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    rule = "bytes written by state_dict"
+    if not isinstance(saved, bytes):
+        fail("best", rule, saved, error=TypeError)
+    try:
+        weights: Any = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, pickle.UnpicklingError):
+        weights = None
+    if not isinstance(weights, dict):
+        fail("best", rule, saved)
     return weights
 
 

@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from lehr.schedule.base import Schedule, as_schedule
+from lehr.schedule.base import Schedule
 from lehr.schedule.chain import Chain
 from lehr.schedule.clock import Every
 from lehr.schedule.decays import Exponential
@@ -136,7 +136,9 @@ def cyclical(
         wave = Ramp(low, height, rise).then(Ramp(height, low, fall))
     if scale is None:
         return wave.repeat()
-    factor = scale if isinstance(scale, Schedule) else as_schedule("scale", Function(None, scale))
+    if not isinstance(scale, Schedule) and not callable(scale):
+        fail("scale", "a function of the cycle or a schedule", scale, error=TypeError)
+    factor = scale if isinstance(scale, Schedule) else Function(None, scale)
     if per == "cycle":
         if not isinstance(scale, Schedule):
             factor = factor.shift(-1)

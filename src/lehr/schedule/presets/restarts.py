@@ -74,9 +74,13 @@ def cosine_restarts(
     peak = number("peak", peak, above=0)
     floor = check_floor(floor, peak)
     growth = number("growth", growth, above=0)
+    if not 1e-6 <= growth <= 1e6:
+        fail("growth", "from 1e-06 to 1e+06", growth)
     factor = number("factor", factor, above=0, at_most=1)
     first = check_interval("period", period)
     times = None if cycles is None else integer("cycles", cycles)
+    if times is not None and times > LAST:
+        fail("cycles", "below 2**31, which frameworks count in int32", times)
     amount = parse("period", first)
     rise = check_length("warmup", warmup, missing="a length, or 0 for none")
     rise = 0 if parse("warmup", rise).amount == 0 else rise
