@@ -110,6 +110,34 @@ def test_the_policy_of_a_scheduler_has_its_values(name):
         check(draw(name, library, sgd(r.uniform(0.01, 1), r.uniform(0.01, 1)), r))
 
 
+@pytest.mark.parametrize("own", [False, True])
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("constant", {}),
+        ("constant_with_warmup", {}),
+        ("linear", {}),
+        ("cosine", {}),
+        ("cosine_with_restarts", {"num_cycles": 3}),
+        ("polynomial", {"power": 2.0}),
+        ("inverse_sqrt", {}),
+        ("cosine_with_min_lr", {"min_lr_rate": 0.1}),
+        ("cosine_warmup_with_min_lr", {"min_lr_rate": 0.1}),
+        ("warmup_stable_decay", {"num_decay_steps": 40}),
+    ],
+)
+def test_schedules_of_transformers_are_read(name, options, own):
+    pytest.importorskip("transformers")
+    if own:
+        from lehr.compat.transformers import get_scheduler
+    else:
+        from transformers import get_scheduler
+    given = {"scheduler_specific_kwargs": options} if options else {}
+    if name == "constant" and not own:
+        pytest.skip("its function is a lambda without a name")
+    check(get_scheduler(name, sgd(0.1, 0.2), 10, 110, **given))
+
+
 def test_swalr_is_read():
     for strategy in ("cos", "linear"):
         check(swa_utils.SWALR(sgd(0.5, 0.1), 0.05, anneal_epochs=7, anneal_strategy=strategy))
@@ -201,7 +229,7 @@ def test_equal_groups_have_one_schedule_and_names_are_used():
             r"min_lr must be the same for all groups, got \[0.1, 0.2\]",
         ),
         (lambda o: o, TypeError, "scheduler must be a scheduler of torch.*, got 'SGD'"),
-        (lambda o: "cosine", TypeError, "scheduler must be one of .*, got 'str'"),
+        (lambda o: "cosine", TypeError, "scheduler must be one of torch.*, got 'str'"),
     ],
 )
 def test_what_cannot_be_read_is_rejected(make, error, match):

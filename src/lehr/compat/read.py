@@ -8,18 +8,14 @@ from typing import Any
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
 
-_READERS = {
-    "torch": "lehr.compat.torch.reading",
-    "transformers": "lehr.compat.torch.reading",
-    "fvcore": "lehr.compat.fvcore",
-}
+_READERS = {"torch": "lehr.compat.torch.reading"}  # by the package of the scheduler's class
 
 
 def read(scheduler: Any) -> Policy:
     """Convert a live scheduler of another library to a policy: plot, lint, save or resume it.
 
     Accepted are the schedulers of ``torch.optim.lr_scheduler`` (nested ones too, and those of
-    ``lehr.compat.torch``), with the base rates of their optimizer.
+    ``lehr.compat``), with the base rates of their optimizer, and Transformers' schedules.
 
     Args:
         scheduler: the scheduler; it does not change.
@@ -38,4 +34,4 @@ def read(scheduler: Any) -> Policy:
         if module is not None:
             policy: Policy = import_module(module).read(scheduler)
             return policy
-    fail("scheduler", f"one of {', '.join(_READERS)}", type(scheduler).__name__, error=TypeError)
+    fail("scheduler", "one of torch.optim.lr_scheduler", type(scheduler).__name__, error=TypeError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
@@ -158,7 +159,15 @@ def _swa(s: Any, group: int, base: float) -> Schedule:
 
 
 def _lambda(s: Any, group: int, base: float) -> Schedule:
-    return named("lr_lambda", s.lr_lambdas[group]) * base
+    function = s.lr_lambdas[group]
+    if isinstance(function, functools.partial):
+        if function.args and isinstance(function.args[0], Schedule):  # of lehr.compat.transformers
+            return function.args[0] * base
+        if function.func.__module__ == "transformers.optimization":
+            from lehr.compat.transformers._private import shape_of
+
+            return shape_of(function) * base
+    return named("lr_lambda", function) * base
 
 
 def _sequential(s: Any, group: int, base: float) -> Schedule:
