@@ -98,6 +98,20 @@ def test_runs_with_random_parameters_are_optaxs(name):
         )
 
 
+@pytest.mark.parametrize("warmup", [-1, -7, -2.5, -41])
+@pytest.mark.parametrize(
+    "name", ["warmup_cosine_decay_schedule", "warmup_exponential_decay_schedule"]
+)
+def test_after_a_negative_warmup_the_decay_has_begun_as_in_optax(name, warmup):
+    for staircase in (False, True) if "exponential" in name and warmup == int(warmup) else (None,):
+        arguments = DEFAULTS[name] | {"warmup_steps": warmup}
+        if staircase is not None:
+            arguments |= {"staircase": staircase, "transition_steps": 7}
+        ours = getattr(compat, name)(**arguments)
+        expected = theirs(name, arguments)
+        assert [ours(t) for t in range(N)] == pytest.approx(list(expected), rel=1e-12, abs=1e-15)
+
+
 def in_jit(schedule):
     return jax.jit(schedule)(jnp.arange(N))
 
