@@ -11,7 +11,7 @@ import lehr
 SOURCE = Path(lehr.__file__).parent
 PRIVATE = {
     *("keras/_private.py", "torch/_private.py", "compat/torch/_private.py"),
-    "compat/torch_lr_finder/_private.py",
+    *("compat/torch_lr_finder/_private.py", "compat/transformers/_private.py"),
 }
 FILES = sorted(SOURCE.rglob("*.py"))
 # names of the standard library with an underscore that are documented

@@ -132,3 +132,8 @@ class PrivateNames(ABC):
         """Advance to the next step, or to ``epoch``; called by torch's SequentialLR."""
         self.last_epoch = self.last_epoch + 1 if epoch is None else epoch
         self._write()
+
+    def _advance(self, epoch: int | None = None) -> None:
+        """Count a call of ``step``, and advance."""
+        self._step_count += 1
+        self._update_lr(epoch)

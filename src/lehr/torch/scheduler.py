@@ -188,8 +188,7 @@ class Scheduler(PrivateNames, LRScheduler):
                     _refuse_driven(optimizer)
         if self._untrained is not None and self.last_epoch == 0:
             self._warn_if_untrained(self._untrained, epoch)
-        self._step_count += 1
-        self._update_lr(epoch)
+        self._advance(epoch)
 
     def _warn_if_untrained(self, before: int, epoch: int | None) -> None:
         """Warn if no optimizer has made an update since the constructor."""
