@@ -57,7 +57,7 @@ def first_of_block(n, per_epoch, size):
 def test_one_cycle_has_linear_phases(size):
     draw = random.Random(0)
     for _ in range(50 if size == 1 else 0):
-        n = draw.randint(1, 400)
+        n = draw.randint(1, 120)
         options = {
             "start_rate": draw.choice([None, draw.uniform(0.001, 0.1)]),
             "last_iterations": draw.choice([None, draw.randint(1, n)]),
