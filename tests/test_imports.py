@@ -92,7 +92,7 @@ INNER_EXCEPTIONS: dict[tuple[str, str], set[str]] = {
 STUDY_ORDER = (
     *("stats", "arm", "jobs", "environment", "definition", "cache_key", "ledger", "checkpoints"),
     *("trial", "storage", "engines", "results", "tuning", "runner", "plan", "text", "frames"),
-    *("tensorboard", "yaml"),
+    *("tensorboard", "yaml_data", "yaml"),
 )
 
 

@@ -70,12 +70,11 @@ class Snapshot:
     @classmethod
     def load_if_valid(cls, path: str | os.PathLike[str]) -> Snapshot | None:
         """Load a snapshot; return None if the file is missing or damaged."""
-        import zipfile
-
         try:
-            return cls.load(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            found = cls.load(path)
+        except Exception:  # a damaged zip file raises errors of many types, also MemoryError
             return None
+        return found if isinstance(found.metadata, dict) else None
 
 
 @contextlib.contextmanager

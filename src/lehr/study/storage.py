@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ class Storage:
         self.folder, self._path = folder, folder / "results.sqlite"
         self.cache, self.checkpoints = folder / "cache", folder / "checkpoints"
         self._readonly = readonly
+        self._valid: dict[str, Record | None] = {}  # each file is read one time
         self._lock = filelock.FileLock(folder / "lock")
         if readonly and not self._path.exists():
             fail("storage", "a folder with results", str(folder), "run a study first")
@@ -130,7 +132,7 @@ class Storage:
             found = connection.execute(mark).scalar()
             if found is None and not readonly:
                 connection.execute(sql.insert(_meta).values(name="format", value=str(FORMAT)))
-            elif found is None or int(found) > FORMAT:
+            elif found not in [str(number) for number in range(1, FORMAT + 1)]:
                 fix = "it was written by a newer lehr: update lehr"
                 fail("storage", f"of format {FORMAT} or older", f"format {found}", fix)
 
@@ -169,7 +171,17 @@ class Storage:
         chosen = sql.select(_studies, finished.label("finished")).order_by(_studies.c.begun)
         with self._transaction() as connection:
             rows = [dict(row) for row in connection.execute(chosen).mappings()]
-        return [row | {"definition": json.loads(row["definition"])} for row in rows]
+        return [row | {"definition": self._definition(**row)} for row in rows]
+
+    def _definition(self, id: str, definition: Any, **others: Any) -> dict[str, Any]:
+        """Return the definition of a study from its row; raise if it is damaged."""
+        found = _json(definition)
+        if isinstance(found, dict):
+            unit = "epochs" if "epochs" in found else "steps"
+            types = {"task": str, "arms": dict, "judging seeds": list, unit: list}
+            if all(isinstance(found.get(name), kind) for name, kind in types.items()):
+                return found
+        fail("definition of a study", "the data of a study", definition, f"{self._path} is damaged")
 
     def delete(self, study: str) -> int:
         """Delete a study, and its jobs that are not part of another study; return their number."""
@@ -179,30 +191,53 @@ class Storage:
         )
         finished = sql.select(_jobs.c.id).where(_jobs.c.id.in_(unshared))
         with self._transaction() as connection:
-            parts = list(connection.execute(unshared).scalars())
-            jobs = list(connection.execute(finished).scalars())
+            parts = [self._checked(name) for name in connection.execute(unshared).scalars()]
+            jobs = [self._checked(name) for name in connection.execute(finished).scalars()]
             connection.execute(sql.delete(_jobs).where(_jobs.c.id.in_(unshared)))
             connection.execute(sql.delete(_parts).where(_parts.c.study == study))
             connection.execute(sql.delete(_studies).where(_studies.c.id == study))
         self.delete_checkpoints(parts)
         for name in jobs:
+            self._valid.pop(name, None)
             self.curves(name).unlink(missing_ok=True)
             self.log(name).unlink(missing_ok=True)
         return len(jobs)
 
     def records(self, jobs: dict[str, Job]) -> dict[str, Record]:
-        """Return the stored records by cache key; curves files without a row are imported."""
-        found: dict[str, Record] = {}
+        """Return the stored records by cache key.
+
+        Curves files without a row are imported. A damaged file, or one that differs from its row,
+        is reported and deleted.
+        """
+        chosen = sql.select(_jobs.c.id, _jobs.c.metadata).where(_jobs.c.id.in_(jobs))
         with self._transaction() as connection:
-            chosen = sql.select(_jobs.c.id, _jobs.c.metadata).where(_jobs.c.id.in_(jobs))
-            for row in connection.execute(chosen):
-                path = self.curves(row.id)
-                if path.exists():
-                    found[row.id] = Record(row.id, json.loads(row.metadata), path)
-        for name in () if self._readonly else jobs.keys() - found.keys():
-            if record := self.import_record(name, jobs[name]):
-                found[name] = record
-        return found
+            rows = {row.id: row.metadata for row in connection.execute(chosen)}
+        for name, text in rows.items():
+            if name not in self._valid:
+                self._valid[name] = self._record(name, text)
+        for name in () if self._readonly else jobs:
+            if self._valid.get(name) is None:
+                self.import_record(name, jobs[name])
+        records = {name: self._valid.get(name) for name in jobs}
+        return {name: record for name, record in records.items() if record is not None}
+
+    def _record(self, name: str, text: Any) -> Record | None:
+        """Return the record of a row; None if its curves are missing or the two differ."""
+        path = self.curves(name)
+        if not path.exists():
+            return None
+        snapshot, metadata = Snapshot.load_if_valid(path), _json(text)
+        if snapshot is not None and metadata is None:
+            return None  # the row is damaged: the file is imported again
+        if snapshot is not None and snapshot.metadata == metadata:
+            steps = len(snapshot.arrays.get("losses", ()))
+            if metadata.get("steps", steps) == steps:
+                return Record(name, metadata, path)
+        consequence = "it is not used" if self._readonly else "its job runs again"
+        warnings.warn(f"{path} is damaged or differs from its row: {consequence}", stacklevel=2)
+        if not self._readonly:
+            path.unlink()
+        return None
 
     def import_record(self, name: str, job: Job) -> Record | None:
         """Insert the row of a job from its curves file; None if the file is missing or damaged."""
@@ -219,7 +254,8 @@ class Storage:
         }
         with self._transaction() as connection:
             connection.execute(sql.insert(_jobs).prefix_with("OR REPLACE").values(row))
-        return Record(name, snapshot.metadata, path)
+        record = self._valid[name] = Record(name, snapshot.metadata, path)
+        return record
 
     def link_jobs(self, study: str, environment_key: str, names: dict[str, str]) -> None:
         """Store the cache keys of a study's jobs, by their key in the study."""
@@ -240,7 +276,7 @@ class Storage:
         with self._transaction() as connection:
             for row in connection.execute(chosen):
                 if row.latest:  # at least one of its jobs has finished
-                    found.setdefault(row.environment_key, {})[row.key] = row.job
+                    found.setdefault(row.environment_key, {})[row.key] = self._checked(row.job)
         return list(found.values())
 
     def curves(self, name: str) -> Path:
@@ -270,6 +306,14 @@ def _url(path: Path, readonly: bool) -> sql.URL:
         return sql.URL.create("sqlite", database=str(path))
     query = {"immutable": "1", "uri": "true"}
     return sql.URL.create("sqlite", database=path.absolute().as_uri(), query=query)
+
+
+def _json(text: Any) -> Any:
+    """Return the data of JSON text; None if it is damaged."""
+    try:
+        return json.loads(text)
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _now() -> str:

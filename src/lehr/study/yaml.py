@@ -190,7 +190,19 @@ class _Recorded(Study):
 
 
 def study_of(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
-    """Return the study of a definition made by `Study.to_dict`, to load its results."""
+    """Return the study of a definition made by `Study.to_dict`, to load its results.
+
+    Raises:
+        ValueError: if the definition is damaged.
+    """
+    try:
+        return _recorded(definition, storage)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{storage} is damaged: {error}"
+        fail("definition of a study", "the data of a study", definition, reason)
+
+
+def _recorded(definition: dict[str, Any], storage: str | os.PathLike[str]) -> Study:
     arms = {
         name: Arm(Policy.from_dict(arm["policy"]), tune=arm["tune"], optimizer=arm["optimizer"])
         for name, arm in definition["arms"].items()
