@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypedDict, get_args
 
 from lehr.finder.sweep import Objective, Spacing, Sweep
-from lehr.learner import Trace, TrainingRun
+from lehr.learner import Trace, TrainingRun, real
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, integer, number, one_of
 from lehr.schedule.shapes import segment
@@ -129,7 +129,7 @@ def _validated(
     trace = Trace()
     for step in range(steps):
         one = run.train(policy, 1, first=step)
-        trace.extend([run.evaluate()["loss"]], one.rates)
+        trace.extend([real("validation loss", run.evaluate()["loss"])], one.rates)
         if until(trace):
             break
     return trace

@@ -8,4 +8,5 @@ from lehr.learner.snapshot import Snapshot as Snapshot
 from lehr.learner.snapshot import folder_if as folder_if
 from lehr.learner.trace import Trace as Trace
 from lehr.learner.trace import flat as flat
+from lehr.learner.trace import real as real
 from lehr.learner.trace import scheduled as scheduled

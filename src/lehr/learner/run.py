@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, final
 
-from lehr.learner.trace import Trace, scheduled
+from lehr.learner.trace import Trace, real, scheduled
 from lehr.policy import Policy, as_policy
 from lehr.schedule.errors import fail, integer
 
@@ -41,7 +41,7 @@ class TrainingRun(ABC):
                 when it returns True.
 
         Raises:
-            TypeError: if ``steps`` is not an integer.
+            TypeError: if ``steps`` is not an integer, or a loss or a rate is not a number.
             ValueError: if ``steps`` is negative, the policy has unresolved lengths, or
                 `make_updates` returns the wrong number of losses or values.
         """
@@ -60,6 +60,8 @@ class TrainingRun(ABC):
                     rule = f"a loss and a value of each hyperparameter for {size} updates"
                     counts = {"losses": len(losses)} | {k: len(v) for k, v in applied.items()}
                     fail("result of make_updates", rule, counts)
+                losses = [real("loss", loss) for loss in losses]
+                applied = {k: [real(k, value) for value in column] for k, column in applied.items()}
                 trace.extend(losses, applied)
                 if until is not None and until(trace):
                     break

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import dataclass, field
 from typing import Any
 
 from lehr.policy import Policy
 from lehr.policy import flat as flat
+from lehr.schedule.errors import fail
 
 
 @dataclass
@@ -32,6 +35,26 @@ class Trace:
         self.losses.extend(losses)
         for name, values in rates.items():
             self.rates.setdefault(name, []).extend(values)
+
+
+def real(field: str, value: Any) -> float:
+    """Return a real number or an array of no dimensions as a float; raise for other values.
+
+    >>> import numpy as np
+    >>> real("loss", np.float32(0.5)), real("loss", np.array(2)), real("loss", float("nan"))
+    (0.5, 2.0, nan)
+    """
+    if type(value) is float:
+        return value
+    found = value
+    if hasattr(value, "shape") and tuple(value.shape) == ():
+        found = value.item() if hasattr(value, "item") else value.numpy().item()
+    if isinstance(found, bool) or not isinstance(found, numbers.Real):
+        fail(field, "a number", value, error=TypeError)
+    try:
+        return float(found)
+    except OverflowError:
+        return math.inf
 
 
 def scheduled(policy: Policy, first: int, steps: int, factor: float) -> list[dict[str, Any]]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lehr.finder import range_test
-from lehr.learner import Learner, Snapshot
+from lehr.learner import Learner, Snapshot, real
 from lehr.policy import Policy
 from lehr.schedule.errors import fail, one_of
 from lehr.study.cache_key import versions
@@ -58,7 +58,7 @@ def run_job(
         learner = _learner(job)
         setup = time.perf_counter() - begun
         if kind == "sweep":
-            learner.evaluate("test")  # raise for a missing split before the training
+            _check_metrics(learner, job, "validation", "test")
             options = {name: job[name] for name in SWEEP}
             record.metadata["sweep"] = range_test(learner, **options).to_dict()
         elif kind == "probe":
@@ -164,7 +164,7 @@ class _Trial:
         }
         metadata["pairing"]["first loss"] = repr(run.trace.losses[0])
         if job["test"]:
-            metadata["test"] = json_data(learner.evaluate("test"))
+            metadata["test"] = json_data(_evaluate(learner, "test", job))
         return Snapshot(curves(run.trace), metadata)
 
     def _out_of_patience(self) -> bool:
@@ -205,7 +205,7 @@ class _Trial:
 
     def _validate(self) -> None:
         run, job = self.run, self.job
-        metrics = self.learner.evaluate("validation")
+        metrics = _evaluate(self.learner, "validation", job)
         since = run.history[-1]["step"] if run.history else 0
         losses = run.trace.losses[since:]
         entry = {"loss": math.fsum(losses) / len(losses)}
@@ -222,7 +222,7 @@ class _Trial:
             if math.isfinite(score) and sign * score > sign * best:
                 run.best = {"step": run.step, "validation": json_data(metrics)}
                 if job["test"]:
-                    run.best["test"] = json_data(self.learner.evaluate("test"))
+                    run.best["test"] = json_data(_evaluate(self.learner, "test", job))
 
 
 def in_steps(run: Job, steps_per_epoch: int) -> tuple[int, Policy]:
@@ -242,10 +242,9 @@ def in_common(a: Policy, a_steps: int, b: Policy, b_steps: int) -> int:
 
 def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Job) -> None:
     """Raise for errors in the definition that would otherwise be raised after the training."""
-    validated = learner.evaluate("validation")
-    one_of("metric", job["metric"], validated)
+    validated = _check_metrics(learner, job, "validation")
     if job["test"] and job["task"] not in _tested:
-        one_of("metric", job["metric"], learner.evaluate("test"))
+        _check_metrics(learner, job, "test")
         _tested.add(job["task"])
     if policy.control is not None:
         one_of("monitor", policy.control.monitor, [*_named(validated), "loss"])
@@ -256,6 +255,27 @@ def _check_before_training(learner: Learner, policy: Policy, steps: int, job: Jo
         if highest > job["peak"] * (1 + 1e-3):
             fix = "write a tuned policy at peak 1, for instance one_cycle(1.0)"
             fail("largest rate", f"at most the peak chosen, {job['peak']:g}", highest, fix)
+
+
+def _check_metrics(learner: Learner, job: Job, *splits: str) -> dict[str, float]:
+    """Evaluate splits; raise unless the metrics are numbers and contain the judged one."""
+    for split in splits:
+        metrics = _evaluate(learner, split, job)
+        if "metric" in job:
+            one_of("metric", job["metric"], metrics)
+    return metrics
+
+
+def _evaluate(learner: Learner, split: str, job: Job) -> dict[str, float]:
+    """Return the metrics of a split as floats; raise for values that are not numbers."""
+    found: Any = learner.evaluate(split)
+    if not isinstance(found, Mapping):
+        where = f"evaluate({split!r}) of {job['task']}"
+        fail(where, "a dict of numbers by name", found, error=TypeError)
+    for name in found:
+        if not isinstance(name, str):
+            fail(f"name of a metric of {job['task']}", "text", name, error=TypeError)
+    return {name: real(f"metric {name} of {job['task']}", x) for name, x in found.items()}
 
 
 def _named(validation: dict[str, float]) -> dict[str, float]:
