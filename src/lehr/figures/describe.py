@@ -9,7 +9,16 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lehr.figures.style import MOST_POINTS, SIZE, STYLE, legend, literal, new_figure, set_ticks, styles
+from lehr.figures.style import (
+    MOST_POINTS,
+    SIZE,
+    STYLE,
+    legend,
+    literal,
+    new_figure,
+    set_ticks,
+    styles,
+)
 from lehr.policy import Policy
 from lehr.schedule import Constant, Schedule
 from lehr.schedule.errors import fail, integer

@@ -164,7 +164,7 @@ def loads(text: str) -> Any:
         data = json.loads(
             text, parse_int=_integer, parse_constant=_reject_constant, object_pairs_hook=_unique
         )
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"definition must be valid JSON: {error}") from None
     except RecursionError:
         raise ValueError("definition must be less deeply nested JSON") from None
