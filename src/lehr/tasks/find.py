@@ -26,6 +26,7 @@ BUILT_IN = {
     "digits-mlp": "lehr.tasks.mlp:digits_mlp",
 }
 _RULE = "a built-in name, or module:function, which takes a seed and returns a Learner"
+_added: set[str] = set()  # folders added to sys.path
 _IMPORTABLE = "a function of a module that worker processes can import"
 
 
@@ -198,7 +199,9 @@ def _hidden_fix(module: Any) -> str:
 
 
 def _add_current_folder() -> None:
-    """Add the current folder at the end of ``sys.path``."""
+    """Add the current folder at the end of ``sys.path``, before earlier current folders."""
     folder = str(Path.cwd())
     if folder not in sys.path:
-        sys.path.append(folder)
+        earlier = (place for place, added in enumerate(sys.path) if added in _added)
+        sys.path.insert(next(earlier, len(sys.path)), folder)
+        _added.add(folder)

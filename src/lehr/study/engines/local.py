@@ -39,7 +39,8 @@ class _Worker:
 
     def __init__(self, backend: str, cache: Path, slot: int) -> None:
         self.channel, theirs = socket.socketpair()
-        with theirs:
+        with theirs, contextlib.ExitStack() as if_not_started:
+            if_not_started.enter_context(self.channel)
             self.process = subprocess.Popen(
                 # -P: files of the current folder do not replace the modules of libraries
                 [sys.executable, "-P", "-m", "lehr.study.engines.worker", str(theirs.fileno())],
@@ -49,6 +50,7 @@ class _Worker:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,  # Ctrl-C reaches only the driver process
             )
+            if_not_started.pop_all()
 
     def run(self, name: str, order: dict[str, Any]) -> Iterator[Event]:
         """Run a job and yield its events; without a final event if the process dies."""
