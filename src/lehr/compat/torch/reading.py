@@ -173,7 +173,7 @@ def _lambda(s: Any, group: int, base: float) -> Schedule:
 def _sequential(s: Any, group: int, base: float) -> Schedule:
     rates = [_rate(part, group) for part in parts(s)]
     lengths = [b - a for a, b in pairwise([0, *milestones(s)])]
-    sections = [rate.take(n) for rate, n in zip(rates, lengths, strict=False)]
+    sections = [r if r.length == n else r.take(n) for r, n in zip(rates, lengths, strict=False)]
     return Chain((*sections, rates[-1]))
 
 
