@@ -762,7 +762,7 @@ lehr.from_function(abs, name=3)
 lehr.multi_step(1.0, 0.1, 5)
     milestones must be a list, got 5
 lehr.cyclical(0.0, 1.0, 2, scale='x')
-    f must be a function of the step, got 'x'
+    scale must be a function of the cycle or a schedule, got 'x'
 lehr.warmup(1.0, 5, from_zero=0)
     from_zero must be True or False, got 0
 Exponential(1.0, 0.5, 5, staircase=1)
@@ -780,7 +780,7 @@ ramp - 'x'
 None ** ramp
     base must be a schedule or a number, got None
 ramp.clip('x')
-    other must be a schedule or a number, got 'x'
+    floor must be a schedule or a number, got 'x'
 Chain(ramp)
     parts must be a list of schedules, got linear(1.0, 0.0, 10)
 Product((ramp, 'x'))

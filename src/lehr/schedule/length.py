@@ -151,7 +151,7 @@ def check_interval(field: str, value: Any, *, counted: bool = True) -> int | flo
         fail(field, "a length without 'until'", value)
     if amount.amount <= 0:
         fail(field, "a length above 0", value)
-    if amount.amount < _SMALLEST:
+    if counted and amount.amount < _SMALLEST:
         fail(field, f"at least {float(_SMALLEST):g} {amount.unit}", value)
     if amount.unit != "steps":
         return str(amount)

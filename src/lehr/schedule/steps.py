@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from lehr.schedule.errors import fail
@@ -30,9 +31,7 @@ def array_of_steps(steps: Any, xp: Any) -> Any:
         fail("step", rule, name, error=TypeError)
     known = _known_values(steps, xp)
     if known is not None:
-        import numpy
-
-        integer_steps(known, numpy)
+        integer_steps(known, sys.modules["numpy"])
     if name not in _WIDER:
         return steps
     wide = "int32" if xp.__name__ == "jax.numpy" else _WIDER[name]  # JAX has no int64 by default
@@ -65,8 +64,7 @@ def _known_values(steps: Any, xp: Any) -> Any:
         except (RuntimeError, TypeError):  # inside vmap, or a tensor without data
             return None
     if xp.__name__ == "jax.numpy":
-        import jax
-
+        jax = sys.modules["jax"]
         if isinstance(steps, jax.core.Tracer) or not isinstance(steps, jax.Array):
             return None
         on_cpu = all(device.platform == "cpu" for device in steps.devices())

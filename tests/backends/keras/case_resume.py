@@ -263,3 +263,23 @@ def test_k6_a_plain_rate_is_compared_in_float32(rate, fits, tmp_path):
     else:
         with pytest.raises(ValueError, match=r"lr at step \d+ would jump from 0\.1 to"):
             driven.load_weights(tmp_path / "plain.weights.h5")
+
+
+def test_a_state_of_other_shapes_changes_nothing():
+    def driven(width):
+        optimizer = lehr.keras.attach(KINDS["momentum"](), COSINE)
+        optimizer.build([keras.Variable(np.ones(2)), keras.Variable(np.ones(width))])
+        return optimizer
+
+    other, store = driven(3), {}
+    other.factor = 0.5
+    other.save_own_variables(store)
+    store = {name: np.asarray(array) + (name == "2") for name, array in store.items()}
+    optimizer = driven(4)
+    before = [np.asarray(variable) for variable in optimizer.variables]
+    with pytest.raises(ValueError, match=r"variable \d must be of shape \(4,\), got \(3,\)"):
+        optimizer.load_own_variables(store)
+    after = [np.asarray(variable) for variable in optimizer.variables]
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert optimizer.control_state.factor == 1.0
