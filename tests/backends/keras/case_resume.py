@@ -277,7 +277,7 @@ def test_a_state_of_other_shapes_changes_nothing():
     store = {name: np.asarray(array) + (name == "2") for name, array in store.items()}
     optimizer = driven(4)
     before = [np.asarray(variable) for variable in optimizer.variables]
-    with pytest.raises(ValueError, match=r"variable \d must be of shape \(4,\), got \(3,\)"):
+    with pytest.raises(ValueError, match=r"variables of the saved shapes, .* \(3,\), SGD has .* \(4,\)"):
         optimizer.load_own_variables(store)
     after = [np.asarray(variable) for variable in optimizer.variables]
     for a, b in zip(before, after, strict=True):
