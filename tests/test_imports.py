@@ -97,7 +97,6 @@ EXCEPTIONS: dict[tuple[str, str], set[str]] = {
     # the function of a scheduler is one of Transformers, so that library is already loaded
     ("compat/torch/reading.py", "lehr.compat.transformers"): {"_lambda"},
     # called with a step of this type, so the framework is already loaded
-    ("schedule/steps.py", "jax"): {"_known_values"},
     ("schedule/scalar.py", "numpy"): {"namespace"},
     ("schedule/scalar.py", "jax"): {"namespace"},
     ("schedule/scalar.py", "torch"): {"namespace"},

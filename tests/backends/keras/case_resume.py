@@ -277,7 +277,8 @@ def test_a_state_of_other_shapes_changes_nothing():
     store = {name: np.asarray(array) + (name == "2") for name, array in store.items()}
     optimizer = driven(4)
     before = [np.asarray(variable) for variable in optimizer.variables]
-    with pytest.raises(ValueError, match=r"variables of the saved shapes, .* \(3,\), SGD has .* \(4,\)"):
+    match = r"variables of the saved shapes, .* \(3,\), SGD has .* \(4,\)"
+    with pytest.raises(ValueError, match=match):
         optimizer.load_own_variables(store)
     after = [np.asarray(variable) for variable in optimizer.variables]
     for a, b in zip(before, after, strict=True):
