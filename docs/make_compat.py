@@ -18,6 +18,12 @@ HEADS = {
 of the first n updates, rounded to four significant digits; `steps` are arguments of
 `scheduler.step`, and `with_group` adds a parameter group.
 """,
+    "tensorflow_addons": """\
+# Differences between lehr.compat.tensorflow_addons and TensorFlow Addons
+
+`rates(schedule, *steps)` returns the rates at the steps, rounded to four significant digits.
+TensorFlow Addons cannot be installed any more; its results are those of its formula in float32.
+""",
 }
 TAIL = """\
 `python docs/make_compat.py` generates this page from `lehr.compat.differences`; the tests run every

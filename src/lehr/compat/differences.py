@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lehr.compat import _differences_tensorflow_addons
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -230,4 +232,5 @@ DIFFERENCES = (
         "[0.1, 0.1, 0.1, 0.01]",
         "the threshold has the wrong sign: a slightly worse metric counts as an improvement",
     ),
+    *(Difference("tensorflow_addons", *row) for row in _differences_tensorflow_addons.ROWS),
 )
