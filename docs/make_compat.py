@@ -18,6 +18,13 @@ HEADS = {
 of the first n updates, rounded to four significant digits; `steps` are arguments of
 `scheduler.step`, and `with_group` adds a parameter group.
 """,
+    "clr_callback": """\
+# Differences between lehr.compat.clr_callback and clr_callback
+
+`sums(callback, n, block)` returns the sum of the rates of each execution of `block` batches, with
+n batches in all. The original does not run on Keras 3; its results are those of a callback that
+sets the rate at the same times.
+""",
     "tensorflow_addons": """\
 # Differences between lehr.compat.tensorflow_addons and TensorFlow Addons
 

@@ -41,11 +41,15 @@ PACKAGES: dict[str, set[str]] = {
     "cli": {"report", "recipes", "published_policies"},
     # in lehr.compat each module counts as a package: it imports one library and its adapter
     "compat/__init__": set(),
-    "compat/differences": {"compat/_differences_tensorflow_addons"},
+    "compat/differences": {
+        *("compat/_differences_clr_callback", "compat/_differences_tensorflow_addons"),
+    },
+    "compat/_differences_clr_callback": set(),
     "compat/_differences_tensorflow_addons": set(),
     "compat/torch": {"finder", "figures", "torch"},
     "compat/keras": {"finder", "figures", "keras"},
     "compat/tensorflow_addons": {"compat/keras"},
+    "compat/clr_callback": {"compat/keras", "keras"},
 }
 # Third-party packages by importer; other packages import only the standard library.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}
@@ -71,6 +75,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "compat/torch": TORCH,
     "compat/keras": {"keras", "numpy"},
     "compat/tensorflow_addons": {"keras"},
+    "compat/clr_callback": {"keras", "numpy"},
 }
 # Loaded by `import lehr`, directly or indirectly: third-party imports in functions only.
 LAZY_ONLY = {"schedule", "controllers", "policy", "parser", "learner", "diagnosis", "testing"}

@@ -49,7 +49,8 @@ def torch_module() -> dict:
 
 
 LIBRARIES = {"torch": (torch_library, torch_module)}
-KERAS = {"tensorflow_addons"}  # run on each backend: tests/backends/keras/case_compat_differences
+# run on each backend of Keras by tests/backends/keras/case_compat_differences.py
+KERAS = {"clr_callback", "tensorflow_addons"}
 
 
 def result(example: str, names: dict) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lehr.compat import _differences_tensorflow_addons
+from lehr.compat import _differences_clr_callback, _differences_tensorflow_addons
 
 
 @dataclass(frozen=True)
@@ -232,5 +232,6 @@ DIFFERENCES = (
         "[0.1, 0.1, 0.1, 0.01]",
         "the threshold has the wrong sign: a slightly worse metric counts as an improvement",
     ),
+    *(Difference("clr_callback", *row) for row in _differences_clr_callback.ROWS),
     *(Difference("tensorflow_addons", *row) for row in _differences_tensorflow_addons.ROWS),
 )

@@ -2,7 +2,13 @@
 
 import compat_keras
 
-from lehr.compat import tensorflow_addons
+from lehr.compat import clr_callback, tensorflow_addons
+
+
+def test_clr_callback():
+    ours = vars(clr_callback)
+    found, table = compat_keras.results("clr_callback", compat_keras.CLR_CALLBACK, ours)
+    assert found == table
 
 
 def test_tensorflow_addons():
