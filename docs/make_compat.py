@@ -80,6 +80,19 @@ of the first n updates, rounded to four significant digits; `steps` are argument
 of the first n updates, rounded to four significant digits; `steps` are arguments of
 `scheduler.step`.
 """,
+    "clr_callback": """\
+# Differences between lehr.compat.clr_callback and clr_callback
+
+`sums(callback, n, block)` returns the sum of the rates of each execution of `block` batches, with
+n batches in all. The original does not run on Keras 3; its results are those of a callback that
+sets the rate at the same times.
+""",
+    "tensorflow_addons": """\
+# Differences between lehr.compat.tensorflow_addons and TensorFlow Addons
+
+`rates(schedule, *steps)` returns the rates at the steps, rounded to four significant digits.
+TensorFlow Addons cannot be installed any more; its results are those of its formula in float32.
+""",
 }
 TAIL = """\
 `python docs/make_compat.py` generates this page from `lehr.compat.differences`; the tests run every

@@ -51,11 +51,17 @@ PACKAGES: dict[str, set[str]] = {
     "compat/differences": {
         *("compat/_differences_book", "compat/_differences_torch_lr_finder"),
         *("compat/_differences_optax", "compat/_differences_transformers"),
+        *("compat/_differences_clr_callback", "compat/_differences_tensorflow_addons"),
     },
     "compat/_differences_book": set(),
     "compat/_differences_torch_lr_finder": set(),
     "compat/torch_lr_finder": {"finder", "figures", "torch"},
     "compat/book": {"finder", "figures", "keras"},
+    "compat/_differences_clr_callback": set(),
+    "compat/_differences_tensorflow_addons": set(),
+    "compat/keras": {"finder", "figures", "keras"},
+    "compat/tensorflow_addons": {"compat/keras"},
+    "compat/clr_callback": {"compat/keras", "keras"},
 }
 # Third-party packages by importer; other packages import only the standard library.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}
@@ -82,6 +88,9 @@ THIRD_PARTY: dict[str, set[str]] = {
     "compat/transformers": {"transformers", *TORCH},
     "compat/torch_lr_finder": {"numpy", "matplotlib", "apex", *TORCH},
     "compat/book": {"numpy", "matplotlib", *KERAS},
+    "compat/keras": {"keras", "numpy"},
+    "compat/tensorflow_addons": {"keras"},
+    "compat/clr_callback": {"keras", "numpy"},
 }
 # Loaded by `import lehr`, directly or indirectly: third-party imports in functions only.
 LAZY_ONLY = {"schedule", "controllers", "policy", "parser", "learner", "diagnosis", "testing"}

@@ -108,7 +108,8 @@ LIBRARIES = {
     "optax": (optax_library, optax_module),
     "torch_lr_finder": (lr_finder_library, lr_finder_module),
 }
-ELSEWHERE = {"book"}  # on each backend of Keras: backends/keras/case_book.py
+# on each backend of Keras: case_book.py and case_compat_differences.py in tests/backends/keras
+ELSEWHERE = {"book", "clr_callback", "tensorflow_addons"}
 
 
 def result(example: str, names: dict) -> str:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from lehr.compat import (
     _differences_book,
+    _differences_clr_callback,
     _differences_optax,
+    _differences_tensorflow_addons,
     _differences_torch_lr_finder,
     _differences_transformers,
 )
@@ -241,4 +243,6 @@ DIFFERENCES = (
     *(Difference("transformers", *row) for row in _differences_transformers.ROWS),
     *(Difference("book", *row) for row in _differences_book.ROWS),
     *(Difference("torch_lr_finder", *row) for row in _differences_torch_lr_finder.ROWS),
+    *(Difference("clr_callback", *row) for row in _differences_clr_callback.ROWS),
+    *(Difference("tensorflow_addons", *row) for row in _differences_tensorflow_addons.ROWS),
 )

@@ -64,6 +64,11 @@ def learning_rate(optimizer: Any) -> Any:
     return _read(optimizer, "_learning_rate", "find the source of an optimizer's rate")
 
 
+def batches_applied(optimizer: Any) -> Any:
+    """Return the count of batches; with gradient accumulation, ``iterations`` is another one."""
+    return _read(optimizer, "_iterations", "count the batches of an optimizer")
+
+
 def stale_count(optimizer: Any) -> bool:
     """Return whether the code is traced on JAX without the update count as a traced value.
 

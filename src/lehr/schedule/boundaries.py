@@ -52,6 +52,19 @@ class Boundaries:
         interval, parts, phase = self._integers[integers_of(k, xp)]
         return mul_div(k, interval, parts, phase, xp)
 
+    def elapsed(self, t: Any, xp: Any) -> tuple[Any, Any]:
+        """Return the boundaries at or before ``t``, and the real steps since the last one.
+
+        The phase is not rounded off: boundary ``k`` is at exactly ``k * interval``. It requires
+        boundaries at the first step at or after this position, as the stairs of `Decay` have.
+        """
+        if self._beyond and scalar.narrow(t):
+            return 0 * t, t / 1
+        k = self.last_before(t, xp)
+        first, rest = self.position(k, xp)
+        _, parts, phase = self._integers[integers_of(t, xp)]
+        return k, (t - first) / 1 + (phase - rest) / parts
+
     def in_parts(self, fraction: Fraction) -> tuple[int, ...]:
         """Return a fraction of a step in parts, rounded up, for each of the three integer types."""
         return tuple(math.ceil(fraction * parts) for _, parts, _ in self._integers)
