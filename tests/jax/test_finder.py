@@ -73,7 +73,7 @@ def test_the_losses_are_those_of_each_batch_at_those_rates(spacing):
     np.testing.assert_allclose(sweep.rates, grid(1e-5, 0.1, 30), rtol=1e-6)
 
 
-def test_on_two_devices():
+def test_g7_two_devices_of_the_cpu():
     """State replicated or sharded over both devices, batches sharded: the same curve."""
     program = Path(__file__).parents[1] / "helpers" / "jax_devices.py"
     run = run_python(program)

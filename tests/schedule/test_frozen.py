@@ -28,7 +28,7 @@ def test_a_frozen_dict_cannot_be_changed(change):
     assert d == {"a": 1}
 
 
-def test_equal_frozen_dicts_have_equal_hashes():
+def test_a12_equal_frozen_dicts_have_equal_hashes():
     one, other = FrozenDict(a=1, b=2), FrozenDict(b=2, a=1)
     assert one == other == {"a": 1, "b": 2}
     assert hash(one) == hash(other)

@@ -136,7 +136,7 @@ def test_each_factor_of_a_product_may_be_open():
 # A length of 0.
 
 
-def test_a_part_of_length_0_stays_and_has_no_effect():
+def test_p19_a_part_of_length_0_stays_and_has_no_effect():
     s = lehr.warmup(0.1, 0).then(lehr.cosine(0.1, 100))
     assert repr(s) == "warmup(0.1, 0).then(cosine(0.1, 100))"
     assert [s(t) for t in range(101)] == [lehr.cosine(0.1, 100)(t) for t in range(101)]

@@ -38,7 +38,7 @@ def train(model, optimizers, data):
 
 @pytest.mark.parametrize("on_disk", [False, True])
 @pytest.mark.parametrize("warm", [False, True])
-def test_training_of_two_optimizers_continues_bit_identically(warm, on_disk):
+def test_p21_training_of_two_optimizers_continues_bit_identically(warm, on_disk):
     losses = []
     for tested in (False, True):
         model, data = net(), batches()

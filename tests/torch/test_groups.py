@@ -118,7 +118,7 @@ def test_dampening_reaches_the_update():
 
 
 @pytest.mark.parametrize("tensor", [False, True])
-def test_relative_multiplies_only_the_rate_of_each_group(tensor):
+def test_p20_relative_multiplies_only_the_rate_of_each_group(tensor):
     rate = torch.tensor if tensor else float
     groups = [
         {"params": weights(), "lr": rate(0.5), "weight_decay": 0.1},

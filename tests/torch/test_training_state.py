@@ -37,7 +37,7 @@ def updates(model, optimizer, count, loss=F.mse_loss):
     [Inner, functools.partial(Swapping, lr=0.1, momentum=0.9), torch.optim.AdamW],
     ids=["P2 P3 P4 inner", "swapping", "AdamW"],
 )
-def test_p2_to_p5_training_continues_bit_for_bit_after_a_range_test(make, trained, on_disk):
+def test_p2_p3_p4_p5_training_continues_bit_for_bit_after_a_range_test(make, trained, on_disk):
     results = []
     for tested in (False, True):
         torch.manual_seed(0)

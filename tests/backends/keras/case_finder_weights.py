@@ -40,7 +40,7 @@ def sweep_of(model, data, **weights):
     return lehr.keras.range_test(model, data, **options, **weights)
 
 
-def test_sample_weights_are_shuffled_with_the_rows():
+def test_k16_sample_weights_are_shuffled_with_the_rows():
     rows = [ORDER[step] for step in range(20)]
     batches = [{"x": X[r], "y": LABELS[r], "sample_weight": WEIGHTS[r]} for r in rows]
     wanted = by_fit(classifier(), batches)
@@ -63,7 +63,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_class_weights_of_arrays(name):
+def test_k16_class_weights_of_arrays(name):
     targets, loss = TARGETS[name]
     rows = [ORDER[step] for step in range(20)]
     batches = [{"x": X[r], "y": targets[r], "class_weight": CLASSES} for r in rows]

@@ -181,3 +181,18 @@ def test_the_learner_rejects_wrong_models_and_data(case):
     act, message = LEARNERS[case]
     with pytest.raises(ValueError, match=message):
         act()
+
+
+def test_k18_the_error_for_groups_names_multi_optimizer():
+    with pytest.raises(ValueError, match=r"got \['head', 'body'\]; .*MultiOptimizer"):
+        lehr.keras.attach(SGD(), GROUPS)
+
+
+@pytest.mark.parametrize(
+    "policy", [lehr.triangular2(1e-4, 1e-2, 400), MOMENTUM, lehr.one_cycle(0.1, 100)]
+)
+def test_k19_a_schedule_passed_to_a_keras_optimizer_names_the_call(policy):
+    model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    with pytest.raises(TypeError, match=r"for a Keras optimizer use lehr\.keras\."):
+        model.compile(SGD(policy), "mse")
+        model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)
