@@ -138,6 +138,16 @@ def test_learning_rate_returns_the_schedule_or_variable(gone):
         lehr.keras.attach(optimizer, 0.5)
 
 
+def test_the_count_of_batches_includes_those_without_an_update():
+    optimizer, weight = SGD(0.1, gradient_accumulation_steps=2), keras.Variable(0.0)
+    for _ in range(3):
+        optimizer.apply([keras.ops.ones(())], [weight])
+    assert int(_private.batches_applied(optimizer)) == 3
+    assert int(optimizer.iterations) == 1
+    with pytest.raises(RuntimeError, match=r"with object\._iterations, which lehr uses to count"):
+        _private.batches_applied(object())
+
+
 def test_a_count_outside_the_trace_is_detected(gone):
     optimizer = lehr.keras.attach(SGD(), 0.1)
     assert not _private.stale_count(optimizer)
