@@ -59,9 +59,9 @@ PACKAGES: dict[str, set[str]] = {
     "compat/book": {"finder", "figures", "keras"},
     "compat/_differences_clr_callback": set(),
     "compat/_differences_tensorflow_addons": set(),
-    "compat/keras": {"finder", "figures", "keras"},
-    "compat/tensorflow_addons": {"compat/keras"},
-    "compat/clr_callback": {"compat/keras", "keras"},
+    "compat/_keras": {"finder", "figures", "keras"},
+    "compat/tensorflow_addons": {"compat/_keras"},
+    "compat/clr_callback": {"compat/_keras", "keras"},
 }
 # Third-party packages by importer; other packages import only the standard library.
 TORCH, KERAS, JAX = {"torch"}, {"keras", "jax", "tensorflow", "torch"}, {"jax", "optax"}
@@ -88,7 +88,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "compat/transformers": {"transformers", *TORCH},
     "compat/torch_lr_finder": {"numpy", "matplotlib", "apex", *TORCH},
     "compat/book": {"numpy", "matplotlib", *KERAS},
-    "compat/keras": {"keras", "numpy"},
+    "compat/_keras": {"keras", "numpy"},
     "compat/tensorflow_addons": {"keras"},
     "compat/clr_callback": {"keras", "numpy"},
 }

@@ -193,6 +193,6 @@ def test_k18_the_error_for_groups_names_multi_optimizer():
 )
 def test_k19_a_schedule_passed_to_a_keras_optimizer_names_the_call(policy):
     model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)])
+    model.compile(SGD(policy), "mse")
     with pytest.raises(TypeError, match=r"for a Keras optimizer use lehr\.keras\."):
-        model.compile(SGD(policy), "mse")
         model.fit(np.ones((4, 2)), np.ones((4, 1)), verbose=0)

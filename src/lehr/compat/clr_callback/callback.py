@@ -7,14 +7,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from lehr.compat.clr_callback.execution import Following, following
-from lehr.compat.keras.cycles import (
+from lehr.compat._keras.cycles import (
     Scale,
     constant_scale,
     exponential_scale,
     halved_scale,
     wave,
 )
+from lehr.compat.clr_callback.execution import Following, following
 from lehr.schedule import scalar
 from lehr.schedule.errors import fail, number, one_of
 

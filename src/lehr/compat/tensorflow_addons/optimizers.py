@@ -8,8 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from lehr.compat.keras.base import Shaped
-from lehr.compat.keras.cycles import (
+from lehr.compat._keras.base import Shaped
+from lehr.compat._keras.cycles import (
     Scale,
     constant_scale,
     exponential_scale,
