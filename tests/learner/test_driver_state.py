@@ -112,3 +112,11 @@ def test_an_invalid_state_changes_nothing(name):
         assert current() == before
     scheduler.load_state_dict(saved)
     assert current() != before
+
+
+def test_a_best_metric_of_nan_is_rejected():
+    """No later metric would be better than NaN."""
+    policy = lehr.Policy(0.1, control=lehr.Plateau())
+    state = saved_state(3, State(best=float("nan"), seen=1), policy)
+    with pytest.raises(ValueError, match="best of control must be a number other than NaN"):
+        read_state(state, policy, "refuse")

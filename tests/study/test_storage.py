@@ -34,7 +34,7 @@ def unfinished(folder: Path) -> Path:
 
 
 def test_a1_only_unfinished_writes_of_this_storage_are_removed(tmp_path: Path) -> None:
-    own = [unfinished(tmp_path / "curves"), unfinished(tmp_path / "checkpoints" / "0123")]
+    own = [unfinished(tmp_path / "curves"), unfinished(tmp_path / "checkpoints" / ("0" * 32))]
     others = [
         unfinished(tmp_path / "recipes" / "curves"),  # another storage inside the folder
         unfinished(tmp_path / "recipes" / "checkpoints" / "0123"),
@@ -319,3 +319,19 @@ def test_a7_a_damaged_database_is_one_line(make: Callable[[Path], object], runs:
     make(runs)
     done = run_python("-m", "lehr.cli", "runs", "list", cwd=runs.parent, code=2)
     assert re.fullmatch(r"lehr: error: storage must be .*\n", done.stderr)
+
+
+def test_a1_files_behind_links_and_of_storages_inside_are_not_deleted(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    inner = tmp_path / "runs" / "checkpoints"
+    (inner / "curves").mkdir(parents=True)
+    (tmp_path / "runs" / "curves").symlink_to(outside)
+    (inner / ("a" * 32)).symlink_to(outside)
+    own = inner / ("b" * 32)
+    own.mkdir()
+    names = [folder / ".lehr-0123.tmp" for folder in (outside, inner / "curves", own)]
+    for path in names:
+        path.write_text("unfinished")
+    with Storage(tmp_path / "runs"):
+        assert [path.exists() for path in names] == [True, True, False]

@@ -133,3 +133,65 @@ def test_p22_groups_with_lr_scale(relative):
     assert scheduler.values() == {"lr": dict(zip("012", rates(optimizer), strict=True))}
     scheduler.factor = 0.5
     assert rates(optimizer)[2] == 0.375 * base
+
+
+@pytest.mark.parametrize("scale", [-1.0, float("nan"), float("inf")])
+def test_p22_a_wrong_lr_scale_is_rejected(scale):
+    optimizer = SGD([{"params": weights(), "lr_scale": scale}], lr=0.5)
+    with pytest.raises(ValueError, match=r"lr_scale of group 0 must be a .*number"):
+        lehr.torch.Scheduler(optimizer, 0.1)
+
+
+def test_p22_a_range_test_scales_each_group():
+    """The rates that a group with lr_scale has under a Scheduler, and is tested with."""
+    seen = []
+
+    class Recording(SGD):
+        def step(self, closure=None):
+            seen.append([group["lr"] for group in self.param_groups])
+            return super().step(closure)
+
+    model = torch.nn.Linear(2, 1)
+    groups = [{"params": [model.weight], "lr_scale": 0.25}, {"params": [model.bias]}]
+    optimizer = Recording(groups, lr=0.5)
+    lehr.torch.Scheduler(optimizer, 0.5)  # has multiplied the rate
+    data = [(torch.ones(4, 2), torch.ones(4, 1))]
+    loss = torch.nn.functional.mse_loss
+    lehr.torch.range_test(model, optimizer, loss, data, steps=20, high=0.1)
+    assert [low / high for low, high in seen] == pytest.approx([0.25] * len(seen))
+
+
+def test_p22_a_learner_rejects_lr_scale():
+    model = torch.nn.Linear(2, 1)
+    optimizer = SGD([{"params": model.parameters(), "lr_scale": 0.5}], lr=0.1)
+    x, loss = torch.ones(4, 2), torch.nn.functional.mse_loss
+    with pytest.raises(ValueError, match="lr_scale of the groups must be absent in a Learner"):
+        lehr.torch.Learner(model, optimizer, loss, (x, torch.ones(4, 1)))
+
+
+def test_k2_an_optimizer_that_does_not_train_is_rejected():
+    """The class of K2 in PyTorch: its rate would have no effect."""
+    model, other = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
+    optimizer, before = SGD(other.parameters(), lr=0.1), model.weight.detach().clone()
+    x, y, loss = torch.ones(4, 2), torch.ones(4, 1), torch.nn.functional.mse_loss
+    match = "optimizer must be one whose parameters receive gradients, got SGD"
+    with pytest.raises(ValueError, match=match):
+        lehr.torch.range_test(model, optimizer, loss, [(x, y)])
+    learner = lehr.torch.Learner(model, optimizer, loss, (x, y), batch_size=4)
+    with pytest.raises(ValueError, match=match):
+        learner.train(lehr.Policy(0.1), 1)
+    real = SGD(model.parameters(), lr=0.1)
+
+    def step(model, batch):
+        value = loss(model(batch[0]), batch[1])
+        value.backward()
+        real.step()
+        real.zero_grad()
+        return value.detach().requires_grad_()
+
+    learner = lehr.torch.Learner(
+        model, SGD(model.parameters(), lr=0.1), None, (x, y), batch_size=4, step=step
+    )
+    assert torch.equal(model.weight, before)
+    with pytest.raises(ValueError, match=match):
+        learner.train(lehr.Policy(0.1), 1)

@@ -94,6 +94,8 @@ def _state(saved: Any) -> State:
                 fail(f"{name} of control", "a number", value, error=TypeError)
             if isinstance(value, int):
                 number(f"{name} of control", value)
+            if name == "best" and value != value:
+                fail("best of control", "a number other than NaN, which is never the best", value)
         elif integer(f"{name} of control", value, at_least=0) > LAST:
             fail(f"{name} of control", "below 2**31", value)
     return State(**saved)

@@ -79,6 +79,9 @@ class Record:
         return trace_of(Snapshot.load(self.path).arrays)
 
 
+_JOB = re.compile("[0-9a-f]{32}")  # the id of a job
+
+
 class Storage:
     """The storage of finished jobs in a folder.
 
@@ -118,9 +121,12 @@ class Storage:
         for name in ("curves", "logs", "checkpoints"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         self._lock.acquire(blocking=False)
-        for subfolder in ("curves", "checkpoints/*"):  # unfinished writes of killed workers
-            for path in self.folder.glob(f"{subfolder}/{TEMPORARY}"):
-                path.unlink(missing_ok=True)
+        # unfinished writes of killed workers; not in a storage in "checkpoints", or behind a link
+        jobs = (p for p in (self.folder / "checkpoints").iterdir() if _JOB.fullmatch(p.name))
+        for subfolder in (self.folder / "curves", *jobs):
+            if not any(map(Path.is_symlink, (subfolder, subfolder.parent))):
+                for path in subfolder.glob(TEMPORARY):
+                    path.unlink(missing_ok=True)
 
     def _open(self, readonly: bool) -> None:
         with self._transaction() as connection:
@@ -294,7 +300,7 @@ class Storage:
 
     def _checked(self, name: str) -> str:
         """Return the id of a job; raise unless it is one, because ids are names of files."""
-        if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{32}", name):
+        if not isinstance(name, str) or not _JOB.fullmatch(name):
             fail("id of a job", "32 hexadecimal digits", name, f"{self._path} is damaged")
         return name
 

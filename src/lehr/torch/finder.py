@@ -24,6 +24,8 @@ from lehr.schedule.errors import fail, integer
 from lehr.torch.groups import (
     all_groups,
     check_distinct,
+    check_scale,
+    check_used,
     clear_gradients,
     is_sam,
     needs_closure,
@@ -215,9 +217,18 @@ class _Run(TrainingRun):
     scaler: torch.amp.GradScaler | None
     closure: bool
     folder: Path | None
+    checked: bool = False  # whether the optimizers train the model
 
     def __post_init__(self) -> None:
-        rates = [_rate(group) for group in all_groups(self.optimizers)]
+        groups = all_groups(self.optimizers)
+        rates = [_rate(group) for group in groups]
+        if any(
+            "lr_scale" in group for group in groups
+        ):  # layer-wise rates of timm, as in Scheduler
+            rates = [
+                float(group.get("initial_lr", rate)) * check_scale(i, group)
+                for i, (group, rate) in enumerate(zip(groups, rates, strict=True))
+            ]
         largest = max(rates)
         self._ratios = [rate / largest if largest > 0 else 1.0 for rate in rates]
 
@@ -280,6 +291,9 @@ class _Run(TrainingRun):
                 optimizer.step(closure)
             return losses[0]
         loss = self._backward(batches)
+        if not self.checked:
+            check_used(self.optimizers)
+            self.checked = True
         for optimizer in self.optimizers:
             if self.scaler is None:
                 optimizer.step()

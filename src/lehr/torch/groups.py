@@ -15,7 +15,7 @@ from torch.optim import Optimizer, RMSprop
 
 from lehr.policy import Target
 from lehr.schedule import Constant, Schedule
-from lehr.schedule.errors import fail
+from lehr.schedule.errors import fail, number
 
 Group = dict[str, Any]
 _BETAS = {"momentum": 0, "beta2": 1}  # index in a group's "betas", if the group has no such key
@@ -51,6 +51,17 @@ def all_groups(optimizers: Sequence[Optimizer]) -> list[Group]:
 def parameters(optimizer: Optimizer) -> list[Tensor]:
     """Return the parameters of all groups of an optimizer."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def check_used(optimizers: Sequence[Optimizer]) -> None:
+    """Raise ValueError for an optimizer whose parameters have no gradient after a backward pass.
+
+    It is not the one that trains: its rate would have no effect.
+    """
+    for optimizer in optimizers:
+        if all(parameter.grad is None for parameter in parameters(optimizer)):
+            fix = "pass the optimizer of the parameters on which the loss depends"
+            fail("optimizer", "one whose parameters receive gradients", optimizer, fix)
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
@@ -92,6 +103,13 @@ def write_rates(groups: Sequence[Group], rates: Sequence[Any]) -> None:
     _separate(groups, "lr")
     for group, rate in zip(groups, rates, strict=True):
         write_value(group, "lr", rate)
+
+
+def check_scale(i: int, group: Group) -> float:
+    """Return the factor "lr_scale" on the rate of a group (timm, MAE, open_clip), 1 by default."""
+    return number(
+        f"lr_scale of group {group_name(i, group)}", group.get("lr_scale", 1.0), at_least=0
+    )
 
 
 def write_value(group: Group, name: str, new: Any) -> None:

@@ -17,6 +17,7 @@ from lehr.learner import Batches, Snapshot
 from lehr.policy import Policy
 from lehr.schedule.errors import fail
 from lehr.torch.groups import (
+    check_used,
     check_values,
     clear_gradients,
     needs_closure,
@@ -89,6 +90,9 @@ class Learner(interface.Learner):
             fix = "use lehr.torch.range_test(..., closure=True) or a training loop"
             rule = "one whose step does not require a closure"
             fail("optimizer", rule, type(optimizer).__name__, fix)
+        if any("lr_scale" in group for group in optimizer.param_groups):
+            fix = "give the groups names, and the policy a schedule for each: {name: s * lr_scale}"
+            fail("lr_scale of the groups", "absent in a Learner", type(optimizer).__name__, fix)
         self.model, self.optimizer = model, optimizer
         self.loss, self.step = loss, step
         self.metrics = dict(metrics or {})
@@ -99,6 +103,7 @@ class Learner(interface.Learner):
         self._batches = Batches(len(self._splits["train"][1]), batch_size, seed)
         self.steps_per_epoch = self._batches.per_epoch
         self._step = 0
+        self._checked = False  # whether the optimizer trains the model
         self._generators = GlobalGenerators()
         self._saved = SavedState(self._roots(), self.device)
 
@@ -156,6 +161,9 @@ class Learner(interface.Learner):
         clear_gradients(self.model, [self.optimizer])
         loss = checked_loss(self._loss(x, y))
         loss.backward()  # type: ignore[no-untyped-call]
+        if not self._checked:
+            check_used([self.optimizer])
+            self._checked = True
         self.optimizer.step()
         self._step += 1
         return loss.detach()

@@ -46,6 +46,7 @@ from lehr.torch.groups import (
     check_base_rates,
     check_captured,
     check_distinct,
+    check_scale,
     check_values,
     group_name,
     optimizer_list,
@@ -361,6 +362,8 @@ class Scheduler(PrivateNames, LRScheduler):
             check_values(self.optimizers, self.policy.targets, self.later, step)
             if self.relative:
                 check_base_rates(groups)
+            for i, group in enumerate(groups):
+                check_scale(i, group)
             store_base_rates(groups)
             self._known, self._known_ids = [*groups], [*map(id, groups)]
             self._rate_per_group = self.relative or any("lr_scale" in group for group in groups)
