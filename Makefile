@@ -28,7 +28,7 @@ LOWEST_TESTS = tests/jax tests/backends tests/schedule/test_frameworks.py \
 	tests/schedule/test_long.py $(LOWEST_CASES)
 LOWEST_CASES := -k "not jax-finder_cache and not jax-finder_refusals and not jax-processes and \
 	not jax-control and not jax-fit and not jax-extra and not jax-diagnose and \
-	not jax-monte_carlo and not jax-docs"
+	not jax-monte_carlo and not jax-docs and not jax-book and not jax-compat"
 
 # the oldest PyTorch: not part of CI, because its only wheel here is the CUDA build of 767 MB
 LOWEST_TORCH := .venv-lowest-torch
