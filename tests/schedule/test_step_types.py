@@ -218,3 +218,13 @@ def test_steps_beyond_int64_are_rejected(step):
     with pytest.raises(ValueError, match=r"^step must be below 2\*\*63, got "):
         ramp(step)
     assert ramp(2**63 - 1) == 0.0
+
+
+def test_a_variable_of_tensorflow_in_a_graph_is_a_step():
+    """Its value is not known while the graph is traced."""
+    tf = pytest.importorskip("tensorflow")
+    step, s = tf.Variable(3, dtype=tf.int64), lehr.linear(1.0, 0.0, 4)
+    assert float(tf.function(lambda: s(step))()) == 0.25
+    assert float(tf.function(lambda: s(tf.constant(3)))()) == 0.25
+    with tf.device("CPU"), pytest.raises(ValueError, match="step must be at least 0, got -1"):
+        s(tf.Variable(-1))

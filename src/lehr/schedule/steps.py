@@ -69,5 +69,7 @@ def _known_values(steps: Any, xp: Any) -> Any:
             return None
         on_cpu = all(device.platform == "cpu" for device in steps.devices())
         return steps if on_cpu and steps.is_fully_addressable else None
+    if not sys.modules["tensorflow"].executing_eagerly():  # in a graph, also of a variable
+        return None
     on_cpu = "CPU" in (getattr(steps, "device", None) or "")
     return steps.numpy() if on_cpu and hasattr(steps, "numpy") else None
