@@ -106,6 +106,7 @@ RELATED = {
 def callables() -> Iterator[tuple[str, Callable[..., Any]]]:
     """Yield the public functions and classes that define something, and the methods."""
     without = ("Sweep", "range_test", "Arm", "Study", "PublishedPolicy", "Schedule", "published")
+    without += ("read",)  # its argument is a scheduler of another library
     yield from ((name, getattr(lehr, name)) for name in lehr.__all__ if name not in without)
     for name, value in vars(lehr.schedule).items():
         if isinstance(value, type) and issubclass(value, Schedule) and value is not Schedule:

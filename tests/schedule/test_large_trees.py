@@ -38,7 +38,7 @@ def test_a3_every_method_of_every_large_tree_finishes(group):
 def test_a3_json_of_160_bytes_is_shown(capsys):
     from typer.testing import CliRunner
 
-    from lehr.cli import app
+    from lehr.cli.commands import app
 
     text = lehr.linear(1.0, 0.0, 2).repeat(1000).repeat(1000).repeat(1000).dumps()
     assert len(text) < 250
