@@ -147,6 +147,7 @@ def test_swalr_is_read():
 def test_reading_does_not_change_the_scheduler_or_depend_on_its_step():
     scheduler = lr_scheduler.OneCycleLR(sgd(0.1), 0.5, total_steps=20)
     before = lehr.read(scheduler)
+    assert before.length == 20
     for _ in range(7):
         scheduler.optimizer.step()
         scheduler.step()

@@ -150,7 +150,7 @@ def _one_cycle(s: Any, group: int, base: Any) -> Schedule:
     knots = [(Fraction(0), float(keys[phases[0][2][f"start_{name}"]]))]
     knots += [(Fraction(end), float(keys[phase[f"end_{name}"]])) for _, end, phase in phases]
     curve = anneal_curve(s)
-    return Chain((*through(knots, curve), constant(knots[-1][1])))
+    return Chain((*through(knots, curve), constant(knots[-1][1], 1)))  # then it is held
 
 
 def _swa(s: Any, group: int, base: float) -> Schedule:
