@@ -129,13 +129,31 @@ def make(seed):
     x = torch.ones(8, 4)
     return lehr.torch.Learner(model, sgd, torch.nn.functional.mse_loss, (x, x), batch_size=4)
 """
+UNSEEDED_KERAS = """
+def make(seed):
+    import keras, lehr.keras, numpy
+    layers = [keras.layers.Input((4,)), keras.layers.Dense(4), keras.layers.Dropout(0.5)]
+    model = keras.Sequential(layers)
+    model.compile("sgd", "mse")
+    x = numpy.ones((8, 4))
+    return lehr.keras.Learner(model, (x, x), batch_size=4)
+"""
 
 
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-@pytest.mark.parametrize("task", ["digits-mlp", "unseeded:make"])
+@pytest.mark.parametrize(
+    ("task", "backend"),
+    [
+        ("digits-mlp", "torch"),
+        ("unseeded:make", "jax"),
+        ("unseeded_keras:make", "jax"),
+        ("unseeded_keras:make", "tensorflow"),
+        ("unseeded_keras:make", "torch"),
+    ],
+)
 def test_the_initial_state_does_not_depend_on_the_process(task, backend, tmp_path: Path) -> None:
-    """Torch's generators, which dropout uses, are not seeded by all tasks."""
+    """Not all tasks seed their layers; the first one in a process imports the framework."""
     (tmp_path / "unseeded.py").write_text(UNSEEDED)
+    (tmp_path / "unseeded_keras.py").write_text(UNSEEDED_KERAS)
     lines = [
         run_python("-c", DIGESTS, task, *seeds, cwd=tmp_path, KERAS_BACKEND=backend).stdout
         for seeds in ("0", "10", "010")

@@ -143,7 +143,7 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
     try:
         loaded = _seed_generators(seed)
         learner = task(seed, **(options or {}))
-        if _seed_generators(seed) != loaded:  # the task imported torch, with a random state
+        if _seed_generators(seed) != loaded:  # the import drew numbers, or torch was not seeded
             learner = task(seed, **(options or {}))
     except ImportError as error:
         if name not in BUILT_IN:
@@ -155,14 +155,13 @@ def make_learner(name: str, seed: int, options: dict[str, Any] | None = None) ->
     return learner
 
 
-def _seed_generators(seed: int) -> bool:
-    """Seed the global generators, which unseeded layers use; return whether torch is imported."""
+def _seed_generators(seed: int) -> list[bool]:
+    """Seed the global generators, which unseeded layers use; return which frameworks are loaded."""
     random.seed(seed)  # Keras seeds its layers with it
     np.random.seed(seed % 2**32)
-    torch = sys.modules.get("torch")
-    if torch is not None:
+    if torch := sys.modules.get("torch"):
         torch.manual_seed(seed)
-    return torch is not None
+    return [name in sys.modules for name in ("keras", "torch", "tensorflow", "jax")]
 
 
 def source_digest(name: str) -> str:
