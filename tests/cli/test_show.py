@@ -170,4 +170,6 @@ def test_a_scheduler_of_another_library_is_shown(tmp_path, monkeypatch):
         ("train:wrong", "scheduler must be a scheduler of torch.optim.lr_scheduler, got 'SGD'"),
     ):
         assert re.search(message, show("--from", name, code=2))
-    assert "--from must be given without POLICY" in show("0.1", "--from", "train:make", code=2)
+    for other in ("0.1", "--published"):
+        text = show(other, "--from", "train:make", code=2)
+        assert "--from must be given without POLICY and --published" in text

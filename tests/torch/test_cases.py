@@ -174,9 +174,10 @@ def test_k2_an_optimizer_that_does_not_train_is_rejected():
     model, other = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
     optimizer, before = SGD(other.parameters(), lr=0.1), model.weight.detach().clone()
     x, y, loss = torch.ones(4, 2), torch.ones(4, 1), torch.nn.functional.mse_loss
-    match = "optimizer must be one whose parameters receive gradients, got SGD"
-    with pytest.raises(ValueError, match=match):
-        lehr.torch.range_test(model, optimizer, loss, [(x, y)])
+    match = "optimizer must be one whose parameters receive gradients, got 'SGD'"
+    for closure in (False, True):
+        with pytest.raises(ValueError, match=match):
+            lehr.torch.range_test(model, optimizer, loss, [(x, y)], closure=closure)
     learner = lehr.torch.Learner(model, optimizer, loss, (x, y), batch_size=4)
     with pytest.raises(ValueError, match=match):
         learner.train(lehr.Policy(0.1), 1)

@@ -36,8 +36,8 @@ From = Annotated[
     str | None,
     typer.Option(
         "--from",
-        help="module:object, in place of POLICY: a scheduler of PyTorch, Transformers or Keras, "
-        "or a function without arguments that returns one.",
+        help="module:object, in place of POLICY: a scheduler of PyTorch or Transformers, or a "
+        "function without arguments that returns one.",
     ),
 ]
 _SIZE_HELP = "{} per update: a number or a schedule such as 'linear(32e3, 3.2e6, 5000)'."
@@ -57,13 +57,13 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show a policy: its shape and values over a run, and probable mistakes."""
+    if from_ is not None and (policy is not None or published):
+        fail("--from", "given without POLICY and --published", from_)
     if published and policy is None:
         _list_published(as_json)
         return
     entry = None
     if from_ is not None:
-        if policy is not None:
-            fail("--from", "given without POLICY", from_)
         parsed = _read(from_)
     elif policy is None:
         raise ValueError(

@@ -291,9 +291,6 @@ class _Run(TrainingRun):
                 optimizer.step(closure)
             return losses[0]
         loss = self._backward(batches)
-        if not self.checked:
-            check_used(self.optimizers)
-            self.checked = True
         for optimizer in self.optimizers:
             if self.scaler is None:
                 optimizer.step()
@@ -312,6 +309,9 @@ class _Run(TrainingRun):
             part = loss / self.accumulation
             (part if self.scaler is None else self.scaler.scale(part)).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
+        if not self.checked:
+            check_used(self.optimizers)
+            self.checked = True
         return torch.stack(losses).float().mean()
 
 

@@ -61,7 +61,8 @@ def check_used(optimizers: Sequence[Optimizer]) -> None:
     for optimizer in optimizers:
         if all(parameter.grad is None for parameter in parameters(optimizer)):
             fix = "pass the optimizer of the parameters on which the loss depends"
-            fail("optimizer", "one whose parameters receive gradients", optimizer, fix)
+            kind = type(optimizer).__name__
+            fail("optimizer", "one whose parameters receive gradients", kind, fix)
 
 
 def needs_closure(optimizer: Optimizer) -> bool:
