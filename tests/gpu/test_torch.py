@@ -148,9 +148,8 @@ def test_a_range_test_leaves_no_trace(kind, on_disk):
     assert same(*runs)
 
 
-def captured(model, optimizer):
-    """Return a CUDA graph of one update on fixed data."""
-    x, y = X.cuda(), Y.cuda()
+def captured(model, optimizer, x, y):
+    """Return a CUDA graph of one update on ``x`` and ``y``, which must not be freed."""
     stream = torch.cuda.Stream()
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
@@ -177,7 +176,8 @@ def test_g4_a_graph_captured_before_a_range_test_updates_the_same_tensors():
         model = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 1)).cuda()
         rate = torch.tensor(0.01, device="cuda")
         optimizer = torch.optim.Adam(model.parameters(), lr=rate, capturable=True)
-        graph = captured(model, optimizer)
+        x, y = X.cuda(), Y.cuda()
+        graph = captured(model, optimizer, x, y)
         before = [t.data_ptr() for slots in optimizer.state.values() for t in slots.values()]
         if tested:
             loss = nn.functional.mse_loss
@@ -228,6 +228,6 @@ def test_g3_a_range_test_needs_one_copy_of_the_state():
         lehr.torch.range_test(model, optimizer, loss, [(x, x)], **options)
         added[on_disk] = (torch.cuda.max_memory_allocated() - begun) / state
     print({f"on_disk={key}": f"{value:.2f} of the state" for key, value in added.items()})
-    # the copy, gradients held beside the user's, temporary tensors of foreach updates
+    # the copy, the gradients of the test, and temporary tensors of foreach updates
     assert added[False] <= 1.8
     assert added[True] <= 0.8

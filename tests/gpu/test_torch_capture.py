@@ -67,9 +67,10 @@ def test_g2_a_captured_update_reads_the_scheduled_rate():
 )
 def test_g2_a_capture_that_would_repeat_a_number_is_rejected(make, policy, match):
     _, optimizer, capture = captured(make)
-    lehr.torch.Scheduler(optimizer, policy)
+    scheduler = lehr.torch.Scheduler(optimizer, policy)  # a driver that is not stored is deleted
     with pytest.raises(ValueError, match=match):
         capture()
+    assert scheduler.last_epoch == 0
 
 
 def test_g4_a_graph_captured_before_a_range_test_trains_the_same_tensors():

@@ -109,8 +109,9 @@ def _run(model: Any, x: Any, y: Any, loss: Any, training: bool) -> tuple[Any, An
     return plain, {id(v): _numpy(g) for v, g in known if g is not None}, float(_numpy(total))
 
 
-# their sublayers run in loops of the backend, whose values cannot be read outside of the loop
-_OPAQUE = (keras.layers.RNN, keras.layers.TimeDistributed)
+# their sublayers run in loops of the backend, whose values cannot be read outside of the loop; on a
+# GPU, Bidirectional runs both directions in one operation, without calling its layers
+_OPAQUE = (keras.layers.RNN, keras.layers.Bidirectional, keras.layers.TimeDistributed)
 
 
 def _leaves(model: Any) -> list[Any]:

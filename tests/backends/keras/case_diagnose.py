@@ -90,7 +90,7 @@ def test_recurrent_layers_are_one_row_and_attention_is_split():
     model.compile("sgd", loss="mse")
     found = lehr.keras.diagnose(model, (np.ones((5, 4, 3)), np.zeros((5, 4, 2))))
     kinds = [layer.kind for layer in found.layers]
-    assert (kinds[0], kinds[-1]) == ("LSTM", "TimeDistributed")
+    assert (kinds[0], kinds[-1]) == ("Bidirectional", "TimeDistributed")
     assert "EinsumDense" in kinds
     assert found.layers[0].saturated is None
     assert found.layers[0].gradient > 0
